@@ -1,0 +1,131 @@
+//! The evidence lower bound.
+
+use rand_core::Rng;
+
+use crate::{AsVector, InferError, Model, Posterior, Scratch};
+
+/// A window's score. All values are in nats, of densities in the units of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Score {
+    /// The evidence lower bound, `reconstruction − kl`: the lower, the less the window is like the training data.
+    pub elbo: f32,
+    /// `E_q[ln p(x|z)]`, or the approximation that the method's name says.
+    pub reconstruction: f32,
+    /// `KL(q(z|x) ‖ p(z))`, in closed form.
+    pub kl: f32,
+    /// Standard error of `elbo` and `reconstruction`; 0 for a method without randomness, and for a single sample.
+    pub standard_error: f32,
+    /// Features that were not observed (NaN) and are left out of `reconstruction`.
+    pub missing: u32,
+}
+
+impl Model<'_> {
+    /// The ELBO with the expectation over `q(z|x)` replaced by its value at the posterior mean: one decoding, no randomness.
+    ///
+    /// It exceeds the ELBO of a linear decoder by `½ tr(W Σ Wᵀ) / σ²` and ranks windows nearly as the ELBO does.
+    /// `x` is as for [`Model::encode`].
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    pub fn elbo_at_mean(&self, x: &(impl AsVector + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
+        self.expect(x, scratch, |posterior, _, decode| Ok((decode(posterior.mean().as_slice())?, 0.0)))
+    }
+
+    /// The ELBO by the mean over `samples` draws from `q(z|x)`.
+    ///
+    /// `x` is as for [`Model::encode`].
+    ///
+    /// # Errors
+    /// [`InferError::NoSamples`] for `samples == 0`; see [`InferError`].
+    ///
+    /// # Source
+    /// Kingma & Welling (2014), equation 10.
+    pub fn elbo<R: Rng + ?Sized>(
+        &self,
+        x: &(impl AsVector + ?Sized),
+        samples: u32,
+        rng: &mut R,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Score, InferError> {
+        if samples == 0 {
+            return Err(InferError::NoSamples);
+        }
+        self.expect(x, scratch, |posterior, z, decode| {
+            // Welford (1962): mean and sum of squared deviations in one pass.
+            let (mut mean, mut deviations) = (0.0, 0.0);
+            for count in 1..=samples {
+                posterior.sample(rng, z)?;
+                let nats = decode(z)?;
+                let difference = nats - mean;
+                mean += difference / count as f32;
+                deviations += difference * (nats - mean);
+            }
+            let degrees = (samples - 1) as f32;
+            Ok((mean, if samples == 1 { 0.0 } else { libm::sqrtf(deviations / (degrees * samples as f32)) }))
+        })
+    }
+
+    /// The ELBO by symmetric sigma points, `μ ± √d σᵢ` along each latent axis: `2d` decodings, no randomness.
+    ///
+    /// Exact where `ln p(x|z)` is quadratic in `z`, as it is for a linear decoder with a Gaussian likelihood.
+    /// `x` is as for [`Model::encode`].
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    ///
+    /// # Source
+    /// Julier & Uhlmann (2004), *Unscented filtering and nonlinear estimation*, equation 12 with κ = 0.
+    pub fn elbo_sigma_points(
+        &self,
+        x: &(impl AsVector + ?Sized),
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Score, InferError> {
+        self.expect(x, scratch, |posterior, z, decode| {
+            let (mean, log_variance) = (posterior.mean(), posterior.log_variance());
+            let spread = libm::sqrtf(mean.len() as f32);
+            let mut sum = 0.0;
+            for (axis, (centre, log_variance)) in mean.iter().zip(log_variance.iter()).enumerate() {
+                let step = spread * libm::expf(0.5 * log_variance);
+                for point in [centre + step, centre - step] {
+                    z.copy_from_slice(mean.as_slice());
+                    if let Some(coordinate) = z.get_mut(axis) {
+                        *coordinate = point;
+                    }
+                    sum += decode(z)?;
+                }
+            }
+            Ok((sum / (2 * mean.len()) as f32, 0.0))
+        })
+    }
+
+    /// Encodes `x` and scores it with the expectation (and its standard error) that `expectation` computes from the
+    /// posterior, a latent buffer and `z ↦ ln p(x|z)`.
+    fn expect(
+        &self,
+        x: &(impl AsVector + ?Sized),
+        scratch: &mut Scratch<'_>,
+        expectation: impl FnOnce(
+            &Posterior<'_>,
+            &mut [f32],
+            &mut dyn FnMut(&[f32]) -> Result<f32, InferError>,
+        ) -> Result<(f32, f32), InferError>,
+    ) -> Result<Score, InferError> {
+        let x = x.as_vector();
+        let network = self.network()?;
+        let missing = network.check(&x)?;
+        let mut buffers = scratch.split(self)?;
+        network.encode(x.as_slice(), &mut buffers)?;
+        let posterior = Posterior::from_parameters(buffers.posterior);
+        let (vector, hidden) = (buffers.vector, buffers.hidden);
+        let mut decode = |z: &[f32]| network.log_conditional(x.as_slice(), z, vector, hidden);
+        let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;
+        let kl = posterior.kl();
+        let elbo = reconstruction - kl;
+        if elbo.is_finite() {
+            Ok(Score { elbo, reconstruction, kl, standard_error, missing })
+        } else {
+            Err(InferError::Overflow)
+        }
+    }
+}

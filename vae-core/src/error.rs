@@ -1,0 +1,211 @@
+//! What can go wrong, with the numbers in it.
+
+use core::fmt;
+
+/// Why a model file was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LoadError {
+    /// The file is shorter than its own header or body says.
+    TooShort {
+        /// Bytes that the file should have.
+        needed: usize,
+        /// Bytes that it has.
+        found: usize,
+    },
+    /// The file does not begin with `VAE\0`: it is not a model.
+    NotAModel,
+    /// The file was written by another version of the format.
+    UnsupportedVersion {
+        /// The file's version.
+        found: u16,
+        /// The newest version that this crate reads.
+        supported: u16,
+    },
+    /// There are bytes after the end of the model.
+    TooLong {
+        /// Bytes that the file should have.
+        needed: usize,
+        /// Bytes that it has.
+        found: usize,
+    },
+    /// The file was damaged after it was written.
+    Checksum {
+        /// CRC-32 stored in the file.
+        stored: u32,
+        /// CRC-32 of the bytes as they are.
+        computed: u32,
+    },
+    /// The file does not start at an address divisible by four.
+    Misaligned,
+    /// The body is not what this version of the format prescribes.
+    Malformed {
+        /// Bytes of the file that were still unread when the fault was met.
+        remaining: usize,
+    },
+    /// A size in the body does not fit its neighbour.
+    Shape {
+        /// The size that is needed.
+        expected: usize,
+        /// The size that was found.
+        found: usize,
+    },
+    /// A weight, scale or other constant of the model is NaN, infinite or out of its range.
+    Value,
+}
+
+impl LoadError {
+    /// What went wrong, without the numbers: usable in `const` context.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooShort { .. } => "model file is truncated",
+            Self::NotAModel => "not a model file (it does not begin with `VAE\\0`)",
+            Self::UnsupportedVersion { .. } => "model file has a format version that this release does not read",
+            Self::TooLong { .. } => "model file has bytes after its end",
+            Self::Checksum { .. } => "model file is damaged (its checksum does not match)",
+            Self::Misaligned => "model file is not 4-byte aligned in memory (embed it with include_model!)",
+            Self::Malformed { .. } => "model file's body is malformed",
+            Self::Shape { .. } => "sizes in the model file do not fit each other",
+            Self::Value => "model file holds a constant that is not finite or out of range",
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())?;
+        match *self {
+            Self::TooShort { needed, found } | Self::TooLong { needed, found } => {
+                write!(f, ": it should have {needed} bytes and has {found}")
+            }
+            Self::UnsupportedVersion { found, supported } => {
+                write!(f, ": it is version {found}, read up to {supported}; export the model again")
+            }
+            Self::Checksum { stored, computed } => write!(f, ": stored {stored:#010x}, computed {computed:#010x}"),
+            Self::Malformed { remaining } => write!(f, ", {remaining} bytes before its end"),
+            Self::Shape { expected, found } => write!(f, ": expected {expected}, found {found}"),
+            Self::NotAModel | Self::Misaligned | Self::Value => Ok(()),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+/// Why an input could not be encoded, decoded or scored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum InferError {
+    /// The scratch buffer is smaller than [`Model::scratch_len`](crate::Model::scratch_len).
+    ScratchTooSmall {
+        /// Values (`f32`) that are needed.
+        needed: usize,
+        /// Values that were given.
+        found: usize,
+    },
+    /// A vector does not have the length that the model needs.
+    WrongLength {
+        /// Values that are needed.
+        needed: usize,
+        /// Values that were given.
+        found: usize,
+    },
+    /// An input is infinite. (NaN is not an error: it means *not observed*.)
+    Infinite {
+        /// Index of the feature.
+        feature: usize,
+    },
+    /// A Bernoulli model was given a value outside `[0, 1]`.
+    OutsideUnitInterval {
+        /// Index of the feature.
+        feature: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// An intermediate value exceeds the range of `f32`: the model's weights are unusable.
+    Overflow,
+    /// Zero samples were asked for.
+    NoSamples,
+    /// The model file is faulty; [`Model::verify`](crate::Model::verify) finds this before the first score.
+    Model(LoadError),
+}
+
+impl From<LoadError> for InferError {
+    fn from(error: LoadError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl fmt::Display for InferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ScratchTooSmall { needed, found } => {
+                write!(
+                    f,
+                    "scratch holds {found} values and the model needs {needed}: size it with Model::scratch_len()"
+                )
+            }
+            Self::WrongLength { needed, found } => {
+                write!(f, "a vector has {found} values where the model needs {needed}")
+            }
+            Self::Infinite { feature } => {
+                write!(f, "feature {feature} is infinite: give NaN for a value that was not observed")
+            }
+            Self::OutsideUnitInterval { feature, value } => {
+                write!(f, "feature {feature} is {value}: a Bernoulli model needs values between 0 and 1")
+            }
+            Self::Overflow => {
+                f.write_str("an intermediate value exceeds the range of f32: the model's weights are unusable")
+            }
+            Self::NoSamples => f.write_str("at least one sample is needed"),
+            Self::Model(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for InferError {}
+
+/// Why a self-test failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SelfTestError {
+    /// The file, or the flash it lies in, is faulty.
+    Model(LoadError),
+    /// A golden vector could not be scored.
+    Infer(InferError),
+    /// A golden vector's score differs from the exporting machine's.
+    Differs {
+        /// Index of the golden vector.
+        vector: usize,
+        /// ELBO stored at export, in nats.
+        expected: f32,
+        /// ELBO computed here, in nats.
+        found: f32,
+    },
+}
+
+impl From<LoadError> for SelfTestError {
+    fn from(error: LoadError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl From<InferError> for SelfTestError {
+    fn from(error: InferError) -> Self {
+        Self::Infer(error)
+    }
+}
+
+impl fmt::Display for SelfTestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(error) => write!(f, "{error}"),
+            Self::Infer(error) => write!(f, "{error}"),
+            Self::Differs { vector, expected, found } => {
+                write!(f, "golden vector {vector} scores {found} nats where the exporting machine had {expected}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SelfTestError {}

@@ -1,0 +1,305 @@
+//! The model file: a fixed prelude and a postcard body, read in place. `FORMAT.md` specifies it byte by byte.
+//!
+//! The records here derive serde's traits and are what a writer serialises; `vae-train` holds the writer.
+
+use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::{Activation, LoadError};
+
+/// The first four bytes of every model file.
+pub const MAGIC: [u8; 4] = *b"VAE\0";
+/// The version that this release writes, and the newest that it reads.
+pub const VERSION: u16 = 1;
+/// Bytes before the body.
+pub const PRELUDE_LEN: usize = 48;
+/// Bytes before the part of the file that the checksum covers; each of them is checked for itself.
+const UNSUMMED_LEN: usize = 12;
+/// Rows and columns of a layer are at most this, so that int8 sums stay exact in 32 bits.
+pub const MAX_LAYER_SIDE: usize = 65_536;
+
+static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+
+/// The sizes that a caller needs at compile time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prelude {
+    /// Values in a window: `channels · window`.
+    pub features: u32,
+    /// Latent dimensions.
+    pub latent: u32,
+    /// Values in one sample.
+    pub channels: u32,
+    /// Samples in a window; 1 for a model of rows.
+    pub window: u32,
+    /// Samples between the starts of successive windows.
+    pub hop: u32,
+    /// Scratch for a layer's input, in `f32`s.
+    pub vector_len: u32,
+    /// Scratch for a hidden layer's output, in `f32`s.
+    pub hidden_len: u32,
+}
+
+impl Prelude {
+    /// The first [`PRELUDE_LEN`] bytes of a file with this `body`.
+    ///
+    /// # Errors
+    /// [`LoadError::TooLong`] if the file would not fit into 4 GiB.
+    pub fn to_bytes(&self, body: &[u8]) -> Result<[u8; PRELUDE_LEN], LoadError> {
+        let found = PRELUDE_LEN + body.len();
+        let len = u32::try_from(found).map_err(|_| LoadError::TooLong { needed: u32::MAX as usize, found })?;
+        let mut bytes = [0; PRELUDE_LEN];
+        let words = [
+            u32::from_le_bytes(MAGIC),
+            u32::from(VERSION),
+            0, // the checksum, below
+            len,
+            self.features,
+            self.latent,
+            self.channels,
+            self.window,
+            self.hop,
+            self.vector_len,
+            self.hidden_len,
+        ];
+        for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        let mut digest = CRC.digest();
+        digest.update(&bytes[UNSUMMED_LEN..]);
+        digest.update(body);
+        bytes[UNSUMMED_LEN - 4..UNSUMMED_LEN].copy_from_slice(&digest.finalize().to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Checks magic, version, length and checksum of a file and splits it into prelude and body.
+    pub(crate) const fn parse(file: &[u8]) -> Result<(Self, &[u8]), LoadError> {
+        let Some((head, body)) = file.split_first_chunk::<PRELUDE_LEN>() else {
+            // Whatever is there is judged, so that a foreign short file is not called a truncated model.
+            return Err(match file.first_chunk::<4>() {
+                Some(magic) if u32::from_le_bytes(*magic) != u32::from_le_bytes(MAGIC) => LoadError::NotAModel,
+                _ => LoadError::TooShort { needed: PRELUDE_LEN, found: file.len() },
+            });
+        };
+        if word(head, 0) != u32::from_le_bytes(MAGIC) {
+            return Err(LoadError::NotAModel);
+        }
+        // Two bytes of version and two that are zero in every version so far.
+        let version = word(head, 1);
+        if version != VERSION as u32 {
+            return Err(LoadError::UnsupportedVersion { found: version as u16, supported: VERSION });
+        }
+        let needed = word(head, 3) as usize;
+        if file.len() < needed {
+            return Err(LoadError::TooShort { needed, found: file.len() });
+        }
+        if file.len() > needed {
+            return Err(LoadError::TooLong { needed, found: file.len() });
+        }
+        let stored = word(head, 2);
+        let computed = checksum(file);
+        if stored != computed {
+            return Err(LoadError::Checksum { stored, computed });
+        }
+        let prelude = Self {
+            features: word(head, 4),
+            latent: word(head, 5),
+            channels: word(head, 6),
+            window: word(head, 7),
+            hop: word(head, 8),
+            vector_len: word(head, 9),
+            hidden_len: word(head, 10),
+        };
+        match prelude.check() {
+            Ok(()) => Ok((prelude, body)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses sizes that contradict each other or that would overflow sums of them.
+    const fn check(&self) -> Result<(), LoadError> {
+        let sizes =
+            [self.features, self.latent, self.channels, self.window, self.hop, self.vector_len, self.hidden_len];
+        let mut index = 0;
+        while index < sizes.len() {
+            // Only the hidden buffer may be empty: a model of one layer each way has no hidden layer.
+            if sizes[index] > MAX_LAYER_SIDE as u32 || (sizes[index] == 0 && index + 1 < sizes.len()) {
+                return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: sizes[index] as usize });
+            }
+            index += 1;
+        }
+        let expected = self.channels as u64 * self.window as u64;
+        if expected != self.features as u64 {
+            return Err(LoadError::Shape { expected: expected as usize, found: self.features as usize });
+        }
+        Ok(())
+    }
+}
+
+/// CRC-32 (ISO-HDLC, as in zip and PNG) over everything behind the checksum.
+const fn checksum(file: &[u8]) -> u32 {
+    match file.split_at_checked(UNSUMMED_LEN) {
+        Some((_, summed)) => CRC.checksum(summed),
+        None => 0,
+    }
+}
+
+/// The little-endian word at `4 · index`.
+const fn word(head: &[u8; PRELUDE_LEN], index: usize) -> u32 {
+    let at = 4 * index;
+    u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+}
+
+/// How weights are stored and products computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precision {
+    /// `f32` weights and activations.
+    F32,
+    /// `i8` weights with one scale per output row; activations quantised with one scale per vector.
+    Int8,
+}
+
+/// The family of the encoder's posterior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PosteriorKind {
+    /// The encoder's last layer gives the means, then the log-variances.
+    DiagonalGaussian,
+}
+
+/// The family of the decoder's likelihood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LikelihoodKind {
+    /// The decoder gives a logit per feature.
+    Bernoulli,
+    /// The decoder gives the means; one variance for all standardised features.
+    GaussianFixed,
+    /// The decoder gives the means; each feature has its own learned variance.
+    GaussianPerFeature,
+}
+
+/// The body's first record. Arrays are aligned as [`LayerRecord`] says.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Header<'a> {
+    /// How all layers' weights are stored.
+    pub precision: Precision,
+    /// Family of `q(z|x)`.
+    pub posterior: PosteriorKind,
+    /// Family of `p(x|z)`.
+    pub likelihood: LikelihoodKind,
+    /// Layers from the features to the posterior's parameters.
+    pub encoder_layers: u32,
+    /// Layers from the latent vector to the likelihood's parameters.
+    pub decoder_layers: u32,
+    /// Golden vectors behind the layers.
+    pub golden_vectors: u32,
+    /// Normal scores that the calibration was computed from; 0 for a model that is not calibrated.
+    pub calibration_scores: u32,
+    /// Values in `quantiles`.
+    pub quantile_count: u32,
+    /// ELBO below which a window is anomalous, in nats.
+    pub threshold: f32,
+    /// Per feature, `f32`: subtracted from the input.
+    #[serde(borrow)]
+    pub mean: &'a [u8],
+    /// Per feature, `f32`: multiplies the difference.
+    pub inverse_scale: &'a [u8],
+    /// Gaussian likelihoods only, per feature, `f32`: 1/σ² in standardised units.
+    pub likelihood_precision: &'a [u8],
+    /// Gaussian likelihoods only, per feature, `f32`: `−½ ln(2πσ²) − ln(scale)`, the log density at the mean in physical units.
+    pub log_normaliser: &'a [u8],
+    /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
+    pub quantiles: &'a [u8],
+}
+
+/// One dense layer, `y = activation(W x + b)`.
+///
+/// An array of n values is a byte string whose last bytes are the values, little-endian; zero to three zero bytes before
+/// them put the first value at a multiple of four from the start of the file.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LayerRecord<'a> {
+    /// Applied to each output.
+    pub activation: Activation,
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub columns: u32,
+    /// The weights. `f32`: blocks of four rows (the last may have fewer), in a block column after column. `Int8`:
+    /// halfwords `256 · A + B` of the pair of rows A and B, in blocks of two pairs (the last may have one), in a block
+    /// groups of four columns, in a group pair after pair; an odd last row is paired with a zero row, and columns are
+    /// padded with zeros to a multiple of four.
+    #[serde(borrow)]
+    pub weights: &'a [u8],
+    /// `Int8` only, `f32` per row: what one step of the weight is worth.
+    pub scale: &'a [u8],
+    /// `f32` per row.
+    pub bias: &'a [u8],
+}
+
+/// An input and the score that the exporting machine computed for it at the posterior mean, bit for bit.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct GoldenVector<'a> {
+    /// `f32` per feature, in physical units, aligned as [`LayerRecord`] says.
+    #[serde(borrow)]
+    pub input: &'a [u8],
+    /// In nats.
+    pub elbo: f32,
+    /// In nats.
+    pub reconstruction: f32,
+    /// In nats.
+    pub kl: f32,
+}
+
+/// Where a model comes from: the body's last record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card<'a> {
+    /// Names of the channels, one a line, in the order in which a sample lists them.
+    pub channels: &'a str,
+    /// Program and version that wrote the file.
+    pub creator: &'a str,
+    /// CRC-32 of the training data, with its number of rows: tells whether two models saw the same data.
+    pub data: &'a str,
+    /// Seed of everything random in the training.
+    pub seed: u64,
+    /// What the trainer measured, one `name value` pair a line.
+    pub metrics: &'a str,
+}
+
+/// Length of an int8 layer's input in scratch, in halfwords.
+pub(crate) const fn padded_columns(columns: usize) -> usize {
+    columns.next_multiple_of(crate::kernel::COLUMN_GROUP)
+}
+
+/// `f32`s of scratch that the input of a layer with this many columns takes.
+#[must_use]
+pub const fn vector_len(precision: Precision, columns: usize) -> usize {
+    match precision {
+        Precision::F32 => columns,
+        Precision::Int8 => padded_columns(columns) / 2,
+    }
+}
+
+/// A cursor over the records of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Records<'m>(pub(crate) &'m [u8]);
+
+impl<'m> Records<'m> {
+    pub(crate) fn read<T: Deserialize<'m>>(&mut self) -> Result<T, LoadError> {
+        let (record, rest) =
+            postcard::take_from_bytes(self.0).map_err(|_| LoadError::Malformed { remaining: self.0.len() })?;
+        self.0 = rest;
+        Ok(record)
+    }
+}
+
+/// The `count` values at the end of an aligned byte string, in place.
+///
+/// # Errors
+/// [`LoadError::Shape`] if the string does not hold that many, [`LoadError::Misaligned`] if the file is not aligned in
+/// memory.
+pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8], count: usize) -> Result<&[T], LoadError> {
+    let expected = count.saturating_mul(size_of::<T>());
+    let padding = bytes.len().wrapping_sub(expected);
+    match bytes.get(padding..) {
+        Some(values) if padding < 4 => bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned),
+        _ => Err(LoadError::Shape { expected, found: bytes.len() }),
+    }
+}

@@ -1,0 +1,68 @@
+//! Variational autoencoder inference for microcontrollers.
+//!
+//! A model is trained on the desktop by `vae-train`, exported as a `.vae` file and embedded in (or sent to) a device.
+//! This crate reads that file in place and encodes, samples, decodes and scores with it: no heap, no `unsafe` outside the
+//! kernel module, no panic, and the same `f32` bits on every target, so that the host's tests speak for the device.
+//!
+//! ```no_run
+//! use vae_core::{Model, Scratch, Window, include_model};
+//! # macro_rules! include_model { ($p:expr) => {{ static B: [u8; 0] = []; match Model::from_bytes(&B) { Ok(m) => m, Err(_) => loop {} } }} }
+//!
+//! fn main_task(samples: impl Iterator<Item = [f32; 3]>) -> Option<()> {
+//!     let model: Model<'static> = include_model!("../model/motor.vae"); // a damaged file fails the build
+//!     let mut memory = [0.0; 512]; // or `static` with `[0.0; MODEL.scratch_len()]`
+//!     let mut scratch = Scratch::new(&mut memory);
+//!     model.self_test(&mut scratch).ok()?; // the desktop's bits, checked at boot
+//!
+//!     let mut buffer = heapless::Vec::<f32, 192>::new();
+//!     let mut window = Window::new(&model, &mut buffer).ok()?;
+//!     for sample in samples {
+//!         if let Some(values) = window.push(&sample).ok()? {
+//!             let score = model.elbo_at_mean(values, &mut scratch).ok()?; // physical units in, nats out
+//!             let alarm = model.calibration().ok()?.is_anomalous(score.elbo);
+//!         }
+//!     }
+//!     Some(())
+//! }
+//! ```
+//!
+//! # Units and names
+//! Every probability is a natural logarithm of a density (or mass) in the units of the input: nats. `x` is a window of
+//! features, `z` a latent vector, `q(z|x)` the encoder's posterior, `p(z) = N(0, I)` the prior, `p(x|z)` the decoder's
+//! likelihood. Formulas name their source in a `# Source` section; the file format is specified in `FORMAT.md`.
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("model files are little-endian and read in place: big-endian targets are not supported");
+
+mod activation;
+mod calibration;
+mod elbo;
+mod error;
+pub mod format;
+mod importance;
+mod kernel;
+mod layer;
+mod likelihood;
+mod model;
+mod normal;
+mod posterior;
+mod scratch;
+mod self_test;
+mod standardise;
+mod vector;
+mod window;
+
+pub use activation::Activation;
+pub use calibration::Calibration;
+pub use elbo::Score;
+pub use error::{InferError, LoadError, SelfTestError};
+pub use importance::LogLikelihood;
+pub use model::{Aligned, Model};
+pub use normal::standard_normal;
+pub use posterior::{LOG_VARIANCE_LIMIT, Posterior};
+pub use scratch::Scratch;
+pub use standardise::STANDARDISED_LIMIT;
+pub use vector::AsVector;
+pub use window::Window;

@@ -1,0 +1,111 @@
+//! Windows over a stream of samples.
+
+use heapless::VecView;
+
+use crate::{InferError, Model};
+
+/// Cuts a stream of samples into overlapping windows, in a buffer of the caller.
+///
+/// The trainer cuts its training data with this same code.
+#[derive(Debug)]
+pub struct Window<'b> {
+    buffer: &'b mut VecView<f32>,
+    channels: usize,
+    len: usize,
+    hop: usize,
+    /// Values still to be passed over before the next window starts, where the hop is longer than the window.
+    skip: usize,
+}
+
+impl<'b> Window<'b> {
+    /// Windows as `model` was trained on. `buffer` is a [`heapless::Vec`] with room for [`Model::features`] values; it is
+    /// emptied.
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if the buffer is too small.
+    pub fn new(model: &Model<'_>, buffer: &'b mut VecView<f32>) -> Result<Self, InferError> {
+        Self::with_shape(model.channels(), model.window(), model.hop(), buffer)
+    }
+
+    /// Windows of `window` samples of `channels` values, a new one every `hop` samples.
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if a size is zero or the buffer is too small.
+    pub fn with_shape(
+        channels: usize,
+        window: usize,
+        hop: usize,
+        buffer: &'b mut VecView<f32>,
+    ) -> Result<Self, InferError> {
+        let len = channels.saturating_mul(window);
+        if len == 0 || hop == 0 || buffer.capacity() < len {
+            return Err(InferError::WrongLength { needed: len.max(1), found: buffer.capacity() });
+        }
+        buffer.clear();
+        Ok(Self { buffer, channels, len, hop: hop.saturating_mul(channels), skip: 0 })
+    }
+
+    /// Takes one sample (its channels in the model's order) and returns the window that it completes, if it does.
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if the sample does not have the window's number of channels; it is then ignored.
+    pub fn push(&mut self, sample: &[f32]) -> Result<Option<&[f32]>, InferError> {
+        if sample.len() != self.channels {
+            return Err(InferError::WrongLength { needed: self.channels, found: sample.len() });
+        }
+        if self.buffer.len() == self.len {
+            // The window that was returned last has been read: make room for what comes behind it.
+            let kept = self.len.saturating_sub(self.hop);
+            self.skip = self.hop.saturating_sub(self.len);
+            self.buffer.copy_within(self.len - kept.., 0);
+            self.buffer.truncate(kept);
+        }
+        if self.skip > 0 {
+            self.skip = self.skip.saturating_sub(self.channels);
+            return Ok(None);
+        }
+        let found = self.buffer.len();
+        self.buffer.extend_from_slice(sample).map_err(|_| InferError::WrongLength { needed: self.len, found })?;
+        Ok((self.buffer.len() == self.len).then_some(&*self.buffer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first values of the windows over samples `(0, 0.5), (1, 1.5) …`, and their lengths checked.
+    fn starts<const N: usize>(window: usize, hop: usize, samples: usize) -> heapless::Vec<f32, 16> {
+        let mut buffer = heapless::Vec::<f32, N>::new();
+        let mut windows = Window::with_shape(2, window, hop, &mut buffer).unwrap();
+        let mut starts = heapless::Vec::new();
+        for sample in 0..samples {
+            let sample = sample as f32;
+            if let Some(values) = windows.push(&[sample, sample + 0.5]).unwrap() {
+                let start = values[0];
+                starts.push(start).unwrap();
+                let expected = (0..2 * window).map(|i| start + 0.5 * i as f32);
+                assert!(values.iter().copied().eq(expected), "{values:?}");
+            }
+        }
+        starts
+    }
+
+    #[test]
+    fn windows_start_every_hop() {
+        assert_eq!(starts::<8>(4, 2, 11), [0.0, 2.0, 4.0, 6.0]);
+        assert_eq!(starts::<8>(4, 4, 12), [0.0, 4.0, 8.0]);
+        assert_eq!(starts::<9>(4, 1, 6), [0.0, 1.0, 2.0]);
+        assert_eq!(starts::<4>(2, 5, 13), [0.0, 5.0, 10.0]);
+        assert_eq!(starts::<2>(1, 1, 3), [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn wrong_sizes_are_refused() {
+        let mut buffer = heapless::Vec::<f32, 8>::new();
+        assert!(Window::with_shape(3, 3, 1, &mut buffer).is_err());
+        assert!(Window::with_shape(2, 4, 0, &mut buffer).is_err());
+        let mut windows = Window::with_shape(2, 4, 1, &mut buffer).unwrap();
+        assert_eq!(windows.push(&[1.0]), Err(InferError::WrongLength { needed: 2, found: 1 }));
+    }
+}

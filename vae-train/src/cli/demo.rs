@@ -1,0 +1,158 @@
+//! `vae-train demo`: the whole journey, from a simulated motor to a scored model file.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+use vae_core::format::Precision;
+
+use super::{
+    Context,
+    export::{Exported, export},
+    fit::{device, fit},
+    note,
+    simulate::{TRAINING_SECONDS, test_samples, write_motor},
+};
+use crate::{
+    config::Config,
+    dataset::Windows,
+    metrics::Detection,
+    model_file::AlignedFile,
+    motor::{CHANNELS, Condition},
+    output::{Existing, write_file},
+    scoring,
+    table::Table,
+};
+
+const DIRECTORY: &str = "vae-demo";
+const WINDOW: usize = 64;
+const HOP: usize = 32;
+/// Windows of each condition in the stream that the firmware example scores.
+const STREAM_WINDOWS: usize = 3;
+
+/// Simulate a motor, fit a model on its normal running, export it, and score every fault through vae-core.
+///
+/// Needs no input. Example: vae-train demo
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// Directory for everything that is made [default: vae-demo, where an earlier demo is replaced].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Replace what is in --out.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    fault: &'static str,
+    windows: usize,
+    auroc: f64,
+    /// Fraction of its windows below the threshold.
+    detection_rate: f64,
+}
+
+#[derive(Serialize)]
+struct Result_ {
+    faults: Vec<Fault>,
+    normal_windows: usize,
+    /// Fraction of the held-out normal windows below the threshold.
+    false_alarm_rate: f64,
+    /// Bytes of RAM for the samples of one window.
+    window_ram: usize,
+    #[serde(flatten)]
+    exported: Exported,
+    files: PathBuf,
+}
+
+impl Demo {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        // An earlier demo in the default directory is ours to replace.
+        let existing = if self.out.is_none() { Existing::Replace } else { Existing::from_force(self.force) };
+        let out = self.out.unwrap_or_else(|| DIRECTORY.into());
+        let seed = context.seed.unwrap_or(0);
+        let model_path = out.join("motor.vae");
+        existing.check(&model_path)?;
+
+        note(&format!("simulating {TRAINING_SECONDS} s of a motor's normal running, and five faults"));
+        let data = out.join("data");
+        write_motor(&data, TRAINING_SECONDS, seed, existing)?;
+        note("fitting");
+        let config = Config { seed, window: WINDOW, hop: HOP, epochs: 120, patience: 15, ..Config::default() };
+        let run = out.join("run");
+        let fitted = fit(&data.join("train.csv"), &run, config, &device("flex")?, existing)?;
+        note(&format!(
+            "best epoch {} of {}: validation ELBO {:.3}",
+            fitted.best_epoch, fitted.epochs, fitted.validation_elbo
+        ));
+        let exported = export(&run, &model_path, Precision::Int8, None, existing)?;
+
+        let file = AlignedFile::read(&model_path)?;
+        let model = file.model()?;
+        let mut stream: Vec<f32> = Vec::new();
+        let mut elbos = |condition: Condition| -> Result<Vec<f32>> {
+            let samples = test_samples(condition, TRAINING_SECONDS, seed);
+            let per_stream = STREAM_WINDOWS * WINDOW;
+            // From the middle of the recording, where the motor has left its starting state.
+            stream.extend(samples.iter().skip(samples.len() / 2).take(per_stream).flatten());
+            let table = Table {
+                path: condition.name().into(),
+                columns: CHANNELS.map(str::to_owned).to_vec(),
+                values: samples.into_flattened(),
+                labels: None,
+            };
+            let windows = Windows::cut(&table, WINDOW, HOP)?;
+            Ok(scoring::elbo(&model, &windows.values)?.iter().map(|score| score.elbo).collect())
+        };
+        let below =
+            |elbos: &[f32]| elbos.iter().filter(|e| **e < exported.threshold).count() as f64 / elbos.len() as f64;
+
+        let normal = elbos(Condition::Normal)?;
+        let mut faults = Vec::new();
+        for condition in Condition::FAULTS {
+            let faulty = elbos(condition)?;
+            let scores: Vec<f64> = normal.iter().chain(&faulty).map(|elbo| -f64::from(*elbo)).collect();
+            let labels: Vec<bool> = (0..scores.len()).map(|index| index >= normal.len()).collect();
+            faults.push(Fault {
+                fault: condition.name(),
+                windows: faulty.len(),
+                auroc: Detection::of(&scores, &labels)?.auroc,
+                detection_rate: below(&faulty),
+            });
+        }
+        write_file(&out.join("stream.f32"), existing, |file| {
+            Ok(stream.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?)
+        })?;
+
+        let result = Result_ {
+            false_alarm_rate: below(&normal),
+            normal_windows: normal.len(),
+            window_ram: 4 * model.features(),
+            faults,
+            exported,
+            files: out,
+        };
+        context.print(&result, &text(&result)?)
+    }
+}
+
+fn text(result: &Result_) -> Result<String> {
+    let mut text = String::new();
+    writeln!(text, "{:<14}{:>8}{:>9}{:>12}", "fault", "windows", "AUROC", "detected")?;
+    for fault in &result.faults {
+        let Fault { fault, windows, auroc, detection_rate } = fault;
+        writeln!(text, "{fault:<14}{windows:>8}{auroc:>9.4}{:>10.1} %", 100.0 * detection_rate)?;
+    }
+    let Exported { model, flash, scratch, threshold, .. } = &result.exported;
+    writeln!(
+        text,
+        "\nthreshold  {threshold:.3} nats: {:.1} % of {} held-out normal windows are below it",
+        100.0 * result.false_alarm_rate,
+        result.normal_windows
+    )?;
+    writeln!(text, "flash      {flash} bytes for the model")?;
+    writeln!(text, "RAM        {scratch} bytes of scratch, {} bytes of window", result.window_ram)?;
+    writeln!(text, "files      {}: data/*.csv, run/, motor.vae, stream.f32", result.files.display())?;
+    writeln!(text, "next       vae-train info {}", model.display())?;
+    Ok(text)
+}

@@ -1,0 +1,142 @@
+//! `vae-train info`: what is in a model file.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+use vae_core::format::values;
+
+use super::Context;
+use crate::model_file::AlignedFile;
+
+/// Print what a model file holds and what the device needs for it.
+///
+/// Example: vae-train info model.vae
+#[derive(Debug, clap::Args)]
+pub(super) struct Info {
+    /// Model file (.vae).
+    model: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    half: &'static str,
+    inputs: u32,
+    outputs: u32,
+    activation: String,
+}
+
+#[derive(Serialize)]
+struct Channel {
+    name: String,
+    /// Of the window's first sample.
+    mean: f32,
+    scale: f32,
+}
+
+#[derive(Serialize)]
+struct Description {
+    model: PathBuf,
+    precision: String,
+    posterior: String,
+    likelihood: String,
+    features: usize,
+    window: usize,
+    hop: usize,
+    latent: usize,
+    layers: Vec<Layer>,
+    /// Multiplications of a score at the mean, in the layers.
+    products: u64,
+    /// Bytes.
+    flash: usize,
+    /// Bytes of scratch.
+    scratch: usize,
+    threshold: f32,
+    calibration_windows: u32,
+    channels: Vec<Channel>,
+    creator: String,
+    data: String,
+    seed: u64,
+    metrics: Vec<String>,
+}
+
+impl Info {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let file = AlignedFile::read(&self.model)?;
+        let model = file.model()?;
+        let (header, card, calibration) = (model.header()?, model.card()?, model.calibration()?);
+        let mut layers = Vec::new();
+        for (index, layer) in model.layers()?.enumerate() {
+            let layer = layer?;
+            layers.push(Layer {
+                half: if index < header.encoder_layers as usize { "encoder" } else { "decoder" },
+                inputs: layer.columns,
+                outputs: layer.rows,
+                activation: format!("{:?}", layer.activation),
+            });
+        }
+        let mean: &[f32] = values(header.mean, model.features())?;
+        let inverse_scale: &[f32] = values(header.inverse_scale, model.features())?;
+        let channels = card.channels.lines().zip(mean.iter().zip(inverse_scale));
+        let description = Description {
+            model: self.model.clone(),
+            precision: format!("{:?}", header.precision),
+            posterior: format!("{:?}", header.posterior),
+            likelihood: format!("{:?}", header.likelihood),
+            features: model.features(),
+            window: model.window(),
+            hop: model.hop(),
+            latent: model.latent(),
+            products: layers.iter().map(|layer| u64::from(layer.inputs) * u64::from(layer.outputs)).sum(),
+            layers,
+            flash: model.flash_len(),
+            scratch: 4 * model.scratch_len(),
+            threshold: calibration.threshold(),
+            calibration_windows: calibration.scores(),
+            channels: channels
+                .map(|(name, (mean, inverse))| Channel { name: name.to_owned(), mean: *mean, scale: 1.0 / inverse })
+                .collect(),
+            creator: card.creator.to_owned(),
+            data: card.data.to_owned(),
+            seed: card.seed,
+            metrics: card.metrics.lines().map(str::to_owned).collect(),
+        };
+        context.print(&description, &text(&description)?)
+    }
+}
+
+fn text(d: &Description) -> Result<String> {
+    const SHOWN: usize = 12;
+    let mut text = String::new();
+    writeln!(text, "{}, format version {}", d.model.display(), vae_core::format::VERSION)?;
+    let Description { precision, posterior, likelihood, .. } = d;
+    writeln!(text, "  {precision} weights, {posterior} posterior, {likelihood} likelihood")?;
+    writeln!(
+        text,
+        "  input        {} features: {} channels × {} samples, a window every {}",
+        d.features,
+        d.channels.len(),
+        d.window,
+        d.hop
+    )?;
+    writeln!(text, "  latent       {} dimensions", d.latent)?;
+    for layer in &d.layers {
+        writeln!(text, "  {:<12} {:>5} → {:<5} {}", layer.half, layer.inputs, layer.outputs, layer.activation)?;
+    }
+    writeln!(text, "  products     {} a score", d.products)?;
+    writeln!(text, "  flash        {} bytes", d.flash)?;
+    writeln!(text, "  RAM          {} bytes of scratch, {} of window", d.scratch, 4 * d.features)?;
+    writeln!(text, "  threshold    {:.3} nats ({} calibration windows)", d.threshold, d.calibration_windows)?;
+    for channel in d.channels.iter().take(SHOWN) {
+        writeln!(text, "  channel      {}: mean {}, scale {}", channel.name, channel.mean, channel.scale)?;
+    }
+    if d.channels.len() > SHOWN {
+        writeln!(text, "  and {} more channels (--json lists them)", d.channels.len() - SHOWN)?;
+    }
+    writeln!(text, "  trained on   {}, seed {}", d.data, d.seed)?;
+    writeln!(text, "  written by   {}", d.creator)?;
+    for metric in &d.metrics {
+        writeln!(text, "  {metric}")?;
+    }
+    Ok(text)
+}

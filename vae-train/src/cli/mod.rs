@@ -1,0 +1,100 @@
+//! The command line: one file per verb.
+
+mod demo;
+mod evaluate;
+mod export;
+mod fit;
+mod info;
+mod score;
+mod simulate;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Trains variational autoencoders on the desktop and exports them for a microcontroller.
+#[derive(Debug, Parser)]
+#[command(name = "vae-train", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Seed of everything random [default: 0].
+    #[arg(long, global = true)]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::Demo),
+    Simulate(simulate::Simulate),
+    Fit(fit::Fit),
+    Export(export::Export),
+    Score(score::Score),
+    Evaluate(evaluate::Evaluate),
+    Info(info::Info),
+}
+
+/// What every verb is told.
+#[derive(Clone, Copy, Debug)]
+struct Context {
+    json: bool,
+    seed: Option<u64>,
+}
+
+impl Context {
+    /// Prints a verb's result: as JSON where asked, else as `text`.
+    #[expect(clippy::print_stdout, reason = "results belong on standard output")]
+    fn print(self, result: &impl Serialize, text: &str) -> Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(result)?);
+        } else {
+            println!("{}", text.trim_end());
+        }
+        Ok(())
+    }
+}
+
+/// Something that the user should know, on standard error.
+fn note(message: &str) {
+    eprintln!("note: {message}");
+}
+
+/// Runs the verb named by the process's arguments. Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { verb, json, seed } = Cli::parse(); // exits with 2 on wrong usage
+    let context = Context { json, seed };
+    let result = match verb {
+        Verb::Demo(verb) => verb.run(context),
+        Verb::Simulate(verb) => verb.run(context),
+        Verb::Fit(verb) => verb.run(context),
+        Verb::Export(verb) => verb.run(context),
+        Verb::Score(verb) => verb.run(context),
+        Verb::Evaluate(verb) => verb.run(context),
+        Verb::Info(verb) => verb.run(context),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The model file and the data that `score` and `evaluate` read.
+#[derive(Clone, Debug, clap::Args)]
+struct ModelAndData {
+    /// Model file (.vae).
+    model: PathBuf,
+    /// CSV file with the model's columns, in any order.
+    data: PathBuf,
+    /// Column that says 0 normal / 1 anomaly.
+    #[arg(long)]
+    label: Option<String>,
+}

@@ -1,0 +1,95 @@
+//! `vae-train score`: score a CSV file through vae-core.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{Context, ModelAndData, note};
+use crate::{
+    dataset::{Windows, read_for_model},
+    model_file::AlignedFile,
+    output::{Existing, write_file},
+    scoring,
+};
+
+/// Score every window of a CSV file, as the device will, and write one line for each.
+///
+/// Columns: row (counted from 0; of a window, its last), elbo, reconstruction, kl, log_likelihood (importance-weighted),
+/// p_value, anomaly (1 where the ELBO is below the model's threshold). Example:
+/// vae-train score model.vae new.csv --out scores.csv
+#[derive(Debug, clap::Args)]
+pub(super) struct Score {
+    #[command(flatten)]
+    input: ModelAndData,
+    /// CSV file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Posterior samples for the importance-weighted log-likelihood of each window.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
+    /// Replace an existing file.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    row: usize,
+    elbo: f32,
+    reconstruction: f32,
+    kl: f32,
+    log_likelihood: f32,
+    p_value: f32,
+    anomaly: u8,
+}
+
+#[derive(Serialize)]
+struct Scored {
+    out: PathBuf,
+    windows: usize,
+    anomalies: usize,
+    mean_elbo: f64,
+}
+
+impl Score {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        existing.check(&self.out)?;
+        let file = AlignedFile::read(&self.input.model)?;
+        let model = file.model()?;
+        let channels: Vec<&str> = model.card()?.channels.lines().collect();
+        let (table, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &channels)?;
+        left_out.iter().for_each(|message| note(message));
+        let windows = Windows::cut(&table, model.window(), model.hop())?;
+        let name = || self.input.data.display().to_string();
+        let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
+        let likelihoods = scoring::log_likelihood(&model, &windows.values, self.samples, context.seed.unwrap_or(0))
+            .with_context(name)?;
+        let calibration = model.calibration()?;
+        write_file(&self.out, existing, |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            for ((row, score), likelihood) in windows.last_row.iter().zip(&scores).zip(&likelihoods) {
+                csv.serialize(Row {
+                    row: *row,
+                    elbo: score.elbo,
+                    reconstruction: score.reconstruction,
+                    kl: score.kl,
+                    log_likelihood: likelihood.value,
+                    p_value: calibration.p_value(score.elbo),
+                    anomaly: calibration.is_anomalous(score.elbo).into(),
+                })?;
+            }
+            Ok(csv.flush()?)
+        })?;
+        let anomalies = scores.iter().filter(|score| calibration.is_anomalous(score.elbo)).count();
+        let mean_elbo = scores.iter().map(|score| f64::from(score.elbo)).sum::<f64>() / scores.len() as f64;
+        let text = format!(
+            "{}: {} windows, {anomalies} below the threshold of {:.3} nats, mean ELBO {mean_elbo:.3} nats",
+            self.out.display(),
+            scores.len(),
+            calibration.threshold()
+        );
+        context.print(&Scored { out: self.out.clone(), windows: scores.len(), anomalies, mean_elbo }, &text)
+    }
+}

@@ -1,0 +1,382 @@
+//! From a table to standardised windows.
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use vae_core::Window;
+
+use crate::{
+    config::{Config, Likelihood, Split},
+    table::{Table, list},
+};
+
+/// Most values in a window.
+pub const MAX_FEATURES: usize = 65_536;
+
+/// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
+const CONSTANT: f64 = 1e-6;
+
+/// Windows of a table, in order: `features` values each.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    /// Values in a window.
+    pub features: usize,
+    /// Window after window.
+    pub values: Vec<f32>,
+    /// For each window, the index of its last row in the table.
+    pub last_row: Vec<usize>,
+    /// For each window, whether a row in it is labelled an anomaly; `None` for a table without labels.
+    pub labels: Option<Vec<bool>>,
+}
+
+impl Windows {
+    /// Cuts a table into windows with the core's own [`Window`].
+    ///
+    /// # Errors
+    /// If the window is longer than the table, or too large.
+    pub fn cut(table: &Table, window: usize, hop: usize) -> Result<Self> {
+        let channels = table.columns.len();
+        let features = channels * window;
+        ensure!(
+            table.rows() >= window,
+            "{}: a window of {window} samples is longer than the data ({} rows): give a shorter --window",
+            table.path.display(),
+            table.rows()
+        );
+        ensure!(
+            features <= MAX_FEATURES,
+            "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model",
+            table.path.display()
+        );
+        let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
+        let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
+        let mut cut = Self { features, values: Vec::new(), last_row: Vec::new(), labels: None };
+        for (row, sample) in table.values.chunks_exact(channels).enumerate() {
+            if let Some(values) = windows.push(sample)? {
+                cut.values.extend_from_slice(values);
+                cut.last_row.push(row);
+            }
+        }
+        cut.labels = table
+            .labels
+            .as_ref()
+            .map(|labels| cut.last_row.iter().map(|&last| labels[last + 1 - window..=last].contains(&true)).collect());
+        Ok(cut)
+    }
+
+    /// Number of windows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.last_row.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.last_row.is_empty()
+    }
+
+    /// The windows, one slice each.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.features)
+    }
+}
+
+/// Mean and standard deviation per feature, fitted on normal training data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standardiser {
+    /// Subtracted from each feature.
+    pub mean: Vec<f32>,
+    /// Divides the difference.
+    pub scale: Vec<f32>,
+}
+
+impl Standardiser {
+    /// Mean and standard deviation of each channel over all windows, repeated for each sample of the window; 0 and 1 for
+    /// a Bernoulli likelihood, whose data stay as they are.
+    fn fit<'a>(
+        windows: impl Iterator<Item = &'a [f32]>,
+        channels: usize,
+        window: usize,
+        likelihood: Likelihood,
+    ) -> Self {
+        if likelihood == Likelihood::Bernoulli {
+            return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
+        }
+        let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels)), channels);
+        let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
+        Self {
+            mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),
+            scale: repeat(moments.iter().map(|m| m.deviation() as f32).collect()),
+        }
+    }
+
+    /// A window in standardised units.
+    pub fn apply(&self, x: &[f32]) -> impl Iterator<Item = f32> {
+        x.iter().zip(self.mean.iter().zip(&self.scale)).map(|(x, (mean, scale))| (x - mean) / scale)
+    }
+}
+
+/// Running moments of one column (Welford 1962).
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    mean: f64,
+    squares: f64,
+    largest: f64,
+}
+
+impl Moments {
+    fn of<'a>(samples: impl Iterator<Item = &'a [f32]>, columns: usize) -> Vec<Self> {
+        let mut moments = vec![Self::default(); columns];
+        for sample in samples {
+            for (moments, &value) in moments.iter_mut().zip(sample) {
+                moments.push(f64::from(value));
+            }
+        }
+        moments
+    }
+
+    fn push(&mut self, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        self.count += 1.0;
+        let difference = value - self.mean;
+        self.mean += difference / self.count;
+        self.squares += difference * (value - self.mean);
+        self.largest = self.largest.max(value.abs());
+    }
+
+    fn deviation(&self) -> f64 {
+        (self.squares / self.count).sqrt()
+    }
+
+    fn is_constant(&self) -> bool {
+        // Not `<=`: a column without a single value has a NaN deviation.
+        !(self.deviation() > CONSTANT * self.largest && self.deviation() > f64::from(f32::MIN_POSITIVE))
+    }
+}
+
+/// What a model knows of its data: kept with the run and written into the model file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The columns that are trained on, in order.
+    pub channels: Vec<String>,
+    /// Columns that were left out, because they were constant or empty.
+    pub dropped: Vec<String>,
+    /// Samples in a window.
+    pub window: usize,
+    /// Samples between the starts of successive windows.
+    pub hop: usize,
+    /// CRC-32 of the training table and its number of rows.
+    pub data: String,
+    /// Fitted on the training windows.
+    pub standardiser: Standardiser,
+}
+
+/// Training and held-out windows of normal data.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What the model knows of it.
+    pub schema: Schema,
+    /// Standardised training windows, one after the other.
+    pub train: Vec<f32>,
+    /// Held-out windows, in physical units.
+    pub holdout: Vec<f32>,
+    /// What the user should know: rows and columns left out.
+    pub notes: Vec<String>,
+}
+
+impl Dataset {
+    /// Prepares a table for a fit: drops constant columns and anomalous windows, splits, and fits the standardiser on
+    /// the training part.
+    ///
+    /// # Errors
+    /// If there is nothing to learn from, or too little.
+    pub fn prepare(table: &Table, config: &Config) -> Result<Self> {
+        let name = table.path.display();
+        let mut notes = Vec::new();
+        let data = fingerprint(table);
+
+        // Constant columns are judged by the rows that will be trained on.
+        let normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
+        let rows = table.values.chunks_exact(table.columns.len()).enumerate();
+        let moments = Moments::of(rows.filter(|(row, _)| normal(*row)).map(|(_, values)| values), table.columns.len());
+        let (dropped, kept): (Vec<_>, Vec<_>) = table
+            .columns
+            .iter()
+            .zip(&moments)
+            .partition(|(_, m)| config.likelihood != Likelihood::Bernoulli && m.is_constant());
+        let names = |columns: Vec<(&String, &Moments)>| columns.into_iter().map(|(c, _)| c.clone()).collect::<Vec<_>>();
+        let (dropped, kept) = (names(dropped), names(kept));
+        if let Some(labels) = &table.labels {
+            ensure!(labels.contains(&false), "{name}: every row is labelled 1 (anomaly): a fit needs normal rows");
+        }
+        ensure!(!kept.is_empty(), "{name}: every column is constant or empty: there is nothing to learn");
+        if !dropped.is_empty() {
+            notes.push(format!("{name}: {} constant or empty column(s) left out: {}", dropped.len(), list(&dropped)));
+        }
+        let (table, _) = table.select(&kept)?;
+
+        let windows = Windows::cut(&table, config.window, config.hop)?;
+        let mut chosen: Vec<usize> = (0..windows.len()).collect();
+        if let Some(labels) = &windows.labels {
+            chosen.retain(|&index| !labels[index]);
+            let anomalous = windows.len() - chosen.len();
+            if anomalous > 0 {
+                notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
+            }
+        }
+        if config.likelihood == Likelihood::Bernoulli {
+            check_unit_interval(&table)?;
+        }
+
+        match config.split.unwrap_or(if config.window > 1 { Split::Time } else { Split::Seeded }) {
+            Split::Time => {}
+            Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
+        }
+        let held = ((chosen.len() as f64 * config.validation).round() as usize).max(1);
+        let training = chosen.len().saturating_sub(held);
+        if training < config.batch || training < 2 {
+            bail!(
+                "{name}: {} normal window(s) leave {training} for training and {held} for validation, fewer than the {} of a \
+                 batch: give more data, a shorter --hop or a smaller --batch",
+                chosen.len(),
+                config.batch.max(2)
+            );
+        }
+        let (training, held) = chosen.split_at(training);
+        let values = |index: &usize| &windows.values[index * windows.features..][..windows.features];
+        let standardiser =
+            Standardiser::fit(training.iter().map(values), table.columns.len(), config.window, config.likelihood);
+        let usable =
+            standardiser.scale.iter().all(|scale| scale.is_finite() && *scale > 0.0 && (1.0 / scale).is_finite())
+                && standardiser.mean.iter().all(|mean| mean.is_finite());
+        ensure!(
+            usable,
+            "{name}: a column does not vary in the training part, or its spread exceeds the range of 32-bit numbers: remove \
+             or rescale it"
+        );
+        let train = training.iter().flat_map(|index| standardiser.apply(values(index))).collect();
+        let holdout = held.iter().flat_map(|index| values(index).iter().copied()).collect();
+        let schema = Schema { channels: kept, dropped, window: config.window, hop: config.hop, data, standardiser };
+        Ok(Self { schema, train, holdout, notes })
+    }
+
+    /// Values in a window.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.schema.standardiser.mean.len()
+    }
+}
+
+fn check_unit_interval(table: &Table) -> Result<()> {
+    let outside = table.values.iter().position(|value| !value.is_nan() && !(0.0..=1.0).contains(value));
+    match outside {
+        None => Ok(()),
+        Some(index) => {
+            let (row, column) = (index / table.columns.len(), index % table.columns.len());
+            bail!(
+                "{}: row {}, column `{}` is {}: a Bernoulli likelihood needs values between 0 and 1; rescale the data or use \
+                 --likelihood gaussian",
+                table.path.display(),
+                row + 1,
+                table.columns[column],
+                table.values[index]
+            )
+        }
+    }
+}
+
+/// CRC-32 of names and values, and the number of rows.
+fn fingerprint(table: &Table) -> String {
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    for name in &table.columns {
+        digest.update(name.as_bytes());
+        digest.update(b"\n");
+    }
+    for value in &table.values {
+        digest.update(&value.to_le_bytes());
+    }
+    format!("crc32 {:08x}, {} rows", digest.finalize(), table.rows())
+}
+
+/// Reads a CSV file and selects the channels of a model, in its order, with a note on the columns that are not used.
+///
+/// # Errors
+/// If the file is bad or lacks a channel.
+pub fn read_for_model(
+    path: &std::path::Path,
+    label: Option<&str>,
+    channels: &[&str],
+) -> Result<(Table, Option<String>)> {
+    let table = Table::read_csv(path, label)?;
+    let (table, left_out) = table.select(channels).context("the data do not fit the model")?;
+    let note = (!left_out.is_empty()).then(|| {
+        format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
+    });
+    Ok((table, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(columns: usize, rows: usize, value: impl Fn(usize, usize) -> f32) -> Table {
+        Table {
+            path: "t.csv".into(),
+            columns: (0..columns).map(|c| format!("c{c}")).collect(),
+            values: (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))).map(|(r, c)| value(r, c)).collect(),
+            labels: None,
+        }
+    }
+
+    #[test]
+    fn windows_carry_their_last_row_and_label() {
+        let mut table = table(2, 10, |r, c| (10 * r + c) as f32);
+        table.labels = Some((0..10).map(|row| row == 6).collect());
+        let windows = Windows::cut(&table, 4, 3).unwrap();
+        assert_eq!(windows.last_row, [3, 6, 9]);
+        assert_eq!(windows.labels, Some(vec![false, true, true]));
+        assert_eq!(windows.iter().nth(1).unwrap(), [30.0, 31.0, 40.0, 41.0, 50.0, 51.0, 60.0, 61.0]);
+        assert!(Windows::cut(&table, 11, 1).unwrap_err().to_string().contains("longer than the data (10 rows)"));
+    }
+
+    #[test]
+    fn constant_and_empty_columns_are_dropped_and_the_rest_standardised() {
+        let table = table(4, 100, |r, c| match c {
+            0 => 1000.0 + (r % 10) as f32,
+            1 => 7.0,
+            2 => f32::NAN,
+            _ => -((r * r) as f32),
+        });
+        let config = Config { batch: 8, split: Some(Split::Time), ..Config::default() };
+        let data = Dataset::prepare(&table, &config).unwrap();
+        assert_eq!(data.schema.channels, ["c0", "c3"]);
+        assert_eq!(data.schema.dropped, ["c1", "c2"]);
+        assert_eq!((data.train.len(), data.holdout.len()), (160, 40));
+        assert_eq!(data.holdout[0], 1000.0);
+        for column in 0..2 {
+            let values: Vec<f64> = data.train.iter().skip(column).step_by(2).map(|&v| f64::from(v)).collect();
+            let mean = values.iter().sum::<f64>() / 80.0;
+            let variance = values.iter().map(|v| v * v).sum::<f64>() / 80.0;
+            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
+        }
+    }
+
+    #[test]
+    fn too_little_or_nothing_to_learn_is_said() {
+        let config = Config { batch: 32, ..Config::default() };
+        for (rows, value, expected) in [(5, 1.0, "constant or empty"), (5, 0.0, "normal window(s) leave")] {
+            let table = table(1, rows, |r, _| if value == 1.0 { 1.0 } else { r as f32 });
+            let message = Dataset::prepare(&table, &config).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        let bernoulli = Config { likelihood: Likelihood::Bernoulli, ..config };
+        let message = Dataset::prepare(&table(1, 100, |r, _| r as f32), &bernoulli).unwrap_err().to_string();
+        assert!(message.contains("row 3, column `c0` is 2"), "{message}");
+    }
+}

@@ -1,0 +1,121 @@
+//! From a run to a model file: quantise, calibrate, choose golden vectors.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use safetensors::{Dtype, tensor::TensorView};
+use vae_core::format::Precision;
+
+use crate::{
+    metrics::quantile,
+    model_file::{AlignedFile, Calibration, ModelFile},
+    network::Weights,
+    run::State,
+    scoring,
+};
+
+/// Quantiles of the normal scores that a model file holds.
+const QUANTILES: usize = 129;
+
+/// The model of a run's best epoch, calibrated on its held-out windows (physical units, one after the other).
+///
+/// # Errors
+/// If the run is damaged.
+pub fn model_file(state: &State, holdout: &[f32], precision: Precision) -> Result<ModelFile> {
+    let weights = weights(state)?;
+    let features = state.architecture.features;
+    ensure!(
+        !holdout.is_empty() && holdout.len().is_multiple_of(features),
+        "the run's held-out windows are damaged: fit again"
+    );
+    let mut file = ModelFile {
+        precision,
+        likelihood: state.config.likelihood.kind(),
+        channels: state.schema.channels.clone(),
+        window: state.schema.window,
+        hop: state.schema.hop,
+        latent: state.architecture.latent,
+        mean: state.schema.standardiser.mean.clone(),
+        scale: state.schema.standardiser.scale.clone(),
+        variance: weights.variance,
+        encoder: weights.encoder,
+        decoder: weights.decoder,
+        calibration: Calibration::default(),
+        golden_inputs: Vec::new(),
+        data: state.schema.data.clone(),
+        seed: state.config.seed,
+        metrics: vec![
+            format!("epoch {}", state.checkpoint.best_epoch),
+            format!("validation_elbo {:.4}", state.checkpoint.best_elbo()),
+        ],
+    };
+
+    // The model calibrates itself: its own arithmetic, quantised as it will run, scores the held-out windows.
+    let uncalibrated = AlignedFile::new(&file.to_bytes()?);
+    let scores = scoring::elbo(&uncalibrated.model()?, holdout).context("the held-out windows cannot be scored")?;
+    let mut elbos: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
+    elbos.sort_by(f32::total_cmp);
+    file.calibration = Calibration {
+        quantiles: (0..QUANTILES).map(|k| quantile(&elbos, k as f64 / (QUANTILES - 1) as f64)).collect(),
+        scores: elbos.len(),
+        threshold: quantile(&elbos, state.config.false_alarms),
+    };
+
+    // Two golden vectors: an ordinary window, and one that drives every feature out of range.
+    let ordinary =
+        holdout[..features].iter().zip(&file.mean).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
+    let signs = (0..features).map(|index| if index % 3 == 0 { -1.0 } else { 1.0 });
+    let extreme = match file.likelihood {
+        vae_core::format::LikelihoodKind::Bernoulli => signs.map(|sign: f32| 0.5 + 0.5 * sign).collect(),
+        _ => signs
+            .zip(file.mean.iter().zip(&file.scale))
+            .map(|(sign, (mean, scale))| mean + 8.0 * sign * scale)
+            .collect(),
+    };
+    file.golden_inputs = vec![ordinary, extreme];
+    Ok(file)
+}
+
+/// The weights of a run's best epoch.
+///
+/// # Errors
+/// If the run is damaged, or has not finished an epoch.
+pub fn weights(state: &State) -> Result<Weights> {
+    ensure!(state.checkpoint.best_epoch > 0, "the run has not finished an epoch: go on with `vae-train fit --resume`");
+    // Weights are read on the CPU, whatever they were trained on.
+    state.checkpoint.best_network(&state.architecture, &Device::flex())?.weights(&state.architecture)
+}
+
+/// The weights, standardiser and variances under the names that `vae-core/FORMAT.md` lists, as a safetensors file.
+///
+/// # Errors
+/// If they cannot be serialised.
+pub fn safetensors(file: &ModelFile) -> Result<Vec<u8>> {
+    let mut tensors: Vec<(String, Vec<usize>, &[f32])> = Vec::new();
+    let mut metadata = HashMap::new();
+    for (half, layers) in [("encoder", &file.encoder), ("decoder", &file.decoder)] {
+        for (index, layer) in layers.iter().enumerate() {
+            tensors.push((format!("{half}.{index}.weight"), vec![layer.rows, layer.columns], &layer.weights));
+            tensors.push((format!("{half}.{index}.bias"), vec![layer.rows], &layer.bias));
+            metadata.insert(format!("{half}.{index}.activation"), format!("{:?}", layer.activation));
+        }
+    }
+    let features = file.mean.len();
+    tensors.push(("standardiser.mean".into(), vec![features], &file.mean));
+    tensors.push(("standardiser.scale".into(), vec![features], &file.scale));
+    if file.likelihood != vae_core::format::LikelihoodKind::Bernoulli {
+        tensors.push(("likelihood.variance".into(), vec![features], &file.variance));
+    }
+    metadata.insert("likelihood".into(), format!("{:?}", file.likelihood));
+    metadata.insert("posterior".into(), "DiagonalGaussian".into());
+    metadata.insert("log_variance_limit".into(), vae_core::LOG_VARIANCE_LIMIT.to_string());
+    metadata.insert("channels".into(), file.channels.join("\n"));
+    metadata.insert("window".into(), file.window.to_string());
+    metadata.insert("latent".into(), file.latent.to_string());
+    let views = tensors
+        .into_iter()
+        .map(|(name, shape, values)| Ok((name, TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values))?)))
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, Some(metadata)).context("cannot serialise the weights")
+}

@@ -1,0 +1,7 @@
+//! The command line of the trainer; see `vae-train --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vae_train::cli::main()
+}

@@ -1,0 +1,126 @@
+//! How well scores tell anomalies from normal windows.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+/// False-positive rate up to which the partial AUROC is taken, as in DCASE and MLPerf Tiny.
+const PARTIAL: f64 = 0.1;
+
+/// Figures over labelled scores, where a higher score is more anomalous.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Detection {
+    /// Windows.
+    pub windows: usize,
+    /// Of them labelled anomalies.
+    pub anomalies: usize,
+    /// Area under the receiver operating characteristic.
+    pub auroc: f64,
+    /// Area under the precision–recall curve, as the step-wise sum.
+    pub average_precision: f64,
+    /// Area under the ROC up to a false-positive rate of 0.1, standardised to 0.5 … 1 (McClish 1989).
+    pub partial_auroc: f64,
+    /// The best F1 over all thresholds.
+    pub best_f1: f64,
+}
+
+impl Detection {
+    /// Computes the figures; ties count half.
+    ///
+    /// # Errors
+    /// If a score is NaN or one of the classes is empty.
+    pub fn of(scores: &[f64], labels: &[bool]) -> Result<Self> {
+        ensure!(scores.len() == labels.len(), "{} scores for {} labels", scores.len(), labels.len());
+        ensure!(scores.iter().all(|score| !score.is_nan()), "a score is NaN");
+        let anomalies = labels.iter().filter(|label| **label).count();
+        let normals = labels.len() - anomalies;
+        ensure!(
+            anomalies > 0 && normals > 0,
+            "{anomalies} windows are labelled 1 and {normals} are labelled 0: both are needed to judge a model"
+        );
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+
+        // One point per distinct score, from the strictest threshold on.
+        let (mut tp, mut fp) = (0usize, 0usize);
+        let (mut auroc, mut average_precision, mut partial, mut best_f1) = (0.0, 0.0, 0.0, 0.0f64);
+        for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+            let (tpr, fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
+            let positive = tied.iter().filter(|&&index| labels[index]).count();
+            tp += positive;
+            fp += tied.len() - positive;
+            let (next_tpr, next_fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
+            auroc += (next_fpr - fpr) * (tpr + next_tpr) / 2.0;
+            if fpr < PARTIAL && next_fpr > fpr {
+                let end = next_fpr.min(PARTIAL);
+                let tpr_at_end = tpr + (next_tpr - tpr) * (end - fpr) / (next_fpr - fpr);
+                partial += (end - fpr) * (tpr + tpr_at_end) / 2.0;
+            }
+            average_precision += (next_tpr - tpr) * tp as f64 / (tp + fp) as f64;
+            best_f1 = best_f1.max(2.0 * tp as f64 / (tp + fp + anomalies) as f64);
+        }
+        let chance = PARTIAL * PARTIAL / 2.0;
+        let partial_auroc = 0.5 * (1.0 + (partial - chance) / (PARTIAL - chance));
+        Ok(Self { windows: labels.len(), anomalies, auroc, average_precision, partial_auroc, best_f1 })
+    }
+}
+
+/// The `p` quantile of ascending values, interpolated linearly (type 7 of Hyndman & Fan 1996).
+///
+/// # Panics
+/// Never for a non-empty slice.
+#[must_use]
+pub fn quantile(sorted: &[f32], p: f64) -> f32 {
+    let at = p.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    (f64::from(low) + (f64::from(high) - f64::from(low)) * at.fract()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auroc_is_the_chance_that_an_anomaly_scores_higher() {
+        let scores: Vec<f64> = (0..200).map(|i| f64::from(i * 7919 % 61)).collect();
+        let labels: Vec<bool> = (0..200).map(|i| i * 31 % 7 < 2).collect();
+        let (mut wins, mut pairs) = (0.0, 0.0);
+        for (a, _) in scores.iter().zip(&labels).filter(|(_, label)| **label) {
+            for (n, _) in scores.iter().zip(&labels).filter(|(_, label)| !**label) {
+                wins += if a > n {
+                    1.0
+                } else if a == n {
+                    0.5
+                } else {
+                    0.0
+                };
+                pairs += 1.0;
+            }
+        }
+        assert!((Detection::of(&scores, &labels).unwrap().auroc - wins / pairs).abs() < 1e-12);
+    }
+
+    #[test]
+    fn figures_agree_with_scikit_learn() {
+        // scikit-learn 1.5: roc_auc_score, average_precision_score, roc_auc_score(max_fpr=0.1), on the lists below.
+        let scores = [0.9, 0.8, 0.8, 0.7, 0.6, 0.5, 0.5, 0.4, 0.3, 0.2];
+        let labels = [true, true, false, true, false, false, true, false, false, false];
+        let found = Detection::of(&scores, &labels).unwrap();
+        let expected = [0.833_333_333, 0.767_857_143, 0.671_052_632, 0.75];
+        let found = [found.auroc, found.average_precision, found.partial_auroc, found.best_f1];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-8, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn one_class_or_nan_is_refused() {
+        assert!(Detection::of(&[1.0, 2.0], &[true, true]).is_err());
+        assert!(Detection::of(&[1.0, f64::NAN], &[true, false]).is_err());
+    }
+
+    #[test]
+    fn quantiles_interpolate() {
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), 3.0);
+        assert_eq!(quantile(&[5.0], 0.01), 5.0);
+    }
+}

@@ -1,0 +1,310 @@
+//! Writes model files; `vae-core/FORMAT.md` specifies them.
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use vae_core::{
+    Activation, Model,
+    format::{LikelihoodKind, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, vector_len},
+};
+
+/// A dense layer with `f32` weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// Applied to each output.
+    pub activation: Activation,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// `[rows][columns]`
+    pub weights: Vec<f32>,
+    /// `[rows]`
+    pub bias: Vec<f32>,
+}
+
+/// What a model considers normal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calibration {
+    /// Quantiles of the ELBO of held-out normal windows, ascending, evenly spaced in probability.
+    pub quantiles: Vec<f32>,
+    /// Number of windows that they were computed from.
+    pub scores: usize,
+    /// ELBO below which a window is anomalous.
+    pub threshold: f32,
+}
+
+/// Everything that goes into a model file.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    /// How weights are stored.
+    pub precision: Precision,
+    /// The decoder's likelihood.
+    pub likelihood: LikelihoodKind,
+    /// Names of the channels, in order.
+    pub channels: Vec<String>,
+    /// Samples in a window.
+    pub window: usize,
+    /// Samples between the starts of successive windows.
+    pub hop: usize,
+    /// Latent dimensions.
+    pub latent: usize,
+    /// Per feature, subtracted from the input.
+    pub mean: Vec<f32>,
+    /// Per feature, divides the difference.
+    pub scale: Vec<f32>,
+    /// Per feature, variance of a Gaussian likelihood in standardised units.
+    pub variance: Vec<f32>,
+    /// Features to means and log-variances.
+    pub encoder: Vec<Dense>,
+    /// Latent vector to means or logits.
+    pub decoder: Vec<Dense>,
+    /// From held-out normal windows.
+    pub calibration: Calibration,
+    /// Inputs whose scores are stored for the self-test, in physical units.
+    pub golden_inputs: Vec<Vec<f32>>,
+    /// Tells whether two models saw the same data.
+    pub data: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// `name value` pairs that the trainer measured.
+    pub metrics: Vec<String>,
+}
+
+impl ModelFile {
+    /// The file's bytes. The same model gives the same bytes; the golden vectors' scores are computed by the core.
+    ///
+    /// # Errors
+    /// If sizes contradict each other, or a golden input cannot be scored.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let unscored = AlignedFile::new(&self.assemble(&[])?);
+        let model = unscored.model()?;
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = vae_core::Scratch::new(&mut memory);
+        let scores: Vec<_> = self
+            .golden_inputs
+            .iter()
+            .map(|input| model.elbo_at_mean(&input[..], &mut scratch))
+            .collect::<Result<_, _>>()
+            .context("a golden input cannot be scored")?;
+        let bytes = self.assemble(&scores)?;
+        AlignedFile::new(&bytes).model()?.verify().context("the model that was written is not sound")?;
+        Ok(bytes)
+    }
+
+    fn assemble(&self, scores: &[vae_core::Score]) -> Result<Vec<u8>> {
+        let features = self.channels.len() * self.window;
+        for (name, values) in [("mean", &self.mean), ("scale", &self.scale), ("variance", &self.variance)] {
+            ensure!(values.len() == features, "{name} has {} values for {features} features", values.len());
+        }
+        let gaussian = self.likelihood != LikelihoodKind::Bernoulli;
+        let if_gaussian = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            let pairs = self.scale.iter().zip(&self.variance).filter(|_| gaussian);
+            pairs.map(|(&scale, &variance)| value(f64::from(scale), f64::from(variance)) as f32).collect()
+        };
+
+        // The fields of `Header`, in order.
+        let mut body = Body::default();
+        body.value(&(self.precision, PosteriorKind::DiagonalGaussian, self.likelihood))?;
+        body.value(&(self.encoder.len() as u32, self.decoder.len() as u32, scores.len() as u32))?;
+        body.value(&(
+            self.calibration.scores as u32,
+            self.calibration.quantiles.len() as u32,
+            self.calibration.threshold,
+        ))?;
+        body.array(&self.mean)?;
+        body.array(&self.scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>())?;
+        body.array(&if_gaussian(&|_, variance| 1.0 / variance))?;
+        body.array(&if_gaussian(&|scale, variance| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln()))?;
+        body.array(&self.calibration.quantiles)?;
+
+        let (mut vectors, mut hiddens) = (0, 0);
+        for half in [&self.encoder, &self.decoder] {
+            for (index, layer) in half.iter().enumerate() {
+                layer.write(self.precision, &mut body)?;
+                vectors = vectors.max(vector_len(self.precision, layer.columns));
+                if index + 1 < half.len() {
+                    hiddens = hiddens.max(layer.rows);
+                }
+            }
+        }
+        for (input, score) in self.golden_inputs.iter().zip(scores) {
+            body.array(input)?;
+            body.value(&(score.elbo, score.reconstruction, score.kl))?;
+        }
+        // The fields of `Card`, in order.
+        let creator = concat!("vae-train ", env!("CARGO_PKG_VERSION"));
+        body.value(&(self.channels.join("\n"), creator, &self.data, self.seed, self.metrics.join("\n")))?;
+
+        let size = |value: usize| u32::try_from(value).context("a size exceeds 32 bits");
+        let prelude = Prelude {
+            features: size(features)?,
+            latent: size(self.latent)?,
+            channels: size(self.channels.len())?,
+            window: size(self.window)?,
+            hop: size(self.hop)?,
+            vector_len: size(vectors)?,
+            hidden_len: size(hiddens)?,
+        };
+        let mut file = prelude.to_bytes(&body.0)?.to_vec();
+        file.append(&mut body.0);
+        Ok(file)
+    }
+}
+
+impl Dense {
+    /// The fields of `LayerRecord`, in order.
+    fn write(&self, precision: Precision, body: &mut Body) -> Result<()> {
+        let Self { activation, rows, columns, .. } = *self;
+        ensure!(
+            self.weights.len() == rows * columns && self.bias.len() == rows && rows.max(columns) <= MAX_LAYER_SIDE,
+            "a layer of {rows} × {columns} has {} weights and {} biases",
+            self.weights.len(),
+            self.bias.len()
+        );
+        body.value(&(activation, rows as u32, columns as u32))?;
+        match precision {
+            Precision::F32 => {
+                let blocks = self.weights.chunks(4 * columns);
+                let interleaved: Vec<f32> = blocks
+                    .flat_map(|block| (0..columns).flat_map(|c| block[c..].iter().step_by(columns)))
+                    .copied()
+                    .collect();
+                body.array(&interleaved)?;
+                body.array::<f32>(&[])?;
+            }
+            Precision::Int8 => {
+                let (quantised, scale) = self.quantise();
+                body.array(&pack_pairs(&quantised, columns))?;
+                body.array(&scale)?;
+            }
+        }
+        body.array(&self.bias)
+    }
+
+    /// Weights in −127…127, and per row what one step is worth: `max|w| / 127`.
+    #[must_use]
+    pub fn quantise(&self) -> (Vec<i8>, Vec<f32>) {
+        let mut quantised = Vec::with_capacity(self.weights.len());
+        let mut scales = Vec::with_capacity(self.rows);
+        for row in self.weights.chunks(self.columns) {
+            let largest = row.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
+            let scale = largest / 127.0;
+            quantised.extend(row.iter().map(|weight| if scale > 0.0 { (weight / scale).round() as i8 } else { 0 }));
+            scales.push(scale);
+        }
+        (quantised, scales)
+    }
+}
+
+/// Two rows a halfword, in the order in which the kernels read them: see `LayerRecord::weights`.
+fn pack_pairs(weights: &[i8], columns: usize) -> Vec<i16> {
+    let padded = columns.next_multiple_of(4);
+    let zeros = vec![0; columns];
+    let mut halfwords = Vec::new();
+    for block in weights.chunks(4 * columns) {
+        let rows: Vec<&[i8]> = block.chunks(columns).collect();
+        for group in (0..padded).step_by(4) {
+            for pair in rows.chunks(2) {
+                let (a, b) = (pair[0], *pair.get(1).unwrap_or(&&zeros[..]));
+                for column in group..group + 4 {
+                    let weight = |row: &[i8]| i16::from(row.get(column).copied().unwrap_or(0));
+                    halfwords.push(256 * weight(a) + weight(b));
+                }
+            }
+        }
+    }
+    halfwords
+}
+
+/// A postcard message in the making.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Body {
+    fn value(&mut self, value: &impl Serialize) -> Result<()> {
+        self.0 = postcard::to_extend(value, std::mem::take(&mut self.0)).context("cannot serialise a record")?;
+        Ok(())
+    }
+
+    /// A byte string that ends with `values`, the first of which lies at a multiple of four from the start of the file.
+    fn array<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        // The length is a varint whose own length grows at multiples of four (128, 16384, …), which padding cannot cross
+        // as long as the values' length is a multiple of four; halfwords come in fours.
+        let length = postcard::to_allocvec(&(bytes.len() as u64)).context("cannot serialise a length")?.len();
+        let padding = (4 - (PRELUDE_LEN + self.0.len() + length) % 4) % 4;
+        self.value(&((bytes.len() + padding) as u64))?;
+        self.0.extend(std::iter::repeat_n(0, padding));
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A model file in memory, at an address divisible by four.
+#[derive(Clone, Debug)]
+pub struct AlignedFile {
+    words: Vec<u32>,
+    len: usize,
+}
+
+impl AlignedFile {
+    /// Copies a file's bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0u32; bytes.len().div_ceil(4)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words, len: bytes.len() }
+    }
+
+    /// Reads a file and checks everything in it.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn read(path: &std::path::Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = Self::new(&bytes);
+        let checked = file.model().and_then(|model| Ok(model.verify()?));
+        checked.with_context(|| format!("{} cannot be used as a model; export it again", path.display()))?;
+        Ok(file)
+    }
+
+    /// The model in it.
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    pub fn model(&self) -> Result<Model<'_>> {
+        Ok(Model::from_bytes(&bytemuck::cast_slice(&self.words)[..self.len])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_packed_as_the_format_says() {
+        // Three rows of five columns: one block of two pairs, the second pair's B row is zero.
+        let weights: Vec<i8> = (1..=15).map(|w| if w % 2 == 0 { -w } else { w }).collect();
+        let halfwords = pack_pairs(&weights, 5);
+        let pair = |a: i16, b: i16| 256 * a + b;
+        let expected = [
+            [pair(1, -6), pair(-2, 7), pair(3, -8), pair(-4, 9)],
+            [pair(11, 0), pair(-12, 0), pair(13, 0), pair(-14, 0)],
+            [pair(5, -10), 0, 0, 0],
+            [pair(15, 0), 0, 0, 0],
+        ];
+        assert_eq!(halfwords, expected.concat());
+    }
+
+    #[test]
+    fn quantised_weights_are_within_half_a_step() {
+        let weights: Vec<f32> = (0..60).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
+        let layer = Dense { activation: Activation::Identity, rows: 3, columns: 20, weights, bias: vec![0.0; 3] };
+        let (quantised, scale) = layer.quantise();
+        for (index, (&q, w)) in quantised.iter().zip(&layer.weights).enumerate() {
+            let step = scale[index / 20];
+            assert!((f32::from(q) * step - w).abs() <= 0.5 * step * 1.0001);
+        }
+        assert!(quantised.chunks(20).all(|row| row.iter().any(|q| q.unsigned_abs() == 127)));
+    }
+}

@@ -1,0 +1,143 @@
+//! The run directory: all that is needed to go on with a fit, to export its model, and to understand it a year later.
+//!
+//! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
+//! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on
+//! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    dataset::Schema,
+    network::Architecture,
+    output::{Existing, write_file},
+    training::Checkpoint,
+};
+
+const CHECKPOINT: &str = "checkpoint.bin";
+/// Changes with the layout of [`State`].
+const STATE_VERSION: u32 = 1;
+
+/// What `checkpoint.bin` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    version: u32,
+    /// What was asked for.
+    pub config: Config,
+    /// What it came to for these data.
+    pub architecture: Architecture,
+    /// What the model knows of the data.
+    pub schema: Schema,
+    /// Weights and progress.
+    pub checkpoint: Checkpoint,
+}
+
+/// A run directory.
+#[derive(Clone, Debug)]
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    /// A directory for a new run, which must not hold one yet unless `existing` says otherwise. Nothing is written.
+    ///
+    /// # Errors
+    /// Says how to go on with the run that is there, or to replace it.
+    pub fn create(path: &Path, existing: Existing) -> Result<Self> {
+        ensure!(!path.is_file(), "{} is a file: give the name of a run directory", path.display());
+        if existing == Existing::Keep && path.join(CHECKPOINT).exists() {
+            bail!("{} holds a run: --resume goes on with it, --force replaces it", path.display());
+        }
+        if existing == Existing::Keep && path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            bail!("{} is not empty and holds no run: give another name, or --force to write into it", path.display());
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// A directory that holds a run, and its state.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn open(path: &Path) -> Result<(Self, State)> {
+        let file = path.join(CHECKPOINT);
+        let bytes = fs::read(&file).with_context(|| {
+            format!("{} holds no run (no {CHECKPOINT}): make one with `vae-train fit DATA --out {0}`", path.display())
+        })?;
+        let damaged = || format!("{} is damaged or of another version of vae-train: fit again", file.display());
+        let (version, _) = postcard::take_from_bytes::<u32>(&bytes).with_context(damaged)?;
+        ensure!(version == STATE_VERSION, "{}", damaged());
+        let state = postcard::from_bytes(&bytes).with_context(damaged)?;
+        Ok((Self(path.to_owned()), state))
+    }
+
+    /// Writes what stays the same during a fit.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write_inputs(&self, config: &Config, schema: &Schema, holdout: &[f32]) -> Result<()> {
+        let toml = toml::to_string_pretty(config).context("cannot serialise the configuration")?;
+        self.write("config.toml", |out| Ok(out.write_all(toml.as_bytes())?))?;
+        self.write("standardiser.csv", |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record(["channel", "sample", "mean", "scale"])?;
+            let channels = schema.channels.len();
+            for (index, (mean, scale)) in schema.standardiser.mean.iter().zip(&schema.standardiser.scale).enumerate() {
+                let (sample, channel) = (index / channels, &schema.channels[index % channels]);
+                csv.write_record([channel, &sample.to_string(), &mean.to_string(), &scale.to_string()])?;
+            }
+            Ok(csv.flush()?)
+        })?;
+        let features = schema.standardiser.mean.len();
+        let shape = vec![holdout.len() / features, features];
+        let tensor = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(holdout)).context("bad holdout")?;
+        let bytes = safetensors::serialize([("holdout", tensor)], None).context("cannot serialise the holdout")?;
+        self.write("holdout.safetensors", |out| Ok(out.write_all(&bytes)?))
+    }
+
+    /// Replaces the checkpoint, then the metrics that are derived from it.
+    ///
+    /// # Errors
+    /// If a file cannot be written; the previous one is then still there.
+    pub fn save(
+        &self,
+        config: &Config,
+        architecture: &Architecture,
+        schema: &Schema,
+        checkpoint: &Checkpoint,
+    ) -> Result<()> {
+        let bytes = postcard::to_allocvec(&(STATE_VERSION, config, architecture, schema, checkpoint))
+            .context("cannot serialise the checkpoint")?;
+        self.write(CHECKPOINT, |out| Ok(out.write_all(&bytes)?))?;
+        self.write("metrics.csv", |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            for metrics in &checkpoint.metrics {
+                csv.serialize(metrics)?;
+            }
+            Ok(csv.flush()?)
+        })
+    }
+
+    /// The held-out normal windows, in physical units.
+    ///
+    /// # Errors
+    /// If the file is missing or damaged.
+    pub fn holdout(&self) -> Result<Vec<f32>> {
+        let path = self.0.join("holdout.safetensors");
+        let context = || format!("{} cannot be read: fit again", path.display());
+        let bytes = fs::read(&path).with_context(context)?;
+        let tensors = SafeTensors::deserialize(&bytes).with_context(context)?;
+        let tensor = tensors.tensor("holdout").with_context(context)?;
+        ensure!(tensor.dtype() == Dtype::F32, "{}", context());
+        Ok(tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    fn write(&self, name: &str, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        write_file(&self.0.join(name), Existing::Replace, write)
+    }
+}

@@ -1,0 +1,210 @@
+//! Tables of numbers, from CSV.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A table of `f32`: named columns, rows in the order of the file. NaN stands for a value that is missing.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Where it came from, for messages.
+    pub path: PathBuf,
+    /// Names of the columns, without the label.
+    pub columns: Vec<String>,
+    /// Row-major values, `columns.len()` a row.
+    pub values: Vec<f32>,
+    /// One a row: whether it is labelled an anomaly; `None` for a table without labels.
+    pub labels: Option<Vec<bool>>,
+}
+
+impl Table {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.columns.len()
+    }
+
+    /// Reads a CSV file: a header, then rows of numbers; fields may be quoted. An empty field, `NaN` and `NA` are missing
+    /// values. The column named `label`, where given, holds 0 (normal) or 1 (anomaly) and is kept apart.
+    ///
+    /// # Errors
+    /// Names the file, and for a bad field its row and column.
+    pub fn read_csv(path: &Path, label: Option<&str>) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(!path.is_dir(), "{} is a directory: give the name of a CSV file", path.display());
+        Self::parse_csv(BufReader::new(file), path, label)
+    }
+
+    fn parse_csv(input: impl Read, path: &Path, label: Option<&str>) -> Result<Self> {
+        let name = path.display();
+        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(input);
+        let header: Vec<String> = match reader.headers() {
+            // A byte-order mark belongs to the file, not to the first name.
+            Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
+            Err(error) => bail!("{name}: the header cannot be read: {error}"),
+        };
+        ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
+        if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
+            bail!(
+                "{name}: the first line holds the number `{number}` where a column's name belongs: add a header line"
+            );
+        }
+        let mut seen = HashSet::new();
+        for column in &header {
+            ensure!(!column.is_empty(), "{name}: a column of the header has no name: name every column");
+            ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", column.escape_debug());
+            ensure!(seen.insert(column), "{name}: two columns are named `{column}`: rename one");
+        }
+        let label_index = match label {
+            None => None,
+            Some(label) => match header.iter().position(|column| column == label) {
+                Some(index) => Some(index),
+                None => bail!("{name} has no column `{label}`: its columns are {}", list(&header)),
+            },
+        };
+        let mut values = Vec::new();
+        let mut labels = Vec::new();
+        let mut record = csv::StringRecord::new();
+        for row in 1.. {
+            let line = reader.position().line();
+            match reader.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
+            }
+            let line = record.position().map_or(line, csv::Position::line);
+            if record.len() != header.len() {
+                bail!(
+                    "{name}: row {row} (line {line}) has {} fields where the header has {}: mend or remove the row",
+                    record.len(),
+                    header.len()
+                );
+            }
+            for (index, (field, column)) in record.iter().zip(&header).enumerate() {
+                let value = parse(field).with_context(|| {
+                    format!(
+                        "{name}: row {row} (line {line}), column `{column}`: `{field}` is not a number; leave a missing value \
+                         empty, and remove columns of text or turn them into numbers"
+                    )
+                })?;
+                if Some(index) == label_index {
+                    labels.push(match value {
+                        0.0 => false,
+                        1.0 => true,
+                        _ => bail!(
+                            "{name}: row {row} (line {line}), column `{column}`: the label is `{field}` where 0 (normal) or \
+                             1 (anomaly) belongs"
+                        ),
+                    });
+                } else {
+                    values.push(value);
+                }
+            }
+        }
+        let columns: Vec<String> =
+            header.into_iter().enumerate().filter(|(i, _)| Some(*i) != label_index).map(|(_, name)| name).collect();
+        ensure!(!columns.is_empty(), "{name} has no column of data beside its label");
+        ensure!(!values.is_empty(), "{name} has a header and no rows");
+        Ok(Self { path: path.to_owned(), columns, values, labels: label_index.map(|_| labels) })
+    }
+
+    /// The table with these columns only, in this order; also the names of the columns that are left out.
+    ///
+    /// # Errors
+    /// Lists the columns that the table does not have.
+    pub fn select(&self, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
+        let position = |name: &str| self.columns.iter().position(|column| column == name);
+        let mut indices = Vec::new();
+        let mut absent = Vec::new();
+        for name in names {
+            match position(name.as_ref()) {
+                Some(index) => indices.push(index),
+                None => absent.push(name.as_ref().to_owned()),
+            }
+        }
+        if !absent.is_empty() {
+            bail!(
+                "{} lacks {} of the model's {} columns: {}; its own are {}",
+                self.path.display(),
+                absent.len(),
+                names.len(),
+                list(&absent),
+                list(&self.columns)
+            );
+        }
+        let rows = self.values.chunks_exact(self.columns.len());
+        let values = rows.flat_map(|row| indices.iter().map(|&index| row[index])).collect();
+        let columns: Vec<String> = indices.iter().map(|&index| self.columns[index].clone()).collect();
+        let left_out = self.columns.iter().filter(|name| !columns.contains(name)).cloned().collect();
+        Ok((Self { path: self.path.clone(), columns, values, labels: self.labels.clone() }, left_out))
+    }
+}
+
+/// A number, or NaN for a missing value.
+fn parse(field: &str) -> Result<f32> {
+    if field.is_empty() || field.eq_ignore_ascii_case("nan") || field.eq_ignore_ascii_case("na") {
+        return Ok(f32::NAN);
+    }
+    let value: f32 = field.parse()?;
+    ensure!(value.is_finite(), "it is not finite in 32 bits");
+    Ok(value)
+}
+
+/// The first names of a list, for a message.
+pub fn list(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
+        _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
+        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label)
+    }
+
+    #[test]
+    fn reads_quoted_fields_missing_values_and_a_label_anywhere() {
+        let table =
+            parse_text("\u{feff}a,label,\"b, c\"\r\n1,0,\"2.5\"\n,1,-1e3\n NaN ,0, NA \n", Some("label")).unwrap();
+        assert_eq!(table.columns, ["a", "b, c"]);
+        assert_eq!(table.labels, Some(vec![false, true, false]));
+        assert_eq!(table.values[..2], [1.0, 2.5]);
+        assert!(table.values[2].is_nan() && table.values[3] == -1000.0 && table.values[4].is_nan());
+        let (selected, left_out) = table.select(&["b, c"]).unwrap();
+        assert_eq!((selected.values[1], left_out), (-1000.0, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn messages_name_the_place_and_the_way_out() {
+        let cases = [
+            ("", None, "is empty"),
+            ("1,2\n3,4\n", None, "add a header"),
+            ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
+            ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
+            ("a,b\n1,1e99\n", None, "column `b`: `1e99`"),
+            ("a,a\n1,2\n", None, "two columns are named `a`"),
+            ("a,b\n1,2\n", Some("y"), "no column `y`: its columns are `a`, `b`"),
+            ("a,y\n1,2\n", Some("y"), "the label is `2` where 0"),
+            ("y\n1\n", Some("y"), "no column of data"),
+            ("a,b\n", None, "no rows"),
+        ];
+        for (text, label, expected) in cases {
+            let message = format!("{:#}", parse_text(text, label).unwrap_err());
+            assert!(message.contains("x.csv") && message.contains(expected), "{text:?}: {message}");
+        }
+        let message = format!("{:#}", parse_text("a\n1\n", None).unwrap().select(&["a", "b"]).unwrap_err());
+        assert!(message.contains("lacks 1 of the model's 2 columns: `b`"), "{message}");
+    }
+}
