@@ -92,6 +92,9 @@ pub struct Config {
     pub likelihood: Likelihood,
     /// Variance of the fixed Gaussian likelihood, in standardised units.
     pub variance: f32,
+    /// Least variance that the learned Gaussian likelihood may reach, in standardised units. By default 0.1 for rows, whose
+    /// discrete or rare values would otherwise be learned as certain, and 0.01 for windows of a stream.
+    pub variance_floor: Option<f32>,
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model.
     pub hidden: Vec<usize>,
     /// Latent dimensions; 0 chooses `min(8, features / 2 + 1)`.
@@ -123,6 +126,7 @@ impl Default for Config {
             hop: 1,
             likelihood: Likelihood::Gaussian,
             variance: 0.1,
+            variance_floor: None,
             hidden: vec![64, 32],
             latent: 0,
             activation: HiddenActivation::Silu,
@@ -172,10 +176,19 @@ impl Config {
         if !(self.false_alarms > 0.0 && self.false_alarms < 1.0) {
             bail!("false_alarms {}: give a fraction between 0 and 1", self.false_alarms);
         }
-        if !(self.variance > 0.0 && self.variance.is_finite()) {
-            bail!("variance {}: give a positive value, in squared standard deviations of the feature", self.variance);
+        for (name, variance) in [("variance", self.variance), ("variance_floor", self.variance_floor())] {
+            ensure!(
+                (1e-6..=100.0).contains(&variance),
+                "{name} {variance}: give 1e-6 to 100, in squared standard deviations of the feature"
+            );
         }
         Ok(())
+    }
+
+    /// Least variance of the learned Gaussian, in standardised units.
+    #[must_use]
+    pub fn variance_floor(&self) -> f32 {
+        self.variance_floor.unwrap_or(if self.window > 1 { 0.01 } else { 0.1 })
     }
 
     /// Latent dimensions for a model of `features` values.

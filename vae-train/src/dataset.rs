@@ -247,18 +247,19 @@ impl Dataset {
                 config.batch.max(2)
             );
         }
-        let (training, held) = chosen.split_at(training);
         let values = |index: &usize| &windows.values[index * windows.features..][..windows.features];
+        // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
         let standardiser =
-            Standardiser::fit(training.iter().map(values), table.columns.len(), config.window, config.likelihood);
+            Standardiser::fit(chosen.iter().map(values), table.columns.len(), config.window, config.likelihood);
         let usable =
             standardiser.scale.iter().all(|scale| scale.is_finite() && *scale > 0.0 && (1.0 / scale).is_finite())
                 && standardiser.mean.iter().all(|mean| mean.is_finite());
         ensure!(
             usable,
-            "{name}: a column does not vary in the training part, or its spread exceeds the range of 32-bit numbers: remove \
+            "{name}: a column does not vary in the normal windows, or its spread exceeds the range of 32-bit numbers: remove \
              or rescale it"
         );
+        let (training, held) = chosen.split_at(training);
         let train = training.iter().flat_map(|index| standardiser.apply(values(index))).collect();
         let holdout = held.iter().flat_map(|index| values(index).iter().copied()).collect();
         let schema = Schema { channels: kept, dropped, window: config.window, hop: config.hop, data, standardiser };

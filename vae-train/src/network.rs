@@ -16,8 +16,8 @@ use crate::{
     model_file::Dense,
 };
 
-/// Learned log-variances of the likelihood, in standardised units, stay between these.
-const LIKELIHOOD_LOG_VARIANCE: (f32, f32) = (-8.0, 4.0);
+/// Learned log-variances of the likelihood stay below this: ten times the spread of the data.
+const LARGEST_LOG_VARIANCE: f32 = 4.6;
 const LN_TWO_PI: f32 = 1.837_877_1;
 
 /// Sizes and kinds that the weights do not tell.
@@ -35,6 +35,8 @@ pub struct Architecture {
     pub likelihood: Likelihood,
     /// Variance of the fixed Gaussian, in standardised units.
     pub variance: f32,
+    /// Least variance of the learned Gaussian, in standardised units.
+    pub variance_floor: f32,
 }
 
 impl Architecture {
@@ -48,6 +50,7 @@ impl Architecture {
             activation: config.activation,
             likelihood: config.likelihood,
             variance: config.variance,
+            variance_floor: config.variance_floor(),
         }
     }
 
@@ -177,7 +180,7 @@ impl Vae {
     fn likelihood_log_variance(&self, architecture: &Architecture) -> Tensor<1> {
         let log_variance = self.log_variance.val();
         match architecture.likelihood {
-            Likelihood::Gaussian => log_variance.clamp(LIKELIHOOD_LOG_VARIANCE.0, LIKELIHOOD_LOG_VARIANCE.1),
+            Likelihood::Gaussian => log_variance.clamp(architecture.variance_floor.ln(), LARGEST_LOG_VARIANCE),
             Likelihood::GaussianFixed | Likelihood::Bernoulli => log_variance.detach(),
         }
     }
