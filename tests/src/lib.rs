@@ -1,1 +1,121 @@
+//! What the checks of this package share: models with known answers, and the emulator.
 
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use vae_core::{
+    Activation,
+    format::{LikelihoodKind, Precision},
+};
+use vae_train::model_file::{Calibration, Dense, ModelFile};
+
+/// A layer with weights and biases uniform within ± `spread / √columns`.
+pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {
+    let bound = spread / (columns as f32).sqrt();
+    let mut uniform = |count: usize| (0..count).map(|_| rng.random_range(-bound..bound)).collect::<Vec<f32>>();
+    Dense { activation, rows, columns, weights: uniform(rows * columns), bias: uniform(rows) }
+}
+
+/// A model of rows without calibration and golden vectors, with a standardiser of mean 0 and scale 1.
+pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: LikelihoodKind, variance: f32) -> ModelFile {
+    let features = encoder[0].columns;
+    ModelFile {
+        precision: Precision::F32,
+        likelihood,
+        channels: (0..features).map(|feature| format!("f{feature}")).collect(),
+        window: 1,
+        hop: 1,
+        latent: decoder[0].columns,
+        mean: vec![0.0; features],
+        scale: vec![1.0; features],
+        variance: vec![variance; features],
+        encoder,
+        decoder,
+        calibration: Calibration::default(),
+        golden_inputs: Vec::new(),
+        data: "none".into(),
+        seed: 0,
+        metrics: Vec::new(),
+    }
+}
+
+/// A model of three channels × ten samples that uses every activation, odd widths, and a learned variance.
+pub fn varied_model(precision: Precision, seed: u64) -> ModelFile {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut layers = |widths: &[usize], activations: &[Activation]| -> Vec<Dense> {
+        let pairs = widths.windows(2).zip(activations);
+        pairs.map(|(pair, activation)| random_layer(&mut rng, pair[1], pair[0], *activation, 2.5)).collect()
+    };
+    use Activation::{Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    let encoder = layers(&[30, 17, 9, 13, 6], &[Relu, LeakyRelu(0.1), Tanh, Identity]);
+    let decoder = layers(&[3, 7, 10, 5, 30], &[Silu, Sigmoid, Softplus, Identity]);
+    let mut vary = |low: f32, high: f32| (0..30).map(|_| rng.random_range(low..high)).collect::<Vec<f32>>();
+    let (mean, scale, variance) = (vary(-3.0, 3.0), vary(0.2, 5.0), vary(0.05, 2.0));
+    let golden_inputs = vec![vary(-5.0, 5.0), vary(-1e3, 1e3)];
+    ModelFile {
+        precision,
+        channels: ["x", "y", "z"].map(str::to_owned).to_vec(),
+        window: 10,
+        hop: 5,
+        mean,
+        scale,
+        variance,
+        golden_inputs,
+        ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 1.0)
+    }
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Whether firmware for `target` can be built and run here; says on standard error how, if not.
+pub fn can_emulate(target: &str) -> bool {
+    let qemu = Command::new("qemu-system-arm").arg("--version").output().is_ok_and(|output| output.status.success());
+    let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let installed = sysroot.is_ok_and(|out| Path::new(String::from_utf8_lossy(&out.stdout).trim()).exists());
+    if !qemu || !installed {
+        eprintln!(
+            "SKIPPED: needs QEMU and a Rust target: `apt-get install qemu-system-arm` and `rustup target add {target}`"
+        );
+    }
+    qemu && installed
+}
+
+/// Builds a binary of `firmware-example` for `target`, runs it in QEMU and returns what it prints.
+///
+/// # Errors
+/// If it cannot be built, or exits with a failure.
+pub fn emulate(target: &str, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<String> {
+    let output = Command::new("cargo")
+        .args(["run", "--release", "--quiet", "--locked", "--target", target, "--bin", binary, "--features"])
+        .arg(features.join(","))
+        .current_dir(root().join("firmware-example"))
+        // The host's build must not shape the firmware's.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .envs(environment.iter().copied())
+        .output()
+        .context("cargo cannot be run")?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{target} {binary}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
+}
+
+/// The folder of a real data set, if `VAE_DATA` is set; says on standard error that the check is skipped, if not.
+pub fn real_data(name: &str) -> Option<PathBuf> {
+    let Some(data) = std::env::var_os("VAE_DATA") else {
+        eprintln!("SKIPPED: real data; set VAE_DATA to a folder that holds public/{name}/train.csv and test.csv");
+        return None;
+    };
+    // Relative to the repository's root, whatever directory the test runs in.
+    let folder = root().join(data).join("public").join(name);
+    assert!(folder.join("train.csv").exists(), "VAE_DATA is set and {} has no train.csv", folder.display());
+    Some(folder)
+}

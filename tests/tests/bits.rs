@@ -1,0 +1,94 @@
+//! The same model file and input give the same `f32` bits on the host and on every core.
+
+use std::{fmt::Write, path::Path};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use vae_core::{Scratch, format::Precision};
+use vae_tests::{can_emulate, emulate, varied_model};
+use vae_train::model_file::AlignedFile;
+
+/// 256 windows: ordinary, extreme, constant, denormal, and with missing values.
+fn windows(features: usize) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(99);
+    let mut values = Vec::new();
+    for window in 0..256 {
+        for feature in 0..features {
+            values.push(match window % 8 {
+                0..=2 => rng.random_range(-8.0..8.0),
+                3 => {
+                    if rng.random_bool(0.5) {
+                        1e6
+                    } else {
+                        -1e6
+                    }
+                }
+                4 => window as f32 / 16.0 - 8.0,
+                5 => f32::from_bits(rng.random_range(1..0x0080_0000)),
+                6 => rng.random_range(-1.0f32..1.0) * 10f32.powi(rng.random_range(-30..30)),
+                _ => {
+                    if feature % 5 == 0 {
+                        f32::NAN
+                    } else {
+                        rng.random_range(-2.0..2.0)
+                    }
+                }
+            });
+        }
+    }
+    values
+}
+
+/// What `firmware-example/src/bin/bits.rs` prints, computed here.
+fn host(directory: &Path, windows: &[f32]) -> String {
+    let mut lines = String::new();
+    for name in ["f32", "int8"] {
+        let file = AlignedFile::read(&directory.join(name).with_extension("vae")).unwrap();
+        let model = file.model().unwrap();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = Scratch::new(&mut memory);
+        model.self_test(&mut scratch).unwrap();
+        for x in windows.chunks(model.features()) {
+            for (method, score) in
+                [("mean", model.elbo_at_mean(x, &mut scratch)), ("sigma", model.elbo_sigma_points(x, &mut scratch))]
+            {
+                let score = score.unwrap();
+                let bits = [score.elbo, score.reconstruction, score.kl, score.standard_error].map(f32::to_bits);
+                let [elbo, reconstruction, kl, error] = bits;
+                writeln!(
+                    lines,
+                    "{name} {method} {elbo:08x} {reconstruction:08x} {kl:08x} {error:08x} {}",
+                    score.missing
+                )
+                .unwrap();
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn host_and_cores_give_the_same_bits() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, precision) in [("f32", Precision::F32), ("int8", Precision::Int8)] {
+        let path = directory.path().join(name).with_extension("vae");
+        std::fs::write(path, varied_model(precision, 3).to_bytes().unwrap()).unwrap();
+    }
+    let windows = windows(30);
+    let bytes: Vec<u8> = windows.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(directory.path().join("windows.f32"), bytes).unwrap();
+    let expected = host(directory.path(), &windows);
+    assert_eq!(expected.lines().count(), 1024);
+
+    // Hard float on the Cortex-M4F, soft float on the Cortex-M3, and armv6-m code.
+    for target in ["thumbv7em-none-eabihf", "thumbv7m-none-eabi", "thumbv6m-none-eabi"] {
+        if !can_emulate(target) {
+            continue;
+        }
+        let printed = emulate(target, "bits", &[("VAE_BITS", directory.path())], &["bits"]).unwrap();
+        for (index, (found, expected)) in printed.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(found, expected, "{target}, line {index}, window {}", index / 2 % 256);
+        }
+        assert_eq!(printed.lines().count(), expected.lines().count(), "{target}");
+    }
+}
