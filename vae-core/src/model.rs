@@ -101,7 +101,9 @@ impl<'m> Model<'m> {
         self.file.len()
     }
 
-    pub(crate) const fn prelude(&self) -> &Prelude {
+    /// The sizes at the start of the file.
+    #[must_use]
+    pub const fn prelude(&self) -> &Prelude {
         &self.prelude
     }
 

@@ -273,7 +273,13 @@ impl AlignedFile {
     /// # Errors
     /// If the file is faulty.
     pub fn model(&self) -> Result<Model<'_>> {
-        Ok(Model::from_bytes(&bytemuck::cast_slice(&self.words)[..self.len])?)
+        Ok(Model::from_bytes(self.bytes())?)
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
     }
 }
 

@@ -1,0 +1,144 @@
+//! A bad model cannot hurt: any byte string gives a model or an error, and scores are never NaN.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use vae_core::{
+    InferError, LoadError, Model, Scratch, SelfTestError,
+    format::{PRELUDE_LEN, Precision},
+};
+use vae_tests::varied_model;
+use vae_train::model_file::AlignedFile;
+
+fn bytes(precision: Precision) -> Vec<u8> {
+    varied_model(precision, 5).to_bytes().unwrap()
+}
+
+#[test]
+fn every_truncation_and_every_flipped_bit_is_refused() {
+    let whole = bytes(Precision::Int8);
+    for len in 0..whole.len() {
+        let error = Model::from_bytes(&whole[..len]).unwrap_err();
+        assert!(matches!(error, LoadError::TooShort { found, .. } if found == len), "{len}: {error:?}");
+    }
+    let mut damaged = whole.clone();
+    for bit in 0..8 * whole.len() {
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Model::from_bytes(&damaged).is_err(), "bit {bit}");
+        damaged[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(Model::from_bytes(&damaged).is_ok());
+}
+
+#[test]
+fn foreign_and_misplaced_files_are_named_as_such() {
+    let whole = bytes(Precision::F32);
+    assert_eq!(Model::from_bytes(b"\x7fELF").unwrap_err(), LoadError::NotAModel);
+    assert_eq!(Model::from_bytes(&[0; 100]).unwrap_err(), LoadError::NotAModel);
+    let mut newer = whole.clone();
+    newer[4] = 9;
+    assert_eq!(Model::from_bytes(&newer).unwrap_err(), LoadError::UnsupportedVersion { found: 9, supported: 1 });
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(matches!(Model::from_bytes(&longer).unwrap_err(), LoadError::TooLong { .. }));
+
+    // At an odd address the prelude can be read and the weights cannot.
+    let mut words = vec![0u32; whole.len().div_ceil(4) + 1];
+    let shifted: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    shifted[1..=whole.len()].copy_from_slice(&whole);
+    assert_eq!(Model::from_bytes(&shifted[1..=whole.len()]).unwrap().verify(), Err(LoadError::Misaligned));
+}
+
+/// Changes bytes of a body behind a valid checksum and uses whatever loads. The two outcomes that are allowed are an
+/// error and a finite score.
+#[test]
+fn hostile_bodies_give_errors_or_finite_scores() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let (mut refused, mut scored) = (0, 0);
+    for precision in [Precision::F32, Precision::Int8] {
+        let whole = bytes(precision);
+        let sizes = *AlignedFile::new(&whole).model().unwrap().prelude();
+        for round in 0..6000 {
+            let mut body = whole[PRELUDE_LEN..].to_vec();
+            // Mostly near the start, where the structure is dense.
+            for _ in 0..rng.random_range(1..4) {
+                let end = if round % 2 == 0 { 60 } else { body.len() };
+                let at = rng.random_range(0..end);
+                body[at] = rng.random();
+            }
+            if round % 7 == 0 {
+                body.truncate(rng.random_range(0..body.len()));
+            }
+            let mut file = sizes.to_bytes(&body).unwrap().to_vec();
+            file.extend_from_slice(&body);
+            let file = AlignedFile::new(&file);
+            let model = file.model().unwrap();
+            let mut memory = vec![0.0; model.scratch_len()];
+            let mut scratch = Scratch::new(&mut memory);
+            let sound = model.verify().is_ok();
+            match model.elbo_at_mean(&[1.0f32; 30], &mut scratch) {
+                Ok(score) => {
+                    assert!(score.elbo.is_finite() && score.kl.is_finite());
+                    scored += 1;
+                }
+                Err(error) => {
+                    assert!(!sound || !matches!(error, InferError::Model(_)), "verified, yet {error}");
+                    refused += 1;
+                }
+            }
+            let _ = model.self_test(&mut scratch);
+        }
+    }
+    assert!(refused > 1000 && scored > 1000, "{refused} refused, {scored} scored: one outcome is hardly tried");
+}
+
+#[test]
+fn a_model_that_scores_otherwise_fails_its_self_test() {
+    let mut file = varied_model(Precision::Int8, 5);
+    let good = AlignedFile::new(&file.to_bytes().unwrap());
+    let mut memory = vec![0.0; good.model().unwrap().scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    assert_eq!(good.model().unwrap().self_test(&mut scratch), Ok(()));
+
+    // The golden scores of one model in the file of another: exchange the tails behind the layers.
+    file.decoder[0].bias[0] += 0.5;
+    let other = file.to_bytes().unwrap();
+    let good = good.bytes().to_vec();
+    let tail = 2 * (4 * 30 + 12) + 40;
+    let mut body = good[PRELUDE_LEN..good.len() - tail].to_vec();
+    body.extend_from_slice(&other[other.len() - tail..]);
+    let mut mixed = AlignedFile::new(&good).model().unwrap().prelude().to_bytes(&body).unwrap().to_vec();
+    mixed.extend_from_slice(&body);
+    let mixed = AlignedFile::new(&mixed);
+    let result = mixed.model().unwrap().self_test(&mut scratch);
+    assert!(matches!(result, Err(SelfTestError::Differs { .. })), "{result:?}");
+}
+
+#[test]
+fn wrong_inputs_are_errors_with_numbers() {
+    let file = AlignedFile::new(&bytes(Precision::Int8));
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut x = [0.0; 30];
+    {
+        let mut small = Scratch::new(&mut memory[1..]);
+        let needed = model.scratch_len();
+        let error = model.elbo_at_mean(&x, &mut small).unwrap_err();
+        assert_eq!(error, InferError::ScratchTooSmall { needed, found: needed - 1 });
+    }
+    let mut scratch = Scratch::new(&mut memory);
+    let error = model.elbo_at_mean(&x[..29], &mut scratch).unwrap_err();
+    assert_eq!(error, InferError::WrongLength { needed: 30, found: 29 });
+    x[7] = f32::NEG_INFINITY;
+    assert_eq!(model.encode(&x, &mut scratch).unwrap_err(), InferError::Infinite { feature: 7 });
+    x[7] = f32::NAN;
+    assert_eq!(model.elbo_at_mean(&x, &mut scratch).unwrap().missing, 1);
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    assert_eq!(model.elbo(&x, 0, &mut rng, &mut scratch).unwrap_err(), InferError::NoSamples);
+    assert_eq!(model.log_likelihood(&x, 0, &mut rng, &mut scratch).unwrap_err(), InferError::NoSamples);
+    let error = model.decode(&[0.0; 4], &mut [0.0; 30], &mut scratch).unwrap_err();
+    assert_eq!(error, InferError::WrongLength { needed: 3, found: 4 });
+    // The ends of what f32 holds are scored, not refused: nothing is clipped away before a billion deviations.
+    for extreme in [f32::MAX, -f32::MAX, 1e30, 1e-40] {
+        assert!(model.elbo_at_mean(&[extreme; 30], &mut scratch).unwrap().elbo.is_finite());
+    }
+}

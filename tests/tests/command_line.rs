@@ -1,0 +1,310 @@
+//! The command line as its users type it: the journey, its promises, and bad input.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+
+/// A directory to work in; relative paths of commands start there.
+struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        Command::new(BINARY).args(arguments.split_whitespace()).current_dir(self.0.path()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; returns its standard output.
+    fn succeed(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.succeed(&format!("{arguments} --json"))).unwrap()
+    }
+
+    /// Runs a command that must fail with exit code 1 and leave all files as they were; returns its message.
+    fn fail(&self, arguments: &str) -> String {
+        let before = files(self.0.path());
+        let output = self.run(arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
+        assert_eq!(files(self.0.path()), before, "{arguments} changed files");
+        assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
+        message
+    }
+
+    /// 400 normal rows of three dependent columns, and a test file with anomalies whose columns come in another order.
+    fn with_tables() -> Self {
+        let place = Self::new();
+        let noise = |i: usize, k: usize| ((i * 7919 + k * 104_729) % 1000) as f64 / 1000.0 - 0.5;
+        let (mut train, mut test) = (String::from("a,b,\"c, d\",label\n"), String::from("label,b,extra,\"c, d\",a\n"));
+        for i in 0..400 {
+            let t = noise(i, 1) * 4.0;
+            train += &format!("{},{},\"{}\",0\n", t, 2.0 * t + 0.1 * noise(i, 2), 5.0 - t + 0.1 * noise(i, 3));
+            let fault = if i % 4 == 0 { 1.5 } else { 0.0 };
+            let b = 2.0 * t + 0.1 * noise(i, 4) + fault;
+            test += &format!("{},{},7,{},{}\n", usize::from(fault > 0.0), b, 5.0 - t + 0.1 * noise(i, 5), t);
+        }
+        place.write("train.csv", &train);
+        place.write("test.csv", &test);
+        place
+    }
+}
+
+const FIT: &str =
+    "fit train.csv --label label --out run --epochs 60 --batch 16 --hidden 16 --latent 2 --learning-rate 0.01";
+
+/// Every file below a directory with its contents.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let contents = fs::read(&path).unwrap();
+            found.push((path, contents));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn fit_export_score_evaluate_info() {
+    let place = Workplace::with_tables();
+    assert!(place.succeed(FIT).contains("best epoch"));
+    for name in ["config.toml", "metrics.csv", "standardiser.csv", "checkpoint.bin", "holdout.safetensors"] {
+        assert!(place.path("run").join(name).exists(), "{name}");
+    }
+    place.succeed("export run --out model.vae");
+    place.succeed("export run --out f32.vae --precision f32 --safetensors weights.safetensors");
+    assert!(place.path("weights.safetensors").exists());
+
+    place.succeed("score model.vae test.csv --out scores.csv --label label");
+    let scores = fs::read_to_string(place.path("scores.csv")).unwrap();
+    let mut lines = scores.lines();
+    assert_eq!(lines.next(), Some("row,elbo,reconstruction,kl,log_likelihood,p_value,anomaly"));
+    let rows: Vec<Vec<f64>> = lines.map(|line| line.split(',').map(|field| field.parse().unwrap()).collect()).collect();
+    assert_eq!(rows.len(), 400);
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!(row[0], index as f64);
+        assert!(
+            (row[1] - (row[2] - row[3])).abs() < 1e-4 * row[1].abs().max(1.0),
+            "elbo = reconstruction − kl: {row:?}"
+        );
+        assert!((0.0..=1.0).contains(&row[5]) && (row[6] == 0.0 || row[6] == 1.0));
+        assert!(row.iter().all(|value| value.is_finite()));
+    }
+
+    let int8 = place.json("evaluate model.vae test.csv --label label");
+    let f32 = place.json("evaluate f32.vae test.csv --label label");
+    // The anomalies break the columns' dependence: the network must see what the columns alone do not show.
+    let auroc = int8["auroc"].as_f64().unwrap();
+    assert!(auroc > 0.95 && int8["baseline_independent_gaussians"]["auroc"].as_f64().unwrap() < 0.8, "{int8}");
+    assert!((auroc - f32["auroc"].as_f64().unwrap()).abs() < 0.01);
+    for key in ["average_precision", "partial_auroc", "best_f1", "false_alarm_rate", "detection_rate", "threshold"] {
+        assert!(int8[key].is_number(), "{key}");
+    }
+    assert!(place.succeed("evaluate model.vae test.csv --label label").contains("AUROC"));
+
+    let info = place.json("info model.vae");
+    assert_eq!((info["features"].as_u64(), info["latent"].as_u64()), (Some(3), Some(2)));
+    assert_eq!(info["channels"][2]["name"], "c, d");
+    assert_eq!(info["flash"].as_u64().unwrap(), fs::metadata(place.path("model.vae")).unwrap().len());
+    assert!(place.succeed("info model.vae").contains("Silu"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_file_and_another_does_not() {
+    let place = Workplace::with_tables();
+    for (run, seed) in [("one", 1), ("two", 1), ("three", 2)] {
+        place.succeed(&FIT.replace("--out run", &format!("--out {run} --seed {seed}")));
+        place.succeed(&format!("export {run} --out {run}.vae"));
+    }
+    let bytes = |run: &str| fs::read(place.path(run).with_extension("vae")).unwrap();
+    assert!(bytes("one") == bytes("two"));
+    assert!(bytes("one") != bytes("three"));
+}
+
+#[test]
+fn a_configuration_file_is_read_and_kept() {
+    let place = Workplace::with_tables();
+    place.write(
+        "vae.toml",
+        "label = \"label\"\nepochs = 3\nbatch = 16\nhidden = [8]\nactivation = \"tanh\"\nlatent = 1\n",
+    );
+    let fitted = place.json("fit train.csv --out run --config vae.toml --latent 2");
+    assert_eq!((fitted["epochs"].as_u64(), fitted["latent"].as_u64()), (Some(3), Some(2)));
+    let kept = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(kept.contains("activation = \"tanh\"") && kept.contains("latent = 2"), "{kept}");
+    place.write("bad.toml", "epoch = 3\n");
+    assert!(place.fail("fit train.csv --out other --config bad.toml").contains("unknown field `epoch`"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_fit_resumes_to_the_same_model() {
+    let place = Workplace::with_tables();
+    let long = FIT.replace("--epochs 60", "--epochs 400 --patience 400");
+    place.succeed(&long.replace("--out run", "--out whole"));
+    place.succeed("export whole --out whole.vae");
+
+    let mut child = Command::new(BINARY)
+        .args(long.split_whitespace())
+        .current_dir(place.0.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !place.path("run/checkpoint.bin").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the fit ended before it was interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("interrupted after epoch") && message.contains("--resume"), "{message}");
+
+    place.succeed("export run --out early.vae"); // the last checkpoint is a whole one
+    place.succeed("fit train.csv --out run --resume");
+    place.succeed("export run --out resumed.vae");
+    let bytes = |name: &str| fs::read(place.path(name)).unwrap();
+    assert!(bytes("resumed.vae") == bytes("whole.vae"), "a resumed fit differs from an uninterrupted one");
+    assert!(bytes("resumed.vae") != bytes("early.vae"));
+}
+
+#[test]
+fn streams_are_windowed_and_simulated_data_fit() {
+    let place = Workplace::new();
+    place.succeed("simulate motor --out data --seconds 4");
+    let fitted = place.json("fit data/train.csv --out run --window 16 --hop 8 --epochs 20");
+    assert_eq!(fitted["features"].as_u64(), Some(48));
+    place.succeed("export run --out model.vae");
+    place.succeed("score model.vae data/normal.csv --out scores.csv");
+    let scores = fs::read_to_string(place.path("scores.csv")).unwrap();
+    // 1600 samples: windows end at rows 15, 23, …, 1599.
+    assert!(scores.lines().nth(1).unwrap().starts_with("15,") && scores.lines().last().unwrap().starts_with("1599,"));
+    let evaluation = place.json("evaluate model.vae data/test.csv --label label");
+    // Four seconds are too little for a good model, but the network must already see more than the columns' spread.
+    let baseline = evaluation["baseline_independent_gaussians"]["auroc"].as_f64().unwrap();
+    assert!(evaluation["auroc"].as_f64().unwrap() > baseline + 0.1, "{evaluation}");
+    let message = place.fail("simulate motor --out data");
+    assert!(message.contains("data/train.csv exists"), "{message}");
+}
+
+#[test]
+fn bad_input_is_named_and_nothing_is_written() {
+    let place = Workplace::with_tables();
+    place.succeed(FIT);
+    place.succeed("export run --out model.vae");
+    place.write("ragged.csv", "a,b\n1,2\n3\n");
+    place.write("text.csv", "a,b\n1,2\n3,red\n");
+    place.write("headless.csv", "1,2\n3,4\n");
+    place.write("constant.csv", "a,b\n1,2\n1,2\n1,2\n");
+    place.write("short.csv", "a,b\n1,2\n3,4\n2,2\n");
+    place.write("anomalies.csv", "a,label\n1,1\n2,1\n");
+    place.write("other.csv", "a,x\n1,2\n");
+    place.write("foreign.vae", "PK\u{3}\u{4} this is a zip file, it is long enough to hold a prelude");
+    let model = fs::read(place.path("model.vae")).unwrap();
+    fs::write(place.path("cut.vae"), &model[..model.len() / 2]).unwrap();
+    let mut flipped = model.clone();
+    flipped[model.len() / 2] ^= 4;
+    fs::write(place.path("flipped.vae"), flipped).unwrap();
+
+    let cases = [
+        ("fit none.csv --out new", "none.csv"),
+        ("fit ragged.csv --out new", "ragged.csv: row 2 (line 3) has 1 fields"),
+        ("fit text.csv --out new", "text.csv: row 2 (line 3), column `b`: `red` is not a number"),
+        ("fit headless.csv --out new", "add a header"),
+        ("fit constant.csv --out new", "every column is constant"),
+        ("fit short.csv --out new", "fewer than the 64 of a batch"),
+        ("fit train.csv --out new --label colour", "no column `colour`: its columns are `a`, `b`, `c, d`, `label`"),
+        ("fit anomalies.csv --out new --label label", "every row is labelled 1"),
+        ("fit train.csv --out new --label label --window 500", "longer than the data (400 rows)"),
+        ("fit train.csv --out new --label label --likelihood bernoulli", "between 0 and 1"),
+        ("fit train.csv --out new --latent 2 --epochs 0", "epochs is 0"),
+        ("fit train.csv --out new --device abacus", "no device `abacus`"),
+        ("fit train.csv --out run --label label", "--resume goes on with it, --force replaces it"),
+        ("fit test.csv --out run --resume", "is not what the run in run was started with"),
+        ("fit train.csv --out new --resume", "new holds no run"),
+        ("export new --out x.vae", "new holds no run"),
+        ("export run --out model.vae", "model.vae exists"),
+        ("score model.vae other.csv --out s.csv", "lacks 2 of the model's 3 columns: `b`, `c, d`"),
+        ("score cut.vae test.csv --out s.csv", "truncated"),
+        ("score flipped.vae test.csv --out s.csv", "damaged"),
+        ("score foreign.vae test.csv --out s.csv", "not a model file"),
+        ("score none.vae test.csv --out s.csv", "cannot read none.vae"),
+        ("score model.vae test.csv --out train.csv", "train.csv exists"),
+        ("evaluate model.vae test.csv --label colour", "no column `colour`"),
+        ("info foreign.vae", "not a model file"),
+        ("demo --out run", "exists"),
+    ];
+    for (arguments, expected) in cases {
+        let message = if arguments.starts_with("demo") {
+            fs::create_dir_all(place.path("run")).unwrap();
+            fs::write(place.path("run/motor.vae"), "mine").unwrap();
+            place.fail(arguments)
+        } else {
+            place.fail(arguments)
+        };
+        assert!(message.contains(expected), "{arguments}: {message}");
+    }
+    assert_eq!(place.run("fit").status.code(), Some(2), "wrong usage");
+    assert_eq!(place.run("polish train.csv").status.code(), Some(2), "wrong usage");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported() {
+    let place = Workplace::with_tables();
+    place.succeed(FIT);
+    place.succeed("export run --out model.vae");
+    // A file-size limit stands for the full disk: writes beyond it fail in the same way.
+    let limited = |arguments: &str| {
+        let script = format!("ulimit -f 1; trap '' XFSZ; exec {BINARY} {arguments}");
+        Command::new("bash").args(["-c", &script]).current_dir(place.0.path()).output().unwrap()
+    };
+    let before = files(place.0.path());
+    for arguments in ["score model.vae test.csv --out scores.csv", "export run --out model.vae --force"] {
+        let output = limited(arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
+        assert!(message.contains("cannot write") && message.contains("File too large"), "{message}");
+        assert_eq!(files(place.0.path()), before, "{arguments} left something behind");
+    }
+}
+
+#[test]
+fn constant_and_empty_columns_are_dropped_with_a_note() {
+    let place = Workplace::new();
+    let rows: String = (0..200).map(|i| format!("{},5,,{}\n", i % 17, i % 5)).collect();
+    place.write("train.csv", &format!("a,fixed,empty,b\n{rows}"));
+    let output = place.run("fit train.csv --out run --epochs 2 --batch 16 --json");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("2 constant or empty column(s) left out: `fixed`, `empty`"), "{message}");
+    let fitted: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(fitted["dropped_columns"], serde_json::json!(["fixed", "empty"]));
+    place.succeed("export run --out model.vae");
+    // The file that was fitted can be scored as it is.
+    place.succeed("score model.vae train.csv --out scores.csv");
+}

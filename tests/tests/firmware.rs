@@ -1,0 +1,45 @@
+//! The firmware example prints what the host computes.
+
+use vae_core::{Scratch, Window};
+use vae_tests::{can_emulate, emulate, root};
+use vae_train::model_file::AlignedFile;
+
+const TARGET: &str = "thumbv7em-none-eabihf";
+
+#[test]
+fn the_example_prints_the_scores_that_the_host_computes() {
+    if !can_emulate(TARGET) {
+        return;
+    }
+    let printed = emulate(TARGET, "firmware-example", &[], &[]).unwrap();
+    let mut lines = printed.lines();
+    assert!(lines.next().unwrap().starts_with("self-test passed"), "{printed}");
+    lines.next();
+
+    let model_folder = root().join("firmware-example/model");
+    let file = AlignedFile::read(&model_folder.join("motor.vae")).unwrap();
+    let model = file.model().unwrap();
+    let threshold = model.calibration().unwrap().threshold();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    let mut buffer = heapless::Vec::<f32, 192>::new();
+    let mut window = Window::new(&model, &mut buffer).unwrap();
+    let stream = std::fs::read(model_folder.join("stream.f32")).unwrap();
+    let values: Vec<f32> = stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let (mut windows, mut anomalies) = (0, 0);
+    for (index, sample) in values.chunks(3).enumerate() {
+        if let Some(x) = window.push(sample).unwrap() {
+            let score = model.elbo_at_mean(x, &mut scratch).unwrap();
+            let line: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+            let (elbo, reconstruction) = (format!("{:.3}", score.elbo), format!("{:.3}", score.reconstruction));
+            assert_eq!(line[..4], [&index.to_string(), &elbo, &reconstruction, &format!("{:.3}", score.kl)]);
+            assert_eq!(line[4], if score.elbo < threshold { "ANOMALY" } else { "normal" });
+            // The recording's first sixth is healthy, the rest is not: the example is worth showing only if it sees that.
+            anomalies += usize::from(score.elbo < threshold);
+            assert_eq!(score.elbo < threshold, index >= values.len() / 18, "sample {index}");
+            windows += 1;
+        }
+    }
+    assert_eq!(lines.next(), None);
+    assert!(windows == 35 && anomalies == 30, "{anomalies} of {windows}");
+}
