@@ -1,6 +1,7 @@
 //! What the checks of this package share: models with known answers, and the emulator.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -70,6 +71,12 @@ pub fn varied_model(precision: Precision, seed: u64) -> ModelFile {
     }
 }
 
+/// Says on standard error that a check is skipped, and how to have it.
+fn skip(how: &str) {
+    // Not `eprintln!`, which the test harness keeps to itself while a test passes.
+    let _ = writeln!(std::io::stderr(), "SKIPPED, {how}");
+}
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -81,9 +88,7 @@ pub fn can_emulate(target: &str) -> bool {
     let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let installed = sysroot.is_ok_and(|out| Path::new(String::from_utf8_lossy(&out.stdout).trim()).exists());
     if !qemu || !installed {
-        eprintln!(
-            "SKIPPED: needs QEMU and a Rust target: `apt-get install qemu-system-arm` and `rustup target add {target}`"
-        );
+        skip(&format!("needs QEMU and a Rust target: apt-get install qemu-system-arm, rustup target add {target}"));
     }
     qemu && installed
 }
@@ -111,7 +116,7 @@ pub fn emulate(target: &str, binary: &str, environment: &[(&str, &Path)], featur
 /// The folder of a real data set, if `VAE_DATA` is set; says on standard error that the check is skipped, if not.
 pub fn real_data(name: &str) -> Option<PathBuf> {
     let Some(data) = std::env::var_os("VAE_DATA") else {
-        eprintln!("SKIPPED: real data; set VAE_DATA to a folder that holds public/{name}/train.csv and test.csv");
+        skip(&format!("real data: set VAE_DATA to a folder that holds public/{name}/train.csv and test.csv"));
         return None;
     };
     // Relative to the repository's root, whatever directory the test runs in.

@@ -83,7 +83,7 @@ impl Windows {
     }
 }
 
-/// Mean and standard deviation per feature, fitted on normal training data.
+/// Mean and standard deviation per feature, fitted on the normal windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standardiser {
     /// Subtracted from each feature.
@@ -172,7 +172,7 @@ pub struct Schema {
     pub hop: usize,
     /// CRC-32 of the training table and its number of rows.
     pub data: String,
-    /// Fitted on the training windows.
+    /// Fitted on the normal windows.
     pub standardiser: Standardiser,
 }
 
@@ -190,8 +190,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Prepares a table for a fit: drops constant columns and anomalous windows, splits, and fits the standardiser on
-    /// the training part.
+    /// Prepares a table for a fit: drops constant columns and anomalous windows, fits the standardiser on
+    /// the rest, and splits it.
     ///
     /// # Errors
     /// If there is nothing to learn from, or too little.
@@ -360,10 +360,12 @@ mod tests {
         assert_eq!(data.schema.dropped, ["c1", "c2"]);
         assert_eq!((data.train.len(), data.holdout.len()), (160, 40));
         assert_eq!(data.holdout[0], 1000.0);
+        let holdout = data.holdout.chunks(2).flat_map(|x| data.schema.standardiser.apply(x));
+        let all: Vec<f64> = data.train.iter().copied().chain(holdout).map(f64::from).collect();
         for column in 0..2 {
-            let values: Vec<f64> = data.train.iter().skip(column).step_by(2).map(|&v| f64::from(v)).collect();
-            let mean = values.iter().sum::<f64>() / 80.0;
-            let variance = values.iter().map(|v| v * v).sum::<f64>() / 80.0;
+            let values = || all.iter().skip(column).step_by(2);
+            let mean = values().sum::<f64>() / 100.0;
+            let variance = values().map(|v| v * v).sum::<f64>() / 100.0;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
         }
     }
