@@ -122,7 +122,7 @@ fn fit_export_score_evaluate_info() {
     let auroc = int8["auroc"].as_f64().unwrap();
     assert!(auroc > 0.95 && int8["baseline_independent_gaussians"]["auroc"].as_f64().unwrap() < 0.8, "{int8}");
     assert!((auroc - f32["auroc"].as_f64().unwrap()).abs() < 0.01);
-    for key in ["average_precision", "partial_auroc", "best_f1", "false_alarm_rate", "detection_rate", "threshold"] {
+    for key in ["average_precision", "pauc", "best_f1", "false_alarm_rate", "detection_rate", "threshold"] {
         assert!(int8[key].is_number(), "{key}");
     }
     assert!(place.succeed("evaluate model.vae test.csv --label label").contains("AUROC"));

@@ -45,10 +45,13 @@ pub fn model_file(state: &State, holdout: &[f32], precision: Precision) -> Resul
         golden_inputs: Vec::new(),
         data: state.schema.data.clone(),
         seed: state.config.seed,
-        metrics: vec![
+        metrics: [
             format!("epoch {}", state.checkpoint.best_epoch),
             format!("validation_elbo {:.4}", state.checkpoint.best_elbo()),
-        ],
+        ]
+        .into_iter()
+        .chain(state.schema.dropped.iter().map(|column| format!("left_out {column}")))
+        .collect(),
     };
 
     // The model calibrates itself: its own arithmetic, quantised as it will run, scores the held-out windows.

@@ -18,6 +18,7 @@ pub struct Detection {
     /// Area under the precision–recall curve, as the step-wise sum.
     pub average_precision: f64,
     /// Area under the ROC up to a false-positive rate of 0.1, standardised to 0.5 … 1 (McClish 1989).
+    #[serde(rename = "pauc")]
     pub partial_auroc: f64,
     /// The best F1 over all thresholds.
     pub best_f1: f64,

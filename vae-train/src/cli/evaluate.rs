@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{Context, ModelAndData, note};
+use super::{Context, LABEL, ModelAndData, note};
 use crate::{
     dataset::{Windows, read_for_model},
     metrics::Detection,
@@ -40,7 +40,7 @@ pub(super) struct Evaluation {
 
 impl Evaluate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let label = self.input.label.as_deref().unwrap_or("label");
+        let label = self.input.label.as_deref().unwrap_or(LABEL);
         let evaluation = evaluate(&self.input.model, &self.input.data, label)?;
         let Evaluation { detection, baseline_independent_gaussians: baseline, .. } = &evaluation;
         let mut text = format!("{} windows, {} of them anomalies\n\n", detection.windows, detection.anomalies);

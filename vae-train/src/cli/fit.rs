@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Context, note};
+use super::{Context, LABEL, note};
 use crate::{
     config::{Config, HiddenActivation, Likelihood, Split},
     dataset::Dataset,
@@ -39,7 +39,7 @@ pub(super) struct Fit {
     /// TOML file with any of these settings; options given here take precedence.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Column that says 0 normal / 1 anomaly; rows labelled 1 are not trained on.
+    /// Column that says 0 normal / 1 anomaly; rows labelled 1 are not trained on [default: `label`, if there is one].
     #[arg(long)]
     label: Option<String>,
     /// Samples in a window [default: 1, a table of independent rows].
@@ -175,10 +175,15 @@ impl Fit {
 }
 
 /// Fits a model to a CSV file; the run directory is written once the data have proved usable.
-pub(super) fn fit(data: &Path, out: &Path, config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
+pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     let directory = RunDirectory::create(out, existing)?;
-    let table = Table::read_csv(data, config.label.as_deref())?;
+    let mut table = Table::read_csv(data, config.label.as_deref())?;
+    if config.label.is_none() && table.columns.iter().any(|column| column == LABEL) {
+        note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
+        config.label = Some(LABEL.to_owned());
+        table = Table::read_csv(data, config.label.as_deref())?;
+    }
     let dataset = Dataset::prepare(&table, &config)?;
     let architecture = Architecture::new(&config, dataset.features());
     dataset.notes.iter().for_each(|message| note(message));
@@ -279,7 +284,6 @@ fn interrupted() -> &'static AtomicBool {
 /// The burn device of this name.
 pub(super) fn device(name: &str) -> Result<Device> {
     match name {
-        #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
         #[cfg(feature = "wgpu")]
         "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),

@@ -87,6 +87,9 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The name that a label column has unless another is given.
+const LABEL: &str = "label";
+
 /// The model file and the data that `score` and `evaluate` read.
 #[derive(Clone, Debug, clap::Args)]
 struct ModelAndData {
