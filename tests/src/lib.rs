@@ -11,9 +11,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
     Activation,
-    format::{LikelihoodKind, Precision},
+    format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_train::model_file::{Calibration, Dense, ModelFile};
+use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, SecondStage};
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {
@@ -27,6 +27,7 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
     let features = encoder[0].columns;
     ModelFile {
         precision: Precision::F32,
+        posterior: PosteriorKind::DiagonalGaussian,
         likelihood,
         channels: (0..features).map(|feature| format!("f{feature}")).collect(),
         window: 1,
@@ -35,6 +36,13 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
         mean: vec![0.0; features],
         scale: vec![1.0; features],
         variance: vec![variance; features],
+        log_variance_bounds: (-6.0, 6.0),
+        conditions: Vec::new(),
+        condition_mean: Vec::new(),
+        condition_scale: Vec::new(),
+        mixture: None,
+        second_stage: None,
+        attributes: Vec::new(),
         encoder,
         decoder,
         calibration: Calibration::default(),
@@ -75,6 +83,57 @@ pub fn varied_model(precision: Precision, seed: u64) -> ModelFile {
 fn skip(how: &str) {
     // Not `eprintln!`, which the test harness keeps to itself while a test passes.
     let _ = writeln!(std::io::stderr(), "SKIPPED, {how}");
+}
+
+/// What the encoder and decoder of [`family_model`] put out.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Family of `q(z|x)`.
+    pub posterior: PosteriorKind,
+    /// Family of `p(x|z)`.
+    pub likelihood: LikelihoodKind,
+    /// Values of the condition.
+    pub conditions: usize,
+}
+
+/// A small model of a family: 7 features, 3 latents, a mixture, a second stage and an attribute (Gaussian latents).
+pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFile {
+    let Family { posterior, likelihood, conditions } = family;
+    let (features, latent) = (7, 3);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    use Activation::{Identity, Tanh};
+    let mut layers = |widths: [usize; 3]| {
+        let first = random_layer(&mut rng, widths[1], widths[0], Tanh, 2.0);
+        vec![first, random_layer(&mut rng, widths[2], widths[1], Identity, 2.0)]
+    };
+    let encoder = layers([features + conditions, 6, posterior.parameters(latent)]);
+    let decoder = layers([latent + conditions, 5, likelihood.parameters(features)]);
+    let second = layers([2, 4, latent]);
+    let names = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let unit = likelihood == LikelihoodKind::Bernoulli;
+    let gaussian = posterior != PosteriorKind::Bernoulli;
+    ModelFile {
+        precision,
+        posterior,
+        likelihood,
+        channels: names("x", features),
+        latent,
+        mean: vec![if unit { 0.0 } else { 0.5 }; features],
+        scale: vec![if unit { 1.0 } else { 0.7 }; features],
+        variance: vec![0.4; features],
+        conditions: names("c", conditions),
+        condition_mean: vec![0.2; conditions],
+        condition_scale: vec![1.5; conditions],
+        mixture: gaussian.then(|| Mixture {
+            weight: vec![0.25, 0.75],
+            mean: vec![-2.0, 0.0, 1.0, 1.0, 0.5, -0.5],
+            deviation: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        }),
+        second_stage: gaussian.then(|| SecondStage { decoder: second, deviation: vec![0.1, 0.2, 0.3] }),
+        attributes: vec![Attribute { name: "load".into(), direction: vec![1.0, -2.0, 0.5] }],
+        golden_inputs: vec![vec![1.0; features + conditions]],
+        ..plain_model(encoder, decoder, likelihood, 1.0)
+    }
 }
 
 /// The repository's root.

@@ -3,10 +3,16 @@
 //! `x = m + s ⊙ (W z + b + σ ε)`, so that `p(x) = N(m + s ⊙ b, S (W Wᵀ + σ² I) S)` and `p(z|x) = N(M⁻¹ Wᵀ (x̂ − b) / σ², M⁻¹)`
 //! with `M = I + Wᵀ W / σ²` and `x̂` the standardised input. Expectations here are f64 algebra; the core works in f32.
 
+use std::cmp::Ordering;
+
 use nalgebra::{DMatrix, DVector};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vae_core::{Activation, Scratch, format::LikelihoodKind, standard_normal};
+use vae_core::{
+    Activation, Importance, Proposal, Scratch,
+    format::{LikelihoodKind, PosteriorKind},
+    standard_normal,
+};
 use vae_tests::plain_model;
 use vae_train::model_file::{AlignedFile, Dense, ModelFile};
 
@@ -18,11 +24,25 @@ struct LinearGaussian {
     variance: f64,
     mean: DVector<f64>,
     scale: DVector<f64>,
-    /// `q(z|x) = N(A x̂ + c, diag exp v)`
+    /// `q(z|x) = N(A x̂ + c, L Lᵀ)`
     a: DMatrix<f64>,
     c: DVector<f64>,
-    v: DVector<f64>,
+    l: DMatrix<f64>,
+    kind: PosteriorKind,
 }
+
+/// What the encoder of a case is like.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoder {
+    /// Random, of the given family.
+    Random(PosteriorKind),
+    /// The exact posterior, which is diagonal because the columns of W are orthogonal.
+    ExactDiagonal,
+    /// The exact posterior of a random W.
+    ExactFull,
+}
+
+use PosteriorKind::{DiagonalGaussian, FullGaussian};
 
 /// The nearest f32, as f64: what the model file will hold.
 fn rounded(value: f64) -> f64 {
@@ -30,11 +50,11 @@ fn rounded(value: f64) -> f64 {
 }
 
 impl LinearGaussian {
-    /// A decoder with random `W`, of orthogonal columns where the exact posterior is to be diagonal, and a random encoder.
-    fn random(features: usize, latent: usize, orthogonal: bool, rng: &mut ChaCha8Rng) -> Self {
+    /// A decoder with random `W` and an encoder as asked for.
+    fn random(features: usize, latent: usize, encoder: Encoder, rng: &mut ChaCha8Rng) -> Self {
         let mut normal = || rounded(f64::from(standard_normal(rng)));
         let mut w = DMatrix::from_fn(features, latent, |_, _| normal() / (latent as f64).sqrt());
-        if orthogonal {
+        if encoder == Encoder::ExactDiagonal {
             w = w.qr().q();
             for mut column in w.column_iter_mut() {
                 column *= 0.5 + normal().abs();
@@ -44,18 +64,24 @@ impl LinearGaussian {
         let [b, mean] = [(); 2].map(|()| DVector::from_fn(features, |_, _| normal()));
         let scale = DVector::from_fn(features, |_, _| (0.5 * normal()).exp());
         let c = DVector::from_fn(latent, |_, _| normal());
-        let v = DVector::from_fn(latent, |_, _| normal() - 1.0);
+        let full = matches!(encoder, Encoder::Random(FullGaussian) | Encoder::ExactFull);
+        let l = DMatrix::from_fn(latent, latent, |i, j| match i.cmp(&j) {
+            Ordering::Equal => (0.5 * normal() - 0.5).exp(),
+            Ordering::Greater if full => 0.5 * normal(),
+            _ => 0.0,
+        });
+        let kind = if full { FullGaussian } else { DiagonalGaussian };
         let variance = 0.2 + rng.random_range(0.0..0.8);
-        Self {
-            w: w.map(rounded),
-            b,
-            variance: rounded(variance),
-            mean,
-            scale: scale.map(rounded),
-            a: a.map(rounded),
-            c,
-            v: v.map(rounded),
+        let scale = scale.map(rounded);
+        let mut model = Self { w: w.map(rounded), b, variance: rounded(variance), mean, scale, a, c, l, kind };
+        if matches!(encoder, Encoder::ExactDiagonal | Encoder::ExactFull) {
+            let covariance = model.precision().try_inverse().unwrap();
+            model.a = &covariance * model.w.transpose() / model.variance;
+            model.c = -(&model.a * &model.b);
+            model.l = covariance.cholesky().unwrap().l();
         }
+        model.a = model.a.map(rounded);
+        model
     }
 
     /// Mean and covariance of `p(z|x)`.
@@ -66,14 +92,6 @@ impl LinearGaussian {
 
     fn precision(&self) -> DMatrix<f64> {
         DMatrix::identity(self.w.ncols(), self.w.ncols()) + self.w.transpose() * &self.w / self.variance
-    }
-
-    fn with_exact_encoder(mut self) -> Self {
-        let covariance = self.precision().try_inverse().unwrap();
-        self.a = &covariance * self.w.transpose() / self.variance;
-        self.c = -(&self.a * &self.b);
-        self.v = covariance.diagonal().map(f64::ln);
-        self
     }
 
     fn standardise(&self, x: &DVector<f64>) -> DVector<f64> {
@@ -96,9 +114,9 @@ impl LinearGaussian {
         let (mean, covariance) = self.exact_posterior(x);
         let inverse = covariance.clone().try_inverse().unwrap();
         let difference = mean - (&self.a * self.standardise(x) + &self.c);
-        let q = DMatrix::from_diagonal(&self.v.map(f64::exp));
-        let log_ratio = covariance.determinant().ln() - self.v.sum();
-        0.5 * ((&inverse * q).trace() + difference.dot(&(&inverse * &difference)) - self.v.len() as f64 + log_ratio)
+        let log_ratio = covariance.determinant().ln() - 2.0 * self.l.diagonal().map(f64::ln).sum();
+        let trace = (&inverse * &self.l * self.l.transpose()).trace();
+        0.5 * (trace + difference.dot(&(&inverse * &difference)) - self.c.len() as f64 + log_ratio)
     }
 
     /// The model, in the file's f32.
@@ -111,9 +129,18 @@ impl LinearGaussian {
             weights: weights.transpose().iter().map(|w| *w as f32).collect(),
             bias: bias.iter().map(|b| *b as f32).collect(),
         };
-        let encoder = DMatrix::from_fn(2 * latent, features, |r, c| if r < latent { self.a[(r, c)] } else { 0.0 });
-        let encoder_bias = DVector::from_fn(2 * latent, |r, _| if r < latent { self.c[r] } else { self.v[r - latent] });
+        let spread: Vec<f64> = match self.kind {
+            FullGaussian => (0..latent)
+                .flat_map(|i| (0..=i).map(move |j| (i, j)))
+                .map(|(i, j)| if i == j { self.l[(i, i)].ln() } else { self.l[(i, j)] })
+                .collect(),
+            _ => self.l.diagonal().iter().map(|l| 2.0 * l.ln()).collect(),
+        };
+        let rows = latent + spread.len();
+        let encoder = DMatrix::from_fn(rows, features, |r, c| if r < latent { self.a[(r, c)] } else { 0.0 });
+        let encoder_bias = DVector::from_fn(rows, |r, _| if r < latent { self.c[r] } else { spread[r - latent] });
         ModelFile {
+            posterior: self.kind,
             mean: self.mean.iter().map(|m| *m as f32).collect(),
             scale: self.scale.iter().map(|s| *s as f32).collect(),
             ..plain_model(
@@ -140,14 +167,11 @@ fn tolerance(parts: [f64; 2]) -> f64 {
 }
 
 /// Calls `check` with models of all sizes and draws from each, ordinary and far out.
-fn for_each_case(orthogonal: bool, mut check: impl FnMut(&LinearGaussian, &AlignedFile, &DVector<f64>, &[f32])) {
+fn for_each_case(encoders: [Encoder; 2], mut check: impl FnMut(&LinearGaussian, &AlignedFile, &DVector<f64>, &[f32])) {
     let mut rng = ChaCha8Rng::seed_from_u64(17);
     for (features, latent) in [(1, 1), (2, 1), (5, 3), (16, 4), (33, 7), (64, 16)] {
-        for _ in 0..4 {
-            let mut model = LinearGaussian::random(features, latent, orthogonal, &mut rng);
-            if orthogonal {
-                model = model.with_exact_encoder();
-            }
+        for encoder in encoders.repeat(2) {
+            let model = LinearGaussian::random(features, latent, encoder, &mut rng);
             let file = AlignedFile::new(&model.file().to_bytes().unwrap());
             for stretch in [0.0, 1.0, 1.0, 6.0] {
                 let x = model.draw(stretch, &mut rng);
@@ -158,9 +182,12 @@ fn for_each_case(orthogonal: bool, mut check: impl FnMut(&LinearGaussian, &Align
     }
 }
 
+const EXACT: [Encoder; 2] = [Encoder::ExactDiagonal, Encoder::ExactFull];
+const RANDOM: [Encoder; 2] = [Encoder::Random(DiagonalGaussian), Encoder::Random(FullGaussian)];
+
 #[test]
 fn elbo_equals_evidence_where_the_encoder_is_the_exact_posterior() {
-    for_each_case(true, |exact, file, x, input| {
+    for_each_case(EXACT, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let score = model.elbo_sigma_points(input, &mut Scratch::new(&mut memory)).unwrap();
@@ -173,7 +200,7 @@ fn elbo_equals_evidence_where_the_encoder_is_the_exact_posterior() {
 
 #[test]
 fn evidence_exceeds_the_elbo_by_the_kl_gap_for_any_encoder() {
-    for_each_case(false, |exact, file, x, input| {
+    for_each_case(RANDOM, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let score = model.elbo_sigma_points(input, &mut Scratch::new(&mut memory)).unwrap();
@@ -187,14 +214,13 @@ fn evidence_exceeds_the_elbo_by_the_kl_gap_for_any_encoder() {
 
 #[test]
 fn elbo_at_the_mean_exceeds_the_elbo_by_the_trace() {
-    for_each_case(false, |exact, file, _, input| {
+    for_each_case(RANDOM, |exact, file, _, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let mut scratch = Scratch::new(&mut memory);
         let at_mean = model.elbo_at_mean(input, &mut scratch).unwrap();
         let elbo = model.elbo_sigma_points(input, &mut scratch).unwrap();
-        let q = DMatrix::from_diagonal(&exact.v.map(f64::exp));
-        let trace = 0.5 * (&exact.w * q * exact.w.transpose()).trace() / exact.variance;
+        let trace = 0.5 * (&exact.w * &exact.l).norm_squared() / exact.variance;
         let allowed = tolerance([elbo.reconstruction.into(), elbo.kl.into()]);
         assert!((f64::from(at_mean.elbo - elbo.elbo) - trace).abs() <= allowed);
         assert_eq!(at_mean.kl, elbo.kl);
@@ -204,7 +230,7 @@ fn elbo_at_the_mean_exceeds_the_elbo_by_the_trace() {
 #[test]
 fn sampled_elbo_agrees_within_its_standard_error() {
     let mut deviations = Vec::new();
-    for_each_case(false, |_, file, _, input| {
+    for_each_case(RANDOM, |_, file, _, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let mut scratch = Scratch::new(&mut memory);
@@ -222,7 +248,7 @@ fn sampled_elbo_agrees_within_its_standard_error() {
 
 #[test]
 fn importance_weights_are_constant_where_the_encoder_is_the_exact_posterior() {
-    for_each_case(true, |exact, file, x, input| {
+    for_each_case(EXACT, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -233,4 +259,145 @@ fn importance_weights_are_constant_where_the_encoder_is_the_exact_posterior() {
         assert!((f64::from(estimate.value) - evidence).abs() <= allowed, "{estimate:?} for {evidence}");
         assert!(f64::from(estimate.standard_error) <= allowed, "{estimate:?}");
     });
+}
+
+/// Mean and variance of `repeats` estimates of the evidence of one window by `samples` draws each.
+fn estimates(file: &AlignedFile, x: &[f32], importance: &Importance, repeats: u64) -> (f64, f64) {
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    let values: Vec<f64> = (0..repeats)
+        .map(|seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            f64::from(model.log_likelihood_by(x, importance, &mut rng, &mut scratch).unwrap().value)
+        })
+        .collect();
+    let mean = values.iter().sum::<f64>() / repeats as f64;
+    (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (repeats - 1) as f64)
+}
+
+/// A model of 5 features and 3 latents whose encoder is off, and a window of it.
+fn inexact_case() -> (LinearGaussian, AlignedFile, DVector<f64>, Vec<f32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(23);
+    // Wider than the exact posterior and a little beside it, so that the weights have a variance.
+    let mut model = LinearGaussian::random(5, 3, Encoder::ExactFull, &mut rng);
+    model.l *= 1.4;
+    model.c.add_scalar_mut(0.2);
+    let file = AlignedFile::new(&model.file().to_bytes().unwrap());
+    let x = model.draw(1.0, &mut rng);
+    let input = x.iter().map(|x| *x as f32).collect();
+    (model, file, x, input)
+}
+
+#[test]
+fn importance_weighted_bound_rises_with_k_and_its_error_falls_as_one_over_root_k() {
+    let (exact, file, x, input) = inexact_case();
+    let evidence = exact.log_evidence(&x);
+    let by = |samples| Importance { samples, proposal: Proposal::Posterior, decide: None };
+    let runs = [1, 4, 16, 64, 256].map(|k| (k, estimates(&file, &input, &by(k), 600)));
+    for pair in runs.windows(2) {
+        let [(_, (low, v1)), (k, (high, v2))] = pair else { unreachable!() };
+        // Three standard errors of the difference of two means.
+        assert!(high - low > -3.0 * ((v1 + v2) / 600.0).sqrt(), "K = {k}: {low} then {high}");
+        assert!(*high < evidence + 3.0 * (v2 / 600.0).sqrt(), "K = {k} exceeds the evidence {evidence}: {high}");
+    }
+    assert!(runs[0].1.0 < runs[4].1.0 - 0.05, "K matters here: {runs:?}");
+    // Between K = 16 and 256 the standard deviation falls by √16; of 600 runs each it is known to 3 %.
+    let ratio = (runs[2].1.1 / runs[4].1.1).sqrt();
+    assert!((3.2..5.2).contains(&ratio), "{ratio}");
+    assert!((runs[4].1.0 - evidence).abs() < 0.02, "{runs:?} for {evidence}");
+}
+
+#[test]
+fn stated_standard_error_is_the_spread_of_repeated_estimates() {
+    let (_, file, _, input) = inexact_case();
+    let importance = Importance { samples: 400, proposal: Proposal::Posterior, decide: None };
+    let (_, variance) = estimates(&file, &input, &importance, 600);
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let stated = model.log_likelihood_by(&input[..], &importance, &mut rng, &mut Scratch::new(&mut memory)).unwrap();
+    // The spread of 600 runs is known to 3 %, one run's statement of it to some 15 %.
+    let ratio = f64::from(stated.standard_error) / variance.sqrt();
+    assert!((0.6..1.6).contains(&ratio), "{stated:?}, spread {}", variance.sqrt());
+    assert!(stated.effective_samples > 40.0 && stated.effective_samples < 400.0);
+}
+
+#[test]
+fn the_prior_as_proposal_fails_where_the_posterior_does_not() {
+    // Sixteen latents: the prior hardly ever draws what explains x.
+    let mut rng = ChaCha8Rng::seed_from_u64(29);
+    let exact = LinearGaussian::random(64, 16, Encoder::ExactFull, &mut rng);
+    let file = AlignedFile::new(&exact.file().to_bytes().unwrap());
+    let x = exact.draw(1.0, &mut rng);
+    let input: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+    let evidence = exact.log_evidence(&x);
+    let by = |proposal| Importance { samples: 1000, proposal, decide: None };
+    let (posterior, _) = estimates(&file, &input, &by(Proposal::Posterior), 4);
+    let (prior, _) = estimates(&file, &input, &by(Proposal::Prior), 4);
+    assert!((posterior - evidence).abs() < 0.01, "{posterior} for {evidence}");
+    assert!(prior < evidence - 5.0, "{prior} for {evidence}: the prior did not fail");
+}
+
+#[test]
+fn sampling_ends_early_once_the_decision_is_clear() {
+    let (exact, file, x, input) = inexact_case();
+    let evidence = exact.log_evidence(&x) as f32;
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut drawn = |threshold| {
+        let importance = Importance { samples: 1000, proposal: Proposal::Posterior, decide: Some((threshold, 4.0)) };
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        model.log_likelihood_by(&input[..], &importance, &mut rng, &mut Scratch::new(&mut memory)).unwrap().samples
+    };
+    assert_eq!(drawn(evidence - 50.0), 8);
+    assert_eq!(drawn(evidence), 1000);
+}
+
+#[test]
+fn log_joint_is_the_sum_of_conditional_and_prior() {
+    let (exact, file, x, input) = inexact_case();
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let z = [0.4f32, -1.0, 0.7];
+    let latent = DVector::from_iterator(3, z.iter().map(|z| f64::from(*z)));
+    let difference = exact.standardise(&x) - (&exact.w * &latent + &exact.b);
+    let conditional = -0.5 * (difference.norm_squared() / exact.variance + 5.0 * (TAU * exact.variance).ln())
+        - exact.scale.map(f64::ln).sum();
+    let prior = -0.5 * (latent.norm_squared() + 3.0 * TAU.ln());
+    let found = f64::from(model.log_joint(&input[..], &z, &mut Scratch::new(&mut memory)).unwrap());
+    assert!((found - conditional - prior).abs() < 1e-4, "{found} for {}", conditional + prior);
+    assert!((f64::from(model.log_prior(&z).unwrap()) - prior).abs() < 1e-5);
+}
+
+#[test]
+fn density_in_physical_units_integrates_to_one() {
+    // With the exact posterior as proposal one sample gives p(x) itself. 1-D and 2-D, standardiser included.
+    let mut rng = ChaCha8Rng::seed_from_u64(31);
+    for features in [1usize, 2] {
+        let exact = LinearGaussian::random(features, 1, Encoder::ExactFull, &mut rng);
+        let file = AlignedFile::new(&exact.file().to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = Scratch::new(&mut memory);
+        // ±7 standard deviations around the mean of each feature, on a grid of fifths of them.
+        let centre = &exact.mean + exact.scale.component_mul(&exact.b);
+        let deviation: Vec<f64> =
+            (0..features).map(|i| exact.scale[i] * (exact.w.row(i).norm_squared() + exact.variance).sqrt()).collect();
+        let points: i32 = 71;
+        let mut total = 0.0;
+        for index in 0..points.pow(features as u32) {
+            let x: Vec<f32> = (0..features)
+                .map(|i| {
+                    let step = index / points.pow(i as u32) % points - points / 2;
+                    (centre[i] + f64::from(step) * 0.2 * deviation[i]) as f32
+                })
+                .collect();
+            let density = model.log_likelihood(&x[..], 1, &mut rng, &mut scratch).unwrap();
+            total += f64::from(density.value).exp();
+        }
+        total *= deviation.iter().map(|deviation| 0.2 * deviation).product::<f64>();
+        // Correlated features make the grid coarser than a fifth along their short axis.
+        assert!((total - 1.0).abs() < 1e-3, "{features}-D: {total}");
+    }
 }

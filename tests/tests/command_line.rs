@@ -308,3 +308,155 @@ fn constant_and_empty_columns_are_dropped_with_a_note() {
     // The file that was fitted can be scored as it is.
     place.succeed("score model.vae train.csv --out scores.csv");
 }
+
+#[test]
+fn a_linear_source_is_explained_as_well_as_its_own_evidence_allows() {
+    let place = Workplace::new();
+    place.succeed("simulate linear-gaussian --out data --rows 3000");
+    place.succeed(
+        "fit data/train.csv --out run --hidden 16 --latent 2 --batch 50 --epochs 60 --learning-rate 0.003 --posterior full",
+    );
+    place.succeed("export run --out model.vae --precision f32");
+    let report = place.json("evaluate model.vae data/test.csv --likelihood --train data/train.csv --windows 500");
+    // The evidence of the windows that were judged, N(0, W Wᵀ + σ² I), in f64.
+    let ((features, latent), weights) = (vae_train::toy::LINEAR, vae_train::toy::linear_weights());
+    let w = nalgebra::DMatrix::from_row_slice(features, latent, &weights);
+    let noise = nalgebra::DMatrix::identity(features, features) * vae_train::toy::LINEAR_VARIANCE;
+    let cholesky = (&w * w.transpose() + noise).cholesky().unwrap();
+    let log_determinant = 2.0 * cholesky.l().diagonal().map(f64::ln).sum();
+    let text = fs::read_to_string(place.path("data/test.csv")).unwrap();
+    let rows: Vec<_> = text
+        .lines()
+        .skip(1)
+        .step_by(6)
+        .map(|line| {
+            nalgebra::DVector::from_iterator(features, line.split(',').map(|field| field.parse::<f64>().unwrap()))
+        })
+        .collect();
+    let constant = features as f64 * std::f64::consts::TAU.ln() + log_determinant;
+    let evidence = rows.iter().map(|x| -0.5 * (x.dot(&cholesky.solve(x)) + constant)).sum::<f64>() / rows.len() as f64;
+
+    let mean = |value: &Value| value["mean"].as_f64().unwrap();
+    let by_samples = |key: &str| report[key].as_array().unwrap().iter().map(|pair| mean(&pair[1])).collect::<Vec<_>>();
+    let (bounds, prior) = (by_samples("importance_weighted"), by_samples("prior_proposal"));
+    let (elbo, gaussian) = (mean(&report["elbo"]), mean(&report["gaussian"]));
+    // With a posterior this close to exact all K agree, but for the noise of 500 windows' draws.
+    assert!(bounds.windows(2).all(|pair| pair[1] > pair[0] - 0.02), "{bounds:?}");
+    // The model is not the source, so that it may explain 500 windows better than the truth by chance, but hardly.
+    assert!(bounds[3] < evidence + 0.05 && bounds[3] > evidence - 0.25, "{bounds:?} for {evidence}");
+    assert!(elbo < bounds[3] + 0.01 && elbo > evidence - 0.5, "{elbo} for {evidence}");
+    assert!((gaussian - evidence).abs() < 0.05, "the source is a Gaussian: {gaussian} for {evidence}");
+    assert!(mean(&report["kernel_density"]) < gaussian, "{report}");
+    assert!(prior[1] < bounds[1] - 0.5, "ten samples of the prior are worse: {prior:?}");
+    assert_eq!(report["active_units"], 2);
+}
+
+#[test]
+fn generation_from_all_sources_and_along_an_attribute() {
+    let place = Workplace::new();
+    place.succeed("simulate ring --out data --rows 1500");
+    place.succeed(
+        "fit data/train.csv --out run --hidden 32,32 --latent 2 --batch 50 --epochs 60 --learning-rate 0.003 \
+         --mixture 6 --second-stage --warm-up 20",
+    );
+    // An attribute: the right half of the ring.
+    let test = fs::read_to_string(place.path("data/test.csv")).unwrap();
+    let labelled: String =
+        test.lines().skip(1).map(|line| format!("{line},{}\n", u8::from(!line.starts_with('-')))).collect();
+    place.write("halves.csv", &format!("x0,x1,right\n{labelled}"));
+    place.succeed("attribute run halves.csv --label right");
+    assert!(place.fail("attribute run halves.csv --label right").contains("--force"));
+    place.succeed("export run --out model.vae");
+
+    let read = |name: &str| -> Vec<[f64; 2]> {
+        let text = fs::read_to_string(place.path(name)).unwrap();
+        let row = |line: &str| {
+            let (a, b) = line.split_once(',').unwrap();
+            [a.parse().unwrap(), b.parse().unwrap()]
+        };
+        text.lines().skip(1).map(row).collect()
+    };
+    for source in ["prior", "aggregate", "second-stage"] {
+        place.succeed(&format!("generate model.vae -n 400 --from {source} --sample --out {source}.csv"));
+        let points = read(&format!("{source}.csv"));
+        assert_eq!(points.len(), 400);
+        let radius = points.iter().map(|p| p[0].hypot(p[1])).sum::<f64>() / 400.0;
+        // The ring's mean radius is 1.125; a model that ignores its latents is a blob with 0.89.
+        assert!((radius - 1.125).abs() < 0.12, "{source}: mean radius {radius}");
+    }
+    assert_eq!(place.run("generate model.vae -n 0 --out x.csv").status.code(), Some(2));
+    place.succeed("generate model.vae --like data/test.csv -n 300 --out same.csv");
+    place.succeed("generate model.vae --like data/test.csv -n 300 --attribute right --amount 1 --out right.csv");
+    let shift: f64 =
+        read("right.csv").iter().zip(read("same.csv")).map(|(moved, same)| moved[0] - same[0]).sum::<f64>() / 300.0;
+    assert!(shift > 0.3, "moving along `right` moves by {shift}");
+    let message = place.fail("generate model.vae --attribute left --out x.csv");
+    assert!(message.contains("`left`") && message.contains("`right`"), "{message}");
+    assert!(place.fail("generate model.vae --out x.png").contains("not a square image"));
+}
+
+#[test]
+fn a_condition_explains_what_is_normal_only_under_it() {
+    let place = Workplace::new();
+    let noise = |i: usize, k: usize| ((i * 7919 + k * 104_729) % 1000) as f64 / 1000.0 - 0.5;
+    let row = |i: usize, fault: f64| {
+        let speed = 1.0 + 4.0 * (noise(i, 1) + 0.5);
+        format!("{},{},{}", speed, speed * speed + 0.3 * noise(i, 2) + fault, speed + 0.3 * noise(i, 3))
+    };
+    let train: String = (0..1500).map(|i| row(i, 0.0) + "\n").collect();
+    place.write("train.csv", &format!("speed,a,b\n{train}"));
+    let test: String = (2000..2600)
+        .map(|i| format!("{},{}\n", row(i, if i % 3 == 0 { 2.5 } else { 0.0 }), u8::from(i % 3 == 0)))
+        .collect();
+    place.write("test.csv", &format!("speed,a,b,label\n{test}"));
+    place.succeed(
+        "fit train.csv --out run --condition speed --hidden 16,16 --latent 1 --batch 25 --epochs 60 --learning-rate 0.003 \
+         --likelihood gaussian-predicted",
+    );
+    place.succeed("export run --out model.vae");
+    let info = place.json("info model.vae");
+    assert_eq!((info["features"].as_u64(), info["conditions"][0].as_str()), (Some(2), Some("speed")));
+    let auroc = place.json("evaluate model.vae test.csv --label label")["auroc"].as_f64().unwrap();
+    assert!(auroc > 0.95, "{auroc}");
+
+    place.succeed("generate model.vae -n 50 --condition speed=4 --out fast.csv");
+    let text = fs::read_to_string(place.path("fast.csv")).unwrap();
+    let mean =
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap().parse::<f64>().unwrap()).sum::<f64>() / 50.0;
+    assert!((mean - 16.0).abs() < 2.5, "at speed 4, a is near 16: {mean}");
+
+    assert!(place.fail("generate model.vae --out x.csv").contains("conditional on `speed`"));
+    assert!(place.fail("generate model.vae --condition load=1 --out x.csv").contains("no condition `load`"));
+    assert!(place.fail("generate model.vae --condition speed=fast --out x.csv").contains("`fast` is not a number"));
+    place.write("without.csv", "a,b\n1,2\n");
+    assert!(place.fail("score model.vae without.csv --out s.csv").contains("`speed`"));
+    place.write("missing.csv", "speed,a,b\n1,1,1\n,1,2\n");
+    assert!(place.fail("score model.vae missing.csv --out s.csv").contains("window 1 cannot be scored: condition 0"));
+    assert!(place.fail("fit train.csv --out new --condition load").contains("`load`"));
+}
+
+#[test]
+fn binary_patterns_are_learned_with_discrete_latents() {
+    let place = Workplace::new();
+    place.succeed("simulate patterns --out data --rows 2000");
+    place.succeed(
+        "fit data/train.csv --out run --likelihood bernoulli --posterior bernoulli --latent 6 --hidden 32 --batch 50 \
+         --epochs 60 --learning-rate 0.005 --samples 8",
+    );
+    place.succeed("export run --out model.vae");
+    let report = place.json("evaluate model.vae data/test.csv --likelihood --windows 500");
+    let bound = report["importance_weighted"][3][1]["mean"].as_f64().unwrap();
+    // The source's entropy, exactly: per group ½ (0.95ᵏ 0.05⁴⁻ᵏ + 0.05ᵏ 0.95⁴⁻ᵏ) for each of its 16 values, k ones.
+    let group: f64 = (0..16u32)
+        .map(|bits| {
+            let ones = bits.count_ones() as i32;
+            let p = 0.5 * (0.95f64.powi(ones) * 0.05f64.powi(4 - ones) + 0.05f64.powi(ones) * 0.95f64.powi(4 - ones));
+            p * p.ln()
+        })
+        .sum();
+    let best = 4.0 * group;
+    assert!(bound < best + 0.3 && bound > best - 1.5, "{bound} where the source itself has {best}");
+    let message = place.fail("fit data/train.csv --out new --posterior bernoulli --estimator reparameterised");
+    assert!(message.contains("cannot be reparameterised"), "{message}");
+    assert!(place.fail("fit data/train.csv --out new --posterior bernoulli --samples 0").contains("samples is 0"));
+}

@@ -12,7 +12,7 @@ pub struct Score {
     pub elbo: f32,
     /// `E_q[ln p(x|z)]`, or the approximation that the method's name says.
     pub reconstruction: f32,
-    /// `KL(q(z|x) ‖ p(z))`, in closed form.
+    /// `KL(q(z|x) ‖ p(z))`, in closed form: [`Posterior::kl`].
     pub kl: f32,
     /// Standard error of `elbo` and `reconstruction`; 0 for a method without randomness, and for a single sample.
     pub standard_error: f32,
@@ -29,7 +29,10 @@ impl Model<'_> {
     /// # Errors
     /// See [`InferError`].
     pub fn elbo_at_mean(&self, x: &(impl AsVector + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
-        self.expect(x, scratch, |posterior, _, decode| Ok((decode(posterior.mean().as_slice())?, 0.0)))
+        self.expect(x, scratch, |posterior, z, decode| {
+            posterior.mean(z)?;
+            Ok((decode(z)?, 0.0))
+        })
     }
 
     /// The ELBO by the mean over `samples` draws from `q(z|x)`.
@@ -66,13 +69,14 @@ impl Model<'_> {
         })
     }
 
-    /// The ELBO by symmetric sigma points, `μ ± √d σᵢ` along each latent axis: `2d` decodings, no randomness.
+    /// The ELBO by symmetric sigma points, `μ ± √d Lᵢ` for each column `Lᵢ` of the covariance's Cholesky factor (for a diagonal
+    /// posterior, σ along each axis): `2d` decodings, no randomness.
     ///
     /// Exact where `ln p(x|z)` is quadratic in `z`, as it is for a linear decoder with a Gaussian likelihood.
     /// `x` is as for [`Model::encode`].
     ///
     /// # Errors
-    /// See [`InferError`].
+    /// [`InferError::Unsupported`] for Bernoulli latents; see [`InferError`].
     ///
     /// # Source
     /// Julier & Uhlmann (2004), *Unscented filtering and nonlinear estimation*, equation 12 with κ = 0.
@@ -82,20 +86,14 @@ impl Model<'_> {
         scratch: &mut Scratch<'_>,
     ) -> Result<Score, InferError> {
         self.expect(x, scratch, |posterior, z, decode| {
-            let (mean, log_variance) = (posterior.mean(), posterior.log_variance());
-            let spread = libm::sqrtf(mean.len() as f32);
             let mut sum = 0.0;
-            for (axis, (centre, log_variance)) in mean.iter().zip(log_variance.iter()).enumerate() {
-                let step = spread * libm::expf(0.5 * log_variance);
-                for point in [centre + step, centre - step] {
-                    z.copy_from_slice(mean.as_slice());
-                    if let Some(coordinate) = z.get_mut(axis) {
-                        *coordinate = point;
-                    }
+            for axis in 0..z.len() {
+                for sign in [1.0, -1.0] {
+                    posterior.sigma_point(axis, sign, z)?;
                     sum += decode(z)?;
                 }
             }
-            Ok((sum / (2 * mean.len()) as f32, 0.0))
+            Ok((sum / (2 * z.len()) as f32, 0.0))
         })
     }
 
@@ -116,7 +114,8 @@ impl Model<'_> {
         let missing = network.check(&x)?;
         let mut buffers = scratch.split(self)?;
         network.encode(x.as_slice(), &mut buffers)?;
-        let posterior = Posterior::from_parameters(buffers.posterior);
+        let kind = network.header.posterior;
+        let posterior = Posterior::from_parameters(kind, self.latent(), buffers.posterior)?;
         let (vector, hidden) = (buffers.vector, buffers.hidden);
         let mut decode = |z: &[f32]| network.log_conditional(x.as_slice(), z, vector, hidden);
         let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;

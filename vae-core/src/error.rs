@@ -126,6 +126,22 @@ pub enum InferError {
     Overflow,
     /// Zero samples were asked for.
     NoSamples,
+    /// The condition has not the length that the model needs; see [`Model::given`](crate::Model::given).
+    WrongCondition {
+        /// Values that the model's condition has.
+        needed: usize,
+        /// Values that were given.
+        found: usize,
+    },
+    /// A value of the condition is NaN or infinite.
+    BadCondition {
+        /// Its index.
+        condition: usize,
+    },
+    /// The model file does not hold what was asked for: a mixture, a second stage, or an attribute of that name.
+    Absent,
+    /// What was asked for is not defined for the model's kind of posterior.
+    Unsupported,
     /// The model file is faulty; [`Model::verify`](crate::Model::verify) finds this before the first score.
     Model(LoadError),
 }
@@ -158,6 +174,19 @@ impl fmt::Display for InferError {
                 f.write_str("an intermediate value exceeds the range of f32: the model's weights are unusable")
             }
             Self::NoSamples => f.write_str("at least one sample is needed"),
+            Self::WrongCondition { needed, found } => {
+                write!(
+                    f,
+                    "the condition has {found} values where the model needs {needed}: give them with Model::given()"
+                )
+            }
+            Self::BadCondition { condition } => {
+                write!(f, "condition {condition} is not a finite number: give all of them")
+            }
+            Self::Absent => {
+                f.write_str("the model file does not hold what was asked for (mixture, second stage or attribute)")
+            }
+            Self::Unsupported => f.write_str("not defined for the model's kind of posterior"),
             Self::Model(error) => write!(f, "{error}"),
         }
     }

@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 4] = *b"VAE\0";
 /// The version that this release writes, and the newest that it reads.
 pub const VERSION: u16 = 1;
 /// Bytes before the body.
-pub const PRELUDE_LEN: usize = 48;
+pub const PRELUDE_LEN: usize = 64;
 /// Bytes before the part of the file that the checksum covers; each of them is checked for itself.
 const UNSUMMED_LEN: usize = 12;
 /// Rows and columns of a layer are at most this, so that int8 sums stay exact in 32 bits.
@@ -37,6 +37,10 @@ pub struct Prelude {
     pub vector_len: u32,
     /// Scratch for a hidden layer's output, in `f32`s.
     pub hidden_len: u32,
+    /// Scratch for the posterior's parameters, in `f32`s: [`PosteriorKind::parameters`].
+    pub posterior_len: u32,
+    /// Values of the condition `c` of a conditional model `p(x|c)`; 0 for a model without.
+    pub conditions: u32,
 }
 
 impl Prelude {
@@ -60,6 +64,8 @@ impl Prelude {
             self.hop,
             self.vector_len,
             self.hidden_len,
+            self.posterior_len,
+            self.conditions,
         ];
         for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *bytes = word.to_le_bytes();
@@ -108,6 +114,8 @@ impl Prelude {
             hop: word(head, 8),
             vector_len: word(head, 9),
             hidden_len: word(head, 10),
+            posterior_len: word(head, 11),
+            conditions: word(head, 12),
         };
         match prelude.check() {
             Ok(()) => Ok((prelude, body)),
@@ -117,12 +125,21 @@ impl Prelude {
 
     /// Refuses sizes that contradict each other or that would overflow sums of them.
     const fn check(&self) -> Result<(), LoadError> {
-        let sizes =
-            [self.features, self.latent, self.channels, self.window, self.hop, self.vector_len, self.hidden_len];
+        let sizes = [
+            self.features,
+            self.latent,
+            self.channels,
+            self.window,
+            self.hop,
+            self.vector_len,
+            self.posterior_len,
+            self.hidden_len,
+            self.conditions,
+        ];
         let mut index = 0;
         while index < sizes.len() {
-            // Only the hidden buffer may be empty: a model of one layer each way has no hidden layer.
-            if sizes[index] > MAX_LAYER_SIDE as u32 || (sizes[index] == 0 && index + 1 < sizes.len()) {
+            // Only the last two may be zero: a model of one layer each way has no hidden layer, most have no condition.
+            if sizes[index] > MAX_LAYER_SIDE as u32 || (sizes[index] == 0 && index + 2 < sizes.len()) {
                 return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: sizes[index] as usize });
             }
             index += 1;
@@ -163,6 +180,23 @@ pub enum Precision {
 pub enum PosteriorKind {
     /// The encoder's last layer gives the means, then the log-variances.
     DiagonalGaussian,
+    /// The encoder's last layer gives the means, then the rows of the covariance's Cholesky factor up to the diagonal, whose
+    /// entries are logarithms.
+    FullGaussian,
+    /// The encoder's last layer gives the logits of independent Bernoulli latents.
+    Bernoulli,
+}
+
+impl PosteriorKind {
+    /// Outputs of the encoder's last layer, for a number of latent dimensions.
+    #[must_use]
+    pub const fn parameters(self, latent: usize) -> usize {
+        match self {
+            Self::DiagonalGaussian => latent.saturating_mul(2),
+            Self::FullGaussian => latent.saturating_add(latent.saturating_mul(latent.saturating_add(1)) / 2),
+            Self::Bernoulli => latent,
+        }
+    }
 }
 
 /// The family of the decoder's likelihood.
@@ -174,6 +208,19 @@ pub enum LikelihoodKind {
     GaussianFixed,
     /// The decoder gives the means; each feature has its own learned variance.
     GaussianPerFeature,
+    /// The decoder gives, for each feature in turn, its mean and its log-variance.
+    GaussianPredicted,
+}
+
+impl LikelihoodKind {
+    /// Outputs of the decoder's last layer, for a number of features.
+    #[must_use]
+    pub const fn parameters(self, features: usize) -> usize {
+        match self {
+            Self::Bernoulli | Self::GaussianFixed | Self::GaussianPerFeature => features,
+            Self::GaussianPredicted => features.saturating_mul(2),
+        }
+    }
 }
 
 /// The body's first record. Arrays are aligned as [`LayerRecord`] says.
@@ -189,7 +236,13 @@ pub struct Header<'a> {
     pub encoder_layers: u32,
     /// Layers from the latent vector to the likelihood's parameters.
     pub decoder_layers: u32,
-    /// Golden vectors behind the layers.
+    /// Components of the aggregated posterior's mixture, behind the layers; 0 where there is none.
+    pub mixture_components: u32,
+    /// Layers of the second stage's decoder, behind the mixture; 0 where there is none.
+    pub second_stage_layers: u32,
+    /// Attributes behind the second stage.
+    pub attributes: u32,
+    /// Golden vectors behind the attributes.
     pub golden_vectors: u32,
     /// Normal scores that the calibration was computed from; 0 for a model that is not calibrated.
     pub calibration_scores: u32,
@@ -197,15 +250,22 @@ pub struct Header<'a> {
     pub quantile_count: u32,
     /// ELBO below which a window is anomalous, in nats.
     pub threshold: f32,
+    /// A predicted variance's logarithm is limited to the range between these, in standardised units.
+    pub log_variance_bounds: (f32, f32),
     /// Per feature, `f32`: subtracted from the input.
     #[serde(borrow)]
     pub mean: &'a [u8],
     /// Per feature, `f32`: multiplies the difference.
     pub inverse_scale: &'a [u8],
-    /// Gaussian likelihoods only, per feature, `f32`: 1/σ² in standardised units.
+    /// Fixed and learned variances only, per feature, `f32`: 1/σ² in standardised units.
     pub likelihood_precision: &'a [u8],
-    /// Gaussian likelihoods only, per feature, `f32`: `−½ ln(2πσ²) − ln(scale)`, the log density at the mean in physical units.
+    /// Gaussian likelihoods only, per feature, `f32`: `−½ ln(2πσ²) − ln(scale)`, the log density at the mean in physical units;
+    /// for a predicted variance that of σ² = 1.
     pub log_normaliser: &'a [u8],
+    /// Per condition, `f32`: subtracted from it.
+    pub condition_mean: &'a [u8],
+    /// Per condition, `f32`: multiplies the difference.
+    pub condition_inverse_scale: &'a [u8],
     /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
     pub quantiles: &'a [u8],
 }
@@ -234,10 +294,41 @@ pub struct LayerRecord<'a> {
     pub bias: &'a [u8],
 }
 
+/// The aggregated posterior `(1/N) Σ q(z|xₙ)`, as a mixture of diagonal Gaussians.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Mixture<'a> {
+    /// `f32` per component; they sum to 1.
+    #[serde(borrow)]
+    pub weight: &'a [u8],
+    /// `f32`, `latent` values per component.
+    pub mean: &'a [u8],
+    /// `f32`, `latent` standard deviations per component.
+    pub deviation: &'a [u8],
+}
+
+/// The second stage of Dai & Wipf (2019): a decoder from `u ~ N(0, I)` to the first stage's latent vector; its layers follow.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SecondStage<'a> {
+    /// Dimensions of `u`, at most those of `z`.
+    pub latent: u32,
+    /// `f32` per latent dimension of the first stage: the standard deviation of `p(z|u)`.
+    #[serde(borrow)]
+    pub deviation: &'a [u8],
+}
+
+/// A named direction in latent space.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Attribute<'a> {
+    /// What changes along it.
+    pub name: &'a str,
+    /// `f32` per latent dimension: the mean latent vector with the attribute less the mean without.
+    pub direction: &'a [u8],
+}
+
 /// An input and the score that the exporting machine computed for it at the posterior mean, bit for bit.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct GoldenVector<'a> {
-    /// `f32` per feature, in physical units, aligned as [`LayerRecord`] says.
+    /// `f32` per feature, then per condition, in physical units, aligned as [`LayerRecord`] says.
     #[serde(borrow)]
     pub input: &'a [u8],
     /// In nats.
@@ -253,6 +344,8 @@ pub struct GoldenVector<'a> {
 pub struct Card<'a> {
     /// Names of the channels, one a line, in the order in which a sample lists them.
     pub channels: &'a str,
+    /// Names of the conditions, one a line, in order.
+    pub conditions: &'a str,
     /// Program and version that wrote the file.
     pub creator: &'a str,
     /// CRC-32 of the training data, with its number of rows: tells whether two models saw the same data.

@@ -2,7 +2,32 @@
 
 use rand_core::Rng;
 
-use crate::{AsVector, InferError, Model, Posterior, Scratch};
+use crate::{
+    AsVector, InferError, Model, Posterior, Scratch,
+    posterior::{log_prior, sample_prior},
+};
+
+/// What importance sampling draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proposal {
+    /// The encoder's posterior `q(z|x)`: where `p(x|z)` is high.
+    Posterior,
+    /// The prior `p(z)`: plain Monte Carlo, to show why it fails. Most draws land where `p(x|z)` is negligible, so that the
+    /// estimate is far too low and its standard error, computed from the same draws, says nothing.
+    Prior,
+}
+
+/// How to estimate `ln p(x)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Importance {
+    /// Most samples to draw.
+    pub samples: u32,
+    /// What to draw them from.
+    pub proposal: Proposal,
+    /// Stop early, after at least eight samples, once the estimate is more than `.1` standard errors away from the
+    /// threshold `.0` (in nats): then more samples would hardly change the decision.
+    pub decide: Option<(f32, f32)>,
+}
 
 /// An estimate of `ln p(x)`, in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,12 +39,52 @@ pub struct LogLikelihood {
     pub standard_error: f32,
     /// Effective sample size, `(Σw)² / Σw²`: of the samples drawn, how many equally weighted ones they are worth.
     pub effective_samples: f32,
+    /// Samples drawn.
+    pub samples: u32,
+}
+
+/// Fewest samples from which a standard error is believed.
+const DECISIVE: u32 = 8;
+
+/// Sums of weights relative to the largest so far, so that nothing overflows and nothing is stored.
+struct LogMeanExp {
+    largest: f32,
+    total: f32,
+    squares: f32,
+    count: u32,
+}
+
+impl LogMeanExp {
+    fn add(&mut self, log_weight: f32) {
+        if log_weight > self.largest {
+            let shrink = libm::expf(self.largest - log_weight);
+            self.total *= shrink;
+            self.squares *= shrink * shrink;
+            self.largest = log_weight;
+        }
+        let weight = libm::expf(log_weight - self.largest);
+        self.total += weight;
+        self.squares += weight * weight;
+        self.count += 1;
+    }
+
+    fn estimate(&self) -> LogLikelihood {
+        let count = self.count as f32;
+        let effective_samples = self.total * self.total / self.squares;
+        let spread = count / effective_samples - 1.0;
+        LogLikelihood {
+            value: self.largest + libm::logf(self.total / count),
+            standard_error: if self.count > 1 && spread > 0.0 { libm::sqrtf(spread / (count - 1.0)) } else { 0.0 },
+            effective_samples,
+            samples: self.count,
+        }
+    }
 }
 
 impl Model<'_> {
     /// `ln p(x)` by importance sampling with `samples` draws from the posterior: `ln (1/K) Σ p(x|z) p(z) / q(z|x)`.
     ///
-    /// Weights are summed as they come, relative to the largest so far, in fixed memory. `x` is as for [`Model::encode`].
+    /// `x` is as for [`Model::encode`].
     ///
     /// # Errors
     /// [`InferError::NoSamples`] for `samples == 0`; see [`InferError`].
@@ -34,7 +99,21 @@ impl Model<'_> {
         rng: &mut R,
         scratch: &mut Scratch<'_>,
     ) -> Result<LogLikelihood, InferError> {
-        if samples == 0 {
+        self.log_likelihood_by(x, &Importance { samples, proposal: Proposal::Posterior, decide: None }, rng, scratch)
+    }
+
+    /// As [`Self::log_likelihood`], with a choice of proposal and an early end.
+    ///
+    /// # Errors
+    /// [`InferError::NoSamples`] for `samples == 0`; see [`InferError`].
+    pub fn log_likelihood_by<R: Rng + ?Sized>(
+        &self,
+        x: &(impl AsVector + ?Sized),
+        importance: &Importance,
+        rng: &mut R,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<LogLikelihood, InferError> {
+        if importance.samples == 0 {
             return Err(InferError::NoSamples);
         }
         let x = x.as_vector();
@@ -42,40 +121,53 @@ impl Model<'_> {
         network.check(&x)?;
         let mut buffers = scratch.split(self)?;
         network.encode(x.as_slice(), &mut buffers)?;
-        let posterior = Posterior::from_parameters(buffers.posterior);
-        let half_log_determinant = 0.5 * sum(posterior.log_variance().iter().copied());
+        let kind = network.header.posterior;
+        let posterior = Posterior::from_parameters(kind, buffers.latent.len(), buffers.posterior)?;
 
-        let (mut largest, mut total, mut squares) = (f32::NEG_INFINITY, 0.0, 0.0);
-        for _ in 0..samples {
-            let noise = posterior.sample_with_noise(rng, buffers.latent)?;
-            // ln p(z) − ln q(z|x): the factors of 2π cancel.
-            let prior = -0.5 * sum(buffers.latent.iter().map(|z| z * z));
+        let mut mean = LogMeanExp { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
+        for _ in 0..importance.samples {
+            let log_ratio = match importance.proposal {
+                Proposal::Posterior => {
+                    let log_density = posterior.draw(rng, buffers.latent)?;
+                    log_prior(kind, buffers.latent) - log_density
+                }
+                Proposal::Prior => {
+                    sample_prior(kind, rng, buffers.latent);
+                    0.0
+                }
+            };
             let conditional = network.log_conditional(x.as_slice(), buffers.latent, buffers.vector, buffers.hidden)?;
-            let log_weight = conditional + prior + noise + half_log_determinant;
-            if log_weight > largest {
-                let shrink = libm::expf(largest - log_weight);
-                total *= shrink;
-                squares *= shrink * shrink;
-                largest = log_weight;
+            mean.add(conditional + log_ratio);
+            if let Some((threshold, errors)) = importance.decide
+                && mean.count >= DECISIVE
+            {
+                let LogLikelihood { value, standard_error, .. } = mean.estimate();
+                if (value - threshold).abs() > errors * standard_error {
+                    break;
+                }
             }
-            let weight = libm::expf(log_weight - largest);
-            total += weight;
-            squares += weight * weight;
         }
-
-        let count = samples as f32;
-        let value = largest + libm::logf(total / count);
-        let effective_samples = total * total / squares;
-        let spread = count / effective_samples - 1.0;
-        let standard_error = if samples > 1 && spread > 0.0 { libm::sqrtf(spread / (count - 1.0)) } else { 0.0 };
-        if value.is_finite() {
-            Ok(LogLikelihood { value, standard_error, effective_samples })
-        } else {
-            Err(InferError::Overflow)
-        }
+        let estimate = mean.estimate();
+        if estimate.value.is_finite() { Ok(estimate) } else { Err(InferError::Overflow) }
     }
 }
 
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    values.fold(0.0, |sum, value| sum + value)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streaming_sums_agree_with_f64() {
+        let weights: [f32; 6] = [-1000.0, -998.5, -999.0, -1010.0, -997.0, -998.0];
+        let mut mean = LogMeanExp { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
+        weights.iter().for_each(|weight| mean.add(*weight));
+        let w = weights.map(|weight| libm::exp(f64::from(weight) + 997.0));
+        let (total, squares) = w.iter().fold((0.0, 0.0), |(t, s), w| (t + w, s + w * w));
+        let average = total / 6.0;
+        let variance = w.iter().map(|w| (w - average) * (w - average)).sum::<f64>() / 5.0 / 6.0;
+        let found = mean.estimate();
+        assert!((f64::from(found.value) - (libm::log(average) - 997.0)).abs() < 1e-4);
+        assert!((f64::from(found.standard_error) - libm::sqrt(variance) / average).abs() < 1e-5);
+        assert!((f64::from(found.effective_samples) - total * total / squares).abs() < 1e-5);
+    }
 }

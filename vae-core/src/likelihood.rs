@@ -1,5 +1,7 @@
 //! The decoder's likelihood `p(x|z)`.
 
+use core::{iter::Zip, slice::Iter};
+
 use crate::{InferError, activation::softplus};
 
 /// The likelihood's constants, in the file's flash.
@@ -14,20 +16,25 @@ pub(crate) enum Likelihood<'m> {
         /// `−½ ln(2πσ²) − ln(scale)`
         log_normaliser: &'m [f32],
     },
+    /// Independent Gaussian features; the decoder gives each one's standardised mean and log-variance.
+    Predicted {
+        /// `−½ ln(2π) − ln(scale)`
+        log_normaliser: &'m [f32],
+        /// The log-variance is limited to the range between these.
+        bounds: (f32, f32),
+    },
 }
 
 /// Adds up a log-likelihood feature by feature, as the decoder's last layer produces its outputs.
-pub(crate) enum LogDensity<X, C> {
+pub(crate) enum LogDensity<'m, X> {
     Bernoulli { x: X, sum: f32 },
-    Gaussian { x: X, constants: C, constant: f32, quadratic: f32 },
+    Gaussian { x: X, constants: Zip<Iter<'m, f32>, Iter<'m, f32>>, constant: f32, quadratic: f32 },
+    Predicted { x: X, log_normaliser: Iter<'m, f32>, bounds: (f32, f32), mean: Option<f32>, sum: f32 },
 }
 
 impl<'m> Likelihood<'m> {
     /// Starts the sum for the standardised features `x`; NaN features are left out of it.
-    pub(crate) fn log_density<X: Iterator<Item = f32>>(
-        &self,
-        x: X,
-    ) -> LogDensity<X, impl Iterator<Item = (&'m f32, &'m f32)> + use<'m, X>> {
+    pub(crate) fn log_density<X: Iterator<Item = f32>>(&self, x: X) -> LogDensity<'m, X> {
         match *self {
             Self::Bernoulli => LogDensity::Bernoulli { x, sum: 0.0 },
             Self::Gaussian { precision, log_normaliser } => LogDensity::Gaussian {
@@ -36,6 +43,9 @@ impl<'m> Likelihood<'m> {
                 constant: 0.0,
                 quadratic: 0.0,
             },
+            Self::Predicted { log_normaliser, bounds } => {
+                LogDensity::Predicted { x, log_normaliser: log_normaliser.iter(), bounds, mean: None, sum: 0.0 }
+            }
         }
     }
 
@@ -52,8 +62,8 @@ impl<'m> Likelihood<'m> {
     }
 }
 
-impl<'m, X: Iterator<Item = f32>, C: Iterator<Item = (&'m f32, &'m f32)>> LogDensity<X, C> {
-    /// Adds the next feature, for which the decoder gave `output`.
+impl<X: Iterator<Item = f32>> LogDensity<'_, X> {
+    /// Adds the decoder's next output.
     ///
     /// # Source
     /// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
@@ -77,15 +87,39 @@ impl<'m, X: Iterator<Item = f32>, C: Iterator<Item = (&'m f32, &'m f32)>> LogDen
                     *constant += log_normaliser;
                 }
             }
+            Self::Predicted { x, log_normaliser, bounds, mean, sum } => match mean.take() {
+                None => *mean = Some(output),
+                Some(mean) => {
+                    if let (Some(x), Some(log_normaliser)) = (x.next(), log_normaliser.next())
+                        && !x.is_nan()
+                    {
+                        let log_variance = clamp(output, *bounds);
+                        let difference = x - mean;
+                        *sum +=
+                            log_normaliser - 0.5 * (log_variance + difference * difference * libm::expf(-log_variance));
+                    }
+                }
+            },
         }
     }
 
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> f32 {
         match self {
-            Self::Bernoulli { sum, .. } => *sum,
+            Self::Bernoulli { sum, .. } | Self::Predicted { sum, .. } => *sum,
             Self::Gaussian { constant, quadratic, .. } => constant - 0.5 * quadratic,
         }
+    }
+}
+
+/// `v` within the bounds; without the panic of `f32::clamp` for bounds that a hostile file has out of order.
+pub(crate) fn clamp(v: f32, (low, high): (f32, f32)) -> f32 {
+    if v > high {
+        high
+    } else if v < low {
+        low
+    } else {
+        v
     }
 }
 
@@ -139,6 +173,20 @@ mod tests {
             })
             .sum();
         assert!((total - 1.0).abs() < 1e-5, "{total}");
+    }
+
+    #[test]
+    fn predicted_variance_is_the_gaussian_formula_within_its_bounds() {
+        let ln_two_pi = libm::log(core::f64::consts::TAU);
+        let normaliser = [(-0.5 * ln_two_pi - libm::log(3.0)) as f32, (-0.5 * ln_two_pi) as f32];
+        let likelihood = Likelihood::Predicted { log_normaliser: &normaliser, bounds: (-4.0, 4.0) };
+        for (log_variance, within) in [(-1.5f32, -1.5f64), (2.0, 2.0), (-9.0, -4.0), (f32::INFINITY, 4.0)] {
+            let found = nats(likelihood, &[0.5, -1.0], &[0.2, log_variance, -1.5, 0.0]);
+            let exact =
+                -0.5 * (ln_two_pi + within + 0.09 / libm::exp(within)) - libm::log(3.0) - 0.5 * (ln_two_pi + 0.25);
+            assert!((found - exact).abs() < 1e-5, "{log_variance}: {found} for {exact}");
+        }
+        assert_eq!(nats(likelihood, &[f32::NAN, f32::NAN], &[0.2, 1.0, 0.0, 1.0]), 0.0);
     }
 
     #[test]

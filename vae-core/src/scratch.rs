@@ -12,7 +12,7 @@ pub struct Scratch<'b> {
 
 /// What the buffer is divided into.
 pub(crate) struct Buffers<'s> {
-    /// `[2 · latent]`: the posterior's means, then its log-variances.
+    /// `[posterior_len]`: the posterior's parameters, as [`crate::Posterior`] reads them.
     pub(crate) posterior: &'s mut [f32],
     /// `[latent]`: a sample.
     pub(crate) latent: &'s mut [f32],
@@ -31,7 +31,7 @@ impl<'b> Scratch<'b> {
     pub(crate) fn split(&mut self, model: &Model<'_>) -> Result<Buffers<'_>, InferError> {
         let error = InferError::ScratchTooSmall { needed: model.scratch_len(), found: self.buffer.len() };
         let sizes = model.prelude();
-        let (posterior, rest) = self.buffer.split_at_mut_checked(2 * sizes.latent as usize).ok_or(error)?;
+        let (posterior, rest) = self.buffer.split_at_mut_checked(sizes.posterior_len as usize).ok_or(error)?;
         let (latent, rest) = rest.split_at_mut_checked(sizes.latent as usize).ok_or(error)?;
         let (vector, rest) = rest.split_at_mut_checked(sizes.vector_len as usize).ok_or(error)?;
         let (hidden, _) = rest.split_at_mut_checked(sizes.hidden_len as usize).ok_or(error)?;

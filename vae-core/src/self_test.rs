@@ -13,7 +13,8 @@ impl Model<'_> {
         self.verify()?;
         for (vector, golden) in self.golden_vectors()?.enumerate() {
             let (input, golden) = golden?;
-            let found = self.elbo_at_mean(input, scratch)?;
+            let (x, condition) = input.split_at_checked(self.features()).unwrap_or_default();
+            let found = self.given(condition)?.elbo_at_mean(x, scratch)?;
             let same =
                 [(found.elbo, golden.elbo), (found.reconstruction, golden.reconstruction), (found.kl, golden.kl)]
                     .iter()

@@ -4,7 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use vae_core::{Activation, format::LikelihoodKind};
+use vae_core::{
+    Activation,
+    format::{LikelihoodKind, PosteriorKind},
+};
+
+use crate::objective::Objective;
 
 /// Likelihood `p(x|z)` of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -14,6 +19,8 @@ pub enum Likelihood {
     Gaussian,
     /// Gaussian with one fixed variance, in standardised units.
     GaussianFixed,
+    /// Gaussian whose variance the decoder predicts, window by window.
+    GaussianPredicted,
     /// Bernoulli, for data between 0 and 1; nothing is standardised.
     Bernoulli,
 }
@@ -25,9 +32,64 @@ impl Likelihood {
         match self {
             Self::Gaussian => LikelihoodKind::GaussianPerFeature,
             Self::GaussianFixed => LikelihoodKind::GaussianFixed,
+            Self::GaussianPredicted => LikelihoodKind::GaussianPredicted,
             Self::Bernoulli => LikelihoodKind::Bernoulli,
         }
     }
+}
+
+/// Family of the encoder's posterior `q(z|x)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Posterior {
+    /// Gaussian with a diagonal covariance.
+    Diagonal,
+    /// Gaussian with a full covariance.
+    Full,
+    /// Independent Bernoulli latents: zeros and ones.
+    Bernoulli,
+}
+
+impl Posterior {
+    /// The family's name in the model file.
+    #[must_use]
+    pub fn kind(self) -> PosteriorKind {
+        match self {
+            Self::Diagonal => PosteriorKind::DiagonalGaussian,
+            Self::Full => PosteriorKind::FullGaussian,
+            Self::Bernoulli => PosteriorKind::Bernoulli,
+        }
+    }
+}
+
+/// Bound of `ln p(x)` that training maximises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// The evidence lower bound, with L samples.
+    Elbo,
+    /// The importance-weighted bound, with K samples.
+    Importance,
+}
+
+/// How the gradient of an expectation over `q(z|x)` is estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// Through the sample: `z = μ + σ ε`.
+    Reparameterised,
+    /// By the score function (REINFORCE): the only one for Bernoulli latents.
+    ScoreFunction,
+}
+
+/// Grey values turned into zeros and ones, each 1 with its value as the probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binarise {
+    /// Once, by the seed.
+    Static,
+    /// Anew in each epoch; the held-out windows once.
+    Dynamic,
 }
 
 /// Activation of the hidden layers.
@@ -88,6 +150,30 @@ pub struct Config {
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
+    /// Columns that the model is conditional on, `p(x|c)`: given to encoder and decoder, not modelled. Of a window, the last
+    /// sample's values.
+    pub condition: Vec<String>,
+    /// Turns grey values between 0 and 1 into zeros and ones, for a Bernoulli likelihood.
+    pub binarise: Option<Binarise>,
+    /// Family of the posterior `q(z|x)`.
+    pub posterior: Posterior,
+    /// Bound of `ln p(x)` that is maximised.
+    pub objective: Bound,
+    /// Samples per window and step: L of the ELBO, K of the importance-weighted bound. By default 1, and 4 where the
+    /// score-function estimator needs a baseline.
+    pub samples: Option<usize>,
+    /// How the gradient is estimated; by default reparameterised, and by the score function for Bernoulli latents.
+    pub estimator: Option<Estimator>,
+    /// Weight of the KL in the objective.
+    pub beta: f32,
+    /// Nats of KL per latent dimension that cost nothing.
+    pub free_bits: f32,
+    /// Epochs over which the KL's weight rises to `beta`.
+    pub warm_up: usize,
+    /// Components of the aggregated posterior's mixture to store in the model; 0 for none.
+    pub mixture: usize,
+    /// Whether to train a second stage on the first one's latent vectors, to generate from.
+    pub second_stage: bool,
     /// Likelihood `p(x|z)`.
     pub likelihood: Likelihood,
     /// Variance of the fixed Gaussian likelihood, in standardised units.
@@ -124,6 +210,17 @@ impl Default for Config {
             label: None,
             window: 1,
             hop: 1,
+            condition: Vec::new(),
+            binarise: None,
+            posterior: Posterior::Diagonal,
+            objective: Bound::Elbo,
+            samples: None,
+            estimator: None,
+            beta: 1.0,
+            free_bits: 0.0,
+            warm_up: 0,
+            mixture: 0,
+            second_stage: false,
             likelihood: Likelihood::Gaussian,
             variance: 0.1,
             variance_floor: None,
@@ -166,6 +263,36 @@ impl Config {
         for (name, value) in positive {
             ensure!(value > 0, "{name} is 0: give at least 1");
         }
+        let Objective { samples, estimator, bound, .. } = self.objective();
+        ensure!(samples > 0, "samples is 0: give at least 1");
+        ensure!(
+            !(self.posterior == Posterior::Bernoulli && estimator == Estimator::Reparameterised),
+            "Bernoulli latents cannot be reparameterised: leave out --estimator, or give score-function"
+        );
+        if estimator == Estimator::ScoreFunction {
+            ensure!(
+                samples > 1,
+                "the score-function estimator's baseline needs other samples: give --samples 2 or more"
+            );
+            ensure!(
+                bound == Bound::Elbo && self.posterior != Posterior::Full,
+                "the score-function estimator is for the ELBO with diagonal or Bernoulli posteriors"
+            );
+        }
+        ensure!(
+            bound == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
+            "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none"
+        );
+        ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
+        ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
+        ensure!(
+            self.binarise.is_none() || self.likelihood == Likelihood::Bernoulli,
+            "binarise makes zeros and ones: use it with --likelihood bernoulli"
+        );
+        ensure!(
+            !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
+            "mixture and second stage are Gaussian: they do not fit Bernoulli latents"
+        );
         ensure!(!self.hidden.contains(&0), "a hidden layer of width 0: leave it out of `hidden` instead");
         if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
             bail!("learning rate {}: give a value between 0 and 1, for example 0.001", self.learning_rate);
@@ -183,6 +310,22 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// What training maximises, once the warm-up is over.
+    #[must_use]
+    pub fn objective(&self) -> Objective {
+        let bernoulli = self.posterior == Posterior::Bernoulli;
+        let estimator =
+            self.estimator.unwrap_or(if bernoulli { Estimator::ScoreFunction } else { Estimator::Reparameterised });
+        let default = if estimator == Estimator::ScoreFunction { 4 } else { 1 };
+        Objective {
+            bound: self.objective,
+            samples: self.samples.unwrap_or(default),
+            beta: self.beta,
+            free_bits: self.free_bits,
+            estimator,
+        }
     }
 
     /// Least variance of the learned Gaussian, in standardised units.

@@ -1,14 +1,17 @@
 //! From a table to standardised windows.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::Window;
+use vae_core::{Model, Window};
 
 use crate::{
-    config::{Config, Likelihood, Split},
+    config::{Binarise, Config, Likelihood, Split},
     table::{Table, list},
+    training::binarise,
 };
 
 /// Most values in a window.
@@ -17,12 +20,14 @@ pub const MAX_FEATURES: usize = 65_536;
 /// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
 const CONSTANT: f64 = 1e-6;
 
-/// Windows of a table, in order: `features` values each.
+/// Windows of a table, in order.
 #[derive(Clone, Debug)]
 pub struct Windows {
     /// Values in a window.
     pub features: usize,
-    /// Window after window.
+    /// Values of its condition.
+    pub conditions: usize,
+    /// Window after window, each followed by its condition.
     pub values: Vec<f32>,
     /// For each window, the index of its last row in the table.
     pub last_row: Vec<usize>,
@@ -31,13 +36,14 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Cuts a table into windows with the core's own [`Window`].
+    /// Cuts a table into windows with the core's own [`Window`]; the table's last `conditions` columns are the condition,
+    /// of which a window has the last sample's.
     ///
     /// # Errors
     /// If the window is longer than the table, or too large.
-    pub fn cut(table: &Table, window: usize, hop: usize) -> Result<Self> {
-        let channels = table.columns.len();
-        let features = channels * window;
+    pub fn cut(table: &Table, conditions: usize, window: usize, hop: usize) -> Result<Self> {
+        let channels = table.columns.len() - conditions;
+        let features = channels.saturating_mul(window);
         ensure!(
             table.rows() >= window,
             "{}: a window of {window} samples is longer than the data ({} rows): give a shorter --window",
@@ -51,10 +57,12 @@ impl Windows {
         );
         let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
         let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
-        let mut cut = Self { features, values: Vec::new(), last_row: Vec::new(), labels: None };
-        for (row, sample) in table.values.chunks_exact(channels).enumerate() {
+        let mut cut = Self { features, conditions, values: Vec::new(), last_row: Vec::new(), labels: None };
+        for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+            let (sample, condition) = sample.split_at(channels);
             if let Some(values) = windows.push(sample)? {
                 cut.values.extend_from_slice(values);
+                cut.values.extend_from_slice(condition);
                 cut.last_row.push(row);
             }
         }
@@ -77,9 +85,9 @@ impl Windows {
         self.last_row.is_empty()
     }
 
-    /// The windows, one slice each.
+    /// The windows, one slice each, with their conditions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.values.chunks_exact(self.features)
+        self.values.chunks_exact(self.features + self.conditions)
     }
 }
 
@@ -104,12 +112,17 @@ impl Standardiser {
         if likelihood == Likelihood::Bernoulli {
             return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
         }
-        let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels)), channels);
+        let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels.max(1))), channels);
         let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
         Self {
             mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),
             scale: repeat(moments.iter().map(|m| m.deviation() as f32).collect()),
         }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.scale.iter().all(|scale| scale.is_finite() && *scale > 0.0 && (1.0 / scale).is_finite())
+            && self.mean.iter().all(|mean| mean.is_finite())
     }
 
     /// A window in standardised units.
@@ -166,6 +179,8 @@ pub struct Schema {
     pub channels: Vec<String>,
     /// Columns that were left out, because they were constant or empty.
     pub dropped: Vec<String>,
+    /// The columns that the model is conditional on, in order.
+    pub conditions: Vec<String>,
     /// Samples in a window.
     pub window: usize,
     /// Samples between the starts of successive windows.
@@ -174,6 +189,16 @@ pub struct Schema {
     pub data: String,
     /// Fitted on the normal windows.
     pub standardiser: Standardiser,
+    /// Likewise, of the condition.
+    pub condition_standardiser: Standardiser,
+}
+
+impl Schema {
+    /// A window and its condition in standardised units.
+    pub fn standardise(&self, inputs: &[f32]) -> impl Iterator<Item = f32> {
+        let (x, condition) = inputs.split_at(self.standardiser.mean.len());
+        self.standardiser.apply(x).chain(self.condition_standardiser.apply(condition))
+    }
 }
 
 /// Training and held-out windows of normal data.
@@ -181,9 +206,9 @@ pub struct Schema {
 pub struct Dataset {
     /// What the model knows of it.
     pub schema: Schema,
-    /// Standardised training windows, one after the other.
+    /// Standardised training windows, each followed by its condition.
     pub train: Vec<f32>,
-    /// Held-out windows, in physical units.
+    /// Held-out windows, likewise, in physical units.
     pub holdout: Vec<f32>,
     /// What the user should know: rows and columns left out.
     pub notes: Vec<String>,
@@ -201,16 +226,17 @@ impl Dataset {
         let data = fingerprint(table);
 
         // Constant columns are judged by the rows that will be trained on.
+        let (_, features) = table.select(&config.condition).context("--condition names columns of the data")?;
+        ensure!(!features.is_empty(), "{name}: every column is a condition: there is nothing to model");
+        let (all, _) = table.select(&features)?;
         let normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
-        let rows = table.values.chunks_exact(table.columns.len()).enumerate();
-        let moments = Moments::of(rows.filter(|(row, _)| normal(*row)).map(|(_, values)| values), table.columns.len());
-        let (dropped, kept): (Vec<_>, Vec<_>) = table
-            .columns
-            .iter()
-            .zip(&moments)
-            .partition(|(_, m)| config.likelihood != Likelihood::Bernoulli && m.is_constant());
-        let names = |columns: Vec<(&String, &Moments)>| columns.into_iter().map(|(c, _)| c.clone()).collect::<Vec<_>>();
-        let (dropped, kept) = (names(dropped), names(kept));
+        let rows = all.values.chunks_exact(all.columns.len()).enumerate();
+        let moments = Moments::of(rows.filter(|(row, _)| normal(*row)).map(|(_, values)| values), all.columns.len());
+        let is_dropped = |m: &Moments| config.likelihood != Likelihood::Bernoulli && m.is_constant();
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            features.iter().cloned().zip(&moments).partition(|(_, m)| is_dropped(m));
+        let [dropped, kept] =
+            [dropped, kept].map(|columns| columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
         if let Some(labels) = &table.labels {
             ensure!(labels.contains(&false), "{name}: every row is labelled 1 (anomaly): a fit needs normal rows");
         }
@@ -218,9 +244,13 @@ impl Dataset {
         if !dropped.is_empty() {
             notes.push(format!("{name}: {} constant or empty column(s) left out: {}", dropped.len(), list(&dropped)));
         }
-        let (table, _) = table.select(&kept)?;
+        if config.likelihood == Likelihood::Bernoulli {
+            check_unit_interval(&table.select(&kept)?.0)?;
+        }
+        let (table, _) = table.select(&kept.iter().chain(&config.condition).collect::<Vec<_>>())?;
+        let conditions = config.condition.len();
 
-        let windows = Windows::cut(&table, config.window, config.hop)?;
+        let windows = Windows::cut(&table, conditions, config.window, config.hop)?;
         let mut chosen: Vec<usize> = (0..windows.len()).collect();
         if let Some(labels) = &windows.labels {
             chosen.retain(|&index| !labels[index]);
@@ -229,10 +259,6 @@ impl Dataset {
                 notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
             }
         }
-        if config.likelihood == Likelihood::Bernoulli {
-            check_unit_interval(&table)?;
-        }
-
         match config.split.unwrap_or(if config.window > 1 { Split::Time } else { Split::Seeded }) {
             Split::Time => {}
             Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
@@ -247,22 +273,48 @@ impl Dataset {
                 config.batch.max(2)
             );
         }
-        let values = |index: &usize| &windows.values[index * windows.features..][..windows.features];
+        let width = windows.features + conditions;
+        let values = |index: &usize| &windows.values[index * width..][..width];
+        let x = |index: &usize| &values(index)[..windows.features];
+        let condition = |index: &usize| &values(index)[windows.features..];
+        if let Some(index) = chosen.iter().find(|index| condition(index).iter().any(|value| value.is_nan())) {
+            bail!(
+                "{name}: a condition is missing in row {}: a conditional model needs all of {}",
+                windows.last_row[*index] + 1,
+                list(&config.condition)
+            );
+        }
         // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
-        let standardiser =
-            Standardiser::fit(chosen.iter().map(values), table.columns.len(), config.window, config.likelihood);
-        let usable =
-            standardiser.scale.iter().all(|scale| scale.is_finite() && *scale > 0.0 && (1.0 / scale).is_finite())
-                && standardiser.mean.iter().all(|mean| mean.is_finite());
+        let standardiser = Standardiser::fit(chosen.iter().map(x), kept.len(), config.window, config.likelihood);
+        let condition_standardiser =
+            Standardiser::fit(chosen.iter().map(condition), conditions, 1, Likelihood::Gaussian);
+        let usable = [&standardiser, &condition_standardiser].into_iter().all(Standardiser::is_usable);
         ensure!(
             usable,
             "{name}: a column does not vary in the normal windows, or its spread exceeds the range of 32-bit numbers: remove \
              or rescale it"
         );
         let (training, held) = chosen.split_at(training);
-        let train = training.iter().flat_map(|index| standardiser.apply(values(index))).collect();
-        let holdout = held.iter().flat_map(|index| values(index).iter().copied()).collect();
-        let schema = Schema { channels: kept, dropped, window: config.window, hop: config.hop, data, standardiser };
+        let schema = Schema {
+            channels: kept,
+            conditions: config.condition.clone(),
+            dropped,
+            window: config.window,
+            hop: config.hop,
+            data,
+            standardiser,
+            condition_standardiser,
+        };
+        let mut train: Vec<f32> = training.iter().flat_map(|index| schema.standardise(values(index))).collect();
+        let mut holdout: Vec<f32> = held.iter().flat_map(|index| values(index).iter().copied()).collect();
+        if let Some(how) = config.binarise {
+            ensure!(conditions == 0, "binarise does not know grey values from conditions: leave out --condition");
+            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+            holdout = binarise(holdout.into_iter(), &mut rng);
+            if how == Binarise::Static {
+                train = binarise(train.into_iter(), &mut rng);
+            }
+        }
         Ok(Self { schema, train, holdout, notes })
     }
 
@@ -305,21 +357,19 @@ fn fingerprint(table: &Table) -> String {
     format!("crc32 {:08x}, {} rows", digest.finalize(), table.rows())
 }
 
-/// Reads a CSV file and selects the channels of a model, in its order, with a note on the columns that are not used.
+/// Reads a file and cuts it into the windows of a model, with a note on the columns that the model does not use.
 ///
 /// # Errors
-/// If the file is bad or lacks a channel.
-pub fn read_for_model(
-    path: &std::path::Path,
-    label: Option<&str>,
-    channels: &[&str],
-) -> Result<(Table, Option<String>)> {
-    let table = Table::read_csv(path, label)?;
-    let (table, left_out) = table.select(channels).context("the data do not fit the model")?;
+/// If the file is bad or lacks a column of the model.
+pub fn read_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Windows, Option<String>)> {
+    let card = model.card()?;
+    let columns: Vec<&str> = card.channels.lines().chain(card.conditions.lines()).collect();
+    let table = Table::read(path, label)?;
+    let (table, left_out) = table.select(&columns).context("the data do not fit the model")?;
     let note = (!left_out.is_empty()).then(|| {
         format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
     });
-    Ok((table, note))
+    Ok((Windows::cut(&table, model.conditions(), model.window(), model.hop())?, note))
 }
 
 #[cfg(test)]
@@ -339,11 +389,11 @@ mod tests {
     fn windows_carry_their_last_row_and_label() {
         let mut table = table(2, 10, |r, c| (10 * r + c) as f32);
         table.labels = Some((0..10).map(|row| row == 6).collect());
-        let windows = Windows::cut(&table, 4, 3).unwrap();
+        let windows = Windows::cut(&table, 0, 4, 3).unwrap();
         assert_eq!(windows.last_row, [3, 6, 9]);
         assert_eq!(windows.labels, Some(vec![false, true, true]));
         assert_eq!(windows.iter().nth(1).unwrap(), [30.0, 31.0, 40.0, 41.0, 50.0, 51.0, 60.0, 61.0]);
-        assert!(Windows::cut(&table, 11, 1).unwrap_err().to_string().contains("longer than the data (10 rows)"));
+        assert!(Windows::cut(&table, 0, 11, 1).unwrap_err().to_string().contains("longer than the data (10 rows)"));
     }
 
     #[test]

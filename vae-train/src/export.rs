@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use safetensors::{Dtype, tensor::TensorView};
-use vae_core::format::Precision;
+use vae_core::format::{LikelihoodKind, Precision};
 
 use crate::{
+    extras::Extras,
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     network::Weights,
@@ -22,15 +23,16 @@ const QUANTILES: usize = 129;
 ///
 /// # Errors
 /// If the run is damaged.
-pub fn model_file(state: &State, holdout: &[f32], precision: Precision) -> Result<ModelFile> {
+pub fn model_file(state: &State, extras: &Extras, holdout: &[f32], precision: Precision) -> Result<ModelFile> {
     let weights = weights(state)?;
-    let features = state.architecture.features;
+    let inputs = state.architecture.inputs();
     ensure!(
-        !holdout.is_empty() && holdout.len().is_multiple_of(features),
+        !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
         "the run's held-out windows are damaged: fit again"
     );
     let mut file = ModelFile {
         precision,
+        posterior: state.architecture.posterior.kind(),
         likelihood: state.config.likelihood.kind(),
         channels: state.schema.channels.clone(),
         window: state.schema.window,
@@ -39,6 +41,13 @@ pub fn model_file(state: &State, holdout: &[f32], precision: Precision) -> Resul
         mean: state.schema.standardiser.mean.clone(),
         scale: state.schema.standardiser.scale.clone(),
         variance: weights.variance,
+        log_variance_bounds: state.architecture.log_variance_bounds(),
+        conditions: state.schema.conditions.clone(),
+        condition_mean: state.schema.condition_standardiser.mean.clone(),
+        condition_scale: state.schema.condition_standardiser.scale.clone(),
+        mixture: extras.mixture.clone(),
+        second_stage: extras.second_stage()?,
+        attributes: extras.attributes.clone(),
         encoder: weights.encoder,
         decoder: weights.decoder,
         calibration: Calibration::default(),
@@ -66,15 +75,15 @@ pub fn model_file(state: &State, holdout: &[f32], precision: Precision) -> Resul
     };
 
     // Two golden vectors: an ordinary window, and one that drives every feature out of range.
-    let ordinary =
-        holdout[..features].iter().zip(&file.mean).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
-    let signs = (0..features).map(|index| if index % 3 == 0 { -1.0 } else { 1.0 });
+    let means = || file.mean.iter().chain(&file.condition_mean);
+    let ordinary = holdout[..inputs].iter().zip(means()).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
+    let signs = (0..inputs).map(|index| if index % 3 == 0 { -1.0f32 } else { 1.0 });
     let extreme = match file.likelihood {
-        vae_core::format::LikelihoodKind::Bernoulli => signs.map(|sign: f32| 0.5 + 0.5 * sign).collect(),
-        _ => signs
-            .zip(file.mean.iter().zip(&file.scale))
-            .map(|(sign, (mean, scale))| mean + 8.0 * sign * scale)
-            .collect(),
+        LikelihoodKind::Bernoulli => signs.map(|sign| 0.5 + 0.5 * sign).collect(),
+        _ => {
+            let scales = file.scale.iter().chain(&file.condition_scale);
+            signs.zip(means().zip(scales)).map(|(sign, (mean, scale))| mean + 8.0 * sign * scale).collect()
+        }
     };
     file.golden_inputs = vec![ordinary, extreme];
     Ok(file)
@@ -107,13 +116,21 @@ pub fn safetensors(file: &ModelFile) -> Result<Vec<u8>> {
     let features = file.mean.len();
     tensors.push(("standardiser.mean".into(), vec![features], &file.mean));
     tensors.push(("standardiser.scale".into(), vec![features], &file.scale));
-    if file.likelihood != vae_core::format::LikelihoodKind::Bernoulli {
+    if !file.conditions.is_empty() {
+        tensors.push(("condition.mean".into(), vec![file.conditions.len()], &file.condition_mean));
+        tensors.push(("condition.scale".into(), vec![file.conditions.len()], &file.condition_scale));
+    }
+    if matches!(file.likelihood, LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature) {
         tensors.push(("likelihood.variance".into(), vec![features], &file.variance));
     }
     metadata.insert("likelihood".into(), format!("{:?}", file.likelihood));
-    metadata.insert("posterior".into(), "DiagonalGaussian".into());
+    metadata.insert("posterior".into(), format!("{:?}", file.posterior));
     metadata.insert("log_variance_limit".into(), vae_core::LOG_VARIANCE_LIMIT.to_string());
+    metadata.insert("latent_logit_limit".into(), vae_core::LATENT_LOGIT_LIMIT.to_string());
+    metadata
+        .insert("log_variance_bounds".into(), format!("{} {}", file.log_variance_bounds.0, file.log_variance_bounds.1));
     metadata.insert("channels".into(), file.channels.join("\n"));
+    metadata.insert("conditions".into(), file.conditions.join("\n"));
     metadata.insert("window".into(), file.window.to_string());
     metadata.insert("latent".into(), file.latent.to_string());
     let views = tensors

@@ -33,11 +33,42 @@ pub struct Calibration {
     pub threshold: f32,
 }
 
+/// The aggregated posterior as a mixture of diagonal Gaussians.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
+pub struct Mixture {
+    /// One per component; they sum to 1.
+    pub weight: Vec<f32>,
+    /// `latent` values per component.
+    pub mean: Vec<f32>,
+    /// `latent` standard deviations per component.
+    pub deviation: Vec<f32>,
+}
+
+/// The second stage's decoder, from its own latent vector to the first stage's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecondStage {
+    /// Its layers.
+    pub decoder: Vec<Dense>,
+    /// Standard deviation of `p(z|u)`, per latent dimension of the first stage.
+    pub deviation: Vec<f32>,
+}
+
+/// A named direction in latent space.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct Attribute {
+    /// What changes along it.
+    pub name: String,
+    /// One value per latent dimension.
+    pub direction: Vec<f32>,
+}
+
 /// Everything that goes into a model file.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     /// How weights are stored.
     pub precision: Precision,
+    /// The encoder's posterior.
+    pub posterior: PosteriorKind,
     /// The decoder's likelihood.
     pub likelihood: LikelihoodKind,
     /// Names of the channels, in order.
@@ -52,15 +83,29 @@ pub struct ModelFile {
     pub mean: Vec<f32>,
     /// Per feature, divides the difference.
     pub scale: Vec<f32>,
-    /// Per feature, variance of a Gaussian likelihood in standardised units.
+    /// Per feature, variance of a Gaussian likelihood in standardised units; not used where it is predicted.
     pub variance: Vec<f32>,
-    /// Features to means and log-variances.
+    /// A predicted log-variance is limited to the range between these.
+    pub log_variance_bounds: (f32, f32),
+    /// Names of the conditions, in order.
+    pub conditions: Vec<String>,
+    /// Per condition, subtracted from it.
+    pub condition_mean: Vec<f32>,
+    /// Per condition, divides the difference.
+    pub condition_scale: Vec<f32>,
+    /// Features and conditions to the posterior's parameters.
     pub encoder: Vec<Dense>,
-    /// Latent vector to means or logits.
+    /// Latent vector and conditions to the likelihood's parameters.
     pub decoder: Vec<Dense>,
+    /// To generate from.
+    pub mixture: Option<Mixture>,
+    /// To generate from.
+    pub second_stage: Option<SecondStage>,
+    /// To resynthesise along.
+    pub attributes: Vec<Attribute>,
     /// From held-out normal windows.
     pub calibration: Calibration,
-    /// Inputs whose scores are stored for the self-test, in physical units.
+    /// Inputs whose scores are stored for the self-test, in physical units: features, then conditions.
     pub golden_inputs: Vec<Vec<f32>>,
     /// Tells whether two models saw the same data.
     pub data: String,
@@ -83,7 +128,10 @@ impl ModelFile {
         let scores: Vec<_> = self
             .golden_inputs
             .iter()
-            .map(|input| model.elbo_at_mean(&input[..], &mut scratch))
+            .map(|input| {
+                let (x, condition) = input.split_at_checked(model.features()).unwrap_or_default();
+                model.given(condition)?.elbo_at_mean(x, &mut scratch)
+            })
             .collect::<Result<_, _>>()
             .context("a golden input cannot be scored")?;
         let bytes = self.assemble(&scores)?;
@@ -96,36 +144,65 @@ impl ModelFile {
         for (name, values) in [("mean", &self.mean), ("scale", &self.scale), ("variance", &self.variance)] {
             ensure!(values.len() == features, "{name} has {} values for {features} features", values.len());
         }
-        let gaussian = self.likelihood != LikelihoodKind::Bernoulli;
-        let if_gaussian = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
-            let pairs = self.scale.iter().zip(&self.variance).filter(|_| gaussian);
-            pairs.map(|(&scale, &variance)| value(f64::from(scale), f64::from(variance)) as f32).collect()
+        // Standard deviation of the standardiser, and variance of the likelihood that its normaliser is for.
+        let pairs = || self.scale.iter().zip(&self.variance).map(|(&s, &v)| (f64::from(s), f64::from(v)));
+        let pairs: Vec<(f64, f64)> = match self.likelihood {
+            LikelihoodKind::Bernoulli => Vec::new(),
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => pairs().collect(),
+            LikelihoodKind::GaussianPredicted => pairs().map(|(scale, _)| (scale, 1.0)).collect(),
         };
+        let precisions = pairs.iter().filter(|_| self.likelihood != LikelihoodKind::GaussianPredicted);
+        let inverse = |scale: &[f32]| scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>();
 
         // The fields of `Header`, in order.
         let mut body = Body::default();
-        body.value(&(self.precision, PosteriorKind::DiagonalGaussian, self.likelihood))?;
-        body.value(&(self.encoder.len() as u32, self.decoder.len() as u32, scores.len() as u32))?;
+        body.value(&(self.precision, self.posterior, self.likelihood))?;
+        body.value(&(self.encoder.len() as u32, self.decoder.len() as u32))?;
+        body.value(&(
+            self.mixture.as_ref().map_or(0, |mixture| mixture.weight.len()) as u32,
+            self.second_stage.as_ref().map_or(0, |stage| stage.decoder.len()) as u32,
+            self.attributes.len() as u32,
+            scores.len() as u32,
+        ))?;
         body.value(&(
             self.calibration.scores as u32,
             self.calibration.quantiles.len() as u32,
             self.calibration.threshold,
         ))?;
+        body.value(&self.log_variance_bounds)?;
         body.array(&self.mean)?;
-        body.array(&self.scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>())?;
-        body.array(&if_gaussian(&|_, variance| 1.0 / variance))?;
-        body.array(&if_gaussian(&|scale, variance| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln()))?;
+        body.array(&inverse(&self.scale))?;
+        body.array(&precisions.map(|(_, variance)| (1.0 / variance) as f32).collect::<Vec<_>>())?;
+        let normaliser = |(scale, variance): &(f64, f64)| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln();
+        body.array(&pairs.iter().map(|pair| normaliser(pair) as f32).collect::<Vec<_>>())?;
+        body.array(&self.condition_mean)?;
+        body.array(&inverse(&self.condition_scale))?;
         body.array(&self.calibration.quantiles)?;
 
         let (mut vectors, mut hiddens) = (0, 0);
-        for half in [&self.encoder, &self.decoder] {
+        let mut layers = |half: &[Dense], body: &mut Body| -> Result<()> {
             for (index, layer) in half.iter().enumerate() {
-                layer.write(self.precision, &mut body)?;
+                layer.write(self.precision, body)?;
                 vectors = vectors.max(vector_len(self.precision, layer.columns));
                 if index + 1 < half.len() {
                     hiddens = hiddens.max(layer.rows);
                 }
             }
+            Ok(())
+        };
+        layers(&self.encoder, &mut body)?;
+        layers(&self.decoder, &mut body)?;
+        if let Some(Mixture { weight, mean, deviation }) = &self.mixture {
+            [weight, mean, deviation].into_iter().try_for_each(|values| body.array(values))?;
+        }
+        if let Some(SecondStage { decoder, deviation }) = &self.second_stage {
+            body.value(&(decoder.first().map_or(0, |layer| layer.columns) as u32))?;
+            body.array(deviation)?;
+            layers(decoder, &mut body)?;
+        }
+        for Attribute { name, direction } in &self.attributes {
+            body.value(name)?;
+            body.array(direction)?;
         }
         for (input, score) in self.golden_inputs.iter().zip(scores) {
             body.array(input)?;
@@ -133,7 +210,8 @@ impl ModelFile {
         }
         // The fields of `Card`, in order.
         let creator = concat!("vae-train ", env!("CARGO_PKG_VERSION"));
-        body.value(&(self.channels.join("\n"), creator, &self.data, self.seed, self.metrics.join("\n")))?;
+        let (channels, conditions) = (self.channels.join("\n"), self.conditions.join("\n"));
+        body.value(&(channels, conditions, creator, &self.data, self.seed, self.metrics.join("\n")))?;
 
         let size = |value: usize| u32::try_from(value).context("a size exceeds 32 bits");
         let prelude = Prelude {
@@ -144,6 +222,8 @@ impl ModelFile {
             hop: size(self.hop)?,
             vector_len: size(vectors)?,
             hidden_len: size(hiddens)?,
+            posterior_len: size(self.posterior.parameters(self.latent))?,
+            conditions: size(self.conditions.len())?,
         };
         let mut file = prelude.to_bytes(&body.0)?.to_vec();
         file.append(&mut body.0);
@@ -179,6 +259,17 @@ impl Dense {
             }
         }
         body.array(&self.bias)
+    }
+
+    /// Moves the rows of the second half between those of the first: 0, n/2, 1, n/2 + 1, …
+    pub fn interleave_halves(&mut self) {
+        let half = self.rows / 2;
+        let order = (0..half).flat_map(|row| [row, row + half]);
+        let (weights, bias) = (std::mem::take(&mut self.weights), std::mem::take(&mut self.bias));
+        for row in order {
+            self.weights.extend_from_slice(&weights[row * self.columns..][..self.columns]);
+            self.bias.push(bias[row]);
+        }
     }
 
     /// Weights in −127…127, and per row what one step is worth: `max|w| / 127`.

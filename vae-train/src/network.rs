@@ -9,33 +9,36 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::LOG_VARIANCE_LIMIT;
+use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT};
 
 use crate::{
-    config::{Config, HiddenActivation, Likelihood},
+    config::{Config, HiddenActivation, Likelihood, Posterior},
     model_file::Dense,
 };
 
 /// Learned log-variances of the likelihood stay below this: ten times the spread of the data.
-const LARGEST_LOG_VARIANCE: f32 = 4.6;
-const LN_TWO_PI: f32 = 1.837_877_1;
+pub const LARGEST_LOG_VARIANCE: f32 = 4.6;
 
 /// Sizes and kinds that the weights do not tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Values in a window.
     pub features: usize,
+    /// Values of the condition.
+    pub conditions: usize,
     /// Widths of the encoder's hidden layers.
     pub hidden: Vec<usize>,
     /// Latent dimensions.
     pub latent: usize,
     /// Activation of the hidden layers.
     pub activation: HiddenActivation,
+    /// Family of `q(z|x)`.
+    pub posterior: Posterior,
     /// Likelihood `p(x|z)`.
     pub likelihood: Likelihood,
     /// Variance of the fixed Gaussian, in standardised units.
     pub variance: f32,
-    /// Least variance of the learned Gaussian, in standardised units.
+    /// Least variance of the learned and the predicted Gaussian, in standardised units.
     pub variance_floor: f32,
 }
 
@@ -45,23 +48,37 @@ impl Architecture {
     pub fn new(config: &Config, features: usize) -> Self {
         Self {
             features,
+            conditions: config.condition.len(),
             hidden: config.hidden.clone(),
             latent: config.latent_for(features),
             activation: config.activation,
+            posterior: config.posterior,
             likelihood: config.likelihood,
             variance: config.variance,
             variance_floor: config.variance_floor(),
         }
     }
 
+    /// Values of a window and its condition.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.features + self.conditions
+    }
+
+    /// Range of the likelihood's log-variance.
+    #[must_use]
+    pub fn log_variance_bounds(&self) -> (f32, f32) {
+        (self.variance_floor.ln(), LARGEST_LOG_VARIANCE)
+    }
+
     /// Widths of the encoder, input to output, then of the decoder.
     fn widths(&self) -> [Vec<usize>; 2] {
-        let mut encoder = vec![self.features];
+        let mut encoder = vec![self.inputs()];
         encoder.extend(&self.hidden);
-        encoder.push(2 * self.latent);
-        let mut decoder = vec![self.latent];
+        encoder.push(self.posterior.kind().parameters(self.latent));
+        let mut decoder = vec![self.latent + self.conditions];
         decoder.extend(self.hidden.iter().rev());
-        decoder.push(self.features);
+        decoder.push(self.likelihood.kind().parameters(self.features));
         [encoder, decoder]
     }
 }
@@ -69,50 +86,41 @@ impl Architecture {
 /// Encoder, decoder and, for the learned Gaussian, the log-variance of each standardised feature.
 #[derive(Module, Debug)]
 pub struct Vae {
-    encoder: Vec<Linear>,
+    pub(crate) encoder: Vec<Linear>,
     decoder: Vec<Linear>,
     log_variance: Param<Tensor<1>>,
-}
-
-/// The negative ELBO of a batch and its parts, each the mean over the batch, in nats of standardised units.
-#[derive(Debug)]
-pub struct Loss {
-    /// `kl − reconstruction`
-    pub negative_elbo: Tensor<1>,
-    /// `E_q[ln p(x|z)]`, by one sample a window.
-    pub reconstruction: Tensor<1>,
-    /// `KL(q(z|x) ‖ p(z))`
-    pub kl: Tensor<1>,
 }
 
 /// A batch on the device.
 #[derive(Debug)]
 pub struct Batch {
     /// `[windows, features]`; 0 where not observed.
-    x: Tensor<2>,
+    pub(crate) x: Tensor<2>,
     /// 1 where observed; `None` where everything is.
-    observed: Option<Tensor<2>>,
-    /// `[windows, latent]`: the noise of the reparameterisation.
-    noise: Tensor<2>,
+    pub(crate) observed: Option<Tensor<2>>,
+    /// `[windows, conditions]`
+    pub(crate) condition: Option<Tensor<2>>,
 }
 
 impl Batch {
-    /// Moves a batch to a device: `x` has `features` values a window, NaN for those not observed, `noise` one draw from
-    /// `N(0, 1)` per window and latent dimension.
+    /// Moves a batch to a device: `inputs` has, for each window, its standardised features (NaN for those not observed) and
+    /// then its condition.
     #[must_use]
-    pub fn new(mut x: Vec<f32>, noise: Vec<f32>, windows: usize, device: &Device) -> Self {
-        let shape = |values: &[f32]| [windows, values.len() / windows];
-        let observed = x.iter().any(|x| x.is_nan()).then(|| {
-            let mask: Vec<f32> = x.iter().map(|x| if x.is_nan() { 0.0 } else { 1.0 }).collect();
-            x.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
-            Tensor::from_data(TensorData::new(mask, shape(&x)), device)
+    pub fn new(mut inputs: Vec<f32>, architecture: &Architecture, device: &Device) -> Self {
+        let (features, width) = (architecture.features, architecture.inputs());
+        let windows = inputs.len() / width;
+        let observed = inputs.iter().any(|x| x.is_nan()).then(|| {
+            let rows = inputs.chunks_exact(width).flat_map(|row| &row[..features]);
+            let mask: Vec<f32> = rows.map(|x| if x.is_nan() { 0.0 } else { 1.0 }).collect();
+            Tensor::from_data(TensorData::new(mask, [windows, features]), device)
         });
-        let (x_shape, noise_shape) = (shape(&x), shape(&noise));
-        Self {
-            x: Tensor::from_data(TensorData::new(x, x_shape), device),
-            observed,
-            noise: Tensor::from_data(TensorData::new(noise, noise_shape), device),
+        inputs.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
+        let all: Tensor<2> = Tensor::from_data(TensorData::new(inputs, [windows, width]), device);
+        if architecture.conditions == 0 {
+            return Self { x: all, observed, condition: None };
         }
+        let condition = all.clone().narrow(1, features, architecture.conditions);
+        Self { x: all.narrow(1, 0, features), observed, condition: Some(condition) }
     }
 }
 
@@ -135,53 +143,76 @@ impl Vae {
         });
         let start = match architecture.likelihood {
             Likelihood::GaussianFixed => architecture.variance.ln(),
-            Likelihood::Gaussian | Likelihood::Bernoulli => 0.0,
+            Likelihood::Gaussian | Likelihood::GaussianPredicted | Likelihood::Bernoulli => 0.0,
         };
         let log_variance = TensorData::new(vec![start; architecture.features], [architecture.features]);
         Self { encoder, decoder, log_variance: Param::from_data(log_variance, device) }
     }
 
-    /// The negative ELBO of a batch, differentiable by the reparameterisation `z = μ + σ ⊙ ε`.
-    ///
-    /// # Source
-    /// Kingma & Welling (2014), equation 10 with L = 1; the seed derivations' "final training objective".
+    /// The posterior's parameters `[windows, parameters]`, within their limits.
     #[must_use]
-    pub fn loss(&self, architecture: &Architecture, batch: Batch) -> Loss {
-        let [windows, _] = batch.x.dims();
-        let hidden = architecture.activation;
-        let parameters = forward(&self.encoder, batch.x.clone(), hidden);
-        let mean = parameters.clone().narrow(1, 0, architecture.latent);
-        let log_variance = parameters
-            .narrow(1, architecture.latent, architecture.latent)
-            .clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT);
-        let z = mean.clone() + log_variance.clone().mul_scalar(0.5).exp() * batch.noise;
-        let output = forward(&self.decoder, z, hidden);
+    pub fn encode(&self, architecture: &Architecture, batch: &Batch) -> Tensor<2> {
+        let latent = architecture.latent;
+        let outputs = forward(&self.encoder, join(batch.x.clone(), &batch.condition), architecture.activation);
+        match architecture.posterior {
+            Posterior::Diagonal => {
+                let spread = outputs.clone().narrow(1, latent, latent);
+                Tensor::cat(
+                    vec![outputs.narrow(1, 0, latent), spread.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)],
+                    1,
+                )
+            }
+            Posterior::Full => {
+                let mut parts = vec![outputs.clone().narrow(1, 0, latent)];
+                for row in 0..latent {
+                    let start = latent + row * (row + 1) / 2;
+                    if row > 0 {
+                        parts.push(outputs.clone().narrow(1, start, row));
+                    }
+                    let diagonal = outputs.clone().narrow(1, start + row, 1);
+                    parts.push(diagonal.clamp(-0.5 * LOG_VARIANCE_LIMIT, 0.5 * LOG_VARIANCE_LIMIT));
+                }
+                Tensor::cat(parts, 1)
+            }
+            Posterior::Bernoulli => outputs.clamp(-LATENT_LOGIT_LIMIT, LATENT_LOGIT_LIMIT),
+        }
+    }
 
+    /// `ln p(x|z)` of each of `z`'s rows, `[rows, 1]`, in nats of standardised units; `batch` has as many rows.
+    #[must_use]
+    pub fn log_conditional(&self, architecture: &Architecture, batch: Batch, z: Tensor<2>) -> Tensor<2> {
+        let output = forward(&self.decoder, join(z, &batch.condition), architecture.activation);
+        let features = architecture.features;
+        let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
+            let difference = batch.x.clone() - mean;
+            let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
+            (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+        };
         let nats = match architecture.likelihood {
-            Likelihood::Bernoulli => batch.x * output.clone() - softplus(output),
+            Likelihood::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
             Likelihood::Gaussian | Likelihood::GaussianFixed => {
-                let log_variance = self.likelihood_log_variance(architecture).unsqueeze::<2>();
-                let difference = batch.x - output;
-                let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
-                (quadratic + log_variance).add_scalar(LN_TWO_PI).mul_scalar(-0.5)
+                gaussian(output, self.likelihood_log_variance(architecture).unsqueeze::<2>())
+            }
+            Likelihood::GaussianPredicted => {
+                let (low, high) = architecture.log_variance_bounds();
+                let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
+                gaussian(output.narrow(1, 0, features), log_variance)
             }
         };
-        let nats = match batch.observed {
-            None => nats,
-            Some(observed) => nats * observed,
-        };
-        let scale = 1.0 / windows as f32;
-        let reconstruction = nats.sum().mul_scalar(scale);
-        let twice_kl = log_variance.clone().exp() + mean.clone() * mean - log_variance.add_scalar(1.0);
-        let kl = twice_kl.sum().mul_scalar(0.5 * scale);
-        Loss { negative_elbo: kl.clone() - reconstruction.clone(), reconstruction, kl }
+        match batch.observed {
+            None => nats.sum_dim(1),
+            Some(observed) => (nats * observed).sum_dim(1),
+        }
     }
 
     fn likelihood_log_variance(&self, architecture: &Architecture) -> Tensor<1> {
         let log_variance = self.log_variance.val();
         match architecture.likelihood {
-            Likelihood::Gaussian => log_variance.clamp(architecture.variance_floor.ln(), LARGEST_LOG_VARIANCE),
-            Likelihood::GaussianFixed | Likelihood::Bernoulli => log_variance.detach(),
+            Likelihood::Gaussian => {
+                let (low, high) = architecture.log_variance_bounds();
+                log_variance.clamp(low, high)
+            }
+            Likelihood::GaussianFixed | Likelihood::GaussianPredicted | Likelihood::Bernoulli => log_variance.detach(),
         }
     }
 
@@ -200,30 +231,38 @@ impl Vae {
                     let bias = layer.bias.as_ref().context("a layer without bias")?;
                     let activation =
                         if index == last { vae_core::Activation::Identity } else { architecture.activation.core() };
-                    Ok(Dense {
-                        activation,
-                        rows,
-                        columns,
-                        weights: read(layer.weight.val().transpose())?,
-                        bias: read(bias.val())?,
-                    })
+                    let weights = read(layer.weight.val().transpose())?;
+                    Ok(Dense { activation, rows, columns, weights, bias: read(bias.val())? })
                 })
                 .collect()
         };
         let variance = read(self.likelihood_log_variance(architecture).exp())?;
-        Ok(Weights { encoder: dense(&self.encoder)?, decoder: dense(&self.decoder)?, variance })
+        let mut decoder = dense(&self.decoder)?;
+        if architecture.likelihood == Likelihood::GaussianPredicted
+            && let Some(last) = decoder.last_mut()
+        {
+            last.interleave_halves();
+        }
+        Ok(Weights { encoder: dense(&self.encoder)?, decoder, variance })
     }
 }
 
 /// Trained weights outside burn.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// From features to the posterior's means and log-variances.
+    /// From features and conditions to the posterior's parameters.
     pub encoder: Vec<Dense>,
-    /// From the latent vector to the likelihood's means or logits.
+    /// From the latent vector and conditions to the likelihood's parameters.
     pub decoder: Vec<Dense>,
     /// The Gaussian likelihood's variance per standardised feature.
     pub variance: Vec<f32>,
+}
+
+fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
+    match condition {
+        None => values,
+        Some(condition) => Tensor::cat(vec![values, condition.clone()], 1),
+    }
 }
 
 fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Tensor<2> {
@@ -245,11 +284,18 @@ fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Ten
 }
 
 /// `max(v, 0) + ln(1 + e^−|v|)`, as the core computes it; burn's own overflows for large logits.
-fn softplus(v: Tensor<2>) -> Tensor<2> {
+pub(crate) fn softplus(v: Tensor<2>) -> Tensor<2> {
     let tail = v.clone().abs().neg().exp().log1p();
     activation::relu(v) + tail
 }
 
-fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.into_data_as::<f32>().try_to_vec().map_err(|error| anyhow::anyhow!("cannot read weights: {error:?}"))
+/// A tensor's values.
+///
+/// # Errors
+/// If the device cannot give them.
+pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor
+        .into_data_as::<f32>()
+        .try_to_vec()
+        .map_err(|error| anyhow::anyhow!("values cannot be read from the device: {error:?}"))
 }

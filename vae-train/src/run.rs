@@ -1,6 +1,7 @@
 //! The run directory: all that is needed to go on with a fit, to export its model, and to understand it a year later.
 //!
 //! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
+//! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on
 //! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people
 
@@ -17,12 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Config,
     dataset::Schema,
+    extras::Extras,
     network::Architecture,
     output::{Existing, write_file},
     training::Checkpoint,
 };
 
 const CHECKPOINT: &str = "checkpoint.bin";
+const EXTRAS: &str = "extras.bin";
 /// Changes with the layout of [`State`].
 const STATE_VERSION: u32 = 1;
 
@@ -93,8 +96,8 @@ impl RunDirectory {
             }
             Ok(csv.flush()?)
         })?;
-        let features = schema.standardiser.mean.len();
-        let shape = vec![holdout.len() / features, features];
+        let inputs = schema.standardiser.mean.len() + schema.conditions.len();
+        let shape = vec![holdout.len() / inputs, inputs];
         let tensor = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(holdout)).context("bad holdout")?;
         let bytes = safetensors::serialize([("holdout", tensor)], None).context("cannot serialise the holdout")?;
         self.write("holdout.safetensors", |out| Ok(out.write_all(&bytes)?))
@@ -121,6 +124,29 @@ impl RunDirectory {
             }
             Ok(csv.flush()?)
         })
+    }
+
+    /// Replaces what the run learned after its model.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the previous one is then still there.
+    pub fn save_extras(&self, extras: &Extras) -> Result<()> {
+        let bytes = postcard::to_allocvec(extras).context("cannot serialise the extras")?;
+        self.write(EXTRAS, |out| Ok(out.write_all(&bytes)?))
+    }
+
+    /// What the run learned after its model: nothing, where there is no such file.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn extras(&self) -> Result<Extras> {
+        let path = self.0.join(EXTRAS);
+        if !path.exists() {
+            return Ok(Extras::default());
+        }
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        postcard::from_bytes(&bytes)
+            .with_context(|| format!("{} is damaged or of another version of vae-train: fit again", path.display()))
     }
 
     /// The held-out normal windows, in physical units.

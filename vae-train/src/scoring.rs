@@ -4,41 +4,53 @@ use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use vae_core::{InferError, LogLikelihood, Model, Score, Scratch};
+use vae_core::{Importance, InferError, LogLikelihood, Model, Score, Scratch};
 
-/// The ELBO at the posterior mean of each window; `windows` holds [`Model::features`] values each.
+/// The ELBO at the posterior mean of each window; `windows` holds [`Model::features`] values each, followed by the
+/// condition of a conditional model.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn elbo(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Score>> {
-    for_each_window(model, windows, |_, x, scratch| model.elbo_at_mean(x, scratch))
+    for_each_window(model, windows, |_, model, x, scratch| model.elbo_at_mean(x, scratch))
 }
 
-/// The importance-weighted log-likelihood of each window, by `samples` draws that depend on the seed and the window's
-/// index alone.
+/// The importance-weighted log-likelihood of each window, by draws that depend on the seed and the window's index alone.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
-pub fn log_likelihood(model: &Model<'_>, windows: &[f32], samples: u32, seed: u64) -> Result<Vec<LogLikelihood>> {
-    for_each_window(model, windows, |index, x, scratch| {
+pub fn log_likelihood(
+    model: &Model<'_>,
+    windows: &[f32],
+    importance: &Importance,
+    seed: u64,
+) -> Result<Vec<LogLikelihood>> {
+    for_each_window(model, windows, |index, model, x, scratch| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(index as u64);
-        model.log_likelihood(x, samples, &mut rng, scratch)
+        model.log_likelihood_by(x, importance, &mut rng, scratch)
     })
 }
 
-fn for_each_window<T: Send>(
+/// Gives each window (the model given its condition, the features, and scratch) to `score`, on all cores.
+///
+/// # Errors
+/// Names the first window that fails.
+pub fn for_each_window<T: Send>(
     model: &Model<'_>,
     windows: &[f32],
-    score: impl Fn(usize, &[f32], &mut Scratch<'_>) -> Result<T, InferError> + Sync,
+    score: impl Fn(usize, &Model<'_>, &[f32], &mut Scratch<'_>) -> Result<T, InferError> + Sync,
 ) -> Result<Vec<T>> {
     windows
-        .par_chunks_exact(model.features())
+        .par_chunks_exact(model.features() + model.conditions())
         .enumerate()
         .map_init(
             || vec![0.0; model.scratch_len()],
-            |memory, (index, x)| {
-                score(index, x, &mut Scratch::new(memory)).with_context(|| format!("window {index} cannot be scored"))
+            |memory, (index, inputs)| {
+                let (x, condition) = inputs.split_at(model.features());
+                let scored =
+                    model.given(condition).and_then(|model| score(index, &model, x, &mut Scratch::new(memory)));
+                scored.with_context(|| format!("window {index} cannot be scored"))
             },
         )
         .collect()

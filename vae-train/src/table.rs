@@ -29,6 +29,14 @@ impl Table {
         self.values.len() / self.columns.len()
     }
 
+    /// Reads a file of images (IDX, which has no labels) or of CSV.
+    ///
+    /// # Errors
+    /// See [`Self::read_csv`] and [`read_idx`](crate::idx::read_idx).
+    pub fn read(path: &Path, label: Option<&str>) -> Result<Self> {
+        if crate::idx::is_idx(path) { crate::idx::read_idx(path) } else { Self::read_csv(path, label) }
+    }
+
     /// Reads a CSV file: a header, then rows of numbers; fields may be quoted. An empty field, `NaN` and `NA` are missing
     /// values. The column named `label`, where given, holds 0 (normal) or 1 (anomaly) and is kept apart.
     ///

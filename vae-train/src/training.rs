@@ -11,16 +11,16 @@ use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
     store::ModuleRecord,
-    tensor::{Bytes, Device},
+    tensor::{Bytes, Device, Tensor, TensorData},
 };
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::standard_normal;
 
 use crate::{
-    config::Config,
+    config::{Binarise, Config},
     network::{Architecture, Batch, Vae},
+    objective::{Loss, Objective},
 };
 
 /// Windows that validation runs through the network at once.
@@ -33,13 +33,13 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 pub struct EpochMetrics {
     /// Counted from 1.
     pub epoch: usize,
-    /// Of the training windows, while the weights changed.
+    /// The bound that is maximised (ELBO or importance-weighted) of the training windows, while the weights changed.
     pub elbo: f64,
     /// `E_q[ln p(x|z)]` of the training windows.
     pub reconstruction: f64,
     /// `KL(q(z|x) ‖ p(z))` of the training windows.
     pub kl: f64,
-    /// ELBO of the held-out windows, after the epoch.
+    /// The bound of the held-out windows, after the epoch.
     pub validation_elbo: f64,
 }
 
@@ -92,7 +92,7 @@ pub enum Ending {
 pub struct Training<'a> {
     config: &'a Config,
     architecture: &'a Architecture,
-    /// Standardised windows, `architecture.features` values each.
+    /// Standardised windows and conditions, `architecture.inputs()` values each.
     train: &'a [f32],
     /// Likewise.
     validation: &'a [f32],
@@ -182,47 +182,45 @@ impl<'a> Training<'a> {
     /// One pass over the training windows, in an order and with noise that depend on the seed and the epoch alone, so
     /// that a resumed fit sees what an uninterrupted one would have seen.
     fn epoch(&mut self, stop: &AtomicBool) -> Result<ControlFlow<()>> {
-        let Architecture { features, latent, .. } = *self.architecture;
+        let inputs = self.architecture.inputs();
         let epoch = self.checkpoint.metrics.len() + 1;
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         rng.set_stream(epoch as u64);
-        let mut order: Vec<usize> = (0..self.train.len() / features).collect();
+        let mut order: Vec<usize> = (0..self.train.len() / inputs).collect();
         order.shuffle(&mut rng);
 
-        let (mut reconstruction, mut kl) = (0.0, 0.0);
+        let mut objective = self.config.objective();
+        if epoch < self.config.warm_up {
+            objective.beta *= epoch as f32 / self.config.warm_up as f32;
+        }
+        let (mut bound, mut reconstruction, mut kl) = (0.0, 0.0, 0.0);
         let mut network = self.network.clone();
         let mut optimizer = self.optimizer.clone();
         for (step, indices) in order.chunks(self.config.batch).enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(ControlFlow::Break(()));
             }
-            let x =
-                indices.iter().flat_map(|&index| self.train[index * features..][..features].iter().copied()).collect();
-            let noise = (0..indices.len() * latent).map(|_| standard_normal(&mut rng)).collect();
-            let loss = network.loss(self.architecture, Batch::new(x, noise, indices.len(), &self.device));
+            let x = indices.iter().flat_map(|&index| self.train[index * inputs..][..inputs].iter().copied());
+            let x = if self.config.binarise == Some(Binarise::Dynamic) { binarise(x, &mut rng) } else { x.collect() };
+            let loss = self.loss(objective, &network, x, &mut rng, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
+            bound += share * f64::from(loss.bound.into_scalar::<f32>());
             reconstruction += share * f64::from(loss.reconstruction.into_scalar::<f32>());
             kl += share * f64::from(loss.kl.into_scalar::<f32>());
             ensure!(
-                (reconstruction + kl).is_finite(),
+                (bound + reconstruction + kl).is_finite(),
                 "training diverged in epoch {epoch}, step {}: the ELBO is not a number; use a lower --learning-rate (now {}) and \
                  look for extreme values in the data",
                 step + 1,
                 self.config.learning_rate
             );
-            let gradients = GradientsParams::from_grads(loss.negative_elbo.backward(), &network);
+            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &network);
             network = optimizer.step(self.config.learning_rate, network, gradients);
         }
         self.network = network;
         self.optimizer = optimizer;
 
-        let metrics = EpochMetrics {
-            epoch,
-            elbo: reconstruction - kl,
-            reconstruction,
-            kl,
-            validation_elbo: self.validation_elbo(),
-        };
+        let metrics = EpochMetrics { epoch, elbo: bound, reconstruction, kl, validation_elbo: self.validation_bound() };
         let last = record(&self.network)?;
         if metrics.validation_elbo > self.checkpoint.best_elbo() {
             self.checkpoint.best_epoch = epoch;
@@ -235,21 +233,32 @@ impl<'a> Training<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Mean ELBO of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws.
-    fn validation_elbo(&self) -> f64 {
-        let Architecture { features, latent, .. } = *self.architecture;
+    /// Mean bound of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws.
+    fn validation_bound(&self) -> f64 {
+        let inputs = self.architecture.inputs();
         let network = self.network.valid();
         let device = self.device.clone().inner();
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         let mut sum = 0.0;
-        for x in self.validation.chunks(VALIDATION_BATCH * features) {
-            let windows = x.len() / features;
-            let noise = (0..windows * latent).map(|_| standard_normal(&mut rng)).collect();
-            let loss = network.loss(self.architecture, Batch::new(x.to_vec(), noise, windows, &device));
-            sum -= windows as f64 * f64::from(loss.negative_elbo.into_scalar::<f32>());
+        for x in self.validation.chunks(VALIDATION_BATCH * inputs) {
+            let loss = self.loss(self.config.objective().plain(), &network, x.to_vec(), &mut rng, &device);
+            sum += (x.len() / inputs) as f64 * f64::from(loss.bound.into_scalar::<f32>());
         }
-        sum / (self.validation.len() / features) as f64
+        sum / (self.validation.len() / inputs) as f64
     }
+
+    fn loss(&self, objective: Objective, network: &Vae, x: Vec<f32>, rng: &mut ChaCha8Rng, device: &Device) -> Loss {
+        let windows = x.len() / self.architecture.inputs();
+        let noise = objective.noise(self.architecture, windows, rng);
+        let shape = [windows * objective.samples, self.architecture.latent];
+        let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+        objective.loss(network, self.architecture, Batch::new(x, self.architecture, device), noise)
+    }
+}
+
+/// Zeros and ones, each 1 with the chance that its grey value says.
+pub fn binarise(grey: impl Iterator<Item = f32>, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    grey.map(|grey| if rng.random::<f32>() < grey { 1.0 } else { 0.0 }).collect()
 }
 
 fn record(network: &Vae) -> Result<Vec<u8>> {

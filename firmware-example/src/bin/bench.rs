@@ -9,6 +9,7 @@ use cortex_m::{Peripherals, peripheral::syst::SystClkSource};
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use panic_semihosting as _;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use vae_core::{Model, Scratch, include_model};
 
 static MODEL: Model<'static> = include_model!("../../model/motor.vae");
@@ -31,18 +32,27 @@ fn main() -> ! {
         systick.set_reload(0x00FF_FFFF);
         systick.clear_current();
         systick.enable_counter();
-        let mut total = 0u64;
         let mut failed = false;
-        for _ in 0..SCORES {
-            let start = cortex_m::peripheral::SYST::get_current();
-            failed |= MODEL.elbo_at_mean(&x, &mut scratch).is_err();
-            let end = cortex_m::peripheral::SYST::get_current();
-            total += u64::from(start.wrapping_sub(end) & 0x00FF_FFFF);
+        let mut count = |name: &str, runs: u32, score: &mut dyn FnMut() -> bool| {
+            let mut total = 0u64;
+            for _ in 0..runs {
+                let start = cortex_m::peripheral::SYST::get_current();
+                failed |= !score();
+                let end = cortex_m::peripheral::SYST::get_current();
+                total += u64::from(start.wrapping_sub(end) & 0x00FF_FFFF);
+            }
+            hprintln!(
+                "motor.vae: {} instructions {}",
+                total * u64::from(INSTRUCTIONS_PER_TICK) / u64::from(runs),
+                name
+            );
+        };
+        count("a score at the mean", SCORES, &mut || MODEL.elbo_at_mean(&x, &mut scratch).is_ok());
+        for samples in [1, 16] {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let name = if samples == 1 { "by importance sampling, K = 1" } else { "by importance sampling, K = 16" };
+            count(name, SCORES, &mut || MODEL.log_likelihood(&x, samples, &mut rng, &mut scratch).is_ok());
         }
-        hprintln!(
-            "motor.vae: {} instructions a score at the mean",
-            total * u64::from(INSTRUCTIONS_PER_TICK) / u64::from(SCORES)
-        );
         if failed { debug::EXIT_FAILURE } else { debug::EXIT_SUCCESS }
     });
     loop {

@@ -6,11 +6,13 @@
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use panic_semihosting as _;
-use vae_core::{InferError, Model, Score, Scratch, include_model};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use vae_core::{InferError, LogLikelihood, Model, Score, Scratch, include_model};
 
 static F32: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/f32.vae"));
 static INT8: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/int8.vae"));
 
+const INPUTS: usize = F32.features() + F32.conditions();
 const SCRATCH: usize = if F32.scratch_len() > INT8.scratch_len() { F32.scratch_len() } else { INT8.scratch_len() };
 
 #[entry]
@@ -25,13 +27,21 @@ fn main() -> ! {
                 debug::exit(debug::EXIT_FAILURE);
             }
         }
-        for window in windows.chunks_exact(F32.features()) {
-            let mut x = [0.0; F32.features()];
-            for (x, bytes) in x.iter_mut().zip(window) {
-                *x = f32::from_le_bytes(*bytes);
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for window in windows.chunks_exact(INPUTS) {
+            let mut inputs = [0.0; INPUTS];
+            for (input, bytes) in inputs.iter_mut().zip(window) {
+                *input = f32::from_le_bytes(*bytes);
             }
-            print(name, "mean", model.elbo_at_mean(&x, &mut scratch));
-            print(name, "sigma", model.elbo_sigma_points(&x, &mut scratch));
+            let (x, condition) = inputs.split_at(F32.features());
+            let Ok(model) = model.given(condition) else { continue };
+            print(name, "mean", model.elbo_at_mean(x, &mut scratch));
+            print(name, "sigma", model.elbo_sigma_points(x, &mut scratch));
+            if let Ok(estimate) = model.log_likelihood(x, 3, &mut rng, &mut scratch) {
+                let LogLikelihood { value, standard_error, effective_samples, .. } = estimate;
+                let [value, error, samples] = [value, standard_error, effective_samples].map(f32::to_bits);
+                hprintln!("{} importance {:08x} {:08x} {:08x}", name, value, error, samples);
+            }
         }
     }
     loop {

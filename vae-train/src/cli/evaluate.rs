@@ -2,24 +2,105 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{Context, LABEL, ModelAndData, note};
 use crate::{
-    dataset::{Windows, read_for_model},
+    dataset::read_for_model,
+    density::{Gaussian, KernelDensity},
+    likelihood::{self, Estimate, LikelihoodReport},
     metrics::Detection,
     model_file::AlignedFile,
     scoring,
+    training::binarise,
 };
 
-/// Score labelled data through vae-core and print how well anomalies are told from normal windows.
+/// Score data through vae-core: how well anomalies are told from normal windows, or (--likelihood) how well the model
+/// explains the data.
 ///
 /// Example: vae-train evaluate model.vae test.csv --label label
 #[derive(Debug, clap::Args)]
 pub(super) struct Evaluate {
     #[command(flatten)]
     input: ModelAndData,
+    /// Estimate the mean log-likelihood instead: ELBO, importance-weighted by 1 to 1000 samples, and by the prior.
+    #[arg(long)]
+    likelihood: bool,
+    /// With --likelihood: compare with a Gaussian and a kernel density estimate fitted to this CSV file.
+    #[arg(long, requires = "likelihood")]
+    train: Option<PathBuf>,
+    /// With --likelihood: judge at most so many windows, evenly spaced over the file.
+    #[arg(long, requires = "likelihood", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    windows: u32,
+    /// With --likelihood: turn grey values into zeros and ones first, by the seed.
+    #[arg(long, requires = "likelihood")]
+    binarise: bool,
+}
+
+/// Estimates of the mean log-likelihood, next to density baselines.
+#[derive(Debug, Serialize)]
+struct Likelihood {
+    model: PathBuf,
+    #[serde(flatten)]
+    report: LikelihoodReport,
+    /// A Gaussian with full covariance, fitted by maximum likelihood to --train.
+    gaussian: Option<Estimate>,
+    /// A kernel density estimate of --train.
+    kernel_density: Option<Estimate>,
+}
+
+impl Evaluate {
+    fn likelihood(&self, context: Context) -> Result<()> {
+        let file = AlignedFile::read(&self.input.model)?;
+        let model = file.model()?;
+        let seed = context.seed.unwrap_or(0);
+        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
+        left_out.iter().for_each(|message| note(message));
+        let step = windows.len().div_ceil(self.windows as usize);
+        let mut chosen: Vec<f32> = windows.iter().step_by(step).flatten().copied().collect();
+        if self.binarise {
+            chosen = binarise(chosen.into_iter(), &mut ChaCha8Rng::seed_from_u64(seed));
+        }
+        let report =
+            likelihood::report(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
+        let (mut gaussian, mut kernel_density) = (None, None);
+        if let Some(train) = &self.train {
+            ensure!(model.conditions() == 0, "--train is for models without conditions: the baselines have none");
+            let (rows, _) = read_for_model(train, self.input.label.as_deref(), &model)?;
+            let is_normal = |index: &usize| rows.labels.as_ref().is_none_or(|labels| !labels[*index]);
+            let normal = rows.iter().enumerate().filter(|(index, _)| is_normal(index));
+            let whole: Vec<f32> =
+                normal.map(|(_, x)| x).filter(|x| !x.iter().any(|v| v.is_nan())).flatten().copied().collect();
+            let x = || chosen.chunks(model.features()).filter(|x| !x.iter().any(|value| value.is_nan()));
+            let name = || train.display().to_string();
+            let fitted = Gaussian::fit(&whole, model.features()).with_context(name)?;
+            gaussian = Some(Estimate::of(x().map(|x| fitted.log_density(x))));
+            let kernels = KernelDensity::fit(&whole, model.features()).with_context(name)?;
+            kernel_density = Some(Estimate::of(x().map(|x| kernels.log_density(x))));
+        }
+        let line = |name: &str, e: &Estimate| format!("{name:<34}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
+        let mut text = format!("mean log-likelihood of {} windows, in nats\n\n", report.windows);
+        text += &line("ELBO (10 samples)", &report.elbo);
+        for (samples, estimate) in &report.importance_weighted {
+            text += &line(&format!("importance-weighted, K = {samples}"), estimate);
+        }
+        for (samples, estimate) in &report.prior_proposal {
+            text += &line(&format!("samples of the prior, K = {samples}"), estimate);
+        }
+        for (name, estimate) in
+            [("Gaussian, maximum likelihood", &gaussian), ("kernel density estimate", &kernel_density)]
+        {
+            if let Some(estimate) = estimate {
+                text += &line(name, estimate);
+            }
+        }
+        text += &line("KL", &report.kl);
+        text += &format!("active units                      {:>12} of {}", report.active_units, report.latent);
+        context.print(&Likelihood { model: self.input.model.clone(), report, gaussian, kernel_density }, &text)
+    }
 }
 
 /// Figures of a model on labelled data, next to a baseline that knows the standardiser only.
@@ -40,6 +121,9 @@ pub(super) struct Evaluation {
 
 impl Evaluate {
     pub(super) fn run(self, context: Context) -> Result<()> {
+        if self.likelihood {
+            return self.likelihood(context);
+        }
         let label = self.input.label.as_deref().unwrap_or(LABEL);
         let evaluation = evaluate(&self.input.model, &self.input.data, label)?;
         let Evaluation { detection, baseline_independent_gaussians: baseline, .. } = &evaluation;
@@ -66,10 +150,8 @@ impl Evaluate {
 pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let channels: Vec<&str> = model.card()?.channels.lines().collect();
-    let (table, left_out) = read_for_model(data, Some(label), &channels)?;
+    let (windows, left_out) = read_for_model(data, Some(label), &model)?;
     left_out.iter().for_each(|message| note(message));
-    let windows = Windows::cut(&table, model.window(), model.hop())?;
     let labels = windows.labels.as_deref().context("the data have no labels")?;
     let name = || data.display().to_string();
     let elbos: Vec<f32> =

@@ -88,7 +88,7 @@ pub(super) fn export(
         existing.check(weights)?;
     }
     let (directory, state) = RunDirectory::open(run)?;
-    let file = model_file(&state, &directory.holdout()?, precision)?;
+    let file = model_file(&state, &directory.extras()?, &directory.holdout()?, precision)?;
     let bytes = file.to_bytes()?;
     write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
     if let Some(weights) = weights {

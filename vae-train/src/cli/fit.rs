@@ -17,8 +17,9 @@ use serde::Serialize;
 
 use super::{Context, LABEL, note};
 use crate::{
-    config::{Config, HiddenActivation, Likelihood, Split},
+    config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::Dataset,
+    extras::Extras,
     network::Architecture,
     output::Existing,
     run::{RunDirectory, State},
@@ -48,9 +49,42 @@ pub(super) struct Fit {
     /// Samples between the starts of successive windows [default: half a window].
     #[arg(long)]
     hop: Option<usize>,
+    /// Columns that the model is conditional on: given, not modelled.
+    #[arg(long, value_delimiter = ',')]
+    condition: Option<Vec<String>>,
     /// Likelihood of the decoder [default: gaussian].
     #[arg(long)]
     likelihood: Option<Likelihood>,
+    /// Turn grey values into zeros and ones, for a Bernoulli likelihood.
+    #[arg(long)]
+    binarise: Option<Binarise>,
+    /// Family of the posterior [default: diagonal].
+    #[arg(long)]
+    posterior: Option<Posterior>,
+    /// Bound that is maximised [default: elbo].
+    #[arg(long)]
+    objective: Option<Bound>,
+    /// Samples per window and step: L of the ELBO, K of the importance-weighted bound [default: 1].
+    #[arg(long)]
+    samples: Option<usize>,
+    /// How the gradient passes the sampling [default: reparameterised; score-function for Bernoulli latents].
+    #[arg(long)]
+    estimator: Option<Estimator>,
+    /// Weight of the KL [default: 1].
+    #[arg(long)]
+    beta: Option<f32>,
+    /// Nats of KL per latent dimension that cost nothing [default: 0].
+    #[arg(long)]
+    free_bits: Option<f32>,
+    /// Epochs over which the KL's weight rises [default: 0].
+    #[arg(long)]
+    warm_up: Option<usize>,
+    /// Components of the aggregated posterior's mixture to store, to generate from [default: 0].
+    #[arg(long)]
+    mixture: Option<usize>,
+    /// Train a second stage on the latent vectors, to generate from.
+    #[arg(long)]
+    second_stage: bool,
     /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 64,32].
     #[arg(long, value_delimiter = ',')]
     hidden: Option<Vec<usize>>,
@@ -131,6 +165,17 @@ impl Fit {
             || self.window.is_some()
             || self.hop.is_some()
             || self.likelihood.is_some()
+            || self.condition.is_some()
+            || self.binarise.is_some()
+            || self.posterior.is_some()
+            || self.objective.is_some()
+            || self.samples.is_some()
+            || self.estimator.is_some()
+            || self.beta.is_some()
+            || self.free_bits.is_some()
+            || self.warm_up.is_some()
+            || self.mixture.is_some()
+            || self.second_stage
             || self.hidden.is_some()
             || self.latent.is_some()
             || self.activation.is_some()
@@ -159,7 +204,18 @@ impl Fit {
             config.hop = (config.window / 2).max(1);
         }
         set(&mut config.hop, &self.hop);
+        set(&mut config.condition, &self.condition);
         set(&mut config.likelihood, &self.likelihood);
+        set(&mut config.posterior, &self.posterior);
+        set(&mut config.objective, &self.objective);
+        set(&mut config.beta, &self.beta);
+        set(&mut config.free_bits, &self.free_bits);
+        set(&mut config.warm_up, &self.warm_up);
+        set(&mut config.mixture, &self.mixture);
+        config.second_stage |= self.second_stage;
+        config.binarise = self.binarise.or(config.binarise);
+        config.samples = self.samples.or(config.samples);
+        config.estimator = self.estimator.or(config.estimator);
         set(&mut config.hidden, &self.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.activation, &self.activation);
@@ -178,11 +234,11 @@ impl Fit {
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     let directory = RunDirectory::create(out, existing)?;
-    let mut table = Table::read_csv(data, config.label.as_deref())?;
+    let mut table = Table::read(data, config.label.as_deref())?;
     if config.label.is_none() && table.columns.iter().any(|column| column == LABEL) {
         note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
         config.label = Some(LABEL.to_owned());
-        table = Table::read_csv(data, config.label.as_deref())?;
+        table = Table::read(data, config.label.as_deref())?;
     }
     let dataset = Dataset::prepare(&table, &config)?;
     let architecture = Architecture::new(&config, dataset.features());
@@ -196,7 +252,7 @@ fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {
     if checkpoint.done {
         note(&format!("the run in {} is complete: nothing to do", out.display()));
     }
-    let dataset = Dataset::prepare(&Table::read_csv(data, config.label.as_deref())?, &config)?;
+    let dataset = Dataset::prepare(&Table::read(data, config.label.as_deref())?, &config)?;
     ensure!(
         dataset.schema == schema,
         "{} is not what the run in {} was started with ({} where the run has {}): give the same file, or start anew with --force",
@@ -217,9 +273,9 @@ fn train(
     device: &Device,
     checkpoint: Option<Checkpoint>,
 ) -> Result<Fitted> {
-    let features = architecture.features;
-    let standardiser = &dataset.schema.standardiser;
-    let validation: Vec<f32> = dataset.holdout.chunks_exact(features).flat_map(|x| standardiser.apply(x)).collect();
+    let inputs = architecture.inputs();
+    let validation: Vec<f32> =
+        dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
     let training = Training::new(config, architecture, &dataset.train, &validation, device, checkpoint)?;
     let bar = progress_bar(config.epochs)?;
     let (checkpoint, ending) = training.run(
@@ -238,21 +294,25 @@ fn train(
         |checkpoint| directory.save(config, architecture, &dataset.schema, checkpoint),
     )?;
     bar.finish_and_clear();
+    let stopped =
+        |when: &str| format!("interrupted {when}; go on with: vae-train fit DATA --out {} --resume", out.display());
     if ending == Ending::Interrupted {
         let epochs = checkpoint.metrics.len();
-        if epochs == 0 {
-            bail!("interrupted in the first epoch: nothing to resume");
-        }
-        bail!("interrupted after epoch {epochs}; go on with: vae-train fit DATA --out {} --resume", out.display());
+        ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
+        bail!(stopped(&format!("after epoch {epochs}")));
+    }
+    match Extras::learn(config, architecture, &checkpoint, &dataset.train, device, interrupted())? {
+        Some(extras) => directory.save_extras(&extras)?,
+        None => bail!(stopped("in the second stage")),
     }
     Ok(Fitted {
         run: out.to_owned(),
         epochs: checkpoint.metrics.len(),
         best_epoch: checkpoint.best_epoch,
         validation_elbo: checkpoint.best_elbo(),
-        training_windows: dataset.train.len() / features,
-        held_out_windows: dataset.holdout.len() / features,
-        features,
+        training_windows: dataset.train.len() / inputs,
+        held_out_windows: dataset.holdout.len() / inputs,
+        features: architecture.features,
         latent: architecture.latent,
         dropped_columns: dataset.schema.dropped.clone(),
     })

@@ -54,6 +54,10 @@ struct Description {
     threshold: f32,
     calibration_windows: u32,
     channels: Vec<Channel>,
+    conditions: Vec<String>,
+    attributes: Vec<String>,
+    mixture_components: u32,
+    second_stage: bool,
     creator: String,
     data: String,
     seed: u64,
@@ -96,6 +100,10 @@ impl Info {
             channels: channels
                 .map(|(name, (mean, inverse))| Channel { name: name.to_owned(), mean: *mean, scale: 1.0 / inverse })
                 .collect(),
+            conditions: card.conditions.lines().map(str::to_owned).collect(),
+            attributes: model.attributes()?.map(|attribute| Ok(attribute?.0.to_owned())).collect::<Result<_>>()?,
+            mixture_components: header.mixture_components,
+            second_stage: header.second_stage_layers > 0,
             creator: card.creator.to_owned(),
             data: card.data.to_owned(),
             seed: card.seed,
@@ -132,6 +140,18 @@ fn text(d: &Description) -> Result<String> {
     }
     if d.channels.len() > SHOWN {
         writeln!(text, "  and {} more channels (--json lists them)", d.channels.len() - SHOWN)?;
+    }
+    for condition in &d.conditions {
+        writeln!(text, "  condition    {condition}")?;
+    }
+    for attribute in &d.attributes {
+        writeln!(text, "  attribute    {attribute}")?;
+    }
+    if d.mixture_components > 0 {
+        writeln!(text, "  mixture      {} components", d.mixture_components)?;
+    }
+    if d.second_stage {
+        writeln!(text, "  second stage")?;
     }
     writeln!(text, "  trained on   {}, seed {}", d.data, d.seed)?;
     writeln!(text, "  written by   {}", d.creator)?;

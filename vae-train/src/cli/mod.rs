@@ -1,9 +1,11 @@
 //! The command line: one file per verb.
 
+mod attribute;
 mod demo;
 mod evaluate;
 mod export;
 mod fit;
+mod generate;
 mod info;
 mod score;
 mod simulate;
@@ -37,6 +39,8 @@ enum Verb {
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
+    Generate(generate::Generate),
+    Attribute(attribute::Attribute),
 }
 
 /// What every verb is told.
@@ -77,6 +81,8 @@ pub fn main() -> ExitCode {
         Verb::Score(verb) => verb.run(context),
         Verb::Evaluate(verb) => verb.run(context),
         Verb::Info(verb) => verb.run(context),
+        Verb::Generate(verb) => verb.run(context),
+        Verb::Attribute(verb) => verb.run(context),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

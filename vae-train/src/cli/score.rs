@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use vae_core::{Importance, Proposal};
 
 use super::{Context, ModelAndData, note};
 use crate::{
-    dataset::{Windows, read_for_model},
+    dataset::read_for_model,
     model_file::AlignedFile,
     output::{Existing, write_file},
     scoring,
@@ -58,13 +59,12 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let channels: Vec<&str> = model.card()?.channels.lines().collect();
-        let (table, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &channels)?;
+        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
         left_out.iter().for_each(|message| note(message));
-        let windows = Windows::cut(&table, model.window(), model.hop())?;
+        let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
         let name = || self.input.data.display().to_string();
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
-        let likelihoods = scoring::log_likelihood(&model, &windows.values, self.samples, context.seed.unwrap_or(0))
+        let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
         let calibration = model.calibration()?;
         write_file(&self.out, existing, |out| {

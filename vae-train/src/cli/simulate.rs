@@ -9,9 +9,10 @@ use super::Context;
 use crate::{
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     output::{Existing, write_file},
+    toy,
 };
 
-/// Write simulated data to CSV files: train.csv (normal), one file per condition, and test.csv with a label column.
+/// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition.
 ///
 /// Example: vae-train simulate motor --out data/
 #[derive(Debug, clap::Args)]
@@ -21,9 +22,12 @@ pub(super) struct Simulate {
     /// Directory for the CSV files.
     #[arg(long)]
     out: PathBuf,
-    /// Seconds of normal running to train on; a quarter of it is simulated for each condition to test on.
+    /// Motor: seconds of normal running to train on; a quarter of it is simulated for each condition to test on.
     #[arg(long, default_value_t = TRAINING_SECONDS)]
     seconds: f64,
+    /// Toy sets: rows to train on, and as many to test on.
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rows: u32,
     /// Replace existing files.
     #[arg(long)]
     force: bool,
@@ -35,6 +39,12 @@ pub(super) const TRAINING_SECONDS: f64 = 80.0;
 enum Source {
     /// A motor with a three-axis accelerometer at 1600 Hz, healthy and with five faults.
     Motor,
+    /// The ring z/10 + z/‖z‖ in two dimensions.
+    Ring,
+    /// Six features, linear in two latents, with Gaussian noise: its evidence is known.
+    LinearGaussian,
+    /// Sixteen bits in groups of four, each group switched by a fair coin.
+    Patterns,
 }
 
 #[derive(Serialize)]
@@ -44,18 +54,60 @@ struct Written {
 
 impl Simulate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let Source::Motor = self.source;
         anyhow::ensure!(
             self.seconds.is_finite() && (1.0..=1e5).contains(&self.seconds),
             "--seconds {}: give 1 to 100000",
             self.seconds
         );
-        let files = write_motor(&self.out, self.seconds, context.seed.unwrap_or(0), Existing::from_force(self.force))?;
+        let (seed, existing) = (context.seed.unwrap_or(0), Existing::from_force(self.force));
+        let rows = self.rows as usize;
+        // Other points to test on than to train on.
+        let seeds = [("train.csv", seed), ("test.csv", seed ^ 0x7E57)];
+        let toy = |prefix: &str, columns: usize, draw: &dyn Fn(u64) -> Vec<f32>| {
+            write_toy(&self.out, existing, prefix, columns, &seeds.map(|(name, seed)| (name, draw(seed))))
+        };
+        let (files, what) = match self.source {
+            Source::Motor => {
+                let what = format!("{SAMPLE_RATE} samples a second of {} in g", CHANNELS.join(", "));
+                (write_motor(&self.out, self.seconds, seed, existing)?, what)
+            }
+            Source::Ring => {
+                (toy("x", 2, &|seed| toy::ring(rows, seed).into_flattened())?, "points of a ring".to_owned())
+            }
+            Source::LinearGaussian => (
+                toy("x", toy::LINEAR.0, &|seed| toy::linear_gaussian(rows, seed))?,
+                "a linear-Gaussian source".to_owned(),
+            ),
+            Source::Patterns => {
+                (toy("bit", toy::PATTERN.0, &|seed| toy::patterns(rows, seed))?, "binary patterns".to_owned())
+            }
+        };
         let list: Vec<String> = files.iter().map(|file| format!("  {}", file.display())).collect();
-        let text =
-            format!("{SAMPLE_RATE} samples a second of {} in g, written to\n{}", CHANNELS.join(", "), list.join("\n"));
-        context.print(&Written { files }, &text)
+        context.print(&Written { files }, &format!("{what}, written to\n{}", list.join("\n")))
     }
+}
+
+/// Writes a toy set's files; returns their paths.
+fn write_toy(
+    out: &Path,
+    existing: Existing,
+    prefix: &str,
+    columns: usize,
+    parts: &[(&str, Vec<f32>)],
+) -> Result<Vec<PathBuf>> {
+    let files: Vec<PathBuf> = parts.iter().map(|(name, _)| out.join(name)).collect();
+    files.iter().try_for_each(|file| existing.check(file))?;
+    for (file, (_, values)) in files.iter().zip(parts) {
+        write_file(file, existing, |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record((0..columns).map(|column| format!("{prefix}{column}")))?;
+            for row in values.chunks(columns) {
+                csv.write_record(row.iter().map(f32::to_string))?;
+            }
+            Ok(csv.flush()?)
+        })?;
+    }
+    Ok(files)
 }
 
 /// The samples that `seed` gives for a condition, apart from those trained on.

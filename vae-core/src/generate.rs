@@ -1,0 +1,158 @@
+//! New windows: from the prior and what replaces it, and along named attributes.
+
+use rand_core::Rng;
+
+use crate::{
+    AsVector, InferError, LoadError, Model, Scratch,
+    activation::sigmoid,
+    format::{Attribute, values},
+    likelihood::Likelihood,
+    posterior::sample_prior,
+    standard_normal,
+};
+
+impl<'m> Model<'m> {
+    /// Draws `z` from the prior `p(z)` into `z`: `N(0, I)`, or fair coins for Bernoulli latents.
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.
+    ///
+    /// # Source
+    /// Seed text "Variational autoencoders", "Applications".
+    pub fn sample_prior<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
+        self.fits_latent(z)?;
+        sample_prior(self.header()?.posterior, rng, z);
+        Ok(())
+    }
+
+    /// Draws `z` from the aggregated posterior `(1/N) Σ q(z|xₙ)`, which the file holds as a small mixture, into `z`.
+    ///
+    /// # Errors
+    /// [`InferError::Absent`] if the file holds none; [`InferError::WrongLength`].
+    ///
+    /// # Source
+    /// Seed text "Variational autoencoders", "Applications"; Makhzani et al. (2015), *Adversarial Autoencoders*, section 2.
+    pub fn sample_aggregate<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
+        self.fits_latent(z)?;
+        let extras = self.extras()?;
+        let mixture = extras.mixture.ok_or(InferError::Absent)?;
+        let components = extras.components;
+        let size = components.saturating_mul(z.len());
+        let weights: &[f32] = values(mixture.weight, components)?;
+        let means: &[f32] = values(mixture.mean, size)?;
+        let deviations: &[f32] = values(mixture.deviation, size)?;
+        const UNIT: f32 = 1.0 / 16_777_216.0;
+        let uniform = (rng.next_u32() >> 8) as f32 * UNIT;
+        // The last component stands in where rounding leaves the sum of the weights below the draw.
+        let (mut sum, mut chosen) = (0.0, components.saturating_sub(1));
+        for (component, weight) in weights.iter().enumerate() {
+            sum += weight;
+            if uniform < sum {
+                chosen = component;
+                break;
+            }
+        }
+        let parameters = means.chunks(z.len()).zip(deviations.chunks(z.len())).nth(chosen);
+        let (mean, deviation) = parameters.ok_or(InferError::Absent)?;
+        for (z, (mean, deviation)) in z.iter_mut().zip(mean.iter().zip(deviation)) {
+            *z = mean + deviation * standard_normal(rng);
+        }
+        Ok(())
+    }
+
+    /// Draws `z` from the second stage: `u ~ N(0, I)`, then `z ~ p(z|u)`, into `z`.
+    ///
+    /// # Errors
+    /// [`InferError::Absent`] if the file holds none; see [`InferError`].
+    ///
+    /// # Source
+    /// Dai & Wipf (2019), *Diagnosing and Enhancing VAE Models*, section 4.
+    pub fn sample_second_stage<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        z: &mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), InferError> {
+        self.fits_latent(z)?;
+        let (stage, layers) = self.extras()?.second_stage.ok_or(InferError::Absent)?;
+        let deviations: &[f32] = values(stage.deviation, z.len())?;
+        let buffers = scratch.split(self)?;
+        let found = buffers.latent.len();
+        let needed = stage.latent as usize;
+        let u = buffers.latent.get_mut(..needed).ok_or(LoadError::Shape { expected: found, found: needed })?;
+        for u in u.iter_mut() {
+            *u = standard_normal(rng);
+        }
+        let mut slots = z.iter_mut();
+        layers.forward(u.iter().copied(), buffers.vector, buffers.hidden, |_, mean| {
+            if let Some(slot) = slots.next() {
+                *slot = mean;
+            }
+        })?;
+        for (z, deviation) in z.iter_mut().zip(deviations) {
+            *z += deviation * standard_normal(rng);
+        }
+        Ok(())
+    }
+
+    /// Decodes `z` and draws a window from `p(x|z)` into `x`, in physical units.
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    pub fn decode_sample<R: Rng + ?Sized>(
+        &self,
+        z: &(impl AsVector + ?Sized),
+        rng: &mut R,
+        x: &mut [f32],
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), InferError> {
+        self.decode_with(z, x, scratch, |likelihood, output, variance| match likelihood {
+            Likelihood::Bernoulli => {
+                const UNIT: f32 = 1.0 / 16_777_216.0;
+                if ((rng.next_u32() >> 8) as f32 * UNIT) < sigmoid(output) { 1.0 } else { 0.0 }
+            }
+            _ => output + libm::sqrtf(variance) * standard_normal(rng),
+        })
+    }
+
+    /// The named directions in latent space that the file holds.
+    ///
+    /// # Errors
+    /// If the file is faulty; the iterator's items likewise.
+    pub fn attributes(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(&'m str, &'m [f32]), LoadError>> + use<'m>, LoadError> {
+        let latent = self.latent();
+        let mut records = self.extras()?.attributes;
+        Ok((0..self.header()?.attributes).map(move |_| {
+            let Attribute { name, direction } = records.read()?;
+            Ok((name, values(direction, latent)?))
+        }))
+    }
+
+    /// Moves `z` by `amount` along the attribute `name`; 1 is the mean difference between windows with and without it.
+    ///
+    /// # Errors
+    /// [`InferError::Absent`] if the file holds no such attribute; [`InferError::WrongLength`].
+    ///
+    /// # Source
+    /// Seed text "Variational autoencoders", "Resynthesis"; White (2016), *Sampling Generative Networks*, section 4.
+    pub fn move_along(&self, name: &str, amount: f32, z: &mut [f32]) -> Result<(), InferError> {
+        self.fits_latent(z)?;
+        for attribute in self.attributes()? {
+            let (found, direction) = attribute?;
+            if found == name {
+                for (z, step) in z.iter_mut().zip(direction) {
+                    *z += amount * step;
+                }
+                return Ok(());
+            }
+        }
+        Err(InferError::Absent)
+    }
+
+    fn fits_latent(&self, z: &[f32]) -> Result<(), InferError> {
+        let (needed, found) = (self.latent(), z.len());
+        if needed == found { Ok(()) } else { Err(InferError::WrongLength { needed, found }) }
+    }
+}

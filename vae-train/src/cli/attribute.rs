@@ -1,0 +1,94 @@
+//! `vae-train attribute`: learn a direction in latent space from a column of zeros and ones.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use vae_core::{Posterior, format::Precision};
+
+use super::{Context, note};
+use crate::{
+    dataset::read_for_model,
+    export::model_file,
+    extras::Extras,
+    model_file::{AlignedFile, Attribute as Direction},
+    run::RunDirectory,
+    scoring::for_each_window,
+};
+
+/// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.
+///
+/// It is kept in the run; export writes it into the model file. Example:
+/// vae-train attribute runs/a data.csv --label loaded --name load
+#[derive(Debug, clap::Args)]
+pub(super) struct Attribute {
+    /// Run directory of a fit.
+    run: PathBuf,
+    /// CSV file with the model's columns and the label.
+    data: PathBuf,
+    /// Column of zeros and ones that says which windows have the attribute.
+    #[arg(long)]
+    label: String,
+    /// The attribute's name [default: the label's].
+    #[arg(long)]
+    name: Option<String>,
+    /// Replace an attribute of the same name.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Learned {
+    name: String,
+    windows_with: usize,
+    windows_without: usize,
+    direction: Vec<f32>,
+}
+
+impl Attribute {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let (directory, state) = RunDirectory::open(&self.run)?;
+        let mut extras = directory.extras()?;
+        let name = self.name.unwrap_or_else(|| self.label.clone());
+        ensure!(
+            self.force || extras.attributes.iter().all(|attribute| attribute.name != name),
+            "the run has an attribute `{name}`: give another --name, or --force to replace it"
+        );
+        let file = model_file(&state, &Extras::default(), &directory.holdout()?, Precision::F32)?;
+        let file = AlignedFile::new(&file.to_bytes()?);
+        let model = file.model()?;
+        let (windows, left_out) = read_for_model(&self.data, Some(&self.label), &model)?;
+        left_out.iter().for_each(|message| note(message));
+        let labels = windows.labels.as_deref().context("the data have no labels")?;
+        let latent = model.latent();
+        let means = for_each_window(&model, &windows.values, |_, model, x, scratch| {
+            let posterior: Posterior<'_> = model.encode(x, scratch)?;
+            let mut mean = vec![0.0; latent];
+            posterior.mean(&mut mean)?;
+            Ok(mean)
+        })
+        .with_context(|| self.data.display().to_string())?;
+        let average = |with: bool| {
+            let chosen = || means.iter().zip(labels).filter(|(_, label)| **label == with).map(|(mean, _)| mean);
+            let count = chosen().count();
+            let mean = |axis: usize| chosen().map(|mean| f64::from(mean[axis])).sum::<f64>() / count as f64;
+            (count, (0..latent).map(mean).collect::<Vec<f64>>())
+        };
+        let ((with, mean_with), (without, mean_without)) = (average(true), average(false));
+        ensure!(
+            with > 0 && without > 0,
+            "{}: {with} windows have `{}` and {without} have not: both are needed",
+            self.data.display(),
+            self.label
+        );
+        let direction: Vec<f32> = mean_with.iter().zip(&mean_without).map(|(a, b)| (a - b) as f32).collect();
+        extras.attributes.retain(|attribute| attribute.name != name);
+        extras.attributes.push(Direction { name: name.clone(), direction: direction.clone() });
+        directory.save_extras(&extras)?;
+        let text = format!(
+            "{name}: from {with} windows with it and {without} without; next: vae-train export {} --out model.vae",
+            self.run.display()
+        );
+        context.print(&Learned { name, windows_with: with, windows_without: without, direction }, &text)
+    }
+}

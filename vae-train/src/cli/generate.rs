@@ -1,0 +1,205 @@
+//! `vae-train generate`: new windows, and old ones changed along an attribute.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use vae_core::{InferError, Model, Scratch};
+
+use super::{Context, note};
+use crate::{
+    dataset::read_for_model,
+    model_file::AlignedFile,
+    output::{Existing, write_file},
+    table::list,
+};
+
+/// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).
+///
+/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead. Example:
+/// vae-train generate model.vae -n 100 --out samples.csv
+#[derive(Debug, clap::Args)]
+pub(super) struct Generate {
+    /// Model file (.vae).
+    model: PathBuf,
+    /// Number of windows.
+    #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    number: u32,
+    /// File to write: .csv, or .png for a grid of square images.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where latent vectors come from.
+    #[arg(long, value_enum, default_value_t = Source::Prior)]
+    from: Source,
+    /// Draw from p(x|z) instead of taking its mean.
+    #[arg(long)]
+    sample: bool,
+    /// Condition of a conditional model, as name=value; once for each.
+    #[arg(long)]
+    condition: Vec<String>,
+    /// Encode the windows of this file instead of drawing latent vectors.
+    #[arg(long, conflicts_with_all = ["from", "condition"])]
+    like: Option<PathBuf>,
+    /// Attribute in the model to move along.
+    #[arg(long)]
+    attribute: Option<String>,
+    /// How far: 1 is the mean difference between windows with and without the attribute.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    amount: f32,
+    /// Replace an existing file.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Source {
+    /// The prior p(z).
+    Prior,
+    /// The aggregated posterior's mixture (fit with --mixture).
+    Aggregate,
+    /// The second stage (fit with --second-stage).
+    SecondStage,
+}
+
+#[derive(Serialize)]
+struct Generated {
+    out: PathBuf,
+    windows: usize,
+}
+
+impl Generate {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        existing.check(&self.out)?;
+        let file = AlignedFile::read(&self.model)?;
+        let model = file.model()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(context.seed.unwrap_or(0));
+        let inputs = self.inputs(&model)?;
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = Scratch::new(&mut memory);
+        let (mut z, mut x) = (vec![0.0; model.latent()], vec![0.0; model.features()]);
+        let mut windows = Vec::new();
+        for (index, (like, condition)) in inputs.iter().enumerate() {
+            let model = model.given(condition)?;
+            let mut generate = || -> Result<(), InferError> {
+                match (like, self.from) {
+                    (Some(like), _) => model.encode(&like[..], &mut scratch)?.mean(&mut z)?,
+                    (None, Source::Prior) => model.sample_prior(&mut rng, &mut z)?,
+                    (None, Source::Aggregate) => model.sample_aggregate(&mut rng, &mut z)?,
+                    (None, Source::SecondStage) => model.sample_second_stage(&mut rng, &mut z, &mut scratch)?,
+                }
+                if let Some(attribute) = &self.attribute {
+                    model.move_along(attribute, self.amount, &mut z)?;
+                }
+                if self.sample {
+                    model.decode_sample(&z[..], &mut rng, &mut x, &mut scratch)
+                } else {
+                    model.decode(&z[..], &mut x, &mut scratch)
+                }
+            };
+            generate().with_context(|| self.explain(&model, index))?;
+            windows.extend_from_slice(&x);
+        }
+        if self.out.extension().is_some_and(|extension| extension == "png") {
+            write_png(&self.out, existing, &windows, model.features())?;
+        } else {
+            write_csv(&self.out, existing, &windows, &model)?;
+        }
+        let text = format!("{} windows written to {}", inputs.len(), self.out.display());
+        context.print(&Generated { out: self.out, windows: inputs.len() }, &text)
+    }
+
+    /// For each window to generate: the one to encode, if there is one, and the condition.
+    fn inputs(&self, model: &Model<'_>) -> Result<Vec<(Option<Vec<f32>>, Vec<f32>)>> {
+        if let Some(like) = &self.like {
+            let (windows, left_out) = read_for_model(like, None, model)?;
+            left_out.iter().for_each(|message| note(message));
+            let split = windows.iter().take(self.number as usize).map(|window| {
+                let (x, condition) = window.split_at(model.features());
+                (Some(x.to_vec()), condition.to_vec())
+            });
+            return Ok(split.collect());
+        }
+        let card = model.card()?;
+        let names: Vec<&str> = card.conditions.lines().collect();
+        let mut condition = vec![f32::NAN; names.len()];
+        for given in &self.condition {
+            let (name, value) =
+                given.split_once('=').with_context(|| format!("--condition {given}: give name=value"))?;
+            let Some(index) = names.iter().position(|known| *known == name) else {
+                bail!("the model has no condition `{name}`: its conditions are {}", list(&names));
+            };
+            condition[index] =
+                value.parse().with_context(|| format!("--condition {given}: `{value}` is not a number"))?;
+        }
+        let absent: Vec<&str> =
+            names.iter().zip(&condition).filter(|(_, value)| value.is_nan()).map(|(name, _)| *name).collect();
+        ensure!(
+            absent.is_empty(),
+            "the model is conditional on {}: give each as --condition name=value",
+            list(&absent)
+        );
+        Ok(vec![(None, condition); self.number as usize])
+    }
+
+    /// What a failure has to do with what was asked for.
+    fn explain(&self, model: &Model<'_>, index: usize) -> String {
+        let names = model.attributes().map(|all| all.filter_map(Result::ok).map(|(name, _)| name).collect::<Vec<_>>());
+        match (&self.attribute, self.from) {
+            (Some(attribute), _) => {
+                format!(
+                    "window {index} along `{attribute}` (the model's attributes: {})",
+                    list(&names.unwrap_or_default())
+                )
+            }
+            (None, Source::Aggregate) => format!("window {index} from the aggregated posterior (fit with --mixture 8)"),
+            (None, Source::SecondStage) => format!("window {index} from the second stage (fit with --second-stage)"),
+            (None, Source::Prior) => format!("window {index}"),
+        }
+    }
+}
+
+/// One row a sample; windows of several samples are numbered in a first column.
+fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>) -> Result<()> {
+    let card = model.card()?;
+    write_file(path, existing, |out| {
+        let mut csv = csv::Writer::from_writer(out);
+        let numbered = model.window() > 1;
+        csv.write_record(numbered.then_some("window").into_iter().chain(card.channels.lines()))?;
+        for (index, window) in windows.chunks(model.features()).enumerate() {
+            for sample in window.chunks(model.channels()) {
+                let number = numbered.then(|| index.to_string());
+                csv.write_record(number.into_iter().chain(sample.iter().map(f32::to_string)))?;
+            }
+        }
+        Ok(csv.flush()?)
+    })
+}
+
+/// A grid of square grey images, as square as their number allows; 0 is black, 1 white.
+fn write_png(path: &Path, existing: Existing, windows: &[f32], features: usize) -> Result<()> {
+    const BORDER: usize = 1;
+    let side = features.isqrt();
+    ensure!(side * side == features, "{features} features are not a square image: write a .csv file");
+    let count = windows.len() / features;
+    let columns = (1..).find(|columns| columns * columns >= count).unwrap_or(1);
+    let cell = side + BORDER;
+    let (width, height) = (columns * cell + BORDER, count.div_ceil(columns) * cell + BORDER);
+    let mut pixels = vec![64u8; width * height];
+    for (index, image) in windows.chunks(features).enumerate() {
+        let (top, left) = (BORDER + index / columns * cell, BORDER + index % columns * cell);
+        for (row, values) in image.chunks(side).enumerate() {
+            for (column, value) in values.iter().enumerate() {
+                pixels[(top + row) * width + left + column] = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+            }
+        }
+    }
+    write_file(path, existing, |out| {
+        let mut encoder = png::Encoder::new(out, u32::try_from(width)?, u32::try_from(height)?);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        Ok(encoder.write_header()?.write_image_data(&pixels)?)
+    })
+}
