@@ -174,12 +174,17 @@ pub fn emulate(target: &str, binary: &str, environment: &[(&str, &Path)], featur
 
 /// The folder of a real data set, if `VAE_DATA` is set; says on standard error that the check is skipped, if not.
 pub fn real_data(name: &str) -> Option<PathBuf> {
+    real_data_file(name, "train.csv")
+}
+
+/// As [`real_data`], for a data set that has no `train.csv` but this file.
+pub fn real_data_file(name: &str, file: &str) -> Option<PathBuf> {
     let Some(data) = std::env::var_os("VAE_DATA") else {
-        skip(&format!("real data: set VAE_DATA to a folder that holds public/{name}/train.csv and test.csv"));
+        skip(&format!("real data: set VAE_DATA to a folder that holds public/{name}/{file}"));
         return None;
     };
     // Relative to the repository's root, whatever directory the test runs in.
     let folder = root().join(data).join("public").join(name);
-    assert!(folder.join("train.csv").exists(), "VAE_DATA is set and {} has no train.csv", folder.display());
+    assert!(folder.join(file).exists(), "VAE_DATA is set and {} has no {file}", folder.display());
     Some(folder)
 }

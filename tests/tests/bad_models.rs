@@ -4,10 +4,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
     InferError, LoadError, Model, Scratch, SelfTestError,
-    format::{PRELUDE_LEN, Precision},
+    format::{LikelihoodKind, PRELUDE_LEN, PosteriorKind, Precision},
 };
-use vae_tests::varied_model;
-use vae_train::model_file::AlignedFile;
+use vae_tests::{Family, family_model, varied_model};
+use vae_train::model_file::{AlignedFile, ModelFile};
 
 fn bytes(precision: Precision) -> Vec<u8> {
     varied_model(precision, 5).to_bytes().unwrap()
@@ -141,4 +141,52 @@ fn wrong_inputs_are_errors_with_numbers() {
     for extreme in [f32::MAX, -f32::MAX, 1e30, 1e-40] {
         assert!(model.elbo_at_mean(&[extreme; 30], &mut scratch).unwrap().elbo.is_finite());
     }
+}
+
+/// Scores of a small model after `change`, for one input.
+fn score_changed(
+    posterior: PosteriorKind,
+    likelihood: LikelihoodKind,
+    x: &[f32],
+    change: impl FnOnce(&mut ModelFile),
+) -> Result<f32, InferError> {
+    let mut file = family_model(Family { posterior, likelihood, conditions: 0 }, Precision::F32, 9);
+    file.golden_inputs.clear();
+    change(&mut file);
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    if let Ok(q) = model.encode(x, &mut scratch) {
+        assert!(q.kl() >= -1e-5 && q.kl().is_finite(), "{}", q.kl());
+    }
+    model.elbo_at_mean(x, &mut scratch).map(|score| score.elbo)
+}
+
+#[test]
+fn extreme_parameters_give_errors_or_limits_and_never_nan() {
+    use LikelihoodKind::{Bernoulli, GaussianFixed, GaussianPredicted};
+    use PosteriorKind::{DiagonalGaussian, FullGaussian};
+    let x = [0.5; 7];
+    let error = InferError::OutsideUnitInterval { feature: 1, value: 1.5 };
+    assert_eq!(score_changed(DiagonalGaussian, Bernoulli, &[0.5, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0], |_| ()), Err(error));
+
+    // Logits beyond the range of f32.
+    let infinite = |file: &mut ModelFile| file.decoder[1].weights.iter_mut().for_each(|w| *w = 3e38);
+    assert_eq!(score_changed(DiagonalGaussian, Bernoulli, &x, infinite), Err(InferError::Overflow));
+    // Logits of ±100 cost a hundred nats each and no more.
+    let hundred = |sign: f32| move |file: &mut ModelFile| file.decoder[1].bias.fill(100.0 * sign);
+    for sign in [1.0, -1.0] {
+        let elbo = score_changed(DiagonalGaussian, Bernoulli, &x, hundred(sign)).unwrap();
+        assert!((-400.0..-300.0).contains(&elbo), "seven features at half of 100 nats: {elbo}");
+    }
+    // Log-variances far beyond their bounds are limited, not exponentiated.
+    let spread = |value: f32, latent: usize| move |file: &mut ModelFile| file.encoder[1].bias[latent..].fill(value);
+    for value in [1e9, -1e9] {
+        assert!(score_changed(DiagonalGaussian, GaussianFixed, &x, spread(value, 3)).unwrap().is_finite());
+    }
+    // A Cholesky factor whose entries overflow the covariance.
+    assert_eq!(score_changed(FullGaussian, GaussianFixed, &x, spread(3e38, 3)), Err(InferError::Overflow));
+    let predicted = |file: &mut ModelFile| file.decoder[1].bias.iter_mut().skip(1).step_by(2).for_each(|v| *v = -1e9);
+    assert!(score_changed(FullGaussian, GaussianPredicted, &x, predicted).unwrap().is_finite());
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use vae_tests::real_data;
+use vae_tests::{real_data, real_data_file};
 
 fn run(arguments: &[&str]) -> Value {
     let output =
@@ -43,4 +43,35 @@ fn satellite() {
 #[test]
 fn optdigits() {
     check("optdigits", 0.85);
+}
+
+/// Some twelve minutes on two cores: run it with
+/// `VAE_DATA=… cargo test --release -p vae-tests --test real_data -- --ignored --nocapture`.
+#[test]
+#[ignore = "trains for many minutes"]
+fn mnist_is_explained_as_well_as_the_literature_says() {
+    let Some(data) = real_data_file("mnist28", "train-images-idx3-ubyte.gz") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let fit = "--likelihood bernoulli --binarise dynamic --hidden 200,200 --latent 50 --activation tanh --batch 100 \
+               --epochs 114 --patience 114 --validation 0.02 --second-stage";
+    let images = file("train-images-idx3-ubyte.gz");
+    let mut arguments = vec!["fit", &images, "--out"];
+    let directory = path("run");
+    arguments.push(&directory);
+    arguments.extend(fit.split_whitespace());
+    run(&arguments);
+    run(&["export", &directory, "--out", &path("mnist.vae"), "--precision", "f32"]);
+    let test = file("t10k-images-idx3-ubyte.gz");
+    let report = run(&["evaluate", &path("mnist.vae"), &test, "--likelihood", "--binarise", "--windows", "500"]);
+    println!("{report:#}");
+    let mean = |value: &Value| value["mean"].as_f64().unwrap();
+    assert!(mean(&report["elbo"]) > -97.0 - 1.5, "500 images have a standard error near 1.2");
+    assert!(mean(&report["importance_weighted"][3][1]) > -92.0 - 1.5);
+    for source in ["prior", "second-stage"] {
+        let out = path(&format!("{source}.png"));
+        run(&["generate", &path("mnist.vae"), "-n", "100", "--from", source, "--out", &out]);
+        assert!(std::fs::metadata(out).unwrap().len() > 5000);
+    }
 }

@@ -264,7 +264,9 @@ impl<'m> Model<'m> {
         network.check(&x)?;
         let mut buffers = scratch.split(self)?;
         network.encode(x.as_slice(), &mut buffers)?;
-        Posterior::from_parameters(network.header.posterior, self.latent(), buffers.posterior)
+        let posterior = Posterior::from_parameters(network.header.posterior, self.latent(), buffers.posterior)?;
+        // A covariance or mean that overflows is of no use to the caller.
+        if posterior.kl().is_finite() { Ok(posterior) } else { Err(InferError::Overflow) }
     }
 
     /// Decodes a latent vector `z` into `mean`, the mean of `p(x|z)` in physical units (for a Bernoulli model: the

@@ -215,6 +215,7 @@ fn repeat(values: Tensor<2>, samples: usize) -> Tensor<2> {
 }
 
 #[cfg(test)]
+#[expect(clippy::print_stdout, reason = "the estimators' variances are figures worth seeing, with --nocapture")]
 mod tests {
     use burn::tensor::{Device, TensorData};
     use rand::SeedableRng;

@@ -63,6 +63,14 @@ enum Source {
     SecondStage,
 }
 
+/// What a window is generated from.
+#[derive(Clone)]
+struct Input {
+    /// The window to encode, instead of drawing a latent vector.
+    like: Option<Vec<f32>>,
+    condition: Vec<f32>,
+}
+
 #[derive(Serialize)]
 struct Generated {
     out: PathBuf,
@@ -81,7 +89,7 @@ impl Generate {
         let mut scratch = Scratch::new(&mut memory);
         let (mut z, mut x) = (vec![0.0; model.latent()], vec![0.0; model.features()]);
         let mut windows = Vec::new();
-        for (index, (like, condition)) in inputs.iter().enumerate() {
+        for (index, Input { like, condition }) in inputs.iter().enumerate() {
             let model = model.given(condition)?;
             let mut generate = || -> Result<(), InferError> {
                 match (like, self.from) {
@@ -111,14 +119,14 @@ impl Generate {
         context.print(&Generated { out: self.out, windows: inputs.len() }, &text)
     }
 
-    /// For each window to generate: the one to encode, if there is one, and the condition.
-    fn inputs(&self, model: &Model<'_>) -> Result<Vec<(Option<Vec<f32>>, Vec<f32>)>> {
+    /// What each window is generated from.
+    fn inputs(&self, model: &Model<'_>) -> Result<Vec<Input>> {
         if let Some(like) = &self.like {
             let (windows, left_out) = read_for_model(like, None, model)?;
             left_out.iter().for_each(|message| note(message));
             let split = windows.iter().take(self.number as usize).map(|window| {
                 let (x, condition) = window.split_at(model.features());
-                (Some(x.to_vec()), condition.to_vec())
+                Input { like: Some(x.to_vec()), condition: condition.to_vec() }
             });
             return Ok(split.collect());
         }
@@ -141,7 +149,7 @@ impl Generate {
             "the model is conditional on {}: give each as --condition name=value",
             list(&absent)
         );
-        Ok(vec![(None, condition); self.number as usize])
+        Ok(vec![Input { like: None, condition }; self.number as usize])
     }
 
     /// What a failure has to do with what was asked for.

@@ -34,7 +34,7 @@ struct Cli {
 enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
-    Fit(fit::Fit),
+    Fit(Box<fit::Fit>),
     Export(export::Export),
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
