@@ -230,7 +230,7 @@ impl Fit {
     }
 }
 
-/// Fits a model to a CSV file; the run directory is written once the data have proved usable.
+/// Fits a model to a CSV file; the run directory is written once the first epoch is done.
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     let directory = RunDirectory::create(out, existing)?;
@@ -243,7 +243,6 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     let dataset = Dataset::prepare(&table, &config)?;
     let architecture = Architecture::new(&config, dataset.features());
     dataset.notes.iter().for_each(|message| note(message));
-    directory.write_inputs(&config, &dataset.schema, &dataset.holdout)?;
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
 
@@ -276,6 +275,7 @@ fn train(
     let inputs = architecture.inputs();
     let validation: Vec<f32> =
         dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
+    let mut started = checkpoint.is_some();
     let training = Training::new(config, architecture, &dataset.train, &validation, device, checkpoint)?;
     let bar = progress_bar(config.epochs)?;
     let (checkpoint, ending) = training.run(
@@ -291,7 +291,15 @@ fn train(
                 checkpoint.best_epoch
             ));
         },
-        |checkpoint| directory.save(config, architecture, &dataset.schema, checkpoint),
+        |checkpoint| {
+            // A run that is replaced stays whole until the new one has something to put in its place.
+            if !started {
+                directory.write_inputs(config, &dataset.schema, &dataset.holdout)?;
+                directory.save_extras(&Extras::default())?;
+                started = true;
+            }
+            directory.save(config, architecture, &dataset.schema, checkpoint)
+        },
     )?;
     bar.finish_and_clear();
     let stopped =
