@@ -456,6 +456,11 @@ fn binary_patterns_are_learned_with_discrete_latents() {
         .sum();
     let best = 4.0 * group;
     assert!(bound < best + 0.3 && bound > best - 1.5, "{bound} where the source itself has {best}");
+    // Sixteen bits are a square: nine of them in a grid of three, with borders of one pixel.
+    place.succeed("generate model.vae -n 9 --out grid.png");
+    let png = fs::read(place.path("grid.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && png[16..24] == [0, 0, 0, 16, 0, 0, 0, 16], "16 by 16 pixels");
+    assert!(place.fail("generate model.vae --from aggregate --out x.csv").contains("--mixture"));
     let message = place.fail("fit data/train.csv --out new --posterior bernoulli --estimator reparameterised");
     assert!(message.contains("cannot be reparameterised"), "{message}");
     assert!(place.fail("fit data/train.csv --out new --posterior bernoulli --samples 0").contains("samples is 0"));
