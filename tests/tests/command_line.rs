@@ -366,6 +366,7 @@ fn generation_from_all_sources_and_along_an_attribute() {
     place.write("halves.csv", &format!("x0,x1,right\n{labelled}"));
     place.succeed("attribute run halves.csv --label right");
     assert!(place.fail("attribute run halves.csv --label right").contains("--force"));
+    place.succeed("fit data/train.csv --out run --resume"); // complete: nothing is lost by asking
     place.succeed("export run --out model.vae");
 
     let read = |name: &str| -> Vec<[f64; 2]> {

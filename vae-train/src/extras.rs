@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use vae_core::standard_normal;
 
 use crate::{
-    config::{Config, Likelihood, Posterior, Split},
+    config::{Config, Likelihood, Posterior},
     model_file::{Attribute, Mixture, SecondStage},
     network::{Architecture, Batch, Vae, read},
     training::{Checkpoint, Ending, Training},
@@ -39,6 +39,12 @@ struct Latents {
 }
 
 impl Extras {
+    /// Whether all that `config` asks for has been learned.
+    #[must_use]
+    pub fn fulfil(&self, config: &Config) -> bool {
+        (config.mixture == 0 || self.mixture.is_some()) && (!config.second_stage || self.second_stage.is_some())
+    }
+
     /// Learns what `config` asks for from the best network and the standardised training windows; `None` if interrupted.
     ///
     /// # Errors
@@ -52,9 +58,6 @@ impl Extras {
         stop: &AtomicBool,
     ) -> Result<Option<Self>> {
         let mut extras = Self::default();
-        if config.mixture == 0 && !config.second_stage {
-            return Ok(Some(extras));
-        }
         let network = checkpoint.best_network(architecture, device)?;
         let latents = encode(&network, architecture, train, device)?;
         if config.mixture > 0 {
@@ -178,7 +181,6 @@ fn second_stage(
         batch: config.batch,
         learning_rate: config.learning_rate,
         patience: config.patience.min(10),
-        split: Some(Split::Seeded),
         ..Config::default()
     };
     let architecture = Architecture::new(&config, first.latent);

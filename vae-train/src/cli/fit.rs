@@ -309,9 +309,12 @@ fn train(
         ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
         bail!(stopped(&format!("after epoch {epochs}")));
     }
-    match Extras::learn(config, architecture, &checkpoint, &dataset.train, device, interrupted())? {
-        Some(extras) => directory.save_extras(&extras)?,
-        None => bail!(stopped("in the second stage")),
+    // A complete run that is resumed keeps what it has, its attributes too.
+    if !directory.extras()?.fulfil(config) {
+        match Extras::learn(config, architecture, &checkpoint, &dataset.train, device, interrupted())? {
+            Some(extras) => directory.save_extras(&extras)?,
+            None => bail!(stopped("in the second stage")),
+        }
     }
     Ok(Fitted {
         run: out.to_owned(),
