@@ -7,7 +7,7 @@ use crate::{
     activation::sigmoid,
     format::{Attribute, values},
     likelihood::Likelihood,
-    posterior::sample_prior,
+    posterior::{coin, sample_prior, uniform},
     standard_normal,
 };
 
@@ -41,8 +41,7 @@ impl<'m> Model<'m> {
         let weights: &[f32] = values(mixture.weight, components)?;
         let means: &[f32] = values(mixture.mean, size)?;
         let deviations: &[f32] = values(mixture.deviation, size)?;
-        const UNIT: f32 = 1.0 / 16_777_216.0;
-        let uniform = (rng.next_u32() >> 8) as f32 * UNIT;
+        let uniform = uniform(rng);
         // The last component stands in where rounding leaves the sum of the weights below the draw.
         let (mut sum, mut chosen) = (0.0, components.saturating_sub(1));
         for (component, weight) in weights.iter().enumerate() {
@@ -107,10 +106,7 @@ impl<'m> Model<'m> {
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
         self.decode_with(z, x, scratch, |likelihood, output, variance| match likelihood {
-            Likelihood::Bernoulli => {
-                const UNIT: f32 = 1.0 / 16_777_216.0;
-                if ((rng.next_u32() >> 8) as f32 * UNIT) < sigmoid(output) { 1.0 } else { 0.0 }
-            }
+            Likelihood::Bernoulli => coin(sigmoid(output), rng),
             _ => output + libm::sqrtf(variance) * standard_normal(rng),
         })
     }
@@ -151,7 +147,7 @@ impl<'m> Model<'m> {
         Err(InferError::Absent)
     }
 
-    fn fits_latent(&self, z: &[f32]) -> Result<(), InferError> {
+    pub(crate) fn fits_latent(&self, z: &[f32]) -> Result<(), InferError> {
         let (needed, found) = (self.latent(), z.len());
         if needed == found { Ok(()) } else { Err(InferError::WrongLength { needed, found }) }
     }

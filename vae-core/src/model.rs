@@ -333,10 +333,7 @@ impl<'m> Model<'m> {
     /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.
     pub fn log_prior(&self, z: &(impl AsVector + ?Sized)) -> Result<f32, InferError> {
         let z = z.as_vector();
-        let (needed, found) = (self.latent(), z.len());
-        if needed != found {
-            return Err(InferError::WrongLength { needed, found });
-        }
+        self.fits_latent(z.as_slice())?;
         Ok(crate::posterior::log_prior(self.header()?.posterior, z.as_slice()))
     }
 

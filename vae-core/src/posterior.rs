@@ -190,11 +190,9 @@ impl<'s> Posterior<'s> {
                 Ok(-0.5 * twice)
             }
             PosteriorKind::Bernoulli => {
-                const UNIT: f32 = 1.0 / 16_777_216.0;
                 let mut log_mass = 0.0;
                 for (z, logit) in z.iter_mut().zip(self.location) {
-                    let uniform = (rng.next_u32() >> 8) as f32 * UNIT;
-                    *z = if uniform < sigmoid(*logit) { 1.0 } else { 0.0 };
+                    *z = coin(sigmoid(*logit), rng);
                     log_mass += *z * logit - softplus(*logit);
                 }
                 Ok(log_mass)
@@ -324,6 +322,17 @@ pub(crate) fn sample_prior<R: Rng + ?Sized>(kind: PosteriorKind, rng: &mut R, z:
             PosteriorKind::Bernoulli => (rng.next_u32() >> 31) as f32,
         };
     }
+}
+
+/// A draw from the uniform distribution over `[0, 1)`, in steps of 2⁻²⁴.
+pub(crate) fn uniform<R: Rng + ?Sized>(rng: &mut R) -> f32 {
+    const STEP: f32 = 1.0 / 16_777_216.0;
+    (rng.next_u32() >> 8) as f32 * STEP
+}
+
+/// 1 with the given chance, else 0.
+pub(crate) fn coin<R: Rng + ?Sized>(chance: f32, rng: &mut R) -> f32 {
+    if uniform(rng) < chance { 1.0 } else { 0.0 }
 }
 
 /// A view's values, for as long as what it views lives.

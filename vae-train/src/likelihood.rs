@@ -4,9 +4,9 @@ use anyhow::Result;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use vae_core::{Importance, Model, Posterior, Proposal, format::PosteriorKind};
+use vae_core::{Importance, Model, Proposal, format::PosteriorKind};
 
-use crate::scoring::{for_each_window, log_likelihood};
+use crate::scoring::{for_each_window, latent_means, log_likelihood};
 
 /// Samples of the importance-weighted estimates.
 pub const SAMPLES: [u32; 4] = [1, 10, 100, 1000];
@@ -74,16 +74,11 @@ pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<Likelihoo
             })
             .collect()
     };
-    let means = for_each_window(model, windows, |_, model, x, scratch| {
-        let posterior: Posterior<'_> = model.encode(x, scratch)?;
-        let mut mean = vec![0.0; model.latent()];
-        posterior.mean(&mut mean)?;
-        // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
-        if posterior.kind() == PosteriorKind::Bernoulli {
-            mean.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
-        }
-        Ok(mean)
-    })?;
+    let mut means = latent_means(model, windows)?;
+    // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
+    if model.header()?.posterior == PosteriorKind::Bernoulli {
+        means.iter_mut().flatten().for_each(|p| *p = 2.0 * *p - 1.0);
+    }
     let active = |axis: &usize| {
         let values = || means.iter().map(|mean| f64::from(mean[*axis]));
         let centre = values().sum::<f64>() / means.len() as f64;

@@ -32,6 +32,18 @@ pub fn log_likelihood(
     })
 }
 
+/// The mean latent vector under the posterior of each window.
+///
+/// # Errors
+/// Names the first window that cannot be encoded.
+pub fn latent_means(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Vec<f32>>> {
+    for_each_window(model, windows, |_, model, x, scratch| {
+        let mut mean = vec![0.0; model.latent()];
+        model.encode(x, scratch)?.mean(&mut mean)?;
+        Ok(mean)
+    })
+}
+
 /// Gives each window (the model given its condition, the features, and scratch) to `score`, on all cores.
 ///
 /// # Errors

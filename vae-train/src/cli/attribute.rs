@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use vae_core::{Posterior, format::Precision};
+use vae_core::format::Precision;
 
 use super::{Context, note};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     extras::Extras,
     model_file::{AlignedFile, Attribute as Direction},
     run::RunDirectory,
-    scoring::for_each_window,
+    scoring::latent_means,
 };
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.
@@ -61,13 +61,7 @@ impl Attribute {
         left_out.iter().for_each(|message| note(message));
         let labels = windows.labels.as_deref().context("the data have no labels")?;
         let latent = model.latent();
-        let means = for_each_window(&model, &windows.values, |_, model, x, scratch| {
-            let posterior: Posterior<'_> = model.encode(x, scratch)?;
-            let mut mean = vec![0.0; latent];
-            posterior.mean(&mut mean)?;
-            Ok(mean)
-        })
-        .with_context(|| self.data.display().to_string())?;
+        let means = latent_means(&model, &windows.values).with_context(|| self.data.display().to_string())?;
         let average = |with: bool| {
             let chosen = || means.iter().zip(labels).filter(|(_, label)| **label == with).map(|(mean, _)| mean);
             let count = chosen().count();
