@@ -1,10 +1,16 @@
-//! Puts the memory map where the linker finds it.
+//! Puts the emulated machine's memory map where the linker finds it.
 
 use std::{env, fs, path::PathBuf};
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::copy("memory.x", out.join("memory.x")).expect("memory.x is copied to OUT_DIR");
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let map = match &target[..] {
+        target if target.starts_with("thumbv8m") => "memory/armv8m.x",
+        target if target.starts_with("riscv32") => "memory/riscv.x",
+        _ => "memory/armv7m.x",
+    };
+    fs::copy(map, out.join("memory.x")).expect("the memory map is copied to OUT_DIR");
     println!("cargo::rustc-link-search={}", out.display());
-    println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rerun-if-changed=memory");
 }

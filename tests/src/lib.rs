@@ -15,6 +15,8 @@ use vae_core::{
 };
 use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, SecondStage};
 
+pub mod bench;
+
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {
     let bound = spread / (columns as f32).sqrt();

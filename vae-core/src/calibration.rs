@@ -50,7 +50,13 @@ impl<'m> Calibration<'m> {
     }
 
     pub(crate) fn is_sound(&self) -> bool {
-        self.threshold.is_finite() && self.quantiles.iter().all(|q| q.is_finite()) && self.quantiles.is_sorted()
+        let mut least = f32::MIN;
+        let mut sound = self.threshold.is_finite();
+        for &quantile in self.quantiles {
+            sound &= quantile.is_finite() && quantile >= least;
+            least = quantile;
+        }
+        sound
     }
 }
 

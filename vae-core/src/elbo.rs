@@ -2,7 +2,7 @@
 
 use rand_core::Rng;
 
-use crate::{AsVector, InferError, Model, Posterior, Scratch};
+use crate::{AsWindow, InferError, Model, Posterior, Samples, Scratch};
 
 /// A window's score. All values are in nats, of densities in the units of the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,13 @@ pub struct Score {
     pub missing: u32,
 }
 
+/// The expectation of `ln p(x|z)` and its standard error, from the posterior, a latent buffer and `z ↦ ln p(x|z)`.
+type Expectation<'e> = &'e mut dyn FnMut(
+    &Posterior<'_>,
+    &mut [f32],
+    &mut dyn FnMut(&[f32]) -> Result<f32, InferError>,
+) -> Result<(f32, f32), InferError>;
+
 impl Model<'_> {
     /// The ELBO with the expectation over `q(z|x)` replaced by its value at the posterior mean: one decoding, no randomness.
     ///
@@ -28,8 +35,8 @@ impl Model<'_> {
     ///
     /// # Errors
     /// See [`InferError`].
-    pub fn elbo_at_mean(&self, x: &(impl AsVector + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
-        self.expect(x, scratch, |posterior, z, decode| {
+    pub fn elbo_at_mean(&self, x: &(impl AsWindow + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
+        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
             posterior.mean(z)?;
             Ok((decode(z)?, 0.0))
         })
@@ -46,7 +53,7 @@ impl Model<'_> {
     /// Kingma & Welling (2014), equation 10.
     pub fn elbo<R: Rng + ?Sized>(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         samples: u32,
         rng: &mut R,
         scratch: &mut Scratch<'_>,
@@ -54,7 +61,7 @@ impl Model<'_> {
         if samples == 0 {
             return Err(InferError::NoSamples);
         }
-        self.expect(x, scratch, |posterior, z, decode| {
+        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
             // Welford (1962): mean and sum of squared deviations in one pass.
             let (mut mean, mut deviations) = (0.0, 0.0);
             for count in 1..=samples {
@@ -82,10 +89,10 @@ impl Model<'_> {
     /// Julier & Uhlmann (2004), *Unscented filtering and nonlinear estimation*, equation 12 with κ = 0.
     pub fn elbo_sigma_points(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<Score, InferError> {
-        self.expect(x, scratch, |posterior, z, decode| {
+        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
             let mut sum = 0.0;
             for axis in 0..z.len() {
                 for sign in [1.0, -1.0] {
@@ -97,32 +104,25 @@ impl Model<'_> {
         })
     }
 
-    /// Encodes `x` and scores it with the expectation (and its standard error) that `expectation` computes from the
-    /// posterior, a latent buffer and `z ↦ ln p(x|z)`.
+    /// Encodes `x` and scores it.
     fn expect(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: Samples<'_>,
         scratch: &mut Scratch<'_>,
-        expectation: impl FnOnce(
-            &Posterior<'_>,
-            &mut [f32],
-            &mut dyn FnMut(&[f32]) -> Result<f32, InferError>,
-        ) -> Result<(f32, f32), InferError>,
+        expectation: Expectation<'_>,
     ) -> Result<Score, InferError> {
-        let x = x.as_vector();
         let network = self.network()?;
-        let missing = network.check(&x)?;
+        let mut x = network.observe(x)?;
         let mut buffers = scratch.split(self)?;
-        network.encode(x.as_slice(), &mut buffers)?;
-        let kind = network.header.posterior;
+        network.encode(&mut x, &mut buffers)?;
+        let kind = network.posterior;
         let posterior = Posterior::from_parameters(kind, self.latent(), buffers.posterior)?;
-        let (vector, hidden) = (buffers.vector, buffers.hidden);
-        let mut decode = |z: &[f32]| network.log_conditional(x.as_slice(), z, vector, hidden);
+        let mut decode = |z: &[f32]| network.log_conditional(&x, z, &mut buffers.layers);
         let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;
         let kl = posterior.kl();
         let elbo = reconstruction - kl;
         if elbo.is_finite() {
-            Ok(Score { elbo, reconstruction, kl, standard_error, missing })
+            Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })
         } else {
             Err(InferError::Overflow)
         }

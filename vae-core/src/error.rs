@@ -18,9 +18,9 @@ pub enum LoadError {
     /// The file was written by another version of the format.
     UnsupportedVersion {
         /// The file's version.
-        found: u16,
+        found: usize,
         /// The newest version that this crate reads.
-        supported: u16,
+        supported: usize,
     },
     /// There are bytes after the end of the model.
     TooLong {

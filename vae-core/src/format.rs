@@ -2,10 +2,13 @@
 //!
 //! The records here derive serde's traits and are what a writer serialises; `vae-train` holds the writer.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, LoadError};
+use crate::{
+    Activation, LoadError,
+    kernel::{COLUMN_GROUP, ROW_BLOCK},
+};
 
 /// The first four bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"VAE\0";
@@ -15,10 +18,13 @@ pub const VERSION: u16 = 1;
 pub const PRELUDE_LEN: usize = 64;
 /// Bytes before the part of the file that the checksum covers; each of them is checked for itself.
 const UNSUMMED_LEN: usize = 12;
-/// Rows and columns of a layer are at most this, so that int8 sums stay exact in 32 bits.
+/// Rows and columns of a layer, and features, are at most this.
 pub const MAX_LAYER_SIDE: usize = 65_536;
+/// Columns of an int8 layer are at most this, so that its sums are exact in 32 bits.
+pub const MAX_INT8_COLUMNS: usize = 32_768;
 
-static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+/// Bit by bit: a table would be as large as a sixteenth of all other code, for what runs at boot alone.
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The sizes that a caller needs at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +47,12 @@ pub struct Prelude {
     pub posterior_len: u32,
     /// Values of the condition `c` of a conditional model `p(x|c)`; 0 for a model without.
     pub conditions: u32,
+    /// Where the decoder's layers begin, in bytes from the start of the body.
+    pub decoder_at: u32,
+    /// Where the records behind the layers begin, in bytes from the start of the body.
+    pub extras_at: u32,
+    /// Where the golden vectors begin, in bytes from the start of the body.
+    pub golden_at: u32,
 }
 
 impl Prelude {
@@ -66,6 +78,9 @@ impl Prelude {
             self.hidden_len,
             self.posterior_len,
             self.conditions,
+            self.decoder_at,
+            self.extras_at,
+            self.golden_at,
         ];
         for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *bytes = word.to_le_bytes();
@@ -92,7 +107,7 @@ impl Prelude {
         // Two bytes of version and two that are zero in every version so far.
         let version = word(head, 1);
         if version != VERSION as u32 {
-            return Err(LoadError::UnsupportedVersion { found: version as u16, supported: VERSION });
+            return Err(LoadError::UnsupportedVersion { found: version as u16 as usize, supported: VERSION as usize });
         }
         let needed = word(head, 3) as usize;
         if file.len() < needed {
@@ -116,6 +131,9 @@ impl Prelude {
             hidden_len: word(head, 10),
             posterior_len: word(head, 11),
             conditions: word(head, 12),
+            decoder_at: word(head, 13),
+            extras_at: word(head, 14),
+            golden_at: word(head, 15),
         };
         match prelude.check() {
             Ok(()) => Ok((prelude, body)),
@@ -252,20 +270,19 @@ pub struct Header<'a> {
     pub threshold: f32,
     /// A predicted variance's logarithm is limited to the range between these, in standardised units.
     pub log_variance_bounds: (f32, f32),
-    /// Per feature, `f32`: subtracted from the input.
+    /// The sum of the log normalisers; 0 where there are none.
+    pub log_normaliser_sum: f32,
+    /// Arrays of an `f32` per feature, one after the other:
+    /// - the mean, subtracted from the input,
+    /// - the inverse scale, which multiplies the difference,
+    /// - fixed and learned variances only, the inverse deviation, `inverse scale / σ`: multiplies the difference where the
+    ///   likelihood compares the input with the decoder's outputs, whose unit is the likelihood's standard deviation,
+    /// - Gaussian likelihoods only, the log normaliser, `−½ ln(2πσ²) − ln(scale)`: the log density at the mean in physical units;
+    ///   for a predicted variance that of σ² = 1.
     #[serde(borrow)]
-    pub mean: &'a [u8],
-    /// Per feature, `f32`: multiplies the difference.
-    pub inverse_scale: &'a [u8],
-    /// Fixed and learned variances only, per feature, `f32`: 1/σ² in standardised units.
-    pub likelihood_precision: &'a [u8],
-    /// Gaussian likelihoods only, per feature, `f32`: `−½ ln(2πσ²) − ln(scale)`, the log density at the mean in physical units;
-    /// for a predicted variance that of σ² = 1.
-    pub log_normaliser: &'a [u8],
-    /// Per condition, `f32`: subtracted from it.
-    pub condition_mean: &'a [u8],
-    /// Per condition, `f32`: multiplies the difference.
-    pub condition_inverse_scale: &'a [u8],
+    pub features: &'a [u8],
+    /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale.
+    pub conditions: &'a [u8],
     /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
     pub quantiles: &'a [u8],
 }
@@ -282,16 +299,19 @@ pub struct LayerRecord<'a> {
     pub rows: u32,
     /// Inputs.
     pub columns: u32,
-    /// The weights. `f32`: blocks of four rows (the last may have fewer), in a block column after column. `Int8`:
-    /// halfwords `256 · A + B` of the pair of rows A and B, in blocks of two pairs (the last may have one), in a block
-    /// groups of four columns, in a group pair after pair; an odd last row is paired with a zero row, and columns are
-    /// padded with zeros to a multiple of four.
+    /// The weights, in blocks of four rows (zero rows fill the last). `f32`: in a block column after column. `Int8`:
+    /// halfwords `256 · A + B` of the pair of rows A and B; in a block groups of four columns, in a group the first pair's
+    /// four halfwords, then the second's; columns are padded with zeros to a multiple of four.
     #[serde(borrow)]
     pub weights: &'a [u8],
-    /// `Int8` only, `f32` per row: what one step of the weight is worth.
-    pub scale: &'a [u8],
-    /// `f32` per row.
-    pub bias: &'a [u8],
+    /// `F32`: the biases, `f32` per row. `Int8`: for each block of four rows four biases (`i32`, in units of
+    /// `2^bias_exponent`), then four multipliers (`i16`): what one step of the row's weights is worth, in units of
+    /// `2^scale_exponent`.
+    pub row_constants: &'a [u8],
+    /// `Int8` only.
+    pub scale_exponent: i32,
+    /// `Int8` only.
+    pub bias_exponent: i32,
 }
 
 /// The aggregated posterior `(1/N) Σ q(z|xₙ)`, as a mixture of diagonal Gaussians.
@@ -319,8 +339,9 @@ pub struct SecondStage<'a> {
 /// A named direction in latent space.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Attribute<'a> {
-    /// What changes along it.
-    pub name: &'a str,
+    /// What changes along it, in UTF-8.
+    #[serde(borrow)]
+    pub name: &'a [u8],
     /// `f32` per latent dimension: the mean latent vector with the attribute less the mean without.
     pub direction: &'a [u8],
 }
@@ -356,9 +377,16 @@ pub struct Card<'a> {
     pub metrics: &'a str,
 }
 
-/// Length of an int8 layer's input in scratch, in halfwords.
-pub(crate) const fn padded_columns(columns: usize) -> usize {
-    columns.next_multiple_of(crate::kernel::COLUMN_GROUP)
+/// [`Card`] without a look at its texts.
+#[derive(Deserialize)]
+pub(crate) struct RawCard<'a> {
+    #[serde(borrow)]
+    pub(crate) channels: &'a [u8],
+    pub(crate) conditions: &'a [u8],
+    _creator: &'a [u8],
+    _data: &'a [u8],
+    _seed: u64,
+    _metrics: &'a [u8],
 }
 
 /// `f32`s of scratch that the input of a layer with this many columns takes.
@@ -366,9 +394,25 @@ pub(crate) const fn padded_columns(columns: usize) -> usize {
 pub const fn vector_len(precision: Precision, columns: usize) -> usize {
     match precision {
         Precision::F32 => columns,
-        Precision::Int8 => padded_columns(columns) / 2,
+        Precision::Int8 => columns.next_multiple_of(COLUMN_GROUP) / 2,
     }
 }
+
+/// `f32`s of scratch that the output of a hidden layer with this many rows takes; two chunks have room in it too.
+#[must_use]
+pub const fn hidden_len(rows: usize) -> usize {
+    let padded = padded_rows(rows);
+    if padded < 2 * CHUNK { 2 * CHUNK } else { padded }
+}
+
+/// Rows of a layer, with the zero rows that fill its last block.
+#[must_use]
+pub const fn padded_rows(rows: usize) -> usize {
+    rows.next_multiple_of(ROW_BLOCK)
+}
+
+/// Features, and rows of a last layer, that are computed at a time.
+pub(crate) const CHUNK: usize = 48;
 
 /// A cursor over the records of a body.
 #[derive(Clone, Copy, Debug)]
@@ -389,10 +433,15 @@ impl<'m> Records<'m> {
 /// [`LoadError::Shape`] if the string does not hold that many, [`LoadError::Misaligned`] if the file is not aligned in
 /// memory.
 pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8], count: usize) -> Result<&[T], LoadError> {
-    let expected = count.saturating_mul(size_of::<T>());
-    let padding = bytes.len().wrapping_sub(expected);
-    match bytes.get(padding..) {
-        Some(values) if padding < 4 => bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned),
+    let values = last(bytes, count.saturating_mul(size_of::<T>()))?;
+    bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned)
+}
+
+/// The last `expected` bytes, before which there are at most three.
+#[inline(never)] // by all kinds of values
+fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
+    match bytes.len().checked_sub(expected) {
+        Some(padding @ 0..4) => Ok(bytes.get(padding..).unwrap_or_default()),
         _ => Err(LoadError::Shape { expected, found: bytes.len() }),
     }
 }

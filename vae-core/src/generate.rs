@@ -9,6 +9,7 @@ use crate::{
     likelihood::Likelihood,
     posterior::{coin, sample_prior, uniform},
     standard_normal,
+    standardise::Source,
 };
 
 impl<'m> Model<'m> {
@@ -75,7 +76,7 @@ impl<'m> Model<'m> {
         self.fits_latent(z)?;
         let (stage, layers) = self.extras()?.second_stage.ok_or(InferError::Absent)?;
         let deviations: &[f32] = values(stage.deviation, z.len())?;
-        let buffers = scratch.split(self)?;
+        let mut buffers = scratch.split(self)?;
         let found = buffers.latent.len();
         let needed = stage.latent as usize;
         let u = buffers.latent.get_mut(..needed).ok_or(LoadError::Shape { expected: found, found: needed })?;
@@ -83,9 +84,10 @@ impl<'m> Model<'m> {
             *u = standard_normal(rng);
         }
         let mut slots = z.iter_mut();
-        layers.forward(u.iter().copied(), buffers.vector, buffers.hidden, |_, mean| {
-            if let Some(slot) = slots.next() {
-                *slot = mean;
+        let mut source = Source::unconditional(u);
+        layers.forward(&mut source, &mut buffers.layers, &mut |_, outputs, _| {
+            for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
+                *slot = *mean;
             }
         })?;
         for (z, deviation) in z.iter_mut().zip(deviations) {
@@ -105,9 +107,9 @@ impl<'m> Model<'m> {
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z, x, scratch, |likelihood, output, variance| match likelihood {
+        self.decode_with(z, x, scratch, &mut |likelihood, output, deviation| match likelihood {
             Likelihood::Bernoulli => coin(sigmoid(output), rng),
-            _ => output + libm::sqrtf(variance) * standard_normal(rng),
+            _ => output + deviation * standard_normal(rng),
         })
     }
 
@@ -122,6 +124,7 @@ impl<'m> Model<'m> {
         let mut records = self.extras()?.attributes;
         Ok((0..self.header()?.attributes).map(move |_| {
             let Attribute { name, direction } = records.read()?;
+            let name = core::str::from_utf8(name).map_err(|_| LoadError::Malformed { remaining: records.0.len() })?;
             Ok((name, values(direction, latent)?))
         }))
     }

@@ -3,7 +3,7 @@
 use rand_core::Rng;
 
 use crate::{
-    AsVector, InferError, Model, Posterior, Scratch,
+    AsWindow, InferError, Model, Posterior, Scratch,
     posterior::{log_prior, sample_prior},
 };
 
@@ -94,7 +94,7 @@ impl Model<'_> {
     /// probability estimation".
     pub fn log_likelihood<R: Rng + ?Sized>(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         samples: u32,
         rng: &mut R,
         scratch: &mut Scratch<'_>,
@@ -108,7 +108,7 @@ impl Model<'_> {
     /// [`InferError::NoSamples`] for `samples == 0`; see [`InferError`].
     pub fn log_likelihood_by<R: Rng + ?Sized>(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         importance: &Importance,
         rng: &mut R,
         scratch: &mut Scratch<'_>,
@@ -116,12 +116,11 @@ impl Model<'_> {
         if importance.samples == 0 {
             return Err(InferError::NoSamples);
         }
-        let x = x.as_vector();
         let network = self.network()?;
-        network.check(&x)?;
+        let mut x = network.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
-        network.encode(x.as_slice(), &mut buffers)?;
-        let kind = network.header.posterior;
+        network.encode(&mut x, &mut buffers)?;
+        let kind = network.posterior;
         let posterior = Posterior::from_parameters(kind, buffers.latent.len(), buffers.posterior)?;
 
         let mut mean = LogMeanExp { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
@@ -136,7 +135,7 @@ impl Model<'_> {
                     0.0
                 }
             };
-            let conditional = network.log_conditional(x.as_slice(), buffers.latent, buffers.vector, buffers.hidden)?;
+            let conditional = network.log_conditional(&x, buffers.latent, &mut buffers.layers)?;
             mean.add(conditional + log_ratio);
             if let Some((threshold, errors)) = importance.decide
                 && mean.count >= DECISIVE

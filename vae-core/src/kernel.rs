@@ -1,15 +1,73 @@
-//! Matrix–vector products, the only loops whose speed matters.
+//! Matrix–vector products, the only loops whose speed matters, and the only place with `unsafe`.
 //!
-//! All kernels give the same bits: integer sums are exact, and `f32` sums run over the columns in ascending order.
+//! All kernels give the same bits: integer sums are exact, and `f32` sums run over the columns in ascending order. Which one
+//! is used is decided by the target when the program is built; `docs/performance.md` says what each costs.
+//!
+//! Public for the checks that run them on the target; not part of the interface.
 
-mod portable;
+/// Tells the assembler that the core has the DSP extension, which the name of an ARMv8-M target does not say.
+#[cfg(vae_v8m)]
+macro_rules! dsp {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(all(vae_dsp, not(vae_v8m)))]
+macro_rules! dsp {
+    () => {
+        ""
+    };
+}
 
-pub(crate) use portable::{dot_f32, dot_int8};
+#[cfg(vae_v6m)]
+mod armv6m;
+#[cfg(vae_v7m)]
+mod armv7m;
+#[cfg(vae_dsp)]
+mod dsp;
+#[cfg(vae_fpu)]
+mod fpu;
+pub mod portable;
+#[cfg(vae_riscv32)]
+mod riscv32;
+#[cfg(any(test, vae_soft))]
+pub mod soft;
+
+#[cfg(vae_v6m)]
+pub use armv6m::sums_int8;
+#[cfg(vae_v7m)]
+pub use armv7m::sums_int8;
+#[cfg(vae_dsp)]
+pub use dsp::{largest_bits, requantise, rows_int8};
+#[cfg(vae_fpu)]
+pub use fpu::{quantise, squared_differences, standardise};
+#[cfg(not(vae_fpu))]
+pub use portable::squared_differences;
+#[cfg(not(any(vae_v6m, vae_v7m, vae_riscv32)))]
+pub use portable::sums_int8;
+#[cfg(not(vae_soft))]
+pub use portable::to_fixed;
+pub use portable::{FRACTION_BITS, sums_f32};
+#[cfg(not(vae_dsp))]
+pub use portable::{largest_bits, requantise, rows_int8};
+#[cfg(not(any(vae_fpu, vae_soft)))]
+pub use portable::{quantise, standardise};
+#[cfg(vae_riscv32)]
+pub use riscv32::sums_int8;
+#[cfg(vae_soft)]
+pub use soft::{quantise, standardise, to_fixed};
 
 /// Columns that are summed before the packed accumulators are unpacked.
 ///
-/// `128 · 127 · 512 < 2²³`: the sum over a row of this many columns survives the packing whatever the weights are.
-pub(crate) const FLUSH_COLUMNS: usize = 512;
+/// A column tail of less than 32 columns may follow in the same run: `128 · 256 · (224 + 28) < 2²³`, so that the sums over the
+/// columns of a run survive the packing whatever the weights are.
+pub const FLUSH_COLUMNS: usize = 224;
 
 /// Columns of an int8 row are padded with zeros to a multiple of this.
-pub(crate) const COLUMN_GROUP: usize = 4;
+pub const COLUMN_GROUP: usize = 4;
+
+/// Rows of a layer are padded with zero rows to a multiple of this.
+pub const ROW_BLOCK: usize = 4;
+
+/// Words that an int8 layer's file holds for a block of rows: four biases, then four 16-bit multipliers.
+pub const ROW_WORDS: usize = 6;

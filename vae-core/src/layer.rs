@@ -2,12 +2,16 @@
 
 use crate::{
     Activation, InferError, LoadError,
-    format::{LayerRecord, MAX_LAYER_SIDE, Precision, Records, padded_columns, values},
-    kernel::{dot_f32, dot_int8},
+    fixed::{self, LEAST_EXPONENT},
+    format::{
+        CHUNK, LayerRecord, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, Precision, Records, padded_rows, values, vector_len,
+    },
+    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
+    standardise::Source,
 };
 
-/// Below this magnitude a whole vector counts as zero when it is quantised; its reciprocal would overflow.
-const QUANTISABLE: f32 = 1e-30;
+/// Exponents in a file are within ± this.
+const EXPONENT_LIMIT: i32 = 100;
 
 /// `y = activation(W x + b)`.
 #[derive(Clone, Copy)]
@@ -15,40 +19,82 @@ pub(crate) struct Layer<'m> {
     activation: Activation,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    weights: Weights<'m>,
-    bias: &'m [f32],
+    constants: Constants<'m>,
 }
 
 #[derive(Clone, Copy)]
-enum Weights<'m> {
-    F32(&'m [f32]),
-    Int8 { pairs: &'m [i16], scale: &'m [f32] },
+enum Constants<'m> {
+    F32 { weights: &'m [f32], bias: &'m [f32] },
+    Int8 { weights: &'m [u32], rows: &'m [[i32; ROW_WORDS]], scale_exponent: i32, bias_exponent: i32 },
 }
 
 /// A layer's input, as its kernel reads it.
+#[derive(Clone, Copy)]
 pub(crate) enum Input<'v> {
     F32(&'v [f32]),
-    Int8 { values: &'v [i16], scale: f32 },
+    /// Two columns a word.
+    Int8 {
+        values: &'v [u32],
+        exponent: i32,
+    },
+}
+
+/// Outputs of successive rows.
+pub(crate) enum Outputs<'c> {
+    F32(&'c mut [f32]),
+    /// Each value is worth `2^exponent`; `magnitude` is the bitwise or of their magnitudes.
+    Fixed {
+        values: &'c mut [i32],
+        exponent: i32,
+        magnitude: u32,
+    },
+}
+
+impl<'c> Outputs<'c> {
+    /// The outputs as numbers.
+    pub(crate) fn numbers(self) -> &'c [f32] {
+        match self {
+            Self::F32(values) => values,
+            Self::Fixed { values, exponent, .. } => to_numbers(values, exponent),
+        }
+    }
 }
 
 impl<'m> Layer<'m> {
     pub(crate) fn read(records: &mut Records<'m>, precision: Precision) -> Result<Self, LoadError> {
         let record: LayerRecord<'m> = records.read()?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
-        for side in [rows, columns] {
-            if side == 0 || side > MAX_LAYER_SIDE {
-                return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: side });
+        let limit = match precision {
+            Precision::F32 => MAX_LAYER_SIDE,
+            Precision::Int8 => MAX_INT8_COLUMNS,
+        };
+        for (side, limit) in [(rows, MAX_LAYER_SIDE), (columns, limit)] {
+            if side == 0 || side > limit {
+                return Err(LoadError::Shape { expected: limit, found: side });
             }
         }
         let too_large = LoadError::Shape { expected: usize::MAX, found: record.weights.len() };
-        let weights = match precision {
-            Precision::F32 => Weights::F32(values(record.weights, rows.checked_mul(columns).ok_or(too_large)?)?),
+        let words = padded_rows(rows).checked_mul(vector_len(precision, columns)).ok_or(too_large)?;
+        let constants = match precision {
+            Precision::F32 => {
+                Constants::F32 { weights: values(record.weights, words)?, bias: values(record.row_constants, rows)? }
+            }
             Precision::Int8 => {
-                let halfwords = rows.div_ceil(2).checked_mul(padded_columns(columns)).ok_or(too_large)?;
-                Weights::Int8 { pairs: values(record.weights, halfwords)?, scale: values(record.scale, rows)? }
+                let (scale_exponent, bias_exponent) = (record.scale_exponent, record.bias_exponent);
+                for exponent in [scale_exponent, bias_exponent] {
+                    if !(-EXPONENT_LIMIT..=EXPONENT_LIMIT).contains(&exponent) {
+                        return Err(LoadError::Value);
+                    }
+                }
+                Constants::Int8 {
+                    weights: values(record.weights, words / 2)?,
+                    rows: values(record.row_constants, rows.div_ceil(ROW_BLOCK))?,
+                    scale_exponent,
+                    bias_exponent,
+                }
             }
         };
-        Ok(Self { activation: record.activation, rows, columns, weights, bias: values(record.bias, rows)? })
+        Ok(Self { activation: record.activation, rows, columns, constants })
     }
 
     /// Whether every constant is finite.
@@ -57,136 +103,157 @@ impl<'m> Layer<'m> {
             Activation::LeakyRelu(slope) => slope,
             _ => 0.0,
         };
-        let (Weights::F32(constants) | Weights::Int8 { scale: constants, .. }) = self.weights;
-        constants.iter().chain(self.bias).chain([&slope]).all(|value| value.is_finite())
+        let mut constants = [slope].into_iter();
+        match self.constants {
+            Constants::F32 { weights, bias } => {
+                constants.chain(weights.iter().chain(bias).copied()).all(f32::is_finite)
+            }
+            Constants::Int8 { .. } => constants.all(f32::is_finite),
+        }
     }
 
-    /// Brings `x` into `vector` in the form that this layer's kernel reads.
+    /// Brings a network's input into `vector` in the form that this layer's kernel reads.
     pub(crate) fn load<'v>(
         &self,
-        x: impl Iterator<Item = f32> + Clone,
+        source: &mut Source<'_>,
         vector: &'v mut [f32],
+        chunk: &mut [f32; CHUNK],
     ) -> Result<Input<'v>, InferError> {
-        let found = vector.len();
-        match self.weights {
-            Weights::F32(_) => {
-                let needed = self.columns;
-                let vector = vector.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
-                for (slot, x) in vector.iter_mut().zip(x) {
-                    *slot = x;
-                }
+        let vector = self.room(vector)?;
+        match self.constants {
+            Constants::F32 { .. } => {
+                source.read(chunk, &mut |place, values| {
+                    let slots = vector.get_mut(place..).unwrap_or_default();
+                    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+                })?;
                 Ok(Input::F32(vector))
             }
-            Weights::Int8 { .. } => {
-                let padded = padded_columns(self.columns);
-                let halfwords: &mut [i16] = bytemuck::try_cast_slice_mut(vector).map_err(|_| LoadError::Misaligned)?;
-                let vector =
-                    halfwords.get_mut(..padded).ok_or(InferError::ScratchTooSmall { needed: padded / 2, found })?;
-                let scale = quantise(x, vector)?;
-                Ok(Input::Int8 { values: vector, scale })
+            Constants::Int8 { .. } => {
+                let mut exponent = self.exponent(source.least_exponent())?;
+                loop {
+                    let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
+                    let largest = source.read(chunk, &mut |place, values| {
+                        fixed::quantise(values, exponent, halfwords.get_mut(place..).unwrap_or_default());
+                    })?;
+                    let needed = self.exponent(fixed::exponent_of(largest))?;
+                    if needed <= exponent {
+                        return Ok(pad(vector, self.columns, exponent));
+                    }
+                    exponent = needed;
+                }
             }
         }
     }
 
-    /// Gives each output to `emit`, with its row, in ascending order.
-    pub(crate) fn for_each_row(&self, input: &Input<'_>, mut emit: impl FnMut(usize, f32)) {
-        let activation = self.activation;
-        match (self.weights, input) {
-            (Weights::F32(weights), Input::F32(x)) => {
-                let blocks = weights.chunks(4 * self.columns).zip(self.bias.chunks(4));
-                for (block, (weights, bias)) in blocks.enumerate() {
-                    let sums = match bias.len() {
-                        4 => dot_f32::<4>(weights, x),
-                        3 => widen(dot_f32::<3>(weights, x)),
-                        2 => widen(dot_f32::<2>(weights, x)),
-                        _ => widen(dot_f32::<1>(weights, x)),
-                    };
-                    for (lane, (sum, bias)) in sums.into_iter().zip(bias).enumerate() {
-                        emit(4 * block + lane, activation.apply(sum + bias));
-                    }
-                }
+    /// As [`Self::load`], of the outputs of a hidden layer.
+    pub(crate) fn load_outputs<'v>(
+        &self,
+        outputs: Outputs<'_>,
+        vector: &'v mut [f32],
+    ) -> Result<Input<'v>, InferError> {
+        let vector = self.room(vector)?;
+        match (self.constants, outputs) {
+            (Constants::F32 { .. }, Outputs::F32(values)) => {
+                vector.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+                Ok(Input::F32(vector))
             }
-            (Weights::Int8 { pairs, scale }, Input::Int8 { values: x, scale: x_scale }) => {
-                let blocks = pairs.chunks(2 * x.len()).zip(scale.chunks(4)).zip(self.bias.chunks(4));
-                for (block, ((weights, scale), bias)) in blocks.enumerate() {
-                    let sums = if bias.len() > 2 {
-                        let [(a, b), (c, d)] = dot_int8::<2>(weights, x);
-                        [a, b, c, d]
-                    } else {
-                        let [(a, b)] = dot_int8::<1>(weights, x);
-                        [a, b, 0, 0]
-                    };
-                    for (lane, ((sum, scale), bias)) in sums.into_iter().zip(scale).zip(bias).enumerate() {
-                        emit(4 * block + lane, activation.apply(sum as f32 * (scale * x_scale) + bias));
-                    }
+            // All layers of a model have one precision.
+            (Constants::F32 { .. }, Outputs::Fixed { .. }) => Ok(Input::F32(&[])),
+            (Constants::Int8 { .. }, Outputs::F32(values)) => {
+                let largest = largest_bits(values, 0);
+                if largest > f32::MAX.to_bits() {
+                    return Err(InferError::Overflow);
                 }
+                let exponent = self.exponent(fixed::exponent_of(largest))?;
+                fixed::quantise(values, exponent, bytemuck::cast_slice_mut(vector));
+                Ok(pad(vector, values.len(), exponent))
+            }
+            (Constants::Int8 { .. }, Outputs::Fixed { values, exponent: unit, magnitude }) => {
+                let exponent = self.exponent(unit + fixed::shift_of(magnitude).max(0))?;
+                let halfwords = bytemuck::cast_slice_mut(vector);
+                // A shift beyond the integers' length: next to the biases the input is nothing.
+                match u32::try_from(exponent - unit) {
+                    Ok(shift @ 0..=30) => requantise(values, shift, halfwords),
+                    _ => halfwords.fill(0),
+                }
+                Ok(pad(vector, values.len(), exponent))
+            }
+        }
+    }
+
+    /// The part of `vector` that this layer's input takes.
+    fn room<'v>(&self, vector: &'v mut [f32]) -> Result<&'v mut [f32], InferError> {
+        let precision = match self.constants {
+            Constants::F32 { .. } => Precision::F32,
+            Constants::Int8 { .. } => Precision::Int8,
+        };
+        let (needed, found) = (vector_len(precision, self.columns), vector.len());
+        vector.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })
+    }
+
+    /// The exponent for an input that itself needs `exponent`: large enough that the biases fit into 32 bits.
+    fn exponent(&self, exponent: i32) -> Result<i32, InferError> {
+        let least = match self.constants {
+            Constants::F32 { .. } => LEAST_EXPONENT,
+            Constants::Int8 { scale_exponent, bias_exponent, .. } => {
+                (bias_exponent - scale_exponent - 16).max(LEAST_EXPONENT)
+            }
+        };
+        if exponent > -LEAST_EXPONENT { Err(InferError::Overflow) } else { Ok(exponent.max(least)) }
+    }
+
+    /// The outputs of the rows from `start` on that `room` has slots for; both are multiples of the kernels' block.
+    pub(crate) fn run<'c>(&self, input: &Input<'_>, start: usize, room: &'c mut [i32]) -> Outputs<'c> {
+        let rows = room.len().min(self.rows.saturating_sub(start));
+        match (self.constants, input) {
+            (Constants::F32 { weights, bias }, Input::F32(x)) => {
+                let room: &mut [f32] = bytemuck::cast_slice_mut(room);
+                sums_f32(weights.get(start * x.len()..).unwrap_or_default(), x, room);
+                let outputs = room.get_mut(..rows).unwrap_or_default();
+                for (output, bias) in outputs.iter_mut().zip(bias.get(start..).unwrap_or_default()) {
+                    *output += bias;
+                }
+                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
+                Outputs::F32(outputs)
+            }
+            (
+                Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent },
+                Input::Int8 { values: x, exponent },
+            ) => {
+                let exponent = scale_exponent + 16 + exponent;
+                let shift = (exponent - bias_exponent).clamp(0, 31) as u32;
+                let constants = constants.get(start / ROW_BLOCK..).unwrap_or_default();
+                let weights = weights.get(start / 2 * x.len()..).unwrap_or_default();
+                let relu = self.activation == Activation::Relu;
+                let magnitude = rows_int8(weights, x, constants, shift, relu, room);
+                let outputs = room.get_mut(..rows).unwrap_or_default();
+                if matches!(self.activation, Activation::Identity | Activation::Relu) {
+                    return Outputs::Fixed { values: outputs, exponent, magnitude };
+                }
+                let outputs = to_numbers(outputs, exponent);
+                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
+                Outputs::F32(outputs)
             }
             // `load` of the same layer made the input, so that the two agree.
-            (Weights::F32(_), Input::Int8 { .. }) | (Weights::Int8 { .. }, Input::F32(_)) => {}
+            (Constants::F32 { .. }, Input::Int8 { .. }) | (Constants::Int8 { .. }, Input::F32(_)) => {
+                Outputs::F32(&mut [])
+            }
         }
     }
 }
 
-fn widen<const R: usize>(sums: [f32; R]) -> [f32; 4] {
-    let mut wide = [0.0; 4];
-    for (wide, sum) in wide.iter_mut().zip(sums) {
-        *wide = sum;
+/// Turns integers that are worth `2^exponent` into numbers, in place.
+fn to_numbers(values: &mut [i32], exponent: i32) -> &mut [f32] {
+    let unit = fixed::power_of_two(exponent);
+    for value in values.iter_mut() {
+        *value = (*value as f32 * unit).to_bits() as i32;
     }
-    wide
+    bytemuck::cast_slice_mut(values)
 }
 
-/// Quantises `x` to −127…127 with its own scale, pads with zeros, and returns what one step is worth: `max|x| / 127`.
-///
-/// NaN (not observed) becomes 0, the mean of a standardised feature.
-fn quantise(x: impl Iterator<Item = f32> + Clone, out: &mut [i16]) -> Result<f32, InferError> {
-    // 1.5 · 2²³: adding it leaves the nearest integer (ties to even) in the low bits of the sum.
-    const ROUNDER: f32 = 12_582_912.0;
-    let mut largest = 0.0;
-    for x in x.clone() {
-        let magnitude = x.abs();
-        if magnitude > largest {
-            largest = magnitude;
-        }
-    }
-    if largest > f32::MAX {
-        return Err(InferError::Overflow);
-    }
-    out.fill(0);
-    if largest < QUANTISABLE {
-        return Ok(0.0);
-    }
-    let steps_per_unit = 127.0 / largest;
-    for (out, x) in out.iter_mut().zip(x) {
-        if !x.is_nan() {
-            *out = (x * steps_per_unit + ROUNDER).to_bits() as i16;
-        }
-    }
-    Ok(largest / 127.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantised_values_are_the_nearest_steps() {
-        let x = [0.5, -1.0, 0.0, 0.003_9, 1.0, f32::NAN, -0.25];
-        let mut out = [99; 8];
-        let scale = quantise(x.iter().copied(), &mut out).unwrap();
-        assert_eq!(out, [64, -127, 0, 0, 127, 0, -32, 0]); // 63.5 and 31.75 round to even and to nearest
-        assert!((scale - 1.0 / 127.0).abs() < 1e-9);
-        for (&q, &x) in out.iter().zip(&x).filter(|(_, x)| !x.is_nan()) {
-            assert!((f32::from(q) * scale - x).abs() <= 0.5 * scale * 1.000_01);
-        }
-    }
-
-    #[test]
-    fn quantising_never_divides_by_zero_and_refuses_overflow() {
-        let mut out = [7; 4];
-        assert_eq!(quantise([0.0, 1e-40, -1e-31].into_iter(), &mut out), Ok(0.0));
-        assert_eq!(out, [0; 4]);
-        assert_eq!(quantise([1.0, f32::INFINITY].into_iter(), &mut out), Err(InferError::Overflow));
-        assert!(quantise([f32::MAX, -1.0].into_iter(), &mut out).unwrap() > 1e36);
-        assert_eq!(out, [127, 0, 0, 0]);
-    }
+/// The quantised input in `vector`, whose padding behind `len` halfwords is set to zero.
+fn pad(vector: &mut [f32], len: usize, exponent: i32) -> Input<'_> {
+    let padding = bytemuck::cast_slice_mut::<f32, i16>(vector).get_mut(len..).unwrap_or_default();
+    padding.iter_mut().take(COLUMN_GROUP).for_each(|halfword| *halfword = 0);
+    Input::Int8 { values: bytemuck::cast_slice(vector), exponent }
 }

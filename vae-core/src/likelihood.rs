@@ -1,23 +1,35 @@
 //! The decoder's likelihood `p(x|z)`.
 
-use core::{iter::Zip, slice::Iter};
+use crate::{
+    InferError,
+    activation::softplus,
+    format::CHUNK,
+    kernel::{FRACTION_BITS, squared_differences},
+    layer::Outputs,
+    standardise::{Standardiser, limited},
+    vector::Samples,
+};
 
-use crate::{InferError, activation::softplus};
+/// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed in `f32`.
+const NEAR: u32 = 1 << 16;
 
 /// The likelihood's constants, in the file's flash.
 #[derive(Clone, Copy)]
 pub(crate) enum Likelihood<'m> {
     /// Independent Bernoulli features; the decoder gives logits.
     Bernoulli,
-    /// Independent Gaussian features; the decoder gives standardised means.
+    /// Independent Gaussian features; the decoder gives means in units of the standard deviation.
     Gaussian {
-        /// 1/σ² in standardised units.
-        precision: &'m [f32],
+        /// To those units.
+        standardiser: Standardiser<'m>,
         /// `−½ ln(2πσ²) − ln(scale)`
         log_normaliser: &'m [f32],
+        /// Their sum.
+        log_normaliser_sum: f32,
     },
     /// Independent Gaussian features; the decoder gives each one's standardised mean and log-variance.
     Predicted {
+        standardiser: Standardiser<'m>,
         /// `−½ ln(2π) − ln(scale)`
         log_normaliser: &'m [f32],
         /// The log-variance is limited to the range between these.
@@ -25,34 +37,39 @@ pub(crate) enum Likelihood<'m> {
     },
 }
 
-/// Adds up a log-likelihood feature by feature, as the decoder's last layer produces its outputs.
-pub(crate) enum LogDensity<'m, X> {
-    Bernoulli { x: X, sum: f32 },
-    Gaussian { x: X, constants: Zip<Iter<'m, f32>, Iter<'m, f32>>, constant: f32, quadratic: f32 },
-    Predicted { x: X, log_normaliser: Iter<'m, f32>, bounds: (f32, f32), mean: Option<f32>, sum: f32 },
+/// Adds up a log-likelihood chunk by chunk, as the decoder's last layer produces its outputs.
+///
+/// # Source
+/// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
+/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`.
+pub(crate) struct LogDensity<'a> {
+    likelihood: &'a Likelihood<'a>,
+    x: Samples<'a>,
+    /// Whether features may be missing (they are left out) or beyond the limit.
+    careful: bool,
+    /// What the normalisers and the other likelihoods come to.
+    sum: f32,
+    /// Squared differences of an int8 model, in units of `2^(−2 · FRACTION_BITS) σ²`, where they are small.
+    near: u64,
+    /// The other squared differences, in σ².
+    far: f32,
 }
 
 impl<'m> Likelihood<'m> {
-    /// Starts the sum for the standardised features `x`; NaN features are left out of it.
-    pub(crate) fn log_density<X: Iterator<Item = f32>>(&self, x: X) -> LogDensity<'m, X> {
-        match *self {
-            Self::Bernoulli => LogDensity::Bernoulli { x, sum: 0.0 },
-            Self::Gaussian { precision, log_normaliser } => LogDensity::Gaussian {
-                x,
-                constants: precision.iter().zip(log_normaliser),
-                constant: 0.0,
-                quadratic: 0.0,
-            },
-            Self::Predicted { log_normaliser, bounds } => {
-                LogDensity::Predicted { x, log_normaliser: log_normaliser.iter(), bounds, mean: None, sum: 0.0 }
-            }
-        }
+    /// Starts the sum for the window `x`.
+    pub(crate) fn log_density<'a>(&'a self, x: Samples<'a>, careful: bool) -> LogDensity<'a> {
+        let sum = match self {
+            Self::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
+            _ => 0.0,
+        };
+        LogDensity { likelihood: self, x, careful, sum, near: 0, far: 0.0 }
     }
 
     /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli.
-    pub(crate) fn check(&self, x: &[f32]) -> Result<(), InferError> {
+    pub(crate) fn check(&self, x: Samples<'_>) -> Result<(), InferError> {
         if matches!(self, Self::Bernoulli) {
-            for (feature, &value) in x.iter().enumerate() {
+            for feature in 0..x.len() {
+                let value = x.get(feature);
                 if !value.is_nan() && !(0.0..=1.0).contains(&value) {
                     return Err(InferError::OutsideUnitInterval { feature, value });
                 }
@@ -62,53 +79,64 @@ impl<'m> Likelihood<'m> {
     }
 }
 
-impl<X: Iterator<Item = f32>> LogDensity<'_, X> {
-    /// Adds the decoder's next output.
-    ///
-    /// # Source
-    /// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
-    /// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`.
-    #[inline]
-    pub(crate) fn add(&mut self, output: f32) {
-        match self {
-            Self::Bernoulli { x, sum } => {
-                if let Some(x) = x.next()
-                    && !x.is_nan()
-                {
-                    *sum += x * output - softplus(output);
-                }
-            }
-            Self::Gaussian { x, constants, constant, quadratic } => {
-                if let (Some(x), Some((precision, log_normaliser))) = (x.next(), constants.next())
-                    && !x.is_nan()
-                {
-                    let difference = x - output;
-                    *quadratic += precision * (difference * difference);
-                    *constant += log_normaliser;
-                }
-            }
-            Self::Predicted { x, log_normaliser, bounds, mean, sum } => match mean.take() {
-                None => *mean = Some(output),
-                Some(mean) => {
-                    if let (Some(x), Some(log_normaliser)) = (x.next(), log_normaliser.next())
-                        && !x.is_nan()
-                    {
-                        let log_variance = clamp(output, *bounds);
-                        let difference = x - mean;
-                        *sum +=
-                            log_normaliser - 0.5 * (log_variance + difference * difference * libm::expf(-log_variance));
+impl LogDensity<'_> {
+    /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
+    pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) {
+        match self.likelihood {
+            Likelihood::Bernoulli => {
+                for (feature, &logit) in (start..).zip(outputs.numbers()) {
+                    let x = self.x.get(feature);
+                    if !x.is_nan() {
+                        self.sum += x * logit - softplus(logit);
                     }
                 }
-            },
+            }
+            Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
+                let x = standardiser.apply(self.x, start, chunk);
+                if !self.careful {
+                    // Means in a unit so coarse that they would have to be shifted left are far from everything.
+                    if let Outputs::Fixed { ref values, exponent, .. } = outputs
+                        && let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+                        && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
+                        && magnitude < NEAR
+                    {
+                        self.near += sum;
+                        return;
+                    }
+                }
+                let log_normaliser = log_normaliser.get(start..).unwrap_or_default();
+                for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
+                    if !self.careful {
+                        let difference = x - mean;
+                        self.far += difference * difference;
+                    } else if !x.is_nan() {
+                        let difference = limited(*x) - mean;
+                        self.sum += log_normaliser;
+                        self.far += difference * difference;
+                    }
+                }
+            }
+            Likelihood::Predicted { standardiser, log_normaliser, bounds } => {
+                let features = start / 2;
+                let x = standardiser.apply(self.x, features, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                let log_normaliser = log_normaliser.get(features..).unwrap_or_default();
+                for ((x, [mean, output]), log_normaliser) in x.iter().zip(pairs).zip(log_normaliser) {
+                    if !x.is_nan() {
+                        let log_variance = clamp(*output, *bounds);
+                        let difference = limited(*x) - mean;
+                        let quadratic = difference * difference * libm::expf(-log_variance);
+                        self.sum += log_normaliser - 0.5 * (log_variance + quadratic);
+                    }
+                }
+            }
         }
     }
 
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> f32 {
-        match self {
-            Self::Bernoulli { sum, .. } | Self::Predicted { sum, .. } => *sum,
-            Self::Gaussian { constant, quadratic, .. } => constant - 0.5 * quadratic,
-        }
+        const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
+        self.sum - 0.5 * (self.near as f32 * UNIT + self.far)
     }
 }
 
@@ -128,11 +156,16 @@ mod tests {
     use super::*;
 
     fn nats(likelihood: Likelihood<'_>, x: &[f32], outputs: &[f32]) -> f64 {
-        let mut density = likelihood.log_density(x.iter().copied());
-        for &output in outputs {
-            density.add(output);
-        }
+        let mut density = likelihood.log_density(Samples::F32(x), x.iter().any(|x| x.is_nan()));
+        let mut room = [0.0; CHUNK];
+        let outputs_room = &mut room[..outputs.len()];
+        outputs_room.copy_from_slice(outputs);
+        density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]);
         f64::from(density.nats())
+    }
+
+    fn plain(mean: &'static [f32], inverse_scale: &'static [f32]) -> Standardiser<'static> {
+        Standardiser { mean, inverse_scale }
     }
 
     #[test]
@@ -163,13 +196,16 @@ mod tests {
         // Standardiser: mean 3, scale 2; decoder's mean 0.5 (standardised), σ² = 0.25. Trapezoids over ±8 σ.
         let (scale, variance) = (2.0f64, 0.25f64);
         let normaliser = -0.5 * libm::log(core::f64::consts::TAU * variance) - libm::log(scale);
-        let (precision, log_normaliser) = ([(1.0 / variance) as f32], [normaliser as f32]);
-        let likelihood = Likelihood::Gaussian { precision: &precision, log_normaliser: &log_normaliser };
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[3.0], &[1.0]), // 1 / (scale · σ)
+            log_normaliser: &[normaliser as f32],
+            log_normaliser_sum: normaliser as f32,
+        };
         let step = 0.01;
         let total: f64 = (-1000..=1000)
             .map(|i| {
                 let x = 4.0 + f64::from(i) * step;
-                libm::exp(nats(likelihood, &[((x - 3.0) / scale) as f32], &[0.5])) * step
+                libm::exp(nats(likelihood, &[x as f32], &[0.5 / libm::sqrt(variance) as f32])) * step
             })
             .sum();
         assert!((total - 1.0).abs() < 1e-5, "{total}");
@@ -179,7 +215,8 @@ mod tests {
     fn predicted_variance_is_the_gaussian_formula_within_its_bounds() {
         let ln_two_pi = libm::log(core::f64::consts::TAU);
         let normaliser = [(-0.5 * ln_two_pi - libm::log(3.0)) as f32, (-0.5 * ln_two_pi) as f32];
-        let likelihood = Likelihood::Predicted { log_normaliser: &normaliser, bounds: (-4.0, 4.0) };
+        let standardiser = plain(&[0.0, 0.0], &[1.0, 1.0]);
+        let likelihood = Likelihood::Predicted { standardiser, log_normaliser: &normaliser, bounds: (-4.0, 4.0) };
         for (log_variance, within) in [(-1.5f32, -1.5f64), (2.0, 2.0), (-9.0, -4.0), (f32::INFINITY, 4.0)] {
             let found = nats(likelihood, &[0.5, -1.0], &[0.2, log_variance, -1.5, 0.0]);
             let exact =
@@ -190,10 +227,50 @@ mod tests {
     }
 
     #[test]
+    fn fixed_point_differences_agree_with_f64_near_and_far() {
+        const FEATURES: usize = 24;
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[0.5; FEATURES], &[2.0; FEATURES]),
+            log_normaliser: &[-1.0; FEATURES],
+            log_normaliser_sum: -24.0,
+        };
+        // Far ones beside near ones: 64 deviations are the border, 2²¹ where the fixed point ends.
+        for spread in [1.0f32, 10.0, 40.0, 1e3, 1e7, 1e9] {
+            for exponent in [-60, -30, -22, -12, -10, -9, 0, 8] {
+                let x: [f32; FEATURES] = core::array::from_fn(|i| spread * ((i * 7 % 13) as f32 - 6.0) / 6.0);
+                let scale = libm::exp2(f64::from(exponent));
+                let largest = (f64::from(1 << 29) * scale).min(3.0);
+                let values: [i32; FEATURES] =
+                    core::array::from_fn(|i| (largest * ((i * 5 % 11) as f64 - 5.0) / 5.0 / scale) as i32);
+                let mut density = likelihood.log_density(Samples::F32(&x), false);
+                density.add(
+                    0,
+                    Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 },
+                    &mut [0.0; CHUNK],
+                );
+                let exact: f64 = x
+                    .iter()
+                    .zip(values)
+                    .map(|(x, value)| (f64::from(*x) - 0.5) * 2.0 - f64::from(value) * scale)
+                    .map(|difference| -1.0 - 0.5 * difference * difference)
+                    .sum();
+                let found = f64::from(density.nats());
+                // Each difference is off by at most 1.5 steps of 2⁻¹⁰ where it is below 64.
+                let allowed = 1e-6 * exact.abs() + 24.0 * 64.0 * 1.5 / 1024.0 * (spread / 40.0).min(1.0) as f64;
+                assert!((found - exact).abs() <= allowed, "{spread} 2^{exponent}: {found} for {exact}");
+            }
+        }
+    }
+
+    #[test]
     fn missing_features_are_left_out() {
-        let likelihood = Likelihood::Gaussian { precision: &[1.0, 9.0, 4.0], log_normaliser: &[-1.0, -2.0, -3.0] };
-        let whole = nats(likelihood, &[0.5, f32::NAN, 2.0], &[0.0, 100.0, 1.0]);
-        assert_eq!(whole, -1.0 - 3.0 - 0.5 * (0.25 + 4.0));
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[0.0, 0.0, 1.0], &[1.0, 3.0, 2.0]),
+            log_normaliser: &[-1.0, -2.0, -3.0],
+            log_normaliser_sum: -6.0,
+        };
+        assert_eq!(nats(likelihood, &[0.5, f32::NAN, 2.0], &[0.0, 100.0, 1.0]), -1.0 - 3.0 - 0.5 * (0.25 + 1.0));
+        assert_eq!(nats(likelihood, &[0.5, 1.0, 2.0], &[0.0, 2.0, 1.0]), -6.0 - 0.5 * (0.25 + 1.0 + 1.0));
         assert_eq!(nats(Likelihood::Bernoulli, &[f32::NAN], &[3.0]), 0.0);
     }
 }

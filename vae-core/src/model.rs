@@ -1,15 +1,17 @@
 //! A model, read in place from its file.
 
 use crate::{
-    AsVector, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Scratch,
+    AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
+    Scratch,
     activation::sigmoid,
     format::{
-        self, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, Mixture, PRELUDE_LEN, PosteriorKind, Precision,
-        Prelude, Records, SecondStage, values,
+        self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, Mixture, PRELUDE_LEN, PosteriorKind,
+        Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
     },
-    layer::Layer,
+    layer::{Layer, Outputs},
     likelihood::{Likelihood, clamp},
-    standardise::Standardiser,
+    scratch::LayerBuffers,
+    standardise::{First, Source, Standardiser},
 };
 
 /// A model in flash, RAM or a file's bytes: a view, copied freely and shared between threads.
@@ -137,79 +139,68 @@ impl<'m> Model<'m> {
     }
 
     /// Checks everything that the file says: structure, sizes, alignment, ranges, and (again) the checksum, so that flash
-    /// which decayed after the build is found too.
+    /// which decayed after the build is found too. Only its texts are not looked at.
     ///
     /// # Errors
     /// The first fault found. A model that passes never gives [`InferError::Model`].
+    #[inline(never)] // its frame must not stay on the stack while a window is scored
     pub fn verify(&self) -> Result<(), LoadError> {
         Prelude::parse(self.file)?;
-        let (network, extras) = (self.network()?, self.extras()?);
-        let header = &network.header;
-        let posterior = header.posterior.parameters(self.latent());
-        let second = extras.second_stage.map(|(stage, layers)| (layers, stage.latent as usize, self.latent()));
-        let halves = [
-            Some((network.encoder, self.features() + self.conditions(), posterior)),
-            Some((network.decoder, self.latent() + self.conditions(), header.likelihood.parameters(self.features()))),
-            second,
-        ];
-        let (mut vector_len, mut hidden_len) = (0, 0);
-        for (layers, inputs, outputs) in halves.into_iter().flatten() {
-            let mut width = inputs;
-            for (index, layer) in layers.enumerate() {
-                let layer = layer?;
-                expect(width, layer.columns)?;
-                if index > 0 {
-                    hidden_len = hidden_len.max(width);
-                }
-                vector_len = vector_len.max(format::vector_len(header.precision, layer.columns));
-                if !layer.is_finite() {
-                    return Err(LoadError::Value);
-                }
-                width = layer.rows;
-            }
-            expect(outputs, width)?;
-        }
-        expect(vector_len, self.prelude.vector_len as usize)?;
-        expect(hidden_len, self.prelude.hidden_len as usize)?;
-        expect(posterior, self.prelude.posterior_len as usize)?;
+        let (header, network) = (self.header()?, self.network()?);
+        let (latent, features) = (self.latent(), self.features());
+        let (inputs, posterior) = (features + self.conditions(), header.posterior.parameters(latent));
+        let mut checks = Checks { fault: Ok(()), vector: 0, hidden: 0 };
+        let records = checks.layers(network.encoder, inputs, posterior)?;
+        checks.equal(self.prelude.decoder_at as usize, self.body.len() - records.0.len());
+        let outputs = header.likelihood.parameters(features);
+        let mut records = checks.layers(network.decoder, latent + self.conditions(), outputs)?;
+        checks.equal(self.prelude.extras_at as usize, self.body.len() - records.0.len());
 
         let (low, high) = header.log_variance_bounds;
-        let mut sound = low.is_finite() && high.is_finite() && low <= high && self.calibration()?.is_sound();
+        checks.sound(low.is_finite() && high.is_finite() && low <= high && self.calibration()?.is_sound());
         for Standardiser { mean, inverse_scale } in [network.standardiser, network.condition_standardiser] {
-            sound &= mean.iter().all(|mean| mean.is_finite()) && inverse_scale.iter().all(is_positive);
+            checks.finite(mean);
+            checks.positive(inverse_scale);
         }
-        if let Likelihood::Gaussian { precision, .. } = network.likelihood {
-            sound &= precision.iter().all(is_positive);
-        }
-        if let Likelihood::Gaussian { log_normaliser, .. } | Likelihood::Predicted { log_normaliser, .. } =
-            network.likelihood
+        if let Likelihood::Gaussian { standardiser, log_normaliser, .. }
+        | Likelihood::Predicted { standardiser, log_normaliser, .. } = network.likelihood
         {
-            sound &= log_normaliser.iter().all(|nats| nats.is_finite());
+            checks.positive(standardiser.inverse_scale);
+            checks.finite(log_normaliser);
+            checks.finite(&[header.log_normaliser_sum]);
         }
-        if let Some(mixture) = extras.mixture {
-            let size = extras.components.saturating_mul(self.latent());
-            let weights: &[f32] = values(mixture.weight, extras.components)?;
-            let means: &[f32] = values(mixture.mean, size)?;
-            let deviations: &[f32] = values(mixture.deviation, size)?;
-            sound &= weights.iter().chain(deviations).all(is_positive) && means.iter().all(|mean| mean.is_finite());
+        if header.mixture_components > 0 {
+            let Mixture { weight, mean, deviation } = records.read()?;
+            let components = header.mixture_components as usize;
+            let size = components.saturating_mul(latent);
+            checks.positive(values(weight, components)?);
+            checks.positive(values(deviation, size)?);
+            checks.finite(values(mean, size)?);
         }
-        if let Some((stage, _)) = extras.second_stage {
-            let deviations: &[f32] = values(stage.deviation, self.latent())?;
-            sound &= deviations.iter().all(is_positive) && stage.latent as usize <= self.latent();
+        if header.second_stage_layers > 0 {
+            let stage: SecondStage<'_> = records.read()?;
+            checks.positive(values(stage.deviation, latent)?);
+            checks.sound(stage.latent as usize <= latent);
+            let layers = Layers::new(records, header.precision, header.second_stage_layers)?;
+            records = checks.layers(layers, stage.latent as usize, latent)?;
         }
-        for attribute in self.attributes()? {
-            sound &= attribute?.1.iter().all(|step| step.is_finite());
+        for _ in 0..header.attributes {
+            let attribute: format::Attribute<'_> = records.read()?;
+            checks.finite(values(attribute.direction, latent)?);
         }
-        if !sound {
-            return Err(LoadError::Value);
+        checks.equal(self.prelude.golden_at as usize, self.body.len() - records.0.len());
+        for _ in 0..header.golden_vectors {
+            let golden: GoldenVector<'_> = records.read()?;
+            values::<f32>(golden.input, inputs)?;
         }
-        for golden in self.golden_vectors()? {
-            golden?;
-        }
-        let (rest, card) = self.behind_golden_vectors()?;
-        expect(self.channels(), card.channels.lines().count())?;
-        expect(self.conditions(), card.conditions.lines().count())?;
-        expect(0, rest.len())
+        let card: RawCard<'_> = records.read()?;
+        checks.equal(self.channels(), lines(card.channels));
+        checks.equal(self.conditions(), lines(card.conditions));
+        checks.equal(self.prelude.vector_len as usize, checks.vector);
+        checks.equal(self.prelude.hidden_len as usize, checks.hidden);
+        checks.equal(self.prelude.posterior_len as usize, posterior);
+        checks.equal(0, records.0.len());
+        checks.fault
     }
 
     /// Where the model comes from.
@@ -217,7 +208,20 @@ impl<'m> Model<'m> {
     /// # Errors
     /// If the file is faulty.
     pub fn card(&self) -> Result<Card<'m>, LoadError> {
-        self.behind_golden_vectors().map(|(_, card)| card)
+        let mut records = self.records_at(self.prelude.golden_at)?;
+        for _ in 0..self.header()?.golden_vectors {
+            let _: GoldenVector<'m> = records.read()?;
+        }
+        records.read()
+    }
+
+    /// Per feature the mean, in the input's units, and what multiplies the difference from it: `(mean, inverse scale)`.
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    pub fn standardiser(&self) -> Result<(&'m [f32], &'m [f32]), LoadError> {
+        let Standardiser { mean, inverse_scale } = self.network()?.standardiser;
+        Ok((mean, inverse_scale))
     }
 
     /// What the model considers normal, computed from held-out normal windows.
@@ -256,15 +260,14 @@ impl<'m> Model<'m> {
     /// See [`InferError`].
     pub fn encode<'s>(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Posterior<'s>, InferError> {
-        let x = x.as_vector();
         let network = self.network()?;
-        network.check(&x)?;
+        let mut x = network.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
-        network.encode(x.as_slice(), &mut buffers)?;
-        let posterior = Posterior::from_parameters(network.header.posterior, self.latent(), buffers.posterior)?;
+        network.encode(&mut x, &mut buffers)?;
+        let posterior = Posterior::from_parameters(network.posterior, self.latent(), buffers.posterior)?;
         // A covariance or mean that overflows is of no use to the caller.
         if posterior.kl().is_finite() { Ok(posterior) } else { Err(InferError::Overflow) }
     }
@@ -280,20 +283,20 @@ impl<'m> Model<'m> {
         mean: &mut [f32],
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z, mean, scratch, |likelihood, output, _| match likelihood {
+        self.decode_with(z, mean, scratch, &mut |likelihood, output, _| match likelihood {
             Likelihood::Bernoulli => sigmoid(output),
             Likelihood::Gaussian { .. } | Likelihood::Predicted { .. } => output,
         })
     }
 
-    /// Decodes `z`, turns each feature's output and variance (standardised; 0 for Bernoulli) into a value with `value`, and
-    /// writes it to `x` in physical units.
+    /// Decodes `z`, turns each feature's output and standard deviation (both in the likelihood's units; 0 for Bernoulli) into a
+    /// value with `value`, and writes it to `x` in physical units.
     pub(crate) fn decode_with(
         &self,
         z: &(impl AsVector + ?Sized),
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
-        mut value: impl FnMut(&Likelihood<'m>, f32, f32) -> f32,
+        value: &mut dyn FnMut(&Likelihood<'m>, f32, f32) -> f32,
     ) -> Result<(), InferError> {
         let z = z.as_vector();
         for (needed, found) in [(self.latent(), z.len()), (self.features(), x.len())] {
@@ -303,26 +306,30 @@ impl<'m> Model<'m> {
         }
         let network = self.network()?;
         network.check_condition()?;
-        let buffers = scratch.split(self)?;
-        let Standardiser { mean, inverse_scale } = network.standardiser;
-        let mut slots = x.iter_mut().zip(mean.iter().zip(inverse_scale)).enumerate();
+        let mut buffers = scratch.split(self)?;
+        let likelihood = &network.likelihood;
+        let Standardiser { mean, inverse_scale } = match likelihood {
+            Likelihood::Gaussian { standardiser, .. } | Likelihood::Predicted { standardiser, .. } => standardiser,
+            Likelihood::Bernoulli => &network.standardiser,
+        };
+        let mut slots = x.iter_mut().zip(mean.iter().zip(*inverse_scale));
         let mut pending = None;
-        network.decode(z.as_slice(), buffers.vector, buffers.hidden, |output| {
-            let (output, variance) = match (&network.likelihood, pending.take()) {
-                (Likelihood::Bernoulli, _) => (output, None),
-                (Likelihood::Gaussian { .. }, _) => (output, None),
-                (Likelihood::Predicted { .. }, None) => {
-                    pending = Some(output);
-                    return;
-                }
-                (Likelihood::Predicted { bounds, .. }, Some(mean)) => (mean, Some(libm::expf(clamp(output, *bounds)))),
-            };
-            if let Some((feature, (slot, (mean, inverse_scale)))) = slots.next() {
-                let variance = match (variance, &network.likelihood) {
-                    (None, Likelihood::Gaussian { precision, .. }) => precision.get(feature).map_or(0.0, |p| 1.0 / p),
-                    (variance, _) => variance.unwrap_or_default(),
+        network.decode(z.as_slice(), &mut buffers.layers, &mut |_, outputs, _| {
+            for &output in outputs.numbers() {
+                let (output, deviation) = match (likelihood, pending.take()) {
+                    (Likelihood::Bernoulli, _) => (output, 0.0),
+                    (Likelihood::Gaussian { .. }, _) => (output, 1.0),
+                    (Likelihood::Predicted { .. }, None) => {
+                        pending = Some(output);
+                        continue;
+                    }
+                    (Likelihood::Predicted { bounds, .. }, Some(mean)) => {
+                        (mean, libm::expf(0.5 * clamp(output, *bounds)))
+                    }
                 };
-                *slot = value(&network.likelihood, output, variance) / inverse_scale + mean;
+                if let Some((slot, (mean, inverse_scale))) = slots.next() {
+                    *slot = value(likelihood, output, deviation) / inverse_scale + mean;
+                }
             }
         })
     }
@@ -346,91 +353,85 @@ impl<'m> Model<'m> {
     /// Seed texts, "the joint distribution p(x, z)".
     pub fn log_joint(
         &self,
-        x: &(impl AsVector + ?Sized),
+        x: &(impl AsWindow + ?Sized),
         z: &(impl AsVector + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<f32, InferError> {
         let log_prior = self.log_prior(z)?;
-        let (x, z) = (x.as_vector(), z.as_vector());
         let network = self.network()?;
-        network.check(&x)?;
-        let buffers = scratch.split(self)?;
-        Ok(network.log_conditional(x.as_slice(), z.as_slice(), buffers.vector, buffers.hidden)? + log_prior)
+        let mut x = network.observe(x.as_window())?;
+        let mut buffers = scratch.split(self)?;
+        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, &mut |_, _| {})?;
+        Ok(network.log_conditional(&x, z.as_vector().as_slice(), &mut buffers.layers)? + log_prior)
     }
 
-    /// Splits the file's records; `verify` finds every fault that this can return.
+    /// The file's hot records; `verify` finds every fault that this can return.
     pub(crate) fn network(&self) -> Result<Network<'m>, LoadError> {
-        let (header, mut records) = self.records()?;
-        let (features, conditions) = (self.features(), self.conditions());
+        let (header, encoder) = self.records()?;
+        let arrays = match header.likelihood {
+            LikelihoodKind::Bernoulli => 2,
+            LikelihoodKind::GaussianPredicted => 3,
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
+        };
+        let mut features = values(header.features, arrays * self.features())?.chunks_exact(self.features().max(1));
+        let mut feature = || features.next().unwrap_or_default();
+        let standardiser = Standardiser { mean: feature(), inverse_scale: feature() };
+        let condition = values(header.conditions, 2 * self.conditions())?;
+        let (mean, inverse_scale) = condition.split_at_checked(self.conditions()).unwrap_or_default();
         Ok(Network {
-            standardiser: Standardiser {
-                mean: values(header.mean, features)?,
-                inverse_scale: values(header.inverse_scale, features)?,
-            },
-            condition_standardiser: Standardiser {
-                mean: values(header.condition_mean, conditions)?,
-                inverse_scale: values(header.condition_inverse_scale, conditions)?,
-            },
+            standardiser,
+            condition_standardiser: Standardiser { mean, inverse_scale },
             condition: self.condition,
             likelihood: match header.likelihood {
                 LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
                 LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => Likelihood::Gaussian {
-                    precision: values(header.likelihood_precision, features)?,
-                    log_normaliser: values(header.log_normaliser, features)?,
+                    standardiser: Standardiser { mean: standardiser.mean, inverse_scale: feature() },
+                    log_normaliser: feature(),
+                    log_normaliser_sum: header.log_normaliser_sum,
                 },
                 LikelihoodKind::GaussianPredicted => Likelihood::Predicted {
-                    log_normaliser: values(header.log_normaliser, features)?,
+                    standardiser,
+                    log_normaliser: feature(),
                     bounds: header.log_variance_bounds,
                 },
             },
-            encoder: Layers::pass(&mut records, header.precision, header.encoder_layers)?,
-            decoder: Layers::pass(&mut records, header.precision, header.decoder_layers)?,
-            behind_layers: records,
-            header,
+            encoder: Layers::new(encoder, header.precision, header.encoder_layers)?,
+            decoder: Layers::new(self.records_at(self.prelude.decoder_at)?, header.precision, header.decoder_layers)?,
+            posterior: header.posterior,
         })
     }
 
     /// The file's records between layers and golden vectors.
     pub(crate) fn extras(&self) -> Result<Extras<'m>, LoadError> {
-        let Network { header, behind_layers: mut records, .. } = self.network()?;
+        let (header, mut records) = (self.header()?, self.records_at(self.prelude.extras_at)?);
         let mixture = if header.mixture_components > 0 { Some(records.read()?) } else { None };
-        let second_stage = if header.second_stage_layers > 0 {
+        let mut second_stage = None;
+        if header.second_stage_layers > 0 {
             let stage = records.read()?;
-            Some((stage, Layers::pass(&mut records, header.precision, header.second_stage_layers)?))
-        } else {
-            None
-        };
+            let mut layers = Layers::new(records, header.precision, header.second_stage_layers)?;
+            second_stage = Some((stage, layers));
+            layers.by_ref().try_for_each(|layer| layer.map(drop))?;
+            records = layers.records;
+        }
         Ok(Extras { components: header.mixture_components as usize, mixture, second_stage, attributes: records })
     }
 
-    fn behind_attributes(&self) -> Result<(Header<'m>, Records<'m>), LoadError> {
-        let header = self.header()?;
-        let mut records = self.extras()?.attributes;
-        for _ in 0..header.attributes {
-            let _: format::Attribute<'m> = records.read()?;
-        }
-        Ok((header, records))
+    /// The records from this place in the body on.
+    fn records_at(&self, at: u32) -> Result<Records<'m>, LoadError> {
+        let error = LoadError::Shape { expected: self.body.len(), found: at as usize };
+        self.body.get(at as usize..).map(Records).ok_or(error)
     }
 
     /// The golden vectors: inputs in physical units and the scores that the exporting machine computed.
     pub(crate) fn golden_vectors(
         &self,
     ) -> Result<impl Iterator<Item = Result<(&'m [f32], GoldenVector<'m>), LoadError>> + use<'m>, LoadError> {
-        let (header, mut records) = self.behind_attributes()?;
+        let mut records = self.records_at(self.prelude.golden_at)?;
         let values_each = self.features() + self.conditions();
-        Ok((0..header.golden_vectors).map(move |_| {
+        Ok((0..self.header()?.golden_vectors).map(move |_| {
             let golden: GoldenVector<'m> = records.read()?;
             Ok((values(golden.input, values_each)?, golden))
         }))
-    }
-
-    fn behind_golden_vectors(&self) -> Result<(&'m [u8], Card<'m>), LoadError> {
-        let (header, mut records) = self.behind_attributes()?;
-        for _ in 0..header.golden_vectors {
-            let _: GoldenVector<'m> = records.read()?;
-        }
-        let card = records.read()?;
-        Ok((records.0, card))
     }
 
     fn records(&self) -> Result<(Header<'m>, Records<'m>), LoadError> {
@@ -442,24 +443,73 @@ impl<'m> Model<'m> {
     }
 }
 
-fn expect(expected: usize, found: usize) -> Result<(), LoadError> {
-    if expected == found { Ok(()) } else { Err(LoadError::Shape { expected, found }) }
+/// Lines of a text: the last has no end, and an empty text no lines.
+fn lines(text: &[u8]) -> usize {
+    let ends = text.iter().filter(|byte| **byte == b'\n').count();
+    if text.is_empty() { 0 } else { ends + 1 }
 }
 
-fn is_positive(value: &f32) -> bool {
-    value.is_finite() && *value > 0.0
+/// The first fault found, and the scratch that layers need.
+struct Checks {
+    fault: Result<(), LoadError>,
+    vector: usize,
+    hidden: usize,
+}
+
+// Not inlined: each is called many times, and the loader's size counts on a device.
+impl Checks {
+    #[inline(never)]
+    fn equal(&mut self, expected: usize, found: usize) {
+        if expected != found {
+            self.fault = self.fault.and(Err(LoadError::Shape { expected, found }));
+        }
+    }
+
+    #[inline(never)]
+    fn sound(&mut self, sound: bool) {
+        if !sound {
+            self.fault = self.fault.and(Err(LoadError::Value));
+        }
+    }
+
+    #[inline(never)]
+    fn finite(&mut self, values: &[f32]) {
+        self.sound(values.iter().all(|value| value.is_finite()));
+    }
+
+    #[inline(never)]
+    fn positive(&mut self, values: &[f32]) {
+        self.finite(values);
+        self.sound(values.iter().all(|value| *value > 0.0));
+    }
+
+    /// Checks layers from `inputs` to `outputs` values; returns the records behind them.
+    #[inline(never)]
+    fn layers<'m>(&mut self, mut layers: Layers<'m>, inputs: usize, outputs: usize) -> Result<Records<'m>, LoadError> {
+        let (mut width, mut hidden) = (inputs, hidden_len(0));
+        while let Some(layer) = layers.next() {
+            let layer = layer?;
+            self.equal(width, layer.columns);
+            self.sound(layer.is_finite());
+            self.hidden = self.hidden.max(hidden);
+            self.vector = self.vector.max(format::vector_len(layers.precision, layer.columns));
+            width = layer.rows;
+            hidden = hidden_len(width);
+        }
+        self.equal(outputs, width);
+        Ok(layers.records)
+    }
 }
 
 /// The file's hot records.
 pub(crate) struct Network<'m> {
-    pub(crate) header: Header<'m>,
+    pub(crate) posterior: PosteriorKind,
     pub(crate) standardiser: Standardiser<'m>,
     pub(crate) likelihood: Likelihood<'m>,
     encoder: Layers<'m>,
     decoder: Layers<'m>,
-    condition_standardiser: Standardiser<'m>,
-    condition: &'m [f32],
-    behind_layers: Records<'m>,
+    pub(crate) condition_standardiser: Standardiser<'m>,
+    pub(crate) condition: &'m [f32],
 }
 
 /// What generation needs beside the network.
@@ -470,13 +520,29 @@ pub(crate) struct Extras<'m> {
     pub(crate) attributes: Records<'m>,
 }
 
+/// A window that can be scored.
+pub(crate) struct Observation<'a> {
+    x: Samples<'a>,
+    source: Source<'a>,
+}
+
+impl Observation<'_> {
+    /// Features that are not observed, once it is encoded.
+    pub(crate) fn missing(&self) -> u32 {
+        self.source.missing()
+    }
+}
+
 impl Network<'_> {
-    /// Refuses an input that cannot be scored; returns how many features are not observed.
-    pub(crate) fn check(&self, x: &nalgebra::DVectorView<'_, f32>) -> Result<u32, InferError> {
+    /// Refuses an input that cannot be scored; infinite values are found by `encode`.
+    pub(crate) fn observe<'a>(&'a self, x: Samples<'a>) -> Result<Observation<'a>, InferError> {
         self.check_condition()?;
-        let missing = self.standardiser.check(x)?;
-        self.likelihood.check(x.as_slice())?;
-        Ok(missing)
+        let (needed, found) = (self.standardiser.mean.len(), x.len());
+        if needed != found {
+            return Err(InferError::WrongLength { needed, found });
+        }
+        self.likelihood.check(x)?;
+        Ok(Observation { x, source: Source::new(First::Features(x), self) })
     }
 
     /// Refuses a conditional model without its condition.
@@ -486,61 +552,59 @@ impl Network<'_> {
     }
 
     /// Writes the parameters of `q(z|x)` to `buffers.posterior`.
-    pub(crate) fn encode(&self, x: &[f32], buffers: &mut crate::scratch::Buffers<'_>) -> Result<(), InferError> {
-        let observed = self.standardiser.apply(x).map(|x| if x.is_nan() { 0.0 } else { x });
-        let input = observed.chain(self.condition_standardiser.apply(self.condition));
-        let (kind, latent) = (self.header.posterior, buffers.latent.len());
-        let mut slots = buffers.posterior.iter_mut();
+    pub(crate) fn encode(
+        &self,
+        x: &mut Observation<'_>,
+        buffers: &mut crate::scratch::Buffers<'_>,
+    ) -> Result<(), InferError> {
+        let (kind, latent) = (self.posterior, buffers.latent.len());
+        let mut slots = buffers.posterior.iter_mut().enumerate();
         // Of the Cholesky factor: the row that is being written, and the outputs until its diagonal.
         let (mut row, mut until_diagonal) = (0, 0);
-        self.encoder.forward(input, buffers.vector, buffers.hidden, |index, output| {
-            let limit = match kind {
-                PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
-                PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
-                PosteriorKind::FullGaussian if index >= latent => {
-                    if until_diagonal == 0 {
-                        row += 1;
-                        until_diagonal = row;
-                        0.5 * LOG_VARIANCE_LIMIT
-                    } else {
-                        until_diagonal -= 1;
-                        f32::MAX
+        self.encoder.forward(&mut x.source, &mut buffers.layers, &mut |_, outputs, _| {
+            for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
+                let limit = match kind {
+                    PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
+                    PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
+                    PosteriorKind::FullGaussian if index >= latent => {
+                        if until_diagonal == 0 {
+                            row += 1;
+                            until_diagonal = row;
+                            0.5 * LOG_VARIANCE_LIMIT
+                        } else {
+                            until_diagonal -= 1;
+                            f32::MAX
+                        }
                     }
-                }
-                _ => f32::MAX,
-            };
-            if let Some(slot) = slots.next() {
+                    _ => f32::MAX,
+                };
                 *slot = clamp(output, (-limit, limit));
             }
         })
     }
 
-    /// Gives the decoder's outputs for `z` to `emit`, in order.
-    pub(crate) fn decode(
-        &self,
-        z: &[f32],
-        vector: &mut [f32],
-        hidden: &mut [f32],
-        mut emit: impl FnMut(f32),
-    ) -> Result<(), InferError> {
-        let input = z.iter().copied().chain(self.condition_standardiser.apply(self.condition));
-        self.decoder.forward(input, vector, hidden, |_, output| emit(output))
+    /// Gives the decoder's outputs for `z` to `emit`, chunk by chunk, each with its first row.
+    pub(crate) fn decode(&self, z: &[f32], buffers: &mut LayerBuffers<'_>, emit: Emit<'_>) -> Result<(), InferError> {
+        let mut source = Source::new(First::Latent(z), self);
+        self.decoder.forward(&mut source, buffers, emit)
     }
 
     /// `ln p(x|z)` in physical units, in nats; the decoder's outputs are compared with `x` as they are produced.
     pub(crate) fn log_conditional(
         &self,
-        x: &[f32],
+        x: &Observation<'_>,
         z: &[f32],
-        vector: &mut [f32],
-        hidden: &mut [f32],
+        buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
-        let mut density = self.likelihood.log_density(self.standardiser.apply(x));
-        self.decode(z, vector, hidden, |output| density.add(output))?;
+        let mut density = self.likelihood.log_density(x.x, x.source.is_careful());
+        self.decode(z, buffers, &mut |start, outputs, chunk| density.add(start, outputs, chunk))?;
         let nats = density.nats();
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 }
+
+/// Takes the outputs of a last layer, chunk by chunk, with the first one's row and room for as many features.
+type Emit<'e> = &'e mut dyn FnMut(usize, Outputs<'_>, &mut [f32; CHUNK]);
 
 /// One half of the network: an iterator over its layers, so that their number is not limited.
 #[derive(Clone, Copy)]
@@ -560,43 +624,37 @@ impl<'m> Iterator for Layers<'m> {
 }
 
 impl<'m> Layers<'m> {
-    /// The next `count` layers, which `records` is moved past.
-    fn pass(records: &mut Records<'m>, precision: Precision, count: u32) -> Result<Self, LoadError> {
+    fn new(records: Records<'m>, precision: Precision, count: u32) -> Result<Self, LoadError> {
         if count == 0 {
             return Err(LoadError::Shape { expected: 1, found: 0 });
         }
-        let layers = Self { records: *records, precision, remaining: count };
-        for _ in 0..count {
-            Layer::read(records, precision)?;
-        }
-        Ok(layers)
+        Ok(Self { records, precision, remaining: count })
     }
 
-    /// Runs the layers on `x` and gives the last one's outputs to `emit`, each with its row, in ascending order.
+    /// Runs the layers on `source` and gives the last one's outputs to `emit`, chunk by chunk, each with its first row.
     pub(crate) fn forward(
         mut self,
-        x: impl Iterator<Item = f32> + Clone,
-        vector: &mut [f32],
-        hidden: &mut [f32],
-        emit: impl FnMut(usize, f32),
+        source: &mut Source<'_>,
+        buffers: &mut LayerBuffers<'_>,
+        emit: Emit<'_>,
     ) -> Result<(), InferError> {
+        let LayerBuffers { vector, hidden } = buffers;
         let Some(first) = self.next() else { return Ok(()) };
         let mut layer = first?;
-        let mut input = layer.load(x, vector)?;
+        let mut input = layer.load(source, vector, LayerBuffers::chunk(hidden)?.0)?;
         for next in self {
-            let found = hidden.len();
-            let outputs =
-                hidden.get_mut(..layer.rows).ok_or(InferError::ScratchTooSmall { needed: layer.rows, found })?;
-            let mut slots = outputs.iter_mut();
-            layer.for_each_row(&input, |_, output| {
-                if let Some(slot) = slots.next() {
-                    *slot = output;
-                }
-            });
+            let (needed, found) = (padded_rows(layer.rows), hidden.len());
+            let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
+            let outputs = layer.run(&input, 0, bytemuck::cast_slice_mut(room));
             layer = next?;
-            input = layer.load(outputs.iter().copied(), vector)?;
+            input = layer.load_outputs(outputs, vector)?;
         }
-        layer.for_each_row(&input, emit);
+        let (chunk, room) = LayerBuffers::chunk(hidden)?;
+        let room: &mut [i32] = bytemuck::cast_slice_mut(room);
+        for start in (0..layer.rows).step_by(CHUNK) {
+            let rows = CHUNK.min(padded_rows(layer.rows - start));
+            emit(start, layer.run(&input, start, room.get_mut(..rows).unwrap_or_default()), chunk);
+        }
         Ok(())
     }
 }

@@ -3,7 +3,12 @@
 use nalgebra::DVectorView;
 use rand_core::Rng;
 
-use crate::{AsVector, InferError, activation::sigmoid, activation::softplus, format::PosteriorKind, standard_normal};
+use crate::{
+    AsVector, InferError,
+    activation::{expm1, sigmoid, softplus},
+    format::PosteriorKind,
+    standard_normal,
+};
 
 /// Log-variances of a Gaussian posterior are limited to ± this value: σ between 0.0067 and 148.
 ///
@@ -125,7 +130,7 @@ impl<'s> Posterior<'s> {
             PosteriorKind::DiagonalGaussian => {
                 let mut twice = 0.0;
                 for (mean, log_variance) in self.location.iter().zip(self.spread) {
-                    twice += mean * mean + (libm::expm1f(*log_variance) - log_variance);
+                    twice += mean * mean + (expm1(*log_variance) - log_variance);
                 }
                 0.5 * twice
             }
@@ -133,7 +138,7 @@ impl<'s> Posterior<'s> {
                 let mut twice = squares(self.location);
                 for (below, log_diagonal) in self.rows() {
                     let log_variance = 2.0 * log_diagonal;
-                    twice += squares(below) + (libm::expm1f(log_variance) - log_variance);
+                    twice += squares(below) + (expm1(log_variance) - log_variance);
                 }
                 0.5 * twice
             }

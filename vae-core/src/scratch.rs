@@ -1,6 +1,9 @@
 //! The caller's working memory.
 
-use crate::{InferError, Model};
+use crate::{
+    InferError, Model,
+    format::{self, CHUNK},
+};
 
 /// Working memory for one model at a time, over a buffer of the caller.
 ///
@@ -16,10 +19,24 @@ pub(crate) struct Buffers<'s> {
     pub(crate) posterior: &'s mut [f32],
     /// `[latent]`: a sample.
     pub(crate) latent: &'s mut [f32],
+    pub(crate) layers: LayerBuffers<'s>,
+}
+
+/// What a half of the network runs in.
+pub(crate) struct LayerBuffers<'s> {
     /// `[vector_len]`: a layer's input, as its kernel reads it.
     pub(crate) vector: &'s mut [f32],
-    /// `[hidden_len]`: a hidden layer's output.
+    /// `[hidden_len]`: a hidden layer's output. Where that is not needed, while the first layer's input is loaded and the last
+    /// layer runs, a chunk of standardised features and one of outputs.
     pub(crate) hidden: &'s mut [f32],
+}
+
+impl LayerBuffers<'_> {
+    /// A chunk, and what is behind it.
+    pub(crate) fn chunk(hidden: &mut [f32]) -> Result<(&mut [f32; CHUNK], &mut [f32]), InferError> {
+        let (needed, found) = (format::hidden_len(0), hidden.len());
+        hidden.split_first_chunk_mut().ok_or(InferError::ScratchTooSmall { needed, found })
+    }
 }
 
 impl<'b> Scratch<'b> {
@@ -35,6 +52,6 @@ impl<'b> Scratch<'b> {
         let (latent, rest) = rest.split_at_mut_checked(sizes.latent as usize).ok_or(error)?;
         let (vector, rest) = rest.split_at_mut_checked(sizes.vector_len as usize).ok_or(error)?;
         let (hidden, _) = rest.split_at_mut_checked(sizes.hidden_len as usize).ok_or(error)?;
-        Ok(Buffers { posterior, latent, vector, hidden })
+        Ok(Buffers { posterior, latent, layers: LayerBuffers { vector, hidden } })
     }
 }

@@ -25,3 +25,56 @@ impl<R: Dim, S: RawStorage<f32, R, U1> + IsContiguous> AsVector for Matrix<f32, 
         DVectorView::from_slice(self.as_slice(), self.nrows())
     }
 }
+
+/// A window's values, in one piece in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Samples<'a> {
+    /// In physical units; NaN means *not observed*.
+    F32(&'a [f32]),
+    /// As they come from a converter, for a model that was trained on the converter's counts.
+    I16(&'a [i16]),
+}
+
+impl Samples<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(x) => x.len(),
+            Self::I16(x) => x.len(),
+        }
+    }
+
+    /// The value of a feature; NaN where there is none.
+    pub(crate) fn get(&self, feature: usize) -> f32 {
+        match self {
+            Self::F32(x) => x.get(feature).copied(),
+            Self::I16(x) => x.get(feature).copied().map(f32::from),
+        }
+        .unwrap_or(f32::NAN)
+    }
+}
+
+/// A window: whatever is [`AsVector`], and slices and arrays of `i16` samples, which are not copied either.
+///
+/// A window of samples scores as the same numbers in `f32` would, bit for bit.
+pub trait AsWindow {
+    /// The window's values.
+    fn as_window(&self) -> Samples<'_>;
+}
+
+impl<T: AsVector + ?Sized> AsWindow for T {
+    fn as_window(&self) -> Samples<'_> {
+        Samples::F32(self.as_vector().data.into_slice())
+    }
+}
+
+impl AsWindow for [i16] {
+    fn as_window(&self) -> Samples<'_> {
+        Samples::I16(self)
+    }
+}
+
+impl<const N: usize> AsWindow for [i16; N] {
+    fn as_window(&self) -> Samples<'_> {
+        Samples::I16(self)
+    }
+}

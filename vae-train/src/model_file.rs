@@ -4,7 +4,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use vae_core::{
     Activation, Model,
-    format::{LikelihoodKind, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, vector_len},
+    format::{
+        LikelihoodKind, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, hidden_len,
+        padded_rows, vector_len,
+    },
 };
 
 /// A dense layer with `f32` weights.
@@ -151,8 +154,14 @@ impl ModelFile {
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => pairs().collect(),
             LikelihoodKind::GaussianPredicted => pairs().map(|(scale, _)| (scale, 1.0)).collect(),
         };
-        let precisions = pairs.iter().filter(|_| self.likelihood != LikelihoodKind::GaussianPredicted);
-        let inverse = |scale: &[f32]| scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>();
+        // Standard deviations in standardised units, where the decoder's outputs are in units of them.
+        let deviations: Vec<f64> = match self.likelihood {
+            LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted => Vec::new(),
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => {
+                pairs.iter().map(|(_, variance)| variance.sqrt()).collect()
+            }
+        };
+        let inverses = |scale: &[f32]| scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>();
 
         // The fields of `Header`, in order.
         let mut body = Body::default();
@@ -170,28 +179,32 @@ impl ModelFile {
             self.calibration.threshold,
         ))?;
         body.value(&self.log_variance_bounds)?;
-        body.array(&self.mean)?;
-        body.array(&inverse(&self.scale))?;
-        body.array(&precisions.map(|(_, variance)| (1.0 / variance) as f32).collect::<Vec<_>>())?;
         let normaliser = |(scale, variance): &(f64, f64)| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln();
-        body.array(&pairs.iter().map(|pair| normaliser(pair) as f32).collect::<Vec<_>>())?;
-        body.array(&self.condition_mean)?;
-        body.array(&inverse(&self.condition_scale))?;
+        body.value(&(pairs.iter().map(normaliser).sum::<f64>() as f32))?;
+        let inverse_deviations =
+            pairs.iter().zip(&deviations).map(|((scale, _), deviation)| (1.0 / (scale * deviation)) as f32);
+        let normalisers = pairs.iter().map(|pair| normaliser(pair) as f32);
+        let constants = self.mean.iter().copied().chain(inverses(&self.scale)).chain(inverse_deviations);
+        body.array(&constants.chain(normalisers).collect::<Vec<_>>())?;
+        let constants = self.condition_mean.iter().copied().chain(inverses(&self.condition_scale));
+        body.array(&constants.collect::<Vec<_>>())?;
         body.array(&self.calibration.quantiles)?;
 
-        let (mut vectors, mut hiddens) = (0, 0);
+        let (mut vectors, mut hiddens) = (0, hidden_len(0));
         let mut layers = |half: &[Dense], body: &mut Body| -> Result<()> {
             for (index, layer) in half.iter().enumerate() {
                 layer.write(self.precision, body)?;
                 vectors = vectors.max(vector_len(self.precision, layer.columns));
                 if index + 1 < half.len() {
-                    hiddens = hiddens.max(layer.rows);
+                    hiddens = hiddens.max(hidden_len(layer.rows));
                 }
             }
             Ok(())
         };
         layers(&self.encoder, &mut body)?;
-        layers(&self.decoder, &mut body)?;
+        let decoder_at = body.0.len();
+        layers(&decoder_in_deviations(&self.decoder, &deviations)?, &mut body)?;
+        let extras_at = body.0.len();
         if let Some(Mixture { weight, mean, deviation }) = &self.mixture {
             [weight, mean, deviation].into_iter().try_for_each(|values| body.array(values))?;
         }
@@ -204,6 +217,7 @@ impl ModelFile {
             body.value(name)?;
             body.array(direction)?;
         }
+        let golden_at = body.0.len();
         for (input, score) in self.golden_inputs.iter().zip(scores) {
             body.array(input)?;
             body.value(&(score.elbo, score.reconstruction, score.kl))?;
@@ -224,6 +238,9 @@ impl ModelFile {
             hidden_len: size(hiddens)?,
             posterior_len: size(self.posterior.parameters(self.latent))?,
             conditions: size(self.conditions.len())?,
+            decoder_at: size(decoder_at)?,
+            extras_at: size(extras_at)?,
+            golden_at: size(golden_at)?,
         };
         let mut file = prelude.to_bytes(&body.0)?.to_vec();
         file.append(&mut body.0);
@@ -244,21 +261,39 @@ impl Dense {
         body.value(&(activation, rows as u32, columns as u32))?;
         match precision {
             Precision::F32 => {
-                let blocks = self.weights.chunks(4 * columns);
+                let mut padded = self.weights.clone();
+                padded.resize(padded_rows(rows) * columns, 0.0);
+                let blocks = padded.chunks(4 * columns);
                 let interleaved: Vec<f32> = blocks
                     .flat_map(|block| (0..columns).flat_map(|c| block[c..].iter().step_by(columns)))
                     .copied()
                     .collect();
                 body.array(&interleaved)?;
-                body.array::<f32>(&[])?;
+                body.array(&self.bias)?;
+                body.value(&(0i32, 0i32))
             }
             Precision::Int8 => {
-                let (quantised, scale) = self.quantise();
-                body.array(&pack_pairs(&quantised, columns))?;
-                body.array(&scale)?;
+                ensure!(
+                    columns <= MAX_INT8_COLUMNS,
+                    "an int8 layer has at most {MAX_INT8_COLUMNS} inputs, not {columns}"
+                );
+                let Quantised { weights, mut multiplier, scale_exponent } = self.quantise();
+                let (mut bias, bias_exponent) = self.quantise_bias();
+                multiplier.resize(padded_rows(rows), 0);
+                bias.resize(padded_rows(rows), 0);
+                let blocks = bias.chunks(4).zip(multiplier.chunks(4));
+                let constants: Vec<i32> = blocks
+                    .flat_map(|(bias, multiplier)| {
+                        bias.iter().copied().chain(
+                            multiplier.chunks(2).map(|pair| i32::from(pair[1]) << 16 | i32::from(pair[0] as u16)),
+                        )
+                    })
+                    .collect();
+                body.array(&pack_pairs(&weights, columns))?;
+                body.array(&constants)?;
+                body.value(&(scale_exponent, bias_exponent))
             }
         }
-        body.array(&self.bias)
     }
 
     /// Moves the rows of the second half between those of the first: 0, n/2, 1, n/2 + 1, …
@@ -272,31 +307,86 @@ impl Dense {
         }
     }
 
-    /// Weights in −127…127, and per row what one step is worth: `max|w| / 127`.
+    /// Weights in −127…127; one step of each row's is worth at least `max|w| / 127`, rounded up to what its multiplier can say.
     #[must_use]
-    pub fn quantise(&self) -> (Vec<i8>, Vec<f32>) {
-        let mut quantised = Vec::with_capacity(self.weights.len());
-        let mut scales = Vec::with_capacity(self.rows);
+    pub fn quantise(&self) -> Quantised {
+        let largest = |row: &[f32]| row.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
+        let scale_exponent = exponent(f64::from(largest(&self.weights)) / 127.0, f64::from(i16::MAX));
+        let unit = f64::from(scale_exponent).exp2();
+        let mut weights = Vec::with_capacity(self.weights.len());
+        let mut multiplier = Vec::with_capacity(self.rows);
         for row in self.weights.chunks(self.columns) {
-            let largest = row.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
-            let scale = largest / 127.0;
-            quantised.extend(row.iter().map(|weight| if scale > 0.0 { (weight / scale).round() as i8 } else { 0 }));
-            scales.push(scale);
+            let units = (f64::from(largest(row)) / 127.0 / unit).ceil().clamp(1.0, f64::from(i16::MAX));
+            weights.extend(row.iter().map(|weight| (f64::from(*weight) / (units * unit)).round() as i8));
+            multiplier.push(units as i16);
         }
-        (quantised, scales)
+        Quantised { weights, multiplier, scale_exponent }
     }
+
+    /// Biases as integers, and the exponent of their unit.
+    fn quantise_bias(&self) -> (Vec<i32>, i32) {
+        /// Leaves two bits for what is added to a bias.
+        const LARGEST: f64 = ((1 << 29) - 1) as f64;
+        let largest = self.bias.iter().fold(0.0f32, |largest, bias| largest.max(bias.abs()));
+        let exponent = exponent(f64::from(largest), LARGEST);
+        let unit = f64::from(exponent).exp2();
+        (self.bias.iter().map(|bias| (f64::from(*bias) / unit).round() as i32).collect(), exponent)
+    }
+}
+
+/// Weights as an int8 layer holds them: weight w of row r stands for `w · multiplier[r] · 2^scale_exponent`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantised {
+    /// `[rows][columns]`, in −127…127.
+    pub weights: Vec<i8>,
+    /// `[rows]`, from 1 on.
+    pub multiplier: Vec<i16>,
+    /// Of two.
+    pub scale_exponent: i32,
+}
+
+/// The least exponent, within the format's limits, of a unit of which `most` are enough for `value`.
+fn exponent(value: f64, most: f64) -> i32 {
+    const LIMIT: f64 = 100.0;
+    (value / most).log2().ceil().clamp(-LIMIT, LIMIT) as i32
+}
+
+/// The decoder with its last layer's outputs divided by the likelihood's standard deviations (none: as it is).
+fn decoder_in_deviations(decoder: &[Dense], deviations: &[f64]) -> Result<Vec<Dense>> {
+    let mut decoder = decoder.to_vec();
+    if let Some(last) = decoder.last_mut().filter(|_| !deviations.is_empty()) {
+        ensure!(
+            matches!(last.activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_)),
+            "a Gaussian likelihood needs a decoder whose last layer is linear, not {:?}: use Identity",
+            last.activation
+        );
+        ensure!(
+            last.rows == deviations.len(),
+            "the decoder has {} outputs for {} features",
+            last.rows,
+            deviations.len()
+        );
+        let rows = last.weights.chunks_mut(last.columns.max(1)).zip(&mut last.bias);
+        for ((row, bias), deviation) in rows.zip(deviations) {
+            for value in row.iter_mut().chain([bias]) {
+                *value = (f64::from(*value) / deviation) as f32;
+            }
+        }
+    }
+    Ok(decoder)
 }
 
 /// Two rows a halfword, in the order in which the kernels read them: see `LayerRecord::weights`.
 fn pack_pairs(weights: &[i8], columns: usize) -> Vec<i16> {
     let padded = columns.next_multiple_of(4);
-    let zeros = vec![0; columns];
+    let zeros: &[i8] = &[];
     let mut halfwords = Vec::new();
     for block in weights.chunks(4 * columns) {
         let rows: Vec<&[i8]> = block.chunks(columns).collect();
         for group in (0..padded).step_by(4) {
-            for pair in rows.chunks(2) {
-                let (a, b) = (pair[0], *pair.get(1).unwrap_or(&&zeros[..]));
+            for pair in [0, 2] {
+                let row = |index: usize| *rows.get(index).unwrap_or(&zeros);
+                let (a, b) = (row(pair), row(pair + 1));
                 for column in group..group + 4 {
                     let weight = |row: &[i8]| i16::from(row.get(column).copied().unwrap_or(0));
                     halfwords.push(256 * weight(a) + weight(b));
@@ -397,11 +487,25 @@ mod tests {
     fn quantised_weights_are_within_half_a_step() {
         let weights: Vec<f32> = (0..60).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
         let layer = Dense { activation: Activation::Identity, rows: 3, columns: 20, weights, bias: vec![0.0; 3] };
-        let (quantised, scale) = layer.quantise();
-        for (index, (&q, w)) in quantised.iter().zip(&layer.weights).enumerate() {
-            let step = scale[index / 20];
-            assert!((f32::from(q) * step - w).abs() <= 0.5 * step * 1.0001);
+        let quantised = layer.quantise();
+        let unit = f64::from(quantised.scale_exponent).exp2();
+        for (index, (&q, w)) in quantised.weights.iter().zip(&layer.weights).enumerate() {
+            let step = unit * f64::from(quantised.multiplier[index / 20]);
+            assert!((f64::from(q) * step - f64::from(*w)).abs() <= 0.5 * step * 1.0001);
         }
-        assert!(quantised.chunks(20).all(|row| row.iter().any(|q| q.unsigned_abs() == 127)));
+        assert!(quantised.weights.chunks(20).all(|row| row.iter().any(|q| q.unsigned_abs() == 127)));
+        assert!(quantised.multiplier.iter().any(|units| *units > i16::MAX / 2), "{quantised:?}");
+    }
+
+    #[test]
+    fn zero_and_tiny_rows_are_quantised_too() {
+        let weights = vec![0.0, 0.0, 1e-9, -1e-9, 5.0, 1.0];
+        let layer = Dense { activation: Activation::Identity, rows: 3, columns: 2, weights, bias: vec![0.0; 3] };
+        let Quantised { weights, multiplier, .. } = layer.quantise();
+        assert_eq!(weights, [0, 0, 0, 0, 127, 25]);
+        assert_eq!(multiplier[..2], [1, 1]);
+        assert_eq!(layer.quantise_bias(), (vec![0; 3], -100));
+        let layer = Dense { bias: vec![1.0, -0.25, 0.0], ..layer };
+        assert_eq!(layer.quantise_bias(), (vec![1 << 28, -(1 << 26), 0], -28));
     }
 }

@@ -1,61 +1,80 @@
-//! Counts the instructions of a score on the emulated core.
+//! Counts the instructions of scores on an emulated core, for `vae-tests`' bench to gather.
 //!
-//! QEMU runs with `-icount shift=0`: every instruction takes a nanosecond of virtual time. SysTick counts it in steps of 40
-//! (25 MHz), and the count is divided over many scores; what the loop itself costs, a few instructions a score, is in it.
+//! QEMU runs with `-icount shift=0`: every instruction takes a nanosecond of virtual time, which the core's timer counts.
+//! Each count is taken over many runs; what the loop itself costs, a few instructions a run, is in it.
 #![no_std]
 #![no_main]
 
-use cortex_m::{Peripherals, peripheral::syst::SystClkSource};
-use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
-use panic_semihosting as _;
+use core::hint::black_box;
+
+use firmware_example::{exit, start_timer, ticks, ticks_since};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use vae_core::{Model, Scratch, include_model};
+use semihosting::println;
+use vae_core::{InferError, Model, Scratch, include_model};
 
-static MODEL: Model<'static> = include_model!("../../model/motor.vae");
+static INT8: Model<'static> = include_model!(concat!(env!("VAE_BENCH"), "/int8.vae"));
+static F32: Model<'static> = include_model!(concat!(env!("VAE_BENCH"), "/f32.vae"));
+static MOTOR: Model<'static> = include_model!(concat!(env!("VAE_BENCH"), "/motor.vae"));
 
-const INSTRUCTIONS_PER_TICK: u32 = 40;
-const SCORES: u32 = 40;
+/// The largest of the three, in `f32`s.
+const SCRATCH: usize = F32.scratch_len();
+const FEATURES: usize = F32.features();
 
-#[entry]
+/// Counts.
+#[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
+#[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
-    let mut memory = [0.0; MODEL.scratch_len()];
-    let mut scratch = Scratch::new(&mut memory);
-    let mut x = [0.0; MODEL.features()];
-    let recording = include_bytes!("../../model/stream.f32").as_chunks::<4>().0;
-    for (x, bytes) in x.iter_mut().zip(recording) {
-        *x = f32::from_le_bytes(*bytes);
+    start_timer();
+    let result = run();
+    if let Err(error) = result {
+        println!("{error}");
     }
-    let status = Peripherals::take().map(|peripherals| {
-        let mut systick = peripherals.SYST;
-        systick.set_clock_source(SystClkSource::Core);
-        systick.set_reload(0x00FF_FFFF);
-        systick.clear_current();
-        systick.enable_counter();
-        let mut failed = false;
-        let mut count = |name: &str, runs: u32, score: &mut dyn FnMut() -> bool| {
-            let mut total = 0u64;
-            for _ in 0..runs {
-                let start = cortex_m::peripheral::SYST::get_current();
-                failed |= !score();
-                let end = cortex_m::peripheral::SYST::get_current();
-                total += u64::from(start.wrapping_sub(end) & 0x00FF_FFFF);
-            }
-            hprintln!(
-                "motor.vae: {} instructions {}",
-                total * u64::from(INSTRUCTIONS_PER_TICK) / u64::from(runs),
-                name
-            );
+    exit(result.is_err())
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    firmware_example::panic(info)
+}
+
+fn run() -> Result<(), InferError> {
+    let mut memory = [0.0; SCRATCH];
+    let mut x = [0.0; FEATURES];
+    for (name, model) in [("int8", INT8), ("f32", F32), ("motor", MOTOR)] {
+        let windows = match name {
+            "motor" => &include_bytes!(concat!(env!("VAE_BENCH"), "/motor.f32"))[..],
+            _ => include_bytes!(concat!(env!("VAE_BENCH"), "/window.f32")),
         };
-        count("a score at the mean", SCORES, &mut || MODEL.elbo_at_mean(&x, &mut scratch).is_ok());
-        for samples in [1, 16] {
-            let mut rng = ChaCha8Rng::seed_from_u64(1);
-            let name = if samples == 1 { "by importance sampling, K = 1" } else { "by importance sampling, K = 16" };
-            count(name, SCORES, &mut || MODEL.log_likelihood(&x, samples, &mut rng, &mut scratch).is_ok());
+        let x = x.get_mut(..model.features()).unwrap_or_default();
+        for (x, bytes) in x.iter_mut().zip(windows.as_chunks::<4>().0) {
+            *x = f32::from_le_bytes(*bytes);
         }
-        if failed { debug::EXIT_FAILURE } else { debug::EXIT_SUCCESS }
-    });
-    loop {
-        debug::exit(status.unwrap_or(debug::EXIT_FAILURE));
+        let mut scratch = Scratch::new(&mut memory);
+        let mut failed = Ok(());
+        count(name, "score", 10, || failed = failed.and(model.elbo_at_mean(&*x, &mut scratch).map(drop)));
+        // The scratch is asked for behind the standardiser.
+        count(name, "standardise", 10, || _ = black_box(model.encode(&*x, &mut Scratch::new(&mut [])).is_ok()));
+        count(name, "encode", 10, || _ = black_box(model.encode(&*x, &mut scratch).is_ok()));
+        let posterior = model.encode(&*x, &mut scratch)?;
+        count(name, "kl", 100, || _ = black_box(posterior.kl()));
+        for (samples, stage) in [(1, "k1"), (16, "k16")] {
+            if name == "motor" {
+                let mut rng = ChaCha8Rng::seed_from_u64(1);
+                count(name, stage, 10, || {
+                    failed = failed.and(model.log_likelihood(&*x, samples, &mut rng, &mut scratch).map(drop));
+                });
+            }
+        }
+        failed?;
     }
+    Ok(())
+}
+
+/// Prints the ticks of the timer that `runs` of `stage` take.
+fn count(model: &str, stage: &str, runs: u32, mut run: impl FnMut()) {
+    let start = ticks();
+    for _ in 0..runs {
+        run();
+    }
+    println!("{model} {stage} {runs} {}", ticks_since(start));
 }

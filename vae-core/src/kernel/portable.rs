@@ -1,99 +1,213 @@
 //! The kernels in plain Rust.
 
-use super::{COLUMN_GROUP, FLUSH_COLUMNS};
+use super::{FLUSH_COLUMNS, ROW_BLOCK, ROW_WORDS};
 
-/// Dot products of `R` rows with `x`.
+/// Fraction bits of the fixed-point values that int8 models are scored with: their unit is 2⁻¹⁰ standard deviations.
+pub const FRACTION_BITS: u32 = 10;
+
+/// Dot products of rows with `x`, without the rows' biases.
 ///
-/// `weights` holds, for each column, the `R` rows' weights side by side. Each row is summed over ascending columns,
-/// starting from zero.
-#[inline]
-pub(crate) fn dot_f32<const R: usize>(weights: &[f32], x: &[f32]) -> [f32; R] {
-    let mut sums = [0.0; R];
-    for (column, &x) in weights.as_chunks::<R>().0.iter().zip(x) {
-        for (sum, &weight) in sums.iter_mut().zip(column) {
-            *sum += weight * x;
-        }
+/// `weights` holds blocks of four rows; in a block, for each column, the four rows' weights side by side. `sums` has a value
+/// per row, `4 · blocks`. Each row is summed over ascending columns, starting from zero.
+pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
+    if x.is_empty() {
+        return sums.fill(0.0);
     }
-    sums
+    let blocks = weights.chunks_exact(ROW_BLOCK * x.len());
+    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+        let [mut a, mut b, mut c, mut d] = [0.0; ROW_BLOCK];
+        for (column, &x) in weights.as_chunks::<ROW_BLOCK>().0.iter().zip(x) {
+            a += column[0] * x;
+            b += column[1] * x;
+            c += column[2] * x;
+            d += column[3] * x;
+        }
+        *sums = [a, b, c, d];
+    }
 }
 
-/// Exact dot products of `P` pairs of rows with `x`, as `(A, B)` for each pair.
+/// Exact dot products of rows with `x`.
 ///
-/// Each halfword of `weights` is `256 · A + B` for one column of a pair of rows A and B; halfwords come in groups of four
-/// columns, pair after pair inside a group. `x` holds quantised activations in −127…127, padded to whole groups.
+/// `weights` holds blocks of four rows A, B, C, D; in a block, for each four columns, four halfwords `256 · A + B`, one a
+/// column, then four `256 · C + D`. `x` holds quantised activations in −256…256, two columns a word, four columns a group.
+/// `sums` has a value per row, `4 · blocks`.
+///
 /// `Σ h · x` is `256 · ΣAx + ΣBx`, and summing the low bytes alone gives `ΣBx`, so two multiplications serve two products
 /// that were loaded together.
-#[inline]
-pub(crate) fn dot_int8<const P: usize>(weights: &[i16], x: &[i16]) -> [(i32, i32); P] {
-    let mut sums = [(0i32, 0i32); P];
-    for (weights, x) in weights.chunks(FLUSH_COLUMNS * P).zip(x.chunks(FLUSH_COLUMNS)) {
-        let mut packed = [0i32; P];
-        let mut low = [0i32; P];
-        let groups = weights.as_chunks::<COLUMN_GROUP>().0;
-        for (group, x) in groups.as_chunks::<P>().0.iter().zip(x.as_chunks::<COLUMN_GROUP>().0) {
-            for ((packed, low), halfwords) in packed.iter_mut().zip(&mut low).zip(group) {
-                for (&halfword, &x) in halfwords.iter().zip(x) {
-                    *packed = packed.wrapping_add(i32::from(halfword) * i32::from(x));
-                    *low = low.wrapping_add(i32::from(halfword as i8) * i32::from(x));
+pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
+    if x.is_empty() {
+        return sums.fill(0);
+    }
+    let x: &[i16] = bytemuck::cast_slice(x);
+    let blocks = bytemuck::cast_slice::<u32, i16>(weights).chunks_exact(2 * x.len());
+    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+        let [mut a, mut b, mut c, mut d] = [0i32; ROW_BLOCK];
+        for (weights, x) in weights.chunks(2 * FLUSH_COLUMNS).zip(x.chunks(FLUSH_COLUMNS)) {
+            let [mut ab, mut low_b, mut cd, mut low_d] = [0i32; 4];
+            for (halfwords, x) in weights.as_chunks::<8>().0.iter().zip(x.as_chunks::<4>().0) {
+                for (column, &x) in x.iter().enumerate() {
+                    let (first, second, x) = (halfwords[column], halfwords[4 + column], i32::from(x));
+                    ab = ab.wrapping_add(i32::from(first).wrapping_mul(x));
+                    low_b = low_b.wrapping_add(i32::from(first as i8).wrapping_mul(x));
+                    cd = cd.wrapping_add(i32::from(second).wrapping_mul(x));
+                    low_d = low_d.wrapping_add(i32::from(second as i8).wrapping_mul(x));
                 }
             }
+            a = a.wrapping_add(ab.wrapping_sub(low_b) >> 8);
+            b = b.wrapping_add(low_b);
+            c = c.wrapping_add(cd.wrapping_sub(low_d) >> 8);
+            d = d.wrapping_add(low_d);
         }
-        for ((sum, packed), low) in sums.iter_mut().zip(packed).zip(low) {
-            sum.0 = sum.0.wrapping_add(packed.wrapping_sub(low) >> 8);
-            sum.1 = sum.1.wrapping_add(low);
+        *sums = [a, b, c, d];
+    }
+}
+
+/// Calls `run` for each run of columns of each two blocks, with the weights of both, the activations and the sums to add to; a
+/// last block without a partner is its own, and its second sums go nowhere.
+#[cfg(any(vae_v7m, vae_riscv32))]
+pub(super) fn sums_of_two_blocks(
+    weights: &[u32],
+    x: &[u32],
+    sums: &mut [i32],
+    run: impl Fn(&[u32], &[u32], &[u32], &mut [i32; ROW_BLOCK], &mut [i32; ROW_BLOCK]),
+) {
+    sums.fill(0);
+    let block = 2 * x.len();
+    if block == 0 || x.len() % 2 != 0 {
+        return;
+    }
+    let mut weights = weights.chunks_exact(block);
+    for sums in sums.as_chunks_mut::<ROW_BLOCK>().0.chunks_mut(2) {
+        let mut unused = [0; ROW_BLOCK];
+        let Some(first) = weights.next() else { return };
+        let (second, sums, more) = match sums {
+            [one, two] => (weights.next(), one, two),
+            [one] => (Some(first), one, &mut unused),
+            _ => return,
+        };
+        let Some(second) = second else { return };
+        let both = first.chunks(FLUSH_COLUMNS).zip(second.chunks(FLUSH_COLUMNS));
+        for (x, (first, second)) in x.chunks(FLUSH_COLUMNS / 2).zip(both) {
+            run(first, second, x, sums, more);
         }
     }
-    sums
+}
+
+/// The outputs of an int8 layer's rows, before any activation but ReLU.
+///
+/// `weights` and `x` are as for [`sums_int8`]; `rows` holds the constants of each block. `out` has a value per row,
+/// `4 · blocks`: `sum · multiplier / 2¹⁶ + bias / 2^shift`, each term rounded down; `relu` sets negative ones to zero. Returns the
+/// bitwise or of the outputs' magnitudes.
+pub fn rows_int8(
+    weights: &[u32],
+    x: &[u32],
+    rows: &[[i32; ROW_WORDS]],
+    shift: u32,
+    relu: bool,
+    out: &mut [i32],
+) -> u32 {
+    super::sums_int8(weights, x, out);
+    if relu { scale::<true>(out, rows, shift) } else { scale::<false>(out, rows, shift) }
+}
+
+fn scale<const RELU: bool>(sums: &mut [i32], rows: &[[i32; ROW_WORDS]], shift: u32) -> u32 {
+    let mut magnitude = 0;
+    for (sums, constants) in sums.as_chunks_mut::<ROW_BLOCK>().0.iter_mut().zip(rows) {
+        for lane in 0..ROW_BLOCK {
+            let multiplier = (constants[ROW_BLOCK + lane / 2] >> (16 * (lane % 2))) as i16;
+            let value = shifted_product(sums[lane], multiplier).wrapping_add(constants[lane] >> shift);
+            let sign = value >> 31;
+            sums[lane] = if RELU { value & !sign } else { value };
+            // The length of the or in bits is that of the largest.
+            magnitude |= if RELU { sums[lane] } else { value ^ sign };
+        }
+    }
+    magnitude as u32
+}
+
+/// `sum · multiplier / 2¹⁶`, rounded down.
+#[inline(always)]
+fn shifted_product(sum: i32, multiplier: i16) -> i32 {
+    if cfg!(vae_v6m) {
+        // There is only a multiplication with a 32-bit result.
+        let multiplier = i32::from(multiplier);
+        (sum >> 16).wrapping_mul(multiplier).wrapping_add(((sum & 0xFFFF) * multiplier) >> 16)
+    } else {
+        ((i64::from(sum) * i64::from(multiplier)) >> 16) as i32
+    }
+}
+
+/// `(x − mean) · inverse_scale`, as many as fit into `out`.
+pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f32]) {
+    for ((out, x), (mean, inverse_scale)) in out.iter_mut().zip(x).zip(mean.iter().zip(inverse_scale)) {
+        *out = (x - mean) * inverse_scale;
+    }
+}
+
+/// The low halfwords of `values + rounder`, as many as fit into `out`.
+pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = (value + rounder).to_bits() as i16;
+    }
+}
+
+/// `value` in units of `2^−FRACTION_BITS`, rounded towards zero; what is too large becomes the largest, NaN zero.
+#[inline]
+pub fn to_fixed(value: f32) -> i32 {
+    const ONE: f32 = (1 << FRACTION_BITS) as f32;
+    (value * ONE) as i32
+}
+
+/// The sum of squared differences between `x` in units of `2^−FRACTION_BITS` and `means / 2^shift`, and the bitwise or of the
+/// differences' magnitudes. The sum is meant for magnitudes below 2¹⁶.
+pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
+    let (mut sum, mut magnitude) = (0u64, 0);
+    for (x, mean) in x.iter().zip(means) {
+        let difference = super::to_fixed(*x).wrapping_sub(mean >> shift);
+        magnitude |= difference ^ (difference >> 31);
+        sum = sum.wrapping_add(u64::from(difference.wrapping_mul(difference) as u32));
+    }
+    (sum, magnitude as u32)
+}
+
+/// The bits of the largest magnitude in `values`, at least `largest`; NaN counts as more than infinity.
+///
+/// The bits of `f32`s without their signs, as integers, are in the order of the magnitudes.
+pub fn largest_bits(values: &[f32], mut largest: u32) -> u32 {
+    for value in values {
+        let bits = value.to_bits() & (u32::MAX >> 1);
+        if bits > largest {
+            largest = bits;
+        }
+    }
+    largest
+}
+
+/// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
+pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
+    let half = (1 << shift) >> 1;
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = (value.wrapping_add(half) >> shift) as i16;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Unpacks a halfword into its two weights and sums in i64, column by column.
-    fn plain<const P: usize>(weights: &[i16], x: &[i16]) -> [(i64, i64); P] {
-        let mut sums = [(0, 0); P];
-        for (index, &halfword) in weights.iter().enumerate() {
-            let (group, within) = (index / (4 * P), index % (4 * P));
-            let b = i64::from(halfword as i8);
-            let a = (i64::from(halfword) - b) / 256;
-            let x = i64::from(x[4 * group + within % 4]);
-            sums[within / 4].0 += a * x;
-            sums[within / 4].1 += b * x;
-        }
-        sums
-    }
-
-    fn check<const P: usize>(weights: &[i16], x: &[i16]) {
-        let found = dot_int8::<P>(weights, x).map(|(a, b)| (i64::from(a), i64::from(b)));
-        assert_eq!(found, plain::<P>(weights, x), "{} columns", x.len());
-    }
-
     #[test]
-    fn agrees_with_plain_i64_sums_whatever_the_halfwords_are() {
-        let mut state = 1u32;
-        let mut next = move || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 16) as i16
-        };
-        for columns in (4..=40).step_by(4).chain([508, 512, 516, 1024, 1040, 2048]) {
-            let mut weights = [0i16; 2 * 2048];
-            let mut x = [0i16; 2048];
-            for extreme in
-                [None, Some((i16::MAX, 127)), Some((i16::MIN, 127)), Some((i16::MIN, -127)), Some((-32640, -127))]
-            {
-                weights.fill_with(|| extreme.map_or_else(&mut next, |(w, _)| w));
-                x.fill_with(|| extreme.map_or_else(|| next() % 128, |(_, x)| x));
-                check::<1>(&weights[..columns], &x[..columns]);
-                check::<2>(&weights[..2 * columns], &x[..columns]);
-            }
-        }
-    }
-
-    #[test]
-    fn f32_rows_are_summed_in_ascending_order() {
-        let weights = [1.0, 2.0, 1e8, 1.0, -1e8, 0.5];
-        assert_eq!(dot_f32::<2>(&weights, &[1.0, 1.0, 1.0]), [1.0 + 1e8 - 1e8, 3.5]);
-        assert_eq!(dot_f32::<1>(&[1e8, 1.0, -1e8], &[1.0, 1.0, 1.0]), [(1e8 + 1.0) - 1e8]);
+    fn rows_are_scaled_as_real_numbers_are() {
+        let pair = |low: i16, high: i16| i32::from(high) << 16 | i32::from(low as u16) as i32;
+        let rows = [[-4096, 4097, 0, -1, pair(32_767, 1), pair(-3, 5)], [0, 0, 0, 0, pair(32_767, 1), pair(1, 1)]];
+        let sums = [1_000_000, -1_000_000, 7, 0, i32::MAX, 65_536, -1, 0];
+        let mut scaled = sums;
+        let magnitude = scale::<false>(&mut scaled, &rows, 12);
+        assert_eq!(scaled, [499_984 - 1, -16 + 1, -1, -1, 1_073_709_055, 1, -1, 0]);
+        assert_eq!(magnitude.leading_zeros(), 1_073_709_055u32.leading_zeros());
+        scaled = sums;
+        scaled[4] = 70_000;
+        let magnitude = scale::<true>(&mut scaled, &rows, 12);
+        assert_eq!(scaled, [499_983, 0, 0, 0, 34_998, 1, 0, 0]);
+        assert_eq!(magnitude, 499_983 | 34_998 | 1);
     }
 }

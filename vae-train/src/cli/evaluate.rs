@@ -158,9 +158,7 @@ pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, lab
         scoring::elbo(&model, &windows.values).with_context(name)?.iter().map(|score| score.elbo).collect();
     let scores: Vec<f64> = elbos.iter().map(|elbo| -f64::from(*elbo)).collect();
 
-    let header = model.header()?;
-    let mean: &[f32] = vae_core::format::values(header.mean, model.features())?;
-    let inverse_scale: &[f32] = vae_core::format::values(header.inverse_scale, model.features())?;
+    let (mean, inverse_scale) = model.standardiser()?;
     let distances: Vec<f64> = windows
         .iter()
         .map(|x| {

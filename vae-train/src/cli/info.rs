@@ -4,7 +4,6 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
-use vae_core::format::values;
 
 use super::Context;
 use crate::model_file::AlignedFile;
@@ -79,8 +78,7 @@ impl Info {
                 activation: format!("{:?}", layer.activation),
             });
         }
-        let mean: &[f32] = values(header.mean, model.features())?;
-        let inverse_scale: &[f32] = values(header.inverse_scale, model.features())?;
+        let (mean, inverse_scale) = model.standardiser()?;
         let channels = card.channels.lines().zip(mean.iter().zip(inverse_scale));
         let description = Description {
             model: self.model.clone(),

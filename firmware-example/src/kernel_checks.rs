@@ -1,0 +1,182 @@
+//! The kernels of `vae-core` that this target uses, against plain 64-bit sums and the portable kernels.
+//!
+//! The host's tests include this file as well, so that one text checks every kernel.
+
+use vae_core::kernel::{self, FRACTION_BITS, ROW_WORDS, portable};
+
+const MOST_ROWS: usize = 12;
+const MOST_COLUMNS: usize = 720;
+
+/// What differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Rows and columns, or the vector's length and something that tells the case.
+    pub shape: (usize, usize),
+}
+
+/// A linear congruential generator's high halfword (Knuth's MMIX constants in 64 bits).
+struct Random(u64);
+
+impl Random {
+    fn word(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 32) as u32
+    }
+
+    fn within(&mut self, most: u32) -> u32 {
+        self.word() % (most + 1)
+    }
+
+    /// A number of either sign below 2^`exponent`, over many magnitudes.
+    fn number(&mut self, exponent: u32) -> f32 {
+        f32::from_bits((self.word() & 0x807F_FFFF) | ((127 + exponent - 1 - self.within(20)) << 23))
+    }
+}
+
+/// Checks every kernel; returns the number of cases.
+///
+/// # Errors
+/// The first difference.
+pub fn check() -> Result<u32, Difference> {
+    let mut random = Random(1);
+    let mut cases = 0;
+    let ends = [1, 2, 3, 4, 5, 8, 27, 28, 31, 32, 33, 36, 60, 64, 68, 128, 220, 224, 228, 250, 252, 256, 260, 448, 640];
+    for columns in ends.into_iter().chain([700, MOST_COLUMNS]) {
+        for rows in [1, 2, 4, 7, MOST_ROWS] {
+            // Every weight is as extreme as every activation, of either sign, or both are random, with zeros between.
+            for case in 0..8 {
+                rows_case(rows, columns, case, &mut random)?;
+                cases += 1;
+            }
+        }
+    }
+    for len in (0..40).chain([48, 63]) {
+        vectors_case(len, &mut random)?;
+        cases += 1;
+    }
+    Ok(cases)
+}
+
+fn rows_case(rows: usize, columns: usize, case: u32, random: &mut Random) -> Result<(), Difference> {
+    let mut weights = [0u32; MOST_ROWS * MOST_COLUMNS / 4];
+    let mut x = [0u32; MOST_COLUMNS / 2];
+    let mut constants = [[0; ROW_WORDS]; MOST_ROWS / 4];
+    let (blocks, padded) = (rows.div_ceil(4), columns.next_multiple_of(4));
+    let weights = &mut weights[..blocks * padded];
+    let x = &mut x[..padded / 2];
+    let constants = &mut constants[..blocks];
+    for word in weights.iter_mut() {
+        let extreme = match case {
+            0..3 => None,
+            3 => Some(i16::MAX),
+            4 | 5 => Some(i16::MIN),
+            6 => Some(127 * 256 + 127),
+            _ => Some(-127 * 256 - 127),
+        };
+        *word = extreme.map_or_else(|| random.word(), |half| u32::from(half as u16) * 0x1_0001);
+    }
+    for column in 0..columns {
+        let value = match case {
+            0 => random.within(512) as i32 - 256,
+            1 => random.within(256) as i32,
+            2 if random.within(1) == 0 => 0,
+            2 => random.within(512) as i32 - 256,
+            3 | 4 | 6 => 256,
+            _ => -256,
+        };
+        x[column / 2] |= u32::from(value as i16 as u16) << (16 * (column % 2));
+    }
+    for block in constants.iter_mut() {
+        for word in block.iter_mut() {
+            *word = random.word() as i32 >> 3;
+        }
+        // Multipliers are not negative.
+        block[4] &= 0x7FFF_7FFF;
+        block[5] &= 0x7FFF_7FFF;
+    }
+    let (shift, relu) = (random.within(31), random.within(1) == 1);
+    let mut found = [i32::MAX; MOST_ROWS];
+    let found = &mut found[..4 * blocks];
+    let magnitude = kernel::rows_int8(weights, x, constants, shift, relu, found);
+
+    let mut bits = 0;
+    for (row, found) in found.iter().enumerate() {
+        let (block, pair, lane) = (row / 4, row % 4 / 2, row % 2);
+        let mut sum = 0i64;
+        for column in 0..padded {
+            let place = block * 2 * padded + column / 4 * 8 + 4 * pair + column % 4;
+            let half = (weights[place / 2] >> (16 * (place % 2))) as i16;
+            let low = i64::from(half as i8);
+            let weight = if lane == 1 { low } else { (i64::from(half) - low) / 256 };
+            sum += weight * i64::from((x[column / 2] >> (16 * (column % 2))) as i16);
+        }
+        let multiplier = (constants[block][4 + pair] >> (16 * lane)) as i16;
+        let scaled = ((sum * i64::from(multiplier)) >> 16) + i64::from(constants[block][row % 4] >> shift);
+        let expected = if relu && scaled < 0 { 0 } else { scaled };
+        if i64::from(*found) != expected {
+            return Err(Difference { kernel: "rows_int8", shape: (rows, columns) });
+        }
+        bits |= (*found ^ (*found >> 31)) as u32;
+    }
+    if bits != magnitude {
+        return Err(Difference { kernel: "rows_int8's magnitude", shape: (rows, columns) });
+    }
+    Ok(())
+}
+
+fn vectors_case(len: usize, random: &mut Random) -> Result<(), Difference> {
+    let mut vector = |exponent: u32| {
+        let mut values = [0.0; 64];
+        values[..len].fill_with(|| random.number(exponent));
+        values
+    };
+    let (x, mean, inverse_scale) = (vector(10), vector(8), vector(4));
+    let differs = |kernel, same: bool| if same { Ok(()) } else { Err(Difference { kernel, shape: (len, 0) }) };
+
+    let (mut found, mut expected) = ([7.0; 64], [7.0; 64]);
+    kernel::standardise(&x[..len], &mean[..len], &inverse_scale[..len], &mut found[..len]);
+    portable::standardise(&x[..len], &mean[..len], &inverse_scale[..len], &mut expected[..len]);
+    differs("standardise", found.map(f32::to_bits) == expected.map(f32::to_bits))?;
+
+    // Steps of 8: the largest value is below 128 of them.
+    let (mut halfwords, mut rounded) = ([7i16; 65], [7i16; 65]);
+    for start in [0, 1] {
+        kernel::quantise(&x[..len], 1.5 * 8.0 * 8_388_608.0, &mut halfwords[start..start + len]);
+        portable::quantise(&x[..len], 1.5 * 8.0 * 8_388_608.0, &mut rounded[start..start + len]);
+        differs("quantise", halfwords == rounded)?;
+    }
+    for (value, rounded) in x[..len].iter().zip(&rounded[1..]) {
+        let distance = i64::from(*rounded) * 8 * 1024 - i64::from((value * 1024.0) as i32);
+        differs("quantise's rounding", distance.abs() <= 4 * 1024)?;
+    }
+
+    let integers = x.map(|value| (value * 1e6) as i32);
+    for (start, shift) in [(0, 0), (1, 1), (0, 22), (1, 30)] {
+        kernel::requantise(&integers[..len], shift, &mut halfwords[start..start + len]);
+        for (integer, found) in integers[..len].iter().zip(&halfwords[start..]) {
+            let half = if shift > 0 { 1i64 << (shift - 1) } else { 0 };
+            differs("requantise", ((i64::from(*integer) + half) >> shift) as i16 == *found)?;
+        }
+    }
+
+    let largest =
+        x[..len].iter().fold(0.5f32, |largest, value| if value.abs() > largest { value.abs() } else { largest });
+    differs("largest_bits", kernel::largest_bits(&x[..len], 0.5f32.to_bits()) == largest.to_bits())?;
+
+    for shift in [0, 3, 31] {
+        // Small enough after the shift for the differences to be near.
+        let means = integers.map(|value| value >> (18 - shift.min(10)));
+        let (sum, magnitude) = kernel::squared_differences(&x[..len], &means[..len], shift);
+        let (mut exact, mut bits) = (0u64, 0);
+        for (x, mean) in x.iter().zip(means).take(len) {
+            let difference = ((x * (1 << FRACTION_BITS) as f32) as i32).wrapping_sub(mean >> shift);
+            bits |= difference ^ (difference >> 31);
+            exact += u64::from(difference.unsigned_abs()).pow(2);
+        }
+        differs("squared_differences' magnitude", bits as u32 == magnitude)?;
+        differs("squared_differences", bits as u32 >= 1 << 16 || exact == sum)?;
+    }
+    Ok(())
+}

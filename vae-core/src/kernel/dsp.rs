@@ -1,0 +1,318 @@
+//! The int8 kernel for ARMv7E-M and ARMv8-M with the DSP extension.
+#![allow(unsafe_code)]
+
+use core::{
+    arch::{asm, naked_asm},
+    mem::offset_of,
+};
+
+use super::{FLUSH_COLUMNS, ROW_BLOCK, ROW_WORDS, portable};
+
+/// As [`portable::rows_int8`].
+///
+/// `SMLAD` multiplies two halfwords of weights with two of activations and adds both products: with the raw word that is four
+/// products, packed; with the word's low bytes (`SXTB16`) two of them again, so that the packing can be undone.
+pub fn rows_int8(
+    weights: &[u32],
+    x: &[u32],
+    rows: &[[i32; ROW_WORDS]],
+    shift: u32,
+    relu: bool,
+    out: &mut [i32],
+) -> u32 {
+    let blocks = (out.len() / ROW_BLOCK).min(weights.len().checked_div(2 * x.len()).unwrap_or(0)).min(rows.len());
+    if blocks == 0 || x.len() % 2 != 0 {
+        return 0;
+    }
+    let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());
+    let mut job = Job {
+        x: x.start,
+        first_run: x.start.wrapping_add(x.end.addr().wrapping_sub(x.start.addr()).min(RUN_BYTES) / 64 * 16),
+        rows: rows.as_ptr(),
+        magnitude: 0,
+        out,
+        out_end: out.wrapping_add(ROW_BLOCK * blocks),
+        shift: shift & 31,
+        relu: u32::from(relu),
+        x_end: x.end,
+        run: x.start,
+        a: 0,
+        c: 0,
+    };
+    // SAFETY: `blocks` is at least 1 and x a positive multiple of 2 words long. Per block the kernel reads x, twice as many
+    // words of weights and one entry of rows, and writes 4 words of out, all of which have as many blocks or more. It keeps to
+    // the procedure call standard, and all pointers are to words, as `LDM` needs.
+    unsafe { blocks_of_four_rows(weights.as_ptr(), &mut job) };
+    job.magnitude
+}
+
+/// Bytes of activations in a run of [`super::FLUSH_COLUMNS`].
+const RUN_BYTES: usize = 2 * FLUSH_COLUMNS;
+
+/// What a kernel keeps in memory for want of registers; the assembly knows the offsets.
+#[repr(C)]
+struct Job {
+    x: *const u32,
+    /// Where the first run's steps of 32 columns end.
+    first_run: *const u32,
+    rows: *const [i32; ROW_WORDS],
+    magnitude: u32,
+    out: *mut i32,
+    out_end: *mut i32,
+    shift: u32,
+    relu: u32,
+    x_end: *const u32,
+    /// Where the run ends.
+    run: *const u32,
+    /// Sums of the runs so far.
+    a: i32,
+    c: i32,
+}
+
+/// Eight columns of four rows: r0 weights, r1 activations, r2…r5 the sums (256 A + B, B, 256 C + D, D).
+macro_rules! eight_columns {
+    () => {
+        "
+        ldm r1!, {{r6, r7, r8, r9}}
+        ldm r0!, {{r10, r11, r12, lr}}
+        smlad r2, r10, r6, r2
+        sxtb16 r10, r10
+        smlad r3, r10, r6, r3
+        smlad r2, r11, r7, r2
+        sxtb16 r11, r11
+        smlad r3, r11, r7, r3
+        smlad r4, r12, r6, r4
+        sxtb16 r12, r12
+        smlad r5, r12, r6, r5
+        smlad r4, lr, r7, r4
+        sxtb16 lr, lr
+        smlad r5, lr, r7, r5
+        ldm r0!, {{r10, r11, r12, lr}}
+        smlad r2, r10, r8, r2
+        sxtb16 r10, r10
+        smlad r3, r10, r8, r3
+        smlad r2, r11, r9, r2
+        sxtb16 r11, r11
+        smlad r3, r11, r9, r3
+        smlad r4, r12, r8, r4
+        sxtb16 r12, r12
+        smlad r5, r12, r8, r5
+        smlad r4, lr, r9, r4
+        sxtb16 lr, lr
+        smlad r5, lr, r9, r5
+        "
+    };
+}
+
+/// # Safety
+/// As where it is called.
+#[unsafe(naked)]
+unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
+    // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
+    // columns in steps of 32 (64 bytes); a tail of fewer belongs to the last run.
+    naked_asm!(
+        dsp!(),
+        ".syntax unified",
+        "push {{r1, r4-r11, lr}}",
+        "sub sp, #{frame}",
+        "ldm r1!, {{r2-r12, lr}}",
+        "stm sp, {{r2-r12, lr}}",
+        "2:", // a block
+        "ldrd r1, r6, [sp, #{x}]",
+        "movs r2, #0",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "strd r2, r3, [sp, #{a}]",
+        "str r6, [sp, #{run}]",
+        "cmp r1, r6",
+        "beq 4f",
+        "3:", // 32 columns
+        eight_columns!(),
+        eight_columns!(),
+        eight_columns!(),
+        eight_columns!(),
+        "ldr r6, [sp, #{run}]",
+        "cmp r1, r6",
+        "bne 3b",
+        "4:", // the end of a run
+        "ldr r6, [sp, #{x_end}]",
+        "cmp r1, r6",
+        "bne 7f",
+        "5:", // the end of a row: r2…r5 become the rows' outputs
+        "ldrd r6, r7, [sp, #{a}]",
+        "subs r2, r2, r3",
+        "add r2, r6, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r4, r7, r4, asr #8",
+        "ldrd r12, lr, [sp, #{rows}]",
+        "ldm r12!, {{r6-r11}}",
+        "ldr r1, [sp, #{shift}]",
+        "asrs r6, r1",
+        "asrs r7, r1",
+        "asr r8, r8, r1",
+        "asr r9, r9, r1",
+        "ldr r1, [sp, #{relu}]",
+        "smlawb r2, r2, r10, r6",
+        "smlawt r3, r3, r10, r7",
+        "smlawb r4, r4, r11, r8",
+        "smlawt r5, r5, r11, r9",
+        "cbz r1, 8f",
+        "bic r2, r2, r2, asr #31",
+        "bic r3, r3, r3, asr #31",
+        "bic r4, r4, r4, asr #31",
+        "bic r5, r5, r5, asr #31",
+        "orr lr, lr, r2",
+        "orr lr, lr, r3",
+        "orr lr, lr, r4",
+        "orr lr, lr, r5",
+        "6:",
+        "strd r12, lr, [sp, #{rows}]",
+        "ldrd r6, r7, [sp, #{out}]",
+        "stm r6!, {{r2, r3, r4, r5}}",
+        "str r6, [sp, #{out}]",
+        "cmp r6, r7",
+        "bne 2b",
+        "ldr r1, [sp, #{frame}]",
+        "str lr, [r1, #{magnitude}]",
+        "add sp, #{frame} + 4",
+        "pop {{r4-r11, pc}}",
+        "7:", // what is left of a row: a tail or another run
+        "subs r7, r6, r1",
+        "cmp r7, #64",
+        "blo 9f",
+        "cmp r7, #{run_bytes}",
+        "it hi",
+        "movhi r7, #{run_bytes}",
+        "bic r7, r7, #63",
+        "add r7, r7, r1",
+        "str r7, [sp, #{run}]",
+        "ldrd r8, r9, [sp, #{a}]",
+        "subs r2, r2, r3",
+        "add r8, r8, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r9, r9, r4, asr #8",
+        "strd r8, r9, [sp, #{a}]",
+        // B and D go on from where they are, which takes them out of the packed sums of the next run.
+        "mov r2, r3",
+        "mov r4, r5",
+        "b 3b",
+        "8:", // outputs of either sign
+        "eor r1, r2, r2, asr #31",
+        "orr lr, lr, r1",
+        "eor r1, r3, r3, asr #31",
+        "orr lr, lr, r1",
+        "eor r1, r4, r4, asr #31",
+        "orr lr, lr, r1",
+        "eor r1, r5, r5, asr #31",
+        "orr lr, lr, r1",
+        "b 6b",
+        "9:", // four columns of the tail
+        "ldm r1!, {{r8, r9}}",
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        "smlad r2, r10, r8, r2",
+        "sxtb16 r10, r10",
+        "smlad r3, r10, r8, r3",
+        "smlad r2, r11, r9, r2",
+        "sxtb16 r11, r11",
+        "smlad r3, r11, r9, r3",
+        "smlad r4, r12, r8, r4",
+        "sxtb16 r12, r12",
+        "smlad r5, r12, r8, r5",
+        "smlad r4, lr, r9, r4",
+        "sxtb16 lr, lr",
+        "smlad r5, lr, r9, r5",
+        "cmp r1, r6",
+        "bne 9b",
+        "b 5b",
+        frame = const size_of::<Job>(),
+        x = const offset_of!(Job, x),
+        rows = const offset_of!(Job, rows),
+        magnitude = const offset_of!(Job, magnitude),
+        out = const offset_of!(Job, out),
+        shift = const offset_of!(Job, shift),
+        relu = const offset_of!(Job, relu),
+        x_end = const offset_of!(Job, x_end),
+        run = const offset_of!(Job, run),
+        a = const offset_of!(Job, a),
+        run_bytes = const RUN_BYTES,
+    )
+}
+
+/// As [`portable::requantise`].
+pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
+    let len = values.len().min(out.len());
+    // The loop writes words.
+    let fours = if out.as_ptr().cast::<u32>().is_aligned() { len & !3 } else { 0 };
+    if fours > 0 {
+        // SAFETY: both slices have at least `fours` values, a positive multiple of the four that a turn of the loop reads and
+        // writes, and `out` is aligned for words. Registers and memory that change are declared.
+        unsafe {
+            asm!(
+                dsp!(),
+                "2:",
+                "ldm {values}!, {{r2, r3, r4, r5}}",
+                "add r2, r2, {half}",
+                "add r3, r3, {half}",
+                "add r4, r4, {half}",
+                "add r5, r5, {half}",
+                "asr r2, r2, {shift}",
+                "asr r3, r3, {shift}",
+                "asr r4, r4, {shift}",
+                "asr r5, r5, {shift}",
+                "pkhbt r2, r2, r3, lsl #16",
+                "pkhbt r4, r4, r5, lsl #16",
+                "strd r2, r4, [{out}], #8",
+                "cmp {out}, {end}",
+                "bne 2b",
+                values = inout(reg) values.as_ptr() => _,
+                out = inout(reg) out.as_mut_ptr() => _,
+                end = in(reg) out.as_ptr().wrapping_add(fours),
+                half = in(reg) (1u32 << (shift & 31)) >> 1,
+                shift = in(reg) shift,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                options(nostack),
+            );
+        }
+    }
+    let (values, out) = (values.get(fours..).unwrap_or_default(), out.get_mut(fours..).unwrap_or_default());
+    portable::requantise(values, shift, out);
+}
+
+/// As [`portable::largest_bits`].
+pub fn largest_bits(values: &[f32], largest: u32) -> u32 {
+    let fours = values.len() & !3;
+    // Twice the bits, which leaves the sign out of the comparison.
+    let mut twice = largest << 1;
+    if fours > 0 {
+        // SAFETY: there are at least `fours` values, a positive multiple of the four that a turn of the loop reads. The
+        // registers that change are declared.
+        unsafe {
+            asm!(
+                dsp!(),
+                "2:",
+                "ldm {values}!, {{r2, r3, r4, r5}}",
+                "cmp {twice}, r2, lsl #1",
+                "it lo",
+                "lsllo {twice}, r2, #1",
+                "cmp {twice}, r3, lsl #1",
+                "it lo",
+                "lsllo {twice}, r3, #1",
+                "cmp {twice}, r4, lsl #1",
+                "it lo",
+                "lsllo {twice}, r4, #1",
+                "cmp {twice}, r5, lsl #1",
+                "it lo",
+                "lsllo {twice}, r5, #1",
+                "cmp {values}, {end}",
+                "bne 2b",
+                values = inout(reg) values.as_ptr() => _,
+                end = in(reg) values.as_ptr().wrapping_add(fours),
+                twice = inout(reg) twice,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    portable::largest_bits(values.get(fours..).unwrap_or_default(), twice >> 1)
+}
