@@ -1,17 +1,25 @@
 //! The models whose cost is measured, and the cores that it is measured on.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail, ensure};
+use object::{Object, ObjectSection, ObjectSymbol};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
 use vae_core::{
     Activation::{Identity, Relu},
     format::{LikelihoodKind, Precision},
 };
 use vae_train::model_file::{Dense, ModelFile};
 
-use crate::{emulate, plain_model, random_layer, root};
+use crate::{can_emulate_with, plain_model, random_layer, root};
 
 /// An emulated core.
 #[derive(Debug)]
@@ -24,24 +32,197 @@ pub struct Core {
     pub machine: &'static str,
     /// Instructions (nanoseconds of virtual time) between two ticks of the machine's timer.
     pub instructions_per_tick: u64,
+    /// Where RAM begins.
+    pub ram: u32,
 }
 
 /// The cores of the table.
-pub const CORES: [Core; 3] = [
-    Core { name: "Cortex-M4F", target: "thumbv7em-none-eabihf", machine: "mps2-an386", instructions_per_tick: 40 },
-    Core { name: "Cortex-M3", target: "thumbv7m-none-eabi", machine: "mps2-an385", instructions_per_tick: 40 },
-    Core { name: "Cortex-M0", target: "thumbv6m-none-eabi", machine: "mps2-an385", instructions_per_tick: 40 },
+pub const CORES: [Core; 6] = [
+    arm("Cortex-M4F", "thumbv7em-none-eabihf", "mps2-an386"),
+    arm("Cortex-M7", "thumbv7em-none-eabihf", "mps2-an500"),
+    // Its timer runs at 20 MHz.
+    Core {
+        instructions_per_tick: 50,
+        ram: 0x3800_0000,
+        ..arm("Cortex-M33", "thumbv8m.main-none-eabihf", "mps2-an505")
+    },
+    arm("Cortex-M3", "thumbv7m-none-eabi", "mps2-an385"),
+    // There is no Cortex-M0 machine of this size; its code runs on the Cortex-M3, whose instruction set contains it.
+    arm("Cortex-M0", "thumbv6m-none-eabi", "mps2-an385"),
+    // Its counter counts instructions.
+    Core { instructions_per_tick: 1, ram: 0x8040_0000, ..arm("RV32IMC", "riscv32imc-unknown-none-elf", "virt") },
 ];
 
+const fn arm(name: &'static str, target: &'static str, machine: &'static str) -> Core {
+    Core { name, target, machine, instructions_per_tick: 40, ram: 0x2000_0000 }
+}
+
+/// Bytes of RAM that the firmware's memory maps give.
+const RAM: usize = 64 * 1024;
+
+/// What a core's firmware needs to load, self-test and score model (a).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Footprint {
+    /// Bytes of code and constants, without the model and its window, the vector table and the emulator's exit.
+    pub code: usize,
+    /// Bytes of RAM with a fixed address.
+    pub static_ram: usize,
+    /// Bytes of stack at its deepest, with the scratch but without the window.
+    pub stack: usize,
+}
+
 impl Core {
-    /// Builds a binary of `firmware-example` for this core, runs it in QEMU and returns what it prints.
+    /// Whether firmware for this core can be built and run here; says on standard error how, if not.
+    #[must_use]
+    pub fn can_emulate(&self) -> bool {
+        can_emulate_with(self.qemu(), self.target)
+    }
+
+    fn qemu(&self) -> &'static str {
+        if self.target.starts_with("riscv32") { "qemu-system-riscv32" } else { "qemu-system-arm" }
+    }
+
+    fn machine(&self) -> Command {
+        let mut command = Command::new(self.qemu());
+        command.args(["-machine", self.machine, "-display", "none", "-serial", "none", "-icount", "shift=0"]);
+        command.args(["-semihosting-config", "enable=on,target=native"]);
+        if self.target.starts_with("riscv32") {
+            command.args(["-bios", "none"]);
+        }
+        command
+    }
+
+    /// Builds a binary of `firmware-example` for this core.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn build(&self, binary: &str, models: &Path) -> Result<PathBuf> {
+        let firmware = root().join("firmware-example");
+        let output = Command::new("cargo")
+            .args(["build", "--release", "--quiet", "--locked", "--features", "bench"])
+            .args(["--target", self.target, "--bin", binary])
+            .current_dir(&firmware)
+            // The host's build must not shape the firmware's.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_TARGET_DIR")
+            .env("VAE_BENCH", models)
+            .output()
+            .context("cargo cannot be run")?;
+        ensure!(output.status.success(), "{} {binary}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        Ok(firmware.join("target").join(self.target).join("release").join(binary))
+    }
+
+    /// Builds a binary, runs it in QEMU and returns what it prints.
     ///
     /// # Errors
     /// If it cannot be built, or exits with a failure.
-    pub fn emulate(&self, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<String> {
-        emulate(self.target, binary, environment, features)
+    pub fn emulate(&self, binary: &str, models: &Path) -> Result<String> {
+        let image = self.build(binary, models)?;
+        let output = self.machine().args(["-monitor", "none", "-kernel"]).arg(image).output().context("no QEMU")?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{} {binary}: {printed}", self.name);
+        Ok(printed)
+    }
+
+    /// Instructions of each stage of each model, as `firmware-example/src/bin/bench.rs` names them.
+    ///
+    /// # Errors
+    /// As [`Self::emulate`].
+    pub fn count(&self, models: &Path) -> Result<Counts> {
+        let mut counts = Counts::new();
+        for line in self.emulate("bench", models)?.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [model, stage, runs, ticks] = words[..] else { bail!("unexpected line: {line}") };
+            let instructions = ticks.parse::<u64>()? * self.instructions_per_tick / runs.parse::<u64>()?;
+            counts.entry(model.to_owned()).or_default().insert(stage.to_owned(), instructions);
+        }
+        Ok(counts)
+    }
+
+    /// What the least firmware that loads, self-tests and scores needs; none for a core that the runtime does not paint the
+    /// stack of.
+    ///
+    /// # Errors
+    /// As [`Self::emulate`].
+    pub fn footprint(&self, models: &Path) -> Result<Option<Footprint>> {
+        if self.target.starts_with("riscv32") {
+            return Ok(None);
+        }
+        let image = self.build("footprint", models)?;
+        let bytes = fs::read(&image)?;
+        let file = object::File::parse(&bytes[..])?;
+        let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size() as usize);
+        let data = fs::metadata(models.join("int8.vae"))?.len() + fs::metadata(models.join("window.f32"))?.len();
+        let static_ram = size(".data") + size(".bss");
+        let window = mlperf_model(Precision::Int8).mean.len() * 4;
+        Ok(Some(Footprint {
+            code: size(".text") + size(".rodata") + size(".data") - data as usize,
+            static_ram,
+            stack: self.deepest_stack(&image, static_ram)? - window,
+        }))
+    }
+
+    /// Runs an image that prints `worked` and waits, and finds how much of the painted stack it has used.
+    fn deepest_stack(&self, image: &Path, static_ram: usize) -> Result<usize> {
+        const PAINT: [u8; 4] = 0xCCCC_CCCCu32.to_le_bytes();
+        let dump = tempfile::NamedTempFile::new()?;
+        let mut machine = self
+            .machine()
+            .args(["-monitor", "stdio", "-kernel"])
+            .arg(image)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("no QEMU")?;
+        let (Some(mut monitor), Some(printed)) = (machine.stdin.take(), machine.stdout.take()) else {
+            bail!("QEMU has no standard streams");
+        };
+        let worked = BufReader::new(printed).lines().map_while(Result::ok).any(|line| line.contains("worked"));
+        writeln!(monitor, "pmemsave {:#x} {RAM} \"{}\"\nquit", self.ram, dump.path().display())?;
+        drop(monitor);
+        machine.wait()?;
+        ensure!(worked, "{}: the footprint's firmware failed", self.name);
+        let memory = fs::read(dump.path())?;
+        let words = memory.as_chunks::<4>().0;
+        let untouched = words.iter().skip(static_ram.div_ceil(4)).take_while(|word| **word == PAINT).count();
+        Ok(RAM - static_ram - 4 * untouched)
+    }
+
+    /// Names in the footprint's image that must not be there: formatting, panics, f64 arithmetic, 64-bit division.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn unwanted_symbols(&self, binary: &str, models: &Path) -> Result<Vec<String>> {
+        const UNWANTED: [&str; 12] = [
+            "4core3fmt",
+            "9panicking",
+            "rust_begin_unwind",
+            "__aeabi_d",
+            "df3",
+            "df2",
+            "dfsi",
+            "ldivmod",
+            "__divdi3",
+            "__udivdi3",
+            "__moddi3",
+            "__umoddi3",
+        ];
+        let bytes = fs::read(self.build(binary, models)?)?;
+        let file = object::File::parse(&bytes[..])?;
+        let names = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
+        let names = names.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+        Ok(names.filter(|name| UNWANTED.iter().any(|unwanted| name.contains(unwanted))).collect())
     }
 }
+
+/// Multiplications in the layers of a measured model.
+#[must_use]
+pub fn products(model: &str) -> u64 {
+    if model == "motor" { 29_440 } else { 265_216 }
+}
+
+/// Instructions by model and stage.
+pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// The anomaly-detection network of MLPerf Tiny as a VAE, with seeded random weights.
 #[must_use]

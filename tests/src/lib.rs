@@ -145,13 +145,19 @@ pub fn root() -> PathBuf {
 
 /// Whether firmware for `target` can be built and run here; says on standard error how, if not.
 pub fn can_emulate(target: &str) -> bool {
-    let qemu = Command::new("qemu-system-arm").arg("--version").output().is_ok_and(|output| output.status.success());
+    can_emulate_with("qemu-system-arm", target)
+}
+
+pub(crate) fn can_emulate_with(qemu: &str, target: &str) -> bool {
+    let present = Command::new(qemu).arg("--version").output().is_ok_and(|output| output.status.success());
     let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let installed = sysroot.is_ok_and(|out| Path::new(String::from_utf8_lossy(&out.stdout).trim()).exists());
-    if !qemu || !installed {
-        skip(&format!("needs QEMU and a Rust target: apt-get install qemu-system-arm, rustup target add {target}"));
+    if !present || !installed {
+        skip(&format!(
+            "needs QEMU and a Rust target: apt-get install qemu-system-arm qemu-system-misc, rustup target add {target}"
+        ));
     }
-    qemu && installed
+    present && installed
 }
 
 /// Builds a binary of `firmware-example` for `target`, runs it in QEMU and returns what it prints.
