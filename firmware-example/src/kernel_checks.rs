@@ -54,7 +54,8 @@ pub fn check() -> Result<u32, Difference> {
     }
     for len in (0..40).chain([48, 63]) {
         vectors_case(len, &mut random)?;
-        cases += 1;
+        rows_f32_case(len, &mut random)?;
+        cases += 2;
     }
     Ok(cases)
 }
@@ -122,6 +123,26 @@ fn rows_case(rows: usize, columns: usize, case: u32, random: &mut Random) -> Res
     }
     if bits != magnitude {
         return Err(Difference { kernel: "rows_int8's magnitude", shape: (rows, columns) });
+    }
+    Ok(())
+}
+
+fn rows_f32_case(columns: usize, random: &mut Random) -> Result<(), Difference> {
+    let (mut weights, mut x) = ([0.0; 8 * 64], [0.0; 64]);
+    let (weights, x) = (&mut weights[..8 * columns], &mut x[..columns]);
+    weights.fill_with(|| random.number(3));
+    x.fill_with(|| random.number(3));
+    let mut found = [7.0; 8];
+    kernel::sums_f32(weights, x, &mut found);
+    for (row, found) in found.iter().enumerate() {
+        // Rounded after each product and each sum, in the order of the columns.
+        let (mut sum, block) = (0.0, row / 4 * 4 * columns);
+        for (column, x) in x.iter().enumerate() {
+            sum += weights[block + 4 * column + row % 4] * x;
+        }
+        if sum.to_bits() != found.to_bits() {
+            return Err(Difference { kernel: "sums_f32", shape: (8, columns) });
+        }
     }
     Ok(())
 }

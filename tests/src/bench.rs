@@ -178,7 +178,7 @@ impl Core {
             bail!("QEMU has no standard streams");
         };
         let worked = BufReader::new(printed).lines().map_while(Result::ok).any(|line| line.contains("worked"));
-        writeln!(monitor, "pmemsave {:#x} {RAM} \"{}\"\nquit", self.ram, dump.path().display())?;
+        writeln!(monitor, "memsave {:#x} {RAM} \"{}\"\nquit", self.ram, dump.path().display())?;
         drop(monitor);
         machine.wait()?;
         ensure!(worked, "{}: the footprint's firmware failed", self.name);

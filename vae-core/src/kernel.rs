@@ -40,18 +40,18 @@ pub use armv7m::sums_int8;
 #[cfg(vae_dsp)]
 pub use dsp::{largest_bits, requantise, rows_int8};
 #[cfg(vae_fpu)]
-pub use fpu::{quantise, squared_differences, standardise};
-#[cfg(not(vae_fpu))]
-pub use portable::squared_differences;
+pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+pub use portable::FRACTION_BITS;
 #[cfg(not(any(vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
-pub use portable::{FRACTION_BITS, sums_f32};
 #[cfg(not(vae_dsp))]
 pub use portable::{largest_bits, requantise, rows_int8};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
+#[cfg(not(vae_fpu))]
+pub use portable::{squared_differences, sums_f32};
 #[cfg(vae_riscv32)]
 pub use riscv32::sums_int8;
 #[cfg(vae_soft)]

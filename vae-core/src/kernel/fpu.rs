@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use super::{FRACTION_BITS, portable};
+use super::{FRACTION_BITS, ROW_BLOCK, portable};
 
 /// As [`portable::standardise`].
 pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f32]) {
@@ -56,6 +56,65 @@ pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f3
     if eights < len {
         let rest = |values| tail(values, eights);
         portable::standardise(rest(x), rest(mean), rest(inverse_scale), out.get_mut(eights..).unwrap_or_default());
+    }
+}
+
+/// As [`portable::sums_f32`].
+pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    let fours = x.len() & !3;
+    if x.is_empty() {
+        return;
+    }
+    let blocks = weights.chunks_exact(ROW_BLOCK * x.len());
+    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+        if fours > 0 {
+            // SAFETY: x has at least `fours` values, a positive multiple of the four that a turn of the loop reads, weights
+            // have four times as many, and there are four sums. VMLA rounds its product before it adds, as the portable
+            // kernel does. Registers and memory that change are declared.
+            unsafe {
+                asm!(
+                    dsp!(),
+                    "vldmia {sums}, {{s12-s15}}",
+                    "2:",
+                    "vldmia {weights}!, {{s0-s7}}",
+                    "vldmia {x}!, {{s8-s11}}",
+                    "vmla.f32 s12, s0, s8",
+                    "vmla.f32 s13, s1, s8",
+                    "vmla.f32 s14, s2, s8",
+                    "vmla.f32 s15, s3, s8",
+                    "vmla.f32 s12, s4, s9",
+                    "vmla.f32 s13, s5, s9",
+                    "vmla.f32 s14, s6, s9",
+                    "vmla.f32 s15, s7, s9",
+                    "vldmia {weights}!, {{s0-s7}}",
+                    "vmla.f32 s12, s0, s10",
+                    "vmla.f32 s13, s1, s10",
+                    "vmla.f32 s14, s2, s10",
+                    "vmla.f32 s15, s3, s10",
+                    "vmla.f32 s12, s4, s11",
+                    "vmla.f32 s13, s5, s11",
+                    "vmla.f32 s14, s6, s11",
+                    "vmla.f32 s15, s7, s11",
+                    "cmp {x}, {end}",
+                    "bne 2b",
+                    "vstmia {sums}, {{s12-s15}}",
+                    weights = inout(reg) weights.as_ptr() => _,
+                    x = inout(reg) x.as_ptr() => _,
+                    end = in(reg) x.as_ptr().wrapping_add(fours),
+                    sums = in(reg) sums.as_mut_ptr(),
+                    out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                    out("d4") _, out("d5") _, out("d6") _, out("d7") _,
+                    options(nostack),
+                );
+            }
+        }
+        let columns = weights.as_chunks::<ROW_BLOCK>().0.iter().zip(x).skip(fours);
+        for (column, x) in columns {
+            for (sum, weight) in sums.iter_mut().zip(column) {
+                *sum += weight * x;
+            }
+        }
     }
 }
 
