@@ -14,10 +14,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{
-    Activation::{Identity, Relu},
+    Activation::{self, Identity, Relu},
     format::{LikelihoodKind, Precision},
 };
-use vae_train::model_file::{Dense, ModelFile};
+use vae_train::model_file::{AlignedFile, Dense, ModelFile};
 
 use crate::{can_emulate_with, plain_model, random_layer, root};
 
@@ -124,7 +124,8 @@ impl Core {
         Ok(printed)
     }
 
-    /// Instructions of each stage of each model, as `firmware-example/src/bin/bench.rs` names them.
+    /// Instructions of each stage of each model in the folder's pack, as `firmware-example/src/bin/bench.rs` names them. The
+    /// first three have the names in [`MODELS`], others their numbers.
     ///
     /// # Errors
     /// As [`Self::emulate`].
@@ -134,6 +135,7 @@ impl Core {
             let words: Vec<&str> = line.split(' ').collect();
             let [model, stage, runs, ticks] = words[..] else { bail!("unexpected line: {line}") };
             let instructions = ticks.parse::<u64>()? * self.instructions_per_tick / runs.parse::<u64>()?;
+            let model = MODELS.get(model.parse::<usize>()?).copied().unwrap_or(model);
             counts.entry(model.to_owned()).or_default().insert(stage.to_owned(), instructions);
         }
         Ok(counts)
@@ -193,25 +195,19 @@ impl Core {
     /// # Errors
     /// As [`Self::build`].
     pub fn unwanted_symbols(&self, binary: &str, models: &Path) -> Result<Vec<String>> {
-        const UNWANTED: [&str; 12] = [
-            "4core3fmt",
-            "9panicking",
-            "rust_begin_unwind",
-            "__aeabi_d",
-            "df3",
-            "df2",
-            "dfsi",
-            "ldivmod",
-            "__divdi3",
-            "__udivdi3",
-            "__moddi3",
-            "__umoddi3",
-        ];
+        const UNWANTED: [&str; 3] = ["4core3fmt", "9panicking", "rust_begin_unwind"];
+        // Of the compiler's support functions.
+        const UNWANTED_SUPPORT: [&str; 8] =
+            ["aeabi_d", "df2", "df3", "dfsi", "ldivmod", "divdi3", "moddi3", "divmoddi"];
         let bytes = fs::read(self.build(binary, models)?)?;
         let file = object::File::parse(&bytes[..])?;
         let names = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
         let names = names.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
-        Ok(names.filter(|name| UNWANTED.iter().any(|unwanted| name.contains(unwanted))).collect())
+        let unwanted = |name: &String| {
+            let contains = |list: &[&str]| list.iter().any(|unwanted| name.contains(unwanted));
+            contains(&UNWANTED) || (name.starts_with("__") && contains(&UNWANTED_SUPPORT))
+        };
+        Ok(names.filter(unwanted).collect())
     }
 }
 
@@ -254,24 +250,88 @@ pub fn mlperf_model(precision: Precision) -> ModelFile {
     }
 }
 
-/// Writes the measured models and their windows: `int8.vae`, `f32.vae` and `window.f32`, `motor.vae` and `motor.f32`.
+/// A small model of rows, 64-32-(8, 8)-32-64.
+#[must_use]
+pub fn rows_model(precision: Precision) -> ModelFile {
+    let mut rng = ChaCha8Rng::seed_from_u64(64);
+    let mut layer = |rows, columns, activation| random_layer(&mut rng, rows, columns, activation, 2.0);
+    let encoder = vec![layer(32, 64, Relu), layer(16, 32, Identity)];
+    let decoder = vec![layer(32, 8, Relu), layer(64, 32, Identity)];
+    ModelFile { precision, ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5) }
+}
+
+/// The measured models, in order: (a), (b) and (c).
+pub const MODELS: [&str; 3] = ["int8", "f32", "motor"];
+
+/// Writes the measured models with their windows as one file, `models.pack`, and the first of them for the footprint:
+/// `int8.vae`, `window.f32`. `more` models follow the three of the table.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_models(folder: &Path) -> Result<()> {
-    for (name, precision) in [("int8.vae", Precision::Int8), ("f32.vae", Precision::F32)] {
-        fs::write(folder.join(name), mlperf_model(precision).to_bytes()?)?;
-    }
-    let model = mlperf_model(Precision::F32);
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let window = model.mean.iter().zip(&model.scale).map(|(mean, scale)| {
-        // The sum of twelve uniforms is nearly normal.
-        let normal: f32 = (0..12).map(|_| rng.random_range(-0.5..0.5f32)).sum();
-        mean + scale * normal
-    });
-    fs::write(folder.join("window.f32"), window.flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
+pub fn write_models(folder: &Path, more: &[ModelFile]) -> Result<()> {
     let example = root().join("firmware-example/model");
-    fs::copy(example.join("motor.vae"), folder.join("motor.vae"))?;
-    fs::copy(example.join("stream.f32"), folder.join("motor.f32"))?;
+    let mut models = Vec::new();
+    for file in [&mlperf_model(Precision::Int8), &mlperf_model(Precision::F32)].into_iter().chain(more) {
+        models.push((file.to_bytes()?, normal_window(file)));
+    }
+    let motor = fs::read(example.join("motor.vae"))?;
+    let stream = fs::read(example.join("stream.f32"))?;
+    let features = AlignedFile::new(&motor).model()?.features();
+    let window = stream.as_chunks::<4>().0.iter().take(features).map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    models.insert(2, (motor, window));
+    let mut pack = Vec::new();
+    for (model, window) in &models {
+        pack.extend(u32::try_from(model.len())?.to_le_bytes());
+        pack.extend(u32::try_from(window.len())?.to_le_bytes());
+        pack.extend(model);
+        pack.resize(pack.len().next_multiple_of(4), 0);
+        pack.extend(window.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    fs::write(folder.join("models.pack"), pack)?;
+    fs::write(folder.join("int8.vae"), &models[0].0)?;
+    fs::write(folder.join("window.f32"), models[0].1.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
     Ok(())
+}
+
+/// The firmware example's model, (c).
+///
+/// # Errors
+/// If it cannot be read.
+pub fn motor_model() -> Result<AlignedFile> {
+    AlignedFile::read(&root().join("firmware-example/model/motor.vae"))
+}
+
+/// A window as the model is standardised for.
+fn normal_window(model: &ModelFile) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    // The sum of twelve uniforms is nearly normal.
+    let mut normal = || (0..12).map(|_| rng.random_range(-0.5..0.5f32)).sum::<f32>();
+    model.mean.iter().zip(&model.scale).map(|(mean, scale)| mean + scale * normal()).collect()
+}
+
+/// Models of many shapes and activations, to fit the cost model to.
+#[must_use]
+pub fn varied_shapes() -> Vec<ModelFile> {
+    use Activation::{LeakyRelu, Sigmoid, Silu, Softplus, Tanh};
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let activations = [Relu, Silu, Tanh, Relu, Sigmoid, Softplus, Identity, Silu, Relu, LeakyRelu(0.1), Tanh, Silu];
+    let mut models = Vec::new();
+    let both =
+        [Precision::Int8, Precision::F32].into_iter().flat_map(|p| activations.map(|activation| (p, activation)));
+    for (precision, activation) in both.clone().chain(both) {
+        let mut width = |low: usize, high: usize| rng.random_range(low..=high);
+        let (features, latent) = (width(4, 200), width(2, 12));
+        let hidden: Vec<usize> = (0..width(1, 3)).map(|_| width(8, 90)).collect();
+        let encoder: Vec<usize> = [features].into_iter().chain(hidden.iter().copied()).chain([2 * latent]).collect();
+        let decoder: Vec<usize> = [latent].into_iter().chain(hidden.iter().rev().copied()).chain([features]).collect();
+        let mut half = |widths: &[usize]| -> Vec<Dense> {
+            let last = widths.len() - 2;
+            let pairs = widths.windows(2).enumerate();
+            let activation = |index: usize| if index == last { Identity } else { activation };
+            pairs.map(|(i, pair)| random_layer(&mut rng, pair[1], pair[0], activation(i), 2.0)).collect()
+        };
+        let (encoder, decoder) = (half(&encoder), half(&decoder));
+        models.push(ModelFile { precision, ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5) });
+    }
+    models
 }

@@ -1,12 +1,20 @@
 //! What a score costs on each core: instructions by stage, bytes of code, RAM and stack.
 //!
-//! Usage: `bench [--json] [core…]`, with the cores' names as the table prints them; all of them by default.
+//! Usage: `bench [--json | --fit | --host] [core…]`, with the cores' names as the table prints them; all of them by default.
+//! `--fit` prints the coefficients of the cost model in `vae-train/src/cost.rs`; `--host` scores a million rows here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Result, bail};
+use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
-use vae_tests::bench::{CORES, Counts, Footprint, products, write_models};
+use vae_core::format::Precision;
+use vae_tests::bench::{CORES, Counts, Footprint, MODELS, products, rows_model, varied_shapes, write_models};
+use vae_train::{
+    cost,
+    model_file::{AlignedFile, ModelFile},
+    scoring,
+};
 
 #[derive(Serialize)]
 struct Cost {
@@ -23,26 +31,34 @@ For comparison, one forward pass of the same layers, 640-128-128-128-128-8-128-1
 Counted in QEMU in the same way (sources and versions: docs/performance.md).";
 
 fn main() -> Result<()> {
-    let mut json = false;
+    let (mut json, mut fit) = (false, false);
     let mut wanted = Vec::new();
     for argument in std::env::args().skip(1) {
         match &argument[..] {
             "--json" => json = true,
+            "--fit" => fit = true,
+            "--host" => return score_on_the_host(),
             name if CORES.iter().any(|core| core.name == name) => wanted.push(argument),
             other => bail!("no core is called {other}: {}", CORES.map(|core| core.name).join(", ")),
         }
     }
     let folder = tempfile::tempdir()?;
-    write_models(folder.path())?;
+    let shapes = if fit { varied_shapes() } else { Vec::new() };
+    write_models(folder.path(), &shapes)?;
     let mut costs = BTreeMap::new();
     for core in CORES.iter().filter(|core| wanted.is_empty() || wanted.iter().any(|name| name == core.name)) {
-        if core.can_emulate() {
+        if fit && core.can_emulate() {
+            print_coefficients(core.name, &core.count(folder.path())?, &shapes)?;
+        } else if core.can_emulate() {
             let (instructions, footprint) = (core.count(folder.path())?, core.footprint(folder.path())?);
             if !json {
                 print(core.name, &instructions, footprint);
             }
             costs.insert(core.name, Cost { instructions, footprint });
         }
+    }
+    if fit {
+        return Ok(());
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&costs)?);
@@ -75,4 +91,50 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) {
         println!("  (a) code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");
     }
     println!();
+}
+
+/// Fits the cost model to the counted scores, by least squares of the relative errors.
+fn print_coefficients(core: &str, counts: &Counts, shapes: &[ModelFile]) -> Result<()> {
+    println!("    Core {{\n        name: \"{core}\",");
+    for precision in [Precision::Int8, Precision::F32] {
+        let mut rows = Vec::new();
+        for (index, file) in shapes.iter().enumerate().filter(|(_, file)| file.precision == precision) {
+            let number = (MODELS.len() + index).to_string();
+            let measured = counts[&number]["score"] as f64;
+            let file = AlignedFile::new(&file.to_bytes()?);
+            rows.push(cost::terms(&file.model()?)?.map(|term| term / measured));
+        }
+        let terms = DMatrix::from_fn(rows.len(), cost::TERMS.len(), |row, column| rows[row][column]);
+        let ones = DVector::from_element(rows.len(), 1.0);
+        let fitted = terms.clone().svd(true, true).solve(&ones, 1e-12).map_err(|error| anyhow::anyhow!(error))?;
+        let worst = (&terms * &fitted - ones).amax();
+        let list = fitted.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(", ");
+        println!("        {}: [{list}],", if precision == Precision::Int8 { "int8" } else { "f32" });
+        eprintln!("{core} {precision:?}: the worst of {} is off by {:.2} %", rows.len(), 100.0 * worst);
+    }
+    println!("    }},");
+    Ok(())
+}
+
+/// Prints how fast this machine scores rows of a 64-32-8 model, through the code that the device runs.
+fn score_on_the_host() -> Result<()> {
+    const ROWS: usize = 1_000_000;
+    for precision in [Precision::Int8, Precision::F32] {
+        let file = AlignedFile::new(&rows_model(precision).to_bytes()?);
+        let model = file.model()?;
+        let rows: Vec<f32> = (0..64 * ROWS).map(|index| ((index * 7919 % 1021) as f32 - 510.0) / 300.0).collect();
+        let products: u64 =
+            model.layers()?.flatten().map(|layer| u64::from(layer.rows) * u64::from(layer.columns)).sum();
+        let start = Instant::now();
+        let scores = scoring::elbo(&model, &rows)?;
+        let (seconds, threads) = (start.elapsed().as_secs_f64(), std::thread::available_parallelism()?);
+        let rate = products as f64 * scores.len() as f64 / seconds;
+        println!(
+            "{precision:?}: {} rows in {seconds:.2} s on {threads} threads: {:.2} G products/s, {:.2} a thread",
+            scores.len(),
+            rate / 1e9,
+            rate / 1e9 / threads.get() as f64
+        );
+    }
+    Ok(())
 }

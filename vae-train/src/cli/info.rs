@@ -1,12 +1,12 @@
 //! `vae-train info`: what is in a model file.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::Context;
-use crate::model_file::AlignedFile;
+use crate::{cost, model_file::AlignedFile};
 
 /// Print what a model file holds and what the device needs for it.
 ///
@@ -46,6 +46,8 @@ struct Description {
     layers: Vec<Layer>,
     /// Multiplications of a score at the mean, in the layers.
     products: u64,
+    /// Instructions of a score at the mean on each kind of core, as the cost model predicts them.
+    instructions: BTreeMap<&'static str, u64>,
     /// Bytes.
     flash: usize,
     /// Bytes of scratch.
@@ -91,6 +93,7 @@ impl Info {
             latent: model.latent(),
             products: layers.iter().map(|layer| u64::from(layer.inputs) * u64::from(layer.outputs)).sum(),
             layers,
+            instructions: cost::instructions(&model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
             threshold: calibration.threshold(),
@@ -130,6 +133,9 @@ fn text(d: &Description) -> Result<String> {
         writeln!(text, "  {:<12} {:>5} → {:<5} {}", layer.half, layer.inputs, layer.outputs, layer.activation)?;
     }
     writeln!(text, "  products     {} a score", d.products)?;
+    for (core, instructions) in &d.instructions {
+        writeln!(text, "  instructions {core}: about {instructions} a score")?;
+    }
     writeln!(text, "  flash        {} bytes", d.flash)?;
     writeln!(text, "  RAM          {} bytes of scratch, {} of window", d.scratch, 4 * d.features)?;
     writeln!(text, "  threshold    {:.3} nats ({} calibration windows)", d.threshold, d.calibration_windows)?;

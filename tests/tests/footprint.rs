@@ -1,0 +1,62 @@
+//! Budgets of code, RAM and instructions on each emulated core, and the cost model's predictions.
+
+use vae_core::format::Precision;
+use vae_tests::bench::{CORES, Core, MODELS, mlperf_model, motor_model, products, write_models};
+use vae_train::{cost, model_file::AlignedFile};
+
+/// Instructions of a score of model (a) that a core may take.
+fn budget(core: &Core) -> u64 {
+    match core.name {
+        "Cortex-M3" => 750_000,
+        "Cortex-M0" => 1_400_000,
+        "RV32IMC" => 1_000_000,
+        _ => 290_000,
+    }
+}
+
+#[test]
+fn scores_cost_what_is_promised_and_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    write_models(folder.path(), &[]).unwrap();
+    let files = [
+        AlignedFile::new(&mlperf_model(Precision::Int8).to_bytes().unwrap()),
+        AlignedFile::new(&mlperf_model(Precision::F32).to_bytes().unwrap()),
+        motor_model().unwrap(),
+    ];
+    for core in CORES.iter().filter(|core| core.can_emulate()) {
+        let counts = core.count(folder.path()).unwrap();
+        let score = |model: &str| counts[model]["score"];
+        assert!(score("int8") <= budget(core), "{}: {} instructions", core.name, score("int8"));
+        if core.target.ends_with("hf") {
+            assert!(score("f32") as f64 <= 2.9 * products("f32") as f64, "{}: {}", core.name, score("f32"));
+        }
+        for (name, file) in MODELS.iter().zip(&files) {
+            // The M7 has the M4F's coefficients.
+            let modelled = if core.name == "Cortex-M7" { "Cortex-M4F" } else { core.name };
+            let predicted = cost::instructions(&file.model().unwrap()).unwrap();
+            let (_, predicted) = predicted.iter().find(|(name, _)| *name == modelled).unwrap();
+            let error = *predicted as f64 / score(name) as f64 - 1.0;
+            assert!(error.abs() <= 0.05, "{} {name}: {predicted} for {}", core.name, score(name));
+        }
+        if core.name == "Cortex-M4F" {
+            assert_eq!(core.count(folder.path()).unwrap(), counts, "two runs differ");
+        }
+    }
+}
+
+#[test]
+fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
+    let folder = tempfile::tempdir().unwrap();
+    write_models(folder.path(), &[]).unwrap();
+    for core in CORES.iter().filter(|core| core.can_emulate()) {
+        let Some(footprint) = core.footprint(folder.path()).unwrap() else { continue };
+        // Without an FPU, the compiler's functions for f32 come on top.
+        let code = if core.target.ends_with("hf") { 16 * 1024 } else { 19 * 1024 };
+        assert!(footprint.code <= code, "{}: {footprint:?}", core.name);
+        assert!(footprint.static_ram + footprint.stack <= 3_400, "{}: {footprint:?}", core.name);
+        let unwanted = core.unwanted_symbols("footprint", folder.path()).unwrap();
+        assert!(unwanted.is_empty(), "{}: {unwanted:?}", core.name);
+        // The check itself can fail: the bench formats what it prints.
+        assert!(!core.unwanted_symbols("bench", folder.path()).unwrap().is_empty(), "{}", core.name);
+    }
+}
