@@ -180,8 +180,11 @@ const fn checksum(file: &[u8]) -> u32 {
 
 /// The little-endian word at `4 · index`.
 const fn word(head: &[u8; PRELUDE_LEN], index: usize) -> u32 {
-    let at = 4 * index;
-    u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+    let Some((_, rest)) = head.split_at_checked(4 * index) else { return 0 };
+    match rest.first_chunk() {
+        Some(bytes) => u32::from_le_bytes(*bytes),
+        None => 0,
+    }
 }
 
 /// How weights are stored and products computed.

@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::{FLUSH_COLUMNS, ROW_BLOCK};
+use super::{FLUSH_COLUMNS, ROW_BLOCK, portable};
 
 /// As [`super::portable::sums_int8`].
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
@@ -12,8 +12,8 @@ pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
     if block == 0 || x.len() % 2 != 0 {
         return;
     }
-    for (weights, sums) in weights.chunks_exact(block).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
-        for (x, weights) in x.chunks(FLUSH_COLUMNS / 2).zip(weights.chunks(FLUSH_COLUMNS)) {
+    for (weights, sums) in portable::blocks(weights, block).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+        for (x, weights) in portable::runs(x, FLUSH_COLUMNS / 2).zip(portable::runs(weights, FLUSH_COLUMNS)) {
             let x = x.as_ptr_range();
             // SAFETY: x is a positive multiple of 2 words long, the run of weights is twice as long. The kernel keeps to the
             // procedure call standard.

@@ -66,8 +66,7 @@ pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
     if x.is_empty() {
         return;
     }
-    let blocks = weights.chunks_exact(ROW_BLOCK * x.len());
-    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+    for (weights, sums) in portable::blocks(weights, ROW_BLOCK * x.len()).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
         if fours > 0 {
             // SAFETY: x has at least `fours` values, a positive multiple of the four that a turn of the loop reads, weights
             // have four times as many, and there are four sums. VMLA rounds its product before it adds, as the portable

@@ -5,6 +5,24 @@ use super::{FLUSH_COLUMNS, ROW_BLOCK, ROW_WORDS};
 /// Fraction bits of the fixed-point values that int8 models are scored with: their unit is 2⁻¹⁰ standard deviations.
 pub const FRACTION_BITS: u32 = 10;
 
+/// Successive parts of `weights`, all of this length. (`chunks_exact` divides, and could panic.)
+pub(super) fn blocks<T>(mut weights: &[T], len: usize) -> impl Iterator<Item = &[T]> {
+    core::iter::from_fn(move || {
+        let (block, rest) = weights.split_at_checked(len)?;
+        weights = rest;
+        Some(block)
+    })
+}
+
+/// Successive parts of this length; the last has what remains. (`chunks` divides, and could panic.)
+pub(super) fn runs<T>(mut values: &[T], len: usize) -> impl Iterator<Item = &[T]> {
+    core::iter::from_fn(move || {
+        let (run, rest) = values.split_at_checked(len.min(values.len()))?;
+        values = rest;
+        (!run.is_empty()).then_some(run)
+    })
+}
+
 /// Dot products of rows with `x`, without the rows' biases.
 ///
 /// `weights` holds blocks of four rows; in a block, for each column, the four rows' weights side by side. `sums` has a value
@@ -13,8 +31,7 @@ pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
     if x.is_empty() {
         return sums.fill(0.0);
     }
-    let blocks = weights.chunks_exact(ROW_BLOCK * x.len());
-    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+    for (weights, sums) in blocks(weights, ROW_BLOCK * x.len()).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
         let [mut a, mut b, mut c, mut d] = [0.0; ROW_BLOCK];
         for (column, &x) in weights.as_chunks::<ROW_BLOCK>().0.iter().zip(x) {
             a += column[0] * x;
@@ -39,10 +56,11 @@ pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
         return sums.fill(0);
     }
     let x: &[i16] = bytemuck::cast_slice(x);
-    let blocks = bytemuck::cast_slice::<u32, i16>(weights).chunks_exact(2 * x.len());
-    for (weights, sums) in blocks.zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
+    for (weights, sums) in
+        blocks(bytemuck::cast_slice::<u32, i16>(weights), 2 * x.len()).zip(sums.as_chunks_mut::<ROW_BLOCK>().0)
+    {
         let [mut a, mut b, mut c, mut d] = [0i32; ROW_BLOCK];
-        for (weights, x) in weights.chunks(2 * FLUSH_COLUMNS).zip(x.chunks(FLUSH_COLUMNS)) {
+        for (weights, x) in runs(weights, 2 * FLUSH_COLUMNS).zip(runs(x, FLUSH_COLUMNS)) {
             let [mut ab, mut low_b, mut cd, mut low_d] = [0i32; 4];
             for (halfwords, x) in weights.as_chunks::<8>().0.iter().zip(x.as_chunks::<4>().0) {
                 for (column, &x) in x.iter().enumerate() {
@@ -76,7 +94,7 @@ pub(super) fn sums_of_two_blocks(
     if block == 0 || x.len() % 2 != 0 {
         return;
     }
-    let mut weights = weights.chunks_exact(block);
+    let mut weights = blocks(weights, block);
     for sums in sums.as_chunks_mut::<ROW_BLOCK>().0.chunks_mut(2) {
         let mut unused = [0; ROW_BLOCK];
         let Some(first) = weights.next() else { return };
@@ -86,8 +104,8 @@ pub(super) fn sums_of_two_blocks(
             _ => return,
         };
         let Some(second) = second else { return };
-        let both = first.chunks(FLUSH_COLUMNS).zip(second.chunks(FLUSH_COLUMNS));
-        for (x, (first, second)) in x.chunks(FLUSH_COLUMNS / 2).zip(both) {
+        let both = runs(first, FLUSH_COLUMNS).zip(runs(second, FLUSH_COLUMNS));
+        for (x, (first, second)) in runs(x, FLUSH_COLUMNS / 2).zip(both) {
             run(first, second, x, sums, more);
         }
     }
@@ -112,15 +130,19 @@ pub fn rows_int8(
 
 fn scale<const RELU: bool>(sums: &mut [i32], rows: &[[i32; ROW_WORDS]], shift: u32) -> u32 {
     let mut magnitude = 0;
-    for (sums, constants) in sums.as_chunks_mut::<ROW_BLOCK>().0.iter_mut().zip(rows) {
-        for lane in 0..ROW_BLOCK {
-            let multiplier = (constants[ROW_BLOCK + lane / 2] >> (16 * (lane % 2))) as i16;
-            let value = shifted_product(sums[lane], multiplier).wrapping_add(constants[lane] >> shift);
-            let sign = value >> 31;
-            sums[lane] = if RELU { value & !sign } else { value };
-            // The length of the or in bits is that of the largest.
-            magnitude |= if RELU { sums[lane] } else { value ^ sign };
-        }
+    let mut row = |sum: &mut i32, bias: i32, multiplier: i32| {
+        let value = shifted_product(*sum, multiplier as i16).wrapping_add(bias >> shift);
+        let sign = value >> 31;
+        *sum = if RELU { value & !sign } else { value };
+        // The length of the or in bits is that of the largest.
+        magnitude |= if RELU { *sum } else { value ^ sign };
+    };
+    for ([a, b, c, d], constants) in sums.as_chunks_mut::<ROW_BLOCK>().0.iter_mut().zip(rows) {
+        let [bias_a, bias_b, bias_c, bias_d, first, second] = *constants;
+        row(a, bias_a, first);
+        row(b, bias_b, first >> 16);
+        row(c, bias_c, second);
+        row(d, bias_d, second >> 16);
     }
     magnitude as u32
 }
@@ -197,7 +219,7 @@ mod tests {
 
     #[test]
     fn rows_are_scaled_as_real_numbers_are() {
-        let pair = |low: i16, high: i16| i32::from(high) << 16 | i32::from(low as u16) as i32;
+        let pair = |low: i16, high: i16| i32::from(high) << 16 | i32::from(low as u16);
         let rows = [[-4096, 4097, 0, -1, pair(32_767, 1), pair(-3, 5)], [0, 0, 0, 0, pair(32_767, 1), pair(1, 1)]];
         let sums = [1_000_000, -1_000_000, 7, 0, i32::MAX, 65_536, -1, 0];
         let mut scaled = sums;

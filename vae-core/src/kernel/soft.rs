@@ -119,7 +119,7 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
         let shift = exponent.wrapping_sub((bits >> 23) & 255);
         let mantissa = (bits & MANTISSA) | HIDDEN_BIT;
         // Behind 24 bits there is less than half a step. Above 2⁹ steps the vector is quantised again in larger ones.
-        let steps = if shift > 24 || shift < 14 {
+        let steps = if shift.wrapping_sub(14) > 10 {
             0
         } else {
             let down = mantissa >> shift;
