@@ -19,7 +19,7 @@ use vae_core::{
 };
 use vae_train::model_file::{AlignedFile, Dense, ModelFile};
 
-use crate::{can_emulate_with, plain_model, random_layer, root};
+use crate::{can_emulate, plain_model, qemu, random_layer, root};
 
 /// An emulated core.
 #[derive(Debug)]
@@ -75,15 +75,11 @@ impl Core {
     /// Whether firmware for this core can be built and run here; says on standard error how, if not.
     #[must_use]
     pub fn can_emulate(&self) -> bool {
-        can_emulate_with(self.qemu(), self.target)
-    }
-
-    fn qemu(&self) -> &'static str {
-        if self.target.starts_with("riscv32") { "qemu-system-riscv32" } else { "qemu-system-arm" }
+        can_emulate(self.target)
     }
 
     fn machine(&self) -> Command {
-        let mut command = Command::new(self.qemu());
+        let mut command = Command::new(qemu(self.target));
         command.args(["-machine", self.machine, "-display", "none", "-serial", "none", "-icount", "shift=0"]);
         command.args(["-semihosting-config", "enable=on,target=native"]);
         if self.target.starts_with("riscv32") {

@@ -145,10 +145,7 @@ pub fn root() -> PathBuf {
 
 /// Whether firmware for `target` can be built and run here; says on standard error how, if not.
 pub fn can_emulate(target: &str) -> bool {
-    can_emulate_with("qemu-system-arm", target)
-}
-
-pub(crate) fn can_emulate_with(qemu: &str, target: &str) -> bool {
+    let qemu = qemu(target);
     let present = Command::new(qemu).arg("--version").output().is_ok_and(|output| output.status.success());
     let sysroot = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let installed = sysroot.is_ok_and(|out| Path::new(String::from_utf8_lossy(&out.stdout).trim()).exists());
@@ -158,6 +155,11 @@ pub(crate) fn can_emulate_with(qemu: &str, target: &str) -> bool {
         ));
     }
     present && installed
+}
+
+/// The emulator for a target.
+pub(crate) fn qemu(target: &str) -> &'static str {
+    if target.starts_with("riscv32") { "qemu-system-riscv32" } else { "qemu-system-arm" }
 }
 
 /// Builds a binary of `firmware-example` for `target`, runs it in QEMU and returns what it prints.

@@ -105,8 +105,14 @@ fn compare(models: [ModelFile; 2], windows: &[f32], targets: &[&str]) {
 // One test: they would build the same firmware at the same time.
 #[test]
 fn host_and_cores_give_the_same_bits() {
-    // Hard float on the Cortex-M4F, soft float on the Cortex-M3, and armv6-m code.
-    const TARGETS: [&str; 3] = ["thumbv7em-none-eabihf", "thumbv7m-none-eabi", "thumbv6m-none-eabi"];
+    // Every kernel, with and without an FPU.
+    const TARGETS: [&str; 5] = [
+        "thumbv7em-none-eabihf",
+        "thumbv8m.main-none-eabihf",
+        "thumbv7m-none-eabi",
+        "thumbv6m-none-eabi",
+        "riscv32imc-unknown-none-elf",
+    ];
     compare([Precision::F32, Precision::Int8].map(|precision| varied_model(precision, 3)), &windows(30), &TARGETS);
 
     let families = [
@@ -118,6 +124,6 @@ fn host_and_cores_give_the_same_bits() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let windows: Vec<f32> = (0..20 * (7 + conditions)).map(|_| rng.random_range(0.0..1.0)).collect();
         let models = [Precision::F32, Precision::Int8].map(|precision| family_model(family, precision, 6));
-        compare(models, &windows, &TARGETS[..2]);
+        compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
     }
 }

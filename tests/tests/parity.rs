@@ -132,6 +132,22 @@ fn safetensors_and_the_format_are_enough_to_recompute_a_score() {
 }
 
 #[test]
+fn windows_of_i16_samples_score_as_the_same_numbers() {
+    for precision in [Precision::F32, Precision::Int8] {
+        let file = AlignedFile::new(&varied_model(precision, 4).to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = Scratch::new(&mut memory);
+        for spread in [1, 7, 900, 1092] {
+            let samples: Vec<i16> = (0..30).map(|index| (index * 7 % 31 - 15) * spread).collect();
+            let numbers: Vec<f32> = samples.iter().copied().map(f32::from).collect();
+            let found = model.elbo_at_mean(&samples[..], &mut scratch).unwrap();
+            assert_eq!(found, model.elbo_at_mean(&numbers[..], &mut scratch).unwrap());
+        }
+    }
+}
+
+#[test]
 fn int8_scores_are_close_to_f32_scores() {
     for (mut file, low, high) in [(varied_model(Precision::F32, 2), -3.0, 3.0), (bernoulli_model(), 0.0, 1.0)] {
         let windows = random_windows(file.mean.len(), low, high);

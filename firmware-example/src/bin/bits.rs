@@ -3,10 +3,9 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
-use panic_semihosting as _;
+use firmware_example::exit;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use semihosting::println;
 use vae_core::{InferError, LogLikelihood, Model, Score, Scratch, include_model};
 
 static F32: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/f32.vae"));
@@ -15,17 +14,17 @@ static INT8: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/int8.va
 const INPUTS: usize = F32.features() + F32.conditions();
 const SCRATCH: usize = if F32.scratch_len() > INT8.scratch_len() { F32.scratch_len() } else { INT8.scratch_len() };
 
-#[entry]
+/// Scores and prints.
+#[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
+#[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
     let mut memory = [0.0; SCRATCH];
     let mut scratch = Scratch::new(&mut memory);
     let windows = include_bytes!(concat!(env!("VAE_BITS"), "/windows.f32")).as_chunks::<4>().0;
     for (name, model) in [("f32", F32), ("int8", INT8)] {
         if let Err(error) = model.self_test(&mut scratch) {
-            hprintln!("{}: {}", name, error);
-            loop {
-                debug::exit(debug::EXIT_FAILURE);
-            }
+            println!("{name}: {error}");
+            exit(true);
         }
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         for window in windows.chunks_exact(INPUTS) {
@@ -40,13 +39,16 @@ fn main() -> ! {
             if let Ok(estimate) = model.log_likelihood(x, 3, &mut rng, &mut scratch) {
                 let LogLikelihood { value, standard_error, effective_samples, .. } = estimate;
                 let [value, error, samples] = [value, standard_error, effective_samples].map(f32::to_bits);
-                hprintln!("{} importance {:08x} {:08x} {:08x}", name, value, error, samples);
+                println!("{} importance {:08x} {:08x} {:08x}", name, value, error, samples);
             }
         }
     }
-    loop {
-        debug::exit(debug::EXIT_SUCCESS);
-    }
+    exit(false)
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    firmware_example::panic(info)
 }
 
 fn print(model: &str, method: &str, score: Result<Score, InferError>) {
@@ -54,17 +56,11 @@ fn print(model: &str, method: &str, score: Result<Score, InferError>) {
         Ok(Score { elbo, reconstruction, kl, standard_error, missing }) => {
             let [elbo, reconstruction, kl, standard_error] =
                 [elbo, reconstruction, kl, standard_error].map(f32::to_bits);
-            hprintln!(
+            println!(
                 "{} {} {:08x} {:08x} {:08x} {:08x} {}",
-                model,
-                method,
-                elbo,
-                reconstruction,
-                kl,
-                standard_error,
-                missing
+                model, method, elbo, reconstruction, kl, standard_error, missing
             );
         }
-        Err(error) => hprintln!("{} {} {:?}", model, method, error),
+        Err(error) => println!("{} {} {:?}", model, method, error),
     }
 }
