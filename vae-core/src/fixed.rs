@@ -1,4 +1,5 @@
 //! Integer arithmetic between int8 layers: vectors of integers with one exponent, a power of two, for the whole vector.
+//! `FORMAT.md`, "`Int8` arithmetic", says what is computed; the loops are kernels.
 //!
 //! Integers round the same everywhere, and cores without an FPU pay no more for them than the others. An integer `v` stands
 //! for `v · 2^exponent`.

@@ -65,8 +65,7 @@ impl<'a> Source<'a> {
     /// Gives the standardised values to `emit`, a chunk at a time, and returns the bits of their largest magnitude. What is
     /// not observed is the mean.
     ///
-    /// Where a value turns out to be missing or too large, all are given once more: `emit` learns of it by being given the
-    /// first again, at place 0.
+    /// Where a value turns out to be missing or too large, all are given once more, from place 0 on.
     ///
     /// # Errors
     /// [`InferError::Infinite`], and [`InferError::Overflow`] for a latent vector that is not finite.
