@@ -9,7 +9,7 @@ use super::{FLUSH_COLUMNS, ROW_BLOCK, portable};
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
     sums.fill(0);
     let block = 2 * x.len();
-    if block == 0 || x.len() % 2 != 0 {
+    if block == 0 || !x.len().is_multiple_of(2) {
         return;
     }
     for (weights, sums) in portable::blocks(weights, block).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {

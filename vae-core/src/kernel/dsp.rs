@@ -21,7 +21,7 @@ pub fn rows_int8(
     out: &mut [i32],
 ) -> u32 {
     let blocks = (out.len() / ROW_BLOCK).min(weights.len().checked_div(2 * x.len()).unwrap_or(0)).min(rows.len());
-    if blocks == 0 || x.len() % 2 != 0 {
+    if blocks == 0 || !x.len().is_multiple_of(2) {
         return 0;
     }
     let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());

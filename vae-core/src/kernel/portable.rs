@@ -91,7 +91,7 @@ pub(super) fn sums_of_two_blocks(
 ) {
     sums.fill(0);
     let block = 2 * x.len();
-    if block == 0 || x.len() % 2 != 0 {
+    if block == 0 || !x.len().is_multiple_of(2) {
         return;
     }
     let mut weights = blocks(weights, block);
