@@ -19,7 +19,7 @@ use vae_core::{
 };
 use vae_train::model_file::{AlignedFile, Dense, ModelFile};
 
-use crate::{can_emulate, plain_model, qemu, random_layer, root};
+use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root};
 
 /// An emulated core.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ const RAM: usize = 64 * 1024;
 /// What a core's firmware needs to load, self-test and score model (a).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Footprint {
-    /// Bytes of code and constants, without the model and its window, the vector table and the emulator's exit.
+    /// Bytes of code and constants, without the model, its window and the vector table.
     pub code: usize,
     /// Bytes of RAM with a fixed address.
     pub static_ram: usize,
@@ -93,19 +93,8 @@ impl Core {
     /// # Errors
     /// If it cannot be built.
     pub fn build(&self, binary: &str, models: &Path) -> Result<PathBuf> {
-        let firmware = root().join("firmware-example");
-        let output = Command::new("cargo")
-            .args(["build", "--release", "--quiet", "--locked", "--features", "bench"])
-            .args(["--target", self.target, "--bin", binary])
-            .current_dir(&firmware)
-            // The host's build must not shape the firmware's.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_TARGET_DIR")
-            .env("VAE_BENCH", models)
-            .output()
-            .context("cargo cannot be run")?;
-        ensure!(output.status.success(), "{} {binary}: {}", self.name, String::from_utf8_lossy(&output.stderr));
-        Ok(firmware.join("target").join(self.target).join("release").join(binary))
+        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &["bench"])?;
+        Ok(root().join("firmware-example/target").join(self.target).join("release").join(binary))
     }
 
     /// Builds a binary, runs it in QEMU and returns what it prints.
@@ -207,10 +196,17 @@ impl Core {
     }
 }
 
-/// Multiplications in the layers of a measured model.
-#[must_use]
-pub fn products(model: &str) -> u64 {
-    if model == "motor" { 29_440 } else { 265_216 }
+/// The measured model of this name, of [`MODELS`].
+///
+/// # Errors
+/// If it cannot be read or written.
+pub fn measured_model(name: &str) -> Result<AlignedFile> {
+    let precision = match name {
+        "int8" => Precision::Int8,
+        "f32" => Precision::F32,
+        _ => return AlignedFile::read(&root().join("firmware-example/model/motor.vae")),
+    };
+    Ok(AlignedFile::new(&mlperf_model(precision).to_bytes()?))
 }
 
 /// Instructions by model and stage.
@@ -287,14 +283,6 @@ pub fn write_models(folder: &Path, more: &[ModelFile]) -> Result<()> {
     fs::write(folder.join("int8.vae"), &models[0].0)?;
     fs::write(folder.join("window.f32"), models[0].1.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
     Ok(())
-}
-
-/// The firmware example's model, (c).
-///
-/// # Errors
-/// If it cannot be read.
-pub fn motor_model() -> Result<AlignedFile> {
-    AlignedFile::read(&root().join("firmware-example/model/motor.vae"))
 }
 
 /// A window as the model is standardised for.

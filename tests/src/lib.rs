@@ -167,8 +167,19 @@ pub(crate) fn qemu(target: &str) -> &'static str {
 /// # Errors
 /// If it cannot be built, or exits with a failure.
 pub fn emulate(target: &str, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<String> {
+    firmware("run", target, binary, environment, features)
+}
+
+/// Has cargo `run` or `build` a binary of `firmware-example`; returns what is printed.
+pub(crate) fn firmware(
+    verb: &str,
+    target: &str,
+    binary: &str,
+    environment: &[(&str, &Path)],
+    features: &[&str],
+) -> Result<String> {
     let output = Command::new("cargo")
-        .args(["run", "--release", "--quiet", "--locked", "--target", target, "--bin", binary, "--features"])
+        .args([verb, "--release", "--quiet", "--locked", "--target", target, "--bin", binary, "--features"])
         .arg(features.join(","))
         .current_dir(root().join("firmware-example"))
         // The host's build must not shape the firmware's.

@@ -1,8 +1,7 @@
 //! Budgets of code, RAM and instructions on each emulated core, and the cost model's predictions.
 
-use vae_core::format::Precision;
-use vae_tests::bench::{CORES, Core, MODELS, mlperf_model, motor_model, products, write_models};
-use vae_train::{cost, model_file::AlignedFile};
+use vae_tests::bench::{CORES, Core, MODELS, measured_model, write_models};
+use vae_train::cost;
 
 /// Instructions of a score of model (a) that a core may take.
 fn budget(core: &Core) -> u64 {
@@ -18,17 +17,14 @@ fn budget(core: &Core) -> u64 {
 fn scores_cost_what_is_promised_and_predicted() {
     let folder = tempfile::tempdir().unwrap();
     write_models(folder.path(), &[]).unwrap();
-    let files = [
-        AlignedFile::new(&mlperf_model(Precision::Int8).to_bytes().unwrap()),
-        AlignedFile::new(&mlperf_model(Precision::F32).to_bytes().unwrap()),
-        motor_model().unwrap(),
-    ];
+    let files = MODELS.map(|name| measured_model(name).unwrap());
     for core in CORES.iter().filter(|core| core.can_emulate()) {
         let counts = core.count(folder.path()).unwrap();
         let score = |model: &str| counts[model]["score"];
         assert!(score("int8") <= budget(core), "{}: {} instructions", core.name, score("int8"));
         if core.target.ends_with("hf") {
-            assert!(score("f32") as f64 <= 2.9 * products("f32") as f64, "{}: {}", core.name, score("f32"));
+            let products = cost::products(&files[1].model().unwrap()).unwrap();
+            assert!(score("f32") as f64 <= 2.9 * products as f64, "{}: {}", core.name, score("f32"));
         }
         for (name, file) in MODELS.iter().zip(&files) {
             // The M7 has the M4F's coefficients.

@@ -38,6 +38,19 @@ pub struct Core {
     pub f32: [f64; TERMS.len()],
 }
 
+/// Multiplications in the layers of a score at the mean.
+///
+/// # Errors
+/// If the file is faulty.
+pub fn products(model: &Model<'_>) -> Result<u64> {
+    let mut products = 0;
+    for layer in model.layers()? {
+        let layer = layer?;
+        products += u64::from(layer.rows) * u64::from(layer.columns);
+    }
+    Ok(products)
+}
+
 /// How often each of [`TERMS`] occurs in a score of `model`.
 ///
 /// # Errors

@@ -69,38 +69,33 @@ struct Job {
     c: i32,
 }
 
-/// Eight columns of four rows: r0 weights, r1 activations, r2…r5 the sums (256 A + B, B, 256 C + D, D).
+/// Four columns of four rows: r0 weights, the registers of two words of activations, r2…r5 the sums (256 A + B, B, 256 C + D, D).
+macro_rules! four_columns {
+    ($first:literal, $second:literal) => {
+        concat!(
+            "ldm r0!, {{r10, r11, r12, lr}}\n",
+            two_columns!("r2", "r3", "r10", $first),
+            two_columns!("r2", "r3", "r11", $second),
+            two_columns!("r4", "r5", "r12", $first),
+            two_columns!("r4", "r5", "lr", $second),
+        )
+    };
+}
+
+/// Two columns of a pair of rows.
+macro_rules! two_columns {
+    ($packed:literal, $low:literal, $weights:literal, $x:literal) => {
+        concat!(
+            "smlad ", $packed, ", ", $weights, ", ", $x, ", ", $packed, "\n", "sxtb16 ", $weights, ", ", $weights,
+            "\n", "smlad ", $low, ", ", $weights, ", ", $x, ", ", $low, "\n",
+        )
+    };
+}
+
+/// Eight columns of four rows; r1 activations.
 macro_rules! eight_columns {
     () => {
-        "
-        ldm r1!, {{r6, r7, r8, r9}}
-        ldm r0!, {{r10, r11, r12, lr}}
-        smlad r2, r10, r6, r2
-        sxtb16 r10, r10
-        smlad r3, r10, r6, r3
-        smlad r2, r11, r7, r2
-        sxtb16 r11, r11
-        smlad r3, r11, r7, r3
-        smlad r4, r12, r6, r4
-        sxtb16 r12, r12
-        smlad r5, r12, r6, r5
-        smlad r4, lr, r7, r4
-        sxtb16 lr, lr
-        smlad r5, lr, r7, r5
-        ldm r0!, {{r10, r11, r12, lr}}
-        smlad r2, r10, r8, r2
-        sxtb16 r10, r10
-        smlad r3, r10, r8, r3
-        smlad r2, r11, r9, r2
-        sxtb16 r11, r11
-        smlad r3, r11, r9, r3
-        smlad r4, r12, r8, r4
-        sxtb16 r12, r12
-        smlad r5, r12, r8, r5
-        smlad r4, lr, r9, r4
-        sxtb16 lr, lr
-        smlad r5, lr, r9, r5
-        "
+        concat!("ldm r1!, {{r6, r7, r8, r9}}\n", four_columns!("r6", "r7"), four_columns!("r8", "r9"))
     };
 }
 
@@ -209,19 +204,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "b 6b",
         "9:", // four columns of the tail
         "ldm r1!, {{r8, r9}}",
-        "ldm r0!, {{r10, r11, r12, lr}}",
-        "smlad r2, r10, r8, r2",
-        "sxtb16 r10, r10",
-        "smlad r3, r10, r8, r3",
-        "smlad r2, r11, r9, r2",
-        "sxtb16 r11, r11",
-        "smlad r3, r11, r9, r3",
-        "smlad r4, r12, r8, r4",
-        "sxtb16 r12, r12",
-        "smlad r5, r12, r8, r5",
-        "smlad r4, lr, r9, r4",
-        "sxtb16 lr, lr",
-        "smlad r5, lr, r9, r5",
+        four_columns!("r8", "r9"),
         "cmp r1, r6",
         "bne 9b",
         "b 5b",

@@ -91,7 +91,7 @@ impl Info {
             window: model.window(),
             hop: model.hop(),
             latent: model.latent(),
-            products: layers.iter().map(|layer| u64::from(layer.inputs) * u64::from(layer.outputs)).sum(),
+            products: cost::products(&model)?,
             layers,
             instructions: cost::instructions(&model)?.into_iter().collect(),
             flash: model.flash_len(),
