@@ -15,6 +15,7 @@ use vae_core::{
 };
 use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, SecondStage};
 
+pub mod baselines;
 pub mod bench;
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    vae_train::cli::main()
+    vae_train::cli::run(std::env::args_os())
 }

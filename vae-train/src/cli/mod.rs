@@ -10,7 +10,7 @@ mod info;
 mod score;
 mod simulate;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -68,10 +68,10 @@ fn note(message: &str) {
     eprintln!("note: {message}");
 }
 
-/// Runs the verb named by the process's arguments. Exit codes: 0 done, 1 failed, 2 wrong usage.
+/// Runs the verb named by the arguments, of which the first is the program's name. Exit codes: 0 done, 1 failed, 2 wrong usage.
 #[must_use]
-pub fn main() -> ExitCode {
-    let Cli { verb, json, seed } = Cli::parse(); // exits with 2 on wrong usage
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Cli { verb, json, seed } = Cli::parse_from(arguments); // exits with 2 on wrong usage
     let context = Context { json, seed };
     let result = match verb {
         Verb::Demo(verb) => verb.run(context),
