@@ -43,6 +43,7 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
         conditions: Vec::new(),
         condition_mean: Vec::new(),
         condition_scale: Vec::new(),
+        prior: None,
         mixture: None,
         second_stage: None,
         attributes: Vec::new(),

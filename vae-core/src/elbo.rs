@@ -12,7 +12,8 @@ pub struct Score {
     pub elbo: f32,
     /// `E_q[ln p(x|z)]`, or the approximation that the method's name says.
     pub reconstruction: f32,
-    /// `KL(q(z|x) ‖ p(z))`, in closed form: [`Posterior::kl`].
+    /// `KL(q(z|x) ‖ p(z))`, in closed form. To a learned prior, a mixture, it is the upper bound `−ln Σ πₖ exp −KL(q ‖ pₖ)`
+    /// of Hershey & Olsen (2007), section 7, so that `elbo` stays a lower bound.
     pub kl: f32,
     /// Standard error of `elbo` and `reconstruction`; 0 for a method without randomness, and for a single sample.
     pub standard_error: f32,
@@ -119,7 +120,8 @@ impl Model<'_> {
         let posterior = Posterior::from_parameters(kind, self.latent(), buffers.posterior)?;
         let mut decode = |z: &[f32]| network.log_conditional(&x, z, &mut buffers.layers);
         let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;
-        let kl = posterior.kl();
+        // The decoder is done with the latent vector.
+        let kl = network.prior.kl(&posterior, buffers.latent);
         let elbo = reconstruction - kl;
         if elbo.is_finite() {
             Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })

@@ -257,6 +257,8 @@ pub struct Header<'a> {
     pub encoder_layers: u32,
     /// Layers from the latent vector to the likelihood's parameters.
     pub decoder_layers: u32,
+    /// Components of the prior; 0 for `N(0, I)` or fair coins.
+    pub prior_components: u32,
     /// Components of the aggregated posterior's mixture, behind the layers; 0 where there is none.
     pub mixture_components: u32,
     /// Layers of the second stage's decoder, behind the mixture; 0 where there is none.
@@ -286,6 +288,8 @@ pub struct Header<'a> {
     pub features: &'a [u8],
     /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale.
     pub conditions: &'a [u8],
+    /// The prior's components, as [`mixture_len`] says.
+    pub prior: &'a [u8],
     /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
     pub quantiles: &'a [u8],
 }
@@ -319,14 +323,16 @@ pub struct LayerRecord<'a> {
 
 /// The aggregated posterior `(1/N) Σ q(z|xₙ)`, as a mixture of diagonal Gaussians.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Mixture<'a> {
-    /// `f32` per component; they sum to 1.
+pub struct Aggregate<'a> {
+    /// The components, as [`mixture_len`] says.
     #[serde(borrow)]
-    pub weight: &'a [u8],
-    /// `f32`, `latent` values per component.
-    pub mean: &'a [u8],
-    /// `f32`, `latent` standard deviations per component.
-    pub deviation: &'a [u8],
+    pub mixture: &'a [u8],
+}
+
+/// `f32`s of a component of a mixture `Σ πₖ N(mₖ, diag 1/pₖ)`: `ln πₖ + ½ Σ ln pₖ`, then the means, then the precisions.
+#[must_use]
+pub const fn mixture_len(latent: usize) -> usize {
+    latent.saturating_mul(2).saturating_add(1)
 }
 
 /// The second stage of Dai & Wipf (2019): a decoder from `u ~ N(0, I)` to the first stage's latent vector; its layers follow.

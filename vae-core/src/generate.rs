@@ -7,13 +7,13 @@ use crate::{
     activation::sigmoid,
     format::{Attribute, values},
     likelihood::Likelihood,
-    posterior::{coin, sample_prior, uniform},
+    posterior::coin,
     standard_normal,
     standardise::Source,
 };
 
 impl<'m> Model<'m> {
-    /// Draws `z` from the prior `p(z)` into `z`: `N(0, I)`, or fair coins for Bernoulli latents.
+    /// Draws `z` from the prior `p(z)` into `z`: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.
@@ -22,8 +22,7 @@ impl<'m> Model<'m> {
     /// Seed text "Variational autoencoders", "Applications".
     pub fn sample_prior<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
         self.fits_latent(z)?;
-        sample_prior(self.header()?.posterior, rng, z);
-        Ok(())
+        self.prior()?.sample(rng, z)
     }
 
     /// Draws `z` from the aggregated posterior `(1/N) Σ q(z|xₙ)`, which the file holds as a small mixture, into `z`.
@@ -35,29 +34,7 @@ impl<'m> Model<'m> {
     /// Seed text "Variational autoencoders", "Applications"; Makhzani et al. (2015), *Adversarial Autoencoders*, section 2.
     pub fn sample_aggregate<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
         self.fits_latent(z)?;
-        let extras = self.extras()?;
-        let mixture = extras.mixture.ok_or(InferError::Absent)?;
-        let components = extras.components;
-        let size = components.saturating_mul(z.len());
-        let weights: &[f32] = values(mixture.weight, components)?;
-        let means: &[f32] = values(mixture.mean, size)?;
-        let deviations: &[f32] = values(mixture.deviation, size)?;
-        let uniform = uniform(rng);
-        // The last component stands in where rounding leaves the sum of the weights below the draw.
-        let (mut sum, mut chosen) = (0.0, components.saturating_sub(1));
-        for (component, weight) in weights.iter().enumerate() {
-            sum += weight;
-            if uniform < sum {
-                chosen = component;
-                break;
-            }
-        }
-        let parameters = means.chunks(z.len()).zip(deviations.chunks(z.len())).nth(chosen);
-        let (mean, deviation) = parameters.ok_or(InferError::Absent)?;
-        for (z, (mean, deviation)) in z.iter_mut().zip(mean.iter().zip(deviation)) {
-            *z = mean + deviation * standard_normal(rng);
-        }
-        Ok(())
+        self.extras()?.aggregate.ok_or(InferError::Absent)?.sample(rng, z)
     }
 
     /// Draws `z` from the second stage: `u ~ N(0, I)`, then `z ~ p(z|u)`, into `z`.

@@ -2,10 +2,7 @@
 
 use rand_core::Rng;
 
-use crate::{
-    AsWindow, InferError, Model, Posterior, Scratch,
-    posterior::{log_prior, sample_prior},
-};
+use crate::{AsWindow, InferError, Model, Posterior, Scratch};
 
 /// What importance sampling draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +125,10 @@ impl Model<'_> {
             let log_ratio = match importance.proposal {
                 Proposal::Posterior => {
                     let log_density = posterior.draw(rng, buffers.latent)?;
-                    log_prior(kind, buffers.latent) - log_density
+                    network.prior.log_density(buffers.latent) - log_density
                 }
                 Proposal::Prior => {
-                    sample_prior(kind, rng, buffers.latent);
+                    network.prior.sample(rng, buffers.latent)?;
                     0.0
                 }
             };

@@ -28,8 +28,8 @@
 //!
 //! # Units and names
 //! Every probability is a natural logarithm of a density (or mass) in the units of the input: nats. `x` is a window of
-//! features, `z` a latent vector, `q(z|x)` the encoder's posterior, `p(z) = N(0, I)` the prior, `p(x|z)` the decoder's
-//! likelihood. Formulas name their source in a `# Source` section; the file format is specified in `FORMAT.md`.
+//! features, `z` a latent vector, `q(z|x)` the encoder's posterior, `p(z)` the prior (`N(0, I)`, or a mixture of Gaussians
+//! that was learned), `p(x|z)` the decoder's likelihood. Formulas name their source in a `# Source` section; the file format is specified in `FORMAT.md`.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -48,9 +48,11 @@ mod importance;
 pub mod kernel;
 mod layer;
 mod likelihood;
+mod mixture;
 mod model;
 mod normal;
 mod posterior;
+mod prior;
 mod scratch;
 mod self_test;
 mod standardise;

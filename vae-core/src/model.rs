@@ -5,11 +5,13 @@ use crate::{
     Scratch,
     activation::sigmoid,
     format::{
-        self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, Mixture, PRELUDE_LEN, PosteriorKind,
+        self, Aggregate, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, PRELUDE_LEN, PosteriorKind,
         Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
     },
     layer::{Layer, Outputs},
     likelihood::{Likelihood, clamp},
+    mixture::Mixture,
+    prior::Prior,
     scratch::LayerBuffers,
     standardise::{First, Source, Standardiser},
 };
@@ -169,13 +171,13 @@ impl<'m> Model<'m> {
             checks.finite(log_normaliser);
             checks.finite(&[header.log_normaliser_sum]);
         }
+        if let Prior::Mixture(mixture) = network.prior {
+            checks.sound(header.posterior != PosteriorKind::Bernoulli);
+            checks.mixture(mixture);
+        }
         if header.mixture_components > 0 {
-            let Mixture { weight, mean, deviation } = records.read()?;
-            let components = header.mixture_components as usize;
-            let size = components.saturating_mul(latent);
-            checks.positive(values(weight, components)?);
-            checks.positive(values(deviation, size)?);
-            checks.finite(values(mean, size)?);
+            let Aggregate { mixture } = records.read()?;
+            checks.mixture(Mixture::new(mixture, header.mixture_components, latent)?);
         }
         if header.second_stage_layers > 0 {
             let stage: SecondStage<'_> = records.read()?;
@@ -334,14 +336,14 @@ impl<'m> Model<'m> {
         })
     }
 
-    /// `ln p(z)`, in nats: `N(0, I)`, or fair coins for Bernoulli latents.
+    /// `ln p(z)`, in nats: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.
     pub fn log_prior(&self, z: &(impl AsVector + ?Sized)) -> Result<f32, InferError> {
         let z = z.as_vector();
         self.fits_latent(z.as_slice())?;
-        Ok(crate::posterior::log_prior(self.header()?.posterior, z.as_slice()))
+        Ok(self.prior()?.log_density(z.as_slice()))
     }
 
     /// `ln p(x, z) = ln p(x|z) + ln p(z)`, in nats of a density in the input's units. `x` is as for [`Self::encode`].
@@ -398,13 +400,30 @@ impl<'m> Model<'m> {
             encoder: Layers::new(encoder, header.precision, header.encoder_layers)?,
             decoder: Layers::new(self.records_at(self.prelude.decoder_at)?, header.precision, header.decoder_layers)?,
             posterior: header.posterior,
+            prior: self.prior_of(&header)?,
+        })
+    }
+
+    /// The prior `p(z)`.
+    pub(crate) fn prior(&self) -> Result<Prior<'m>, LoadError> {
+        self.prior_of(&self.header()?)
+    }
+
+    fn prior_of(&self, header: &Header<'m>) -> Result<Prior<'m>, LoadError> {
+        Ok(match header.prior_components {
+            0 => Prior::standard(header.posterior),
+            components => Prior::Mixture(Mixture::new(header.prior, components, self.latent())?),
         })
     }
 
     /// The file's records between layers and golden vectors.
     pub(crate) fn extras(&self) -> Result<Extras<'m>, LoadError> {
         let (header, mut records) = (self.header()?, self.records_at(self.prelude.extras_at)?);
-        let mixture = if header.mixture_components > 0 { Some(records.read()?) } else { None };
+        let mut aggregate = None;
+        if header.mixture_components > 0 {
+            let record: Aggregate<'_> = records.read()?;
+            aggregate = Some(Mixture::new(record.mixture, header.mixture_components, self.latent())?);
+        }
         let mut second_stage = None;
         if header.second_stage_layers > 0 {
             let stage = records.read()?;
@@ -413,7 +432,7 @@ impl<'m> Model<'m> {
             layers.by_ref().try_for_each(|layer| layer.map(drop))?;
             records = layers.records;
         }
-        Ok(Extras { components: header.mixture_components as usize, mixture, second_stage, attributes: records })
+        Ok(Extras { aggregate, second_stage, attributes: records })
     }
 
     /// The records from this place in the body on.
@@ -483,6 +502,15 @@ impl Checks {
         self.sound(values.iter().all(|value| *value > 0.0));
     }
 
+    #[inline(never)]
+    fn mixture(&mut self, mixture: Mixture<'_>) {
+        for (constant, mean, precision) in mixture.components() {
+            self.finite(&[constant]);
+            self.finite(mean);
+            self.positive(precision);
+        }
+    }
+
     /// Checks layers from `inputs` to `outputs` values; returns the records behind them.
     #[inline(never)]
     fn layers<'m>(&mut self, mut layers: Layers<'m>, inputs: usize, outputs: usize) -> Result<Records<'m>, LoadError> {
@@ -504,6 +532,7 @@ impl Checks {
 /// The file's hot records.
 pub(crate) struct Network<'m> {
     pub(crate) posterior: PosteriorKind,
+    pub(crate) prior: Prior<'m>,
     pub(crate) standardiser: Standardiser<'m>,
     pub(crate) likelihood: Likelihood<'m>,
     encoder: Layers<'m>,
@@ -514,8 +543,7 @@ pub(crate) struct Network<'m> {
 
 /// What generation needs beside the network.
 pub(crate) struct Extras<'m> {
-    pub(crate) components: usize,
-    pub(crate) mixture: Option<Mixture<'m>>,
+    pub(crate) aggregate: Option<Mixture<'m>>,
     pub(crate) second_stage: Option<(SecondStage<'m>, Layers<'m>)>,
     pub(crate) attributes: Records<'m>,
 }

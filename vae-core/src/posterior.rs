@@ -7,6 +7,7 @@ use crate::{
     AsVector, InferError,
     activation::{expm1, sigmoid, softplus},
     format::PosteriorKind,
+    prior::Prior,
     standard_normal,
 };
 
@@ -18,7 +19,7 @@ pub const LOG_VARIANCE_LIMIT: f32 = 10.0;
 /// Logits of Bernoulli latents are limited to ± this value: probabilities between 1e-7 and 1 − 1e-7.
 pub const LATENT_LOGIT_LIMIT: f32 = 16.0;
 
-const LN_TWO_PI: f32 = 1.837_877_1;
+pub(crate) const LN_TWO_PI: f32 = 1.837_877_1;
 
 /// A distribution over the latent vector, viewed in the scratch that it was encoded into.
 ///
@@ -114,7 +115,7 @@ impl<'s> Posterior<'s> {
         Ok(())
     }
 
-    /// `KL(q(z|x) ‖ p(z))`, in nats, in closed form: diagonal `½ Σ (σ² + μ² − 1 − ln σ²)`, full
+    /// `KL(q(z|x) ‖ p(z))` to the standard prior, in nats, in closed form: diagonal `½ Σ (σ² + μ² − 1 − ln σ²)`, full
     /// `½ (tr Σ + μᵀμ − d − ln |Σ|)`, both to `N(0, I)`; Bernoulli `Σ p ln 2p + (1 − p) ln 2(1 − p)`, to fair coins.
     ///
     /// # Accuracy
@@ -205,7 +206,7 @@ impl<'s> Posterior<'s> {
         }
     }
 
-    /// `KL(q(z|x) ‖ p(z))` by the mean of `ln q(z|x) − ln p(z)` over `samples` draws, in nats: what [`Self::kl`] has in closed
+    /// `KL(q(z|x) ‖ p(z))` to the standard prior by the mean of `ln q(z|x) − ln p(z)` over `samples` draws, in nats: what [`Self::kl`] has in closed
     /// form. `z` has one value per latent dimension and is overwritten.
     ///
     /// # Errors
@@ -219,7 +220,7 @@ impl<'s> Posterior<'s> {
         }
         let mut mean = 0.0;
         for count in 1..=samples {
-            let nats = self.draw(rng, z)? - log_prior(self.kind, z);
+            let nats = self.draw(rng, z)? - Prior::standard(self.kind).log_density(z);
             mean += (nats - mean) / count as f32;
         }
         Ok(mean)
@@ -266,6 +267,29 @@ impl<'s> Posterior<'s> {
         Ok(-0.5 * twice)
     }
 
+    /// Writes the variance of each latent dimension to `variance` and returns the entropy of `q(z|x)` less `½ d ln 2π`, in
+    /// nats; of a Gaussian posterior.
+    pub(crate) fn moments(&self, variance: &mut [f32]) -> f32 {
+        let mut twice = 0.0;
+        match self.kind {
+            PosteriorKind::DiagonalGaussian => {
+                for (variance, log_variance) in variance.iter_mut().zip(self.spread) {
+                    *variance = libm::expf(*log_variance);
+                    twice += 1.0 + log_variance;
+                }
+            }
+            PosteriorKind::FullGaussian => {
+                for (variance, (below, log_diagonal)) in variance.iter_mut().zip(self.rows()) {
+                    let squares = below.iter().fold(0.0, |sum, entry| sum + entry * entry);
+                    *variance = libm::expf(2.0 * log_diagonal) + squares;
+                    twice += 1.0 + 2.0 * log_diagonal;
+                }
+            }
+            PosteriorKind::Bernoulli => {}
+        }
+        0.5 * twice
+    }
+
     /// The sigma point `μ + sign · √d · Lᵢ` along an axis, into `z`.
     pub(crate) fn sigma_point(&self, axis: usize, sign: f32, z: &mut [f32]) -> Result<(), InferError> {
         self.fits(z)?;
@@ -306,26 +330,6 @@ impl<'s> Posterior<'s> {
     fn fits(&self, z: &[f32]) -> Result<(), InferError> {
         let (needed, found) = (self.location.len(), z.len());
         if needed == found { Ok(()) } else { Err(InferError::WrongLength { needed, found }) }
-    }
-}
-
-/// `ln p(z)` in nats: `N(0, I)`, or fair coins for Bernoulli latents.
-pub(crate) fn log_prior(kind: PosteriorKind, z: &[f32]) -> f32 {
-    match kind {
-        PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => {
-            -0.5 * z.iter().fold(0.0, |sum, z| sum + (z * z + LN_TWO_PI))
-        }
-        PosteriorKind::Bernoulli => -core::f32::consts::LN_2 * z.len() as f32,
-    }
-}
-
-/// Draws from the prior into `z`.
-pub(crate) fn sample_prior<R: Rng + ?Sized>(kind: PosteriorKind, rng: &mut R, z: &mut [f32]) {
-    for z in z {
-        *z = match kind {
-            PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => standard_normal(rng),
-            PosteriorKind::Bernoulli => (rng.next_u32() >> 31) as f32,
-        };
     }
 }
 

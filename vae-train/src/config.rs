@@ -138,6 +138,9 @@ pub enum Split {
     Seeded,
 }
 
+/// Components of the learned prior by default.
+const PRIOR_COMPONENTS: usize = 16;
+
 /// The configuration of a fit; the same names serve in `--config vae.toml`. What is left out takes the default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -164,6 +167,9 @@ pub struct Config {
     pub samples: Option<usize>,
     /// How the gradient is estimated; by default reparameterised, and by the score function for Bernoulli latents.
     pub estimator: Option<Estimator>,
+    /// Components of the prior `p(z)`, a mixture of Gaussians that is learned with the network; 0 for `N(0, I)`. By default
+    /// 16, and 0 where the posterior is Bernoulli or free bits are given.
+    pub prior: Option<usize>,
     /// Weight of the KL in the objective.
     pub beta: f32,
     /// Nats of KL per latent dimension that cost nothing.
@@ -216,6 +222,7 @@ impl Default for Config {
             objective: Bound::Elbo,
             samples: None,
             estimator: None,
+            prior: None,
             beta: 1.0,
             free_bits: 0.0,
             warm_up: 0,
@@ -286,6 +293,12 @@ impl Config {
         ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
         ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
         ensure!(
+            self.prior_components() == 0 || (self.posterior != Posterior::Bernoulli && self.free_bits == 0.0),
+            "a learned prior is a mixture of Gaussians: it does not fit Bernoulli latents, and has no KL per dimension for \
+             free_bits to weigh; leave out --prior"
+        );
+        ensure!(self.prior_components() <= 1024, "prior {}: give at most 1024 components", self.prior_components());
+        ensure!(
             self.binarise.is_none() || self.likelihood == Likelihood::Bernoulli,
             "binarise makes zeros and ones: use it with --likelihood bernoulli"
         );
@@ -326,6 +339,13 @@ impl Config {
             free_bits: self.free_bits,
             estimator,
         }
+    }
+
+    /// Components of the learned prior; 0 for the standard one.
+    #[must_use]
+    pub fn prior_components(&self) -> usize {
+        let is_standard = self.posterior == Posterior::Bernoulli || self.free_bits > 0.0;
+        self.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
     }
 
     /// Least variance of the learned Gaussian, in standardised units.

@@ -17,6 +17,10 @@ use crate::{
 /// Most values in a window.
 pub const MAX_FEATURES: usize = 65_536;
 
+/// The scale of a channel that is constant in normal data, as a fraction of its magnitude, or of the smallest standard
+/// deviation of the others where that is larger: what differs by more has never been seen, and scores so.
+const CONSTANT_SCALE: f64 = 0.01;
+
 /// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
 const CONSTANT: f64 = 1e-6;
 
@@ -113,10 +117,17 @@ impl Standardiser {
             return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
         }
         let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels.max(1))), channels);
+        let varying = moments.iter().filter(|m| !m.is_constant()).map(Moments::deviation);
+        let smallest = varying.fold(f64::INFINITY, f64::min);
+        let scale = |m: &Moments| match m.is_constant() {
+            false => m.deviation(),
+            true if m.mean.abs() > smallest => CONSTANT_SCALE * m.mean.abs(),
+            true => CONSTANT_SCALE * smallest,
+        };
         let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
         Self {
             mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),
-            scale: repeat(moments.iter().map(|m| m.deviation() as f32).collect()),
+            scale: repeat(moments.iter().map(|m| scale(m) as f32).collect()),
         }
     }
 
@@ -232,7 +243,8 @@ impl Dataset {
         let normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
         let rows = all.values.chunks_exact(all.columns.len()).enumerate();
         let moments = Moments::of(rows.filter(|(row, _)| normal(*row)).map(|(_, values)| values), all.columns.len());
-        let is_dropped = |m: &Moments| config.likelihood != Likelihood::Bernoulli && m.is_constant();
+        let is_dropped = |m: &Moments| config.likelihood != Likelihood::Bernoulli && m.count == 0.0;
+        let is_constant = |m: &Moments| config.likelihood != Likelihood::Bernoulli && m.is_constant();
         let (dropped, kept): (Vec<_>, Vec<_>) =
             features.iter().cloned().zip(&moments).partition(|(_, m)| is_dropped(m));
         let [dropped, kept] =
@@ -240,9 +252,22 @@ impl Dataset {
         if let Some(labels) = &table.labels {
             ensure!(labels.contains(&false), "{name}: every row is labelled 1 (anomaly): a fit needs normal rows");
         }
-        ensure!(!kept.is_empty(), "{name}: every column is constant or empty: there is nothing to learn");
+        ensure!(
+            !moments.iter().all(is_constant),
+            "{name}: every column is constant or empty: there is nothing to learn"
+        );
         if !dropped.is_empty() {
-            notes.push(format!("{name}: {} constant or empty column(s) left out: {}", dropped.len(), list(&dropped)));
+            notes.push(format!("{name}: {} empty column(s) left out: {}", dropped.len(), list(&dropped)));
+        }
+        let constant = features.iter().zip(&moments).filter(|(_, m)| m.count > 0.0 && is_constant(m));
+        let constant: Vec<&String> = constant.map(|(name, _)| name).collect();
+        if !constant.is_empty() {
+            notes.push(format!(
+                "{name}: {} column(s) never vary in normal data, and any other value in them will count as an anomaly (remove \
+                 them if they may differ, as a serial number does): {}",
+                constant.len(),
+                list(&constant)
+            ));
         }
         if config.likelihood == Likelihood::Bernoulli {
             check_unit_interval(&table.select(&kept)?.0)?;

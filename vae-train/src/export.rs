@@ -45,6 +45,7 @@ pub fn model_file(state: &State, extras: &Extras, holdout: &[f32], precision: Pr
         conditions: state.schema.conditions.clone(),
         condition_mean: state.schema.condition_standardiser.mean.clone(),
         condition_scale: state.schema.condition_standardiser.scale.clone(),
+        prior: weights.prior,
         mixture: extras.mixture.clone(),
         second_stage: extras.second_stage()?,
         attributes: extras.attributes.clone(),

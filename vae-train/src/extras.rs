@@ -175,6 +175,7 @@ fn second_stage(
         seed: config.seed,
         hidden: config.hidden.clone(),
         latent: first.latent,
+        prior: Some(0),
         likelihood: Likelihood::Gaussian,
         variance_floor: Some(0.01),
         epochs: config.epochs,

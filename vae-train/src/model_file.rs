@@ -36,7 +36,7 @@ pub struct Calibration {
     pub threshold: f32,
 }
 
-/// The aggregated posterior as a mixture of diagonal Gaussians.
+/// A mixture of diagonal Gaussians over the latent space.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 pub struct Mixture {
     /// One per component; they sum to 1.
@@ -45,6 +45,29 @@ pub struct Mixture {
     pub mean: Vec<f32>,
     /// `latent` standard deviations per component.
     pub deviation: Vec<f32>,
+}
+
+impl Mixture {
+    /// The array of the model file: see [`mixture_len`](vae_core::format::mixture_len).
+    fn array(&self, latent: usize) -> Result<Vec<f32>> {
+        let Self { weight, mean, deviation } = self;
+        ensure!(
+            [mean.len(), deviation.len()] == [weight.len() * latent; 2],
+            "a mixture of {} components has {} means and {} deviations for {latent} latent dimensions",
+            weight.len(),
+            mean.len(),
+            deviation.len()
+        );
+        let components = weight.iter().zip(mean.chunks_exact(latent).zip(deviation.chunks_exact(latent)));
+        Ok(components
+            .flat_map(|(weight, (mean, deviation))| {
+                let log_deviations: f64 = deviation.iter().map(|s| f64::from(*s).ln()).sum();
+                let constant = (f64::from(*weight).ln() - log_deviations) as f32;
+                let precisions = deviation.iter().map(|s| f64::from(*s).powi(-2) as f32);
+                std::iter::once(constant).chain(mean.iter().copied()).chain(precisions)
+            })
+            .collect())
+    }
 }
 
 /// The second stage's decoder, from its own latent vector to the first stage's.
@@ -100,7 +123,9 @@ pub struct ModelFile {
     pub encoder: Vec<Dense>,
     /// Latent vector and conditions to the likelihood's parameters.
     pub decoder: Vec<Dense>,
-    /// To generate from.
+    /// The learned prior `p(z)`; `N(0, I)` or fair coins where there is none.
+    pub prior: Option<Mixture>,
+    /// The aggregated posterior, to generate from.
     pub mixture: Option<Mixture>,
     /// To generate from.
     pub second_stage: Option<SecondStage>,
@@ -167,8 +192,10 @@ impl ModelFile {
         let mut body = Body::default();
         body.value(&(self.precision, self.posterior, self.likelihood))?;
         body.value(&(self.encoder.len() as u32, self.decoder.len() as u32))?;
+        let components = |mixture: &Option<Mixture>| mixture.as_ref().map_or(0, |mixture| mixture.weight.len() as u32);
         body.value(&(
-            self.mixture.as_ref().map_or(0, |mixture| mixture.weight.len()) as u32,
+            components(&self.prior),
+            components(&self.mixture),
             self.second_stage.as_ref().map_or(0, |stage| stage.decoder.len()) as u32,
             self.attributes.len() as u32,
             scores.len() as u32,
@@ -188,6 +215,7 @@ impl ModelFile {
         body.array(&constants.chain(normalisers).collect::<Vec<_>>())?;
         let constants = self.condition_mean.iter().copied().chain(inverses(&self.condition_scale));
         body.array(&constants.collect::<Vec<_>>())?;
+        body.array(&self.prior.as_ref().map_or(Ok(Vec::new()), |prior| prior.array(self.latent))?)?;
         body.array(&self.calibration.quantiles)?;
 
         let (mut vectors, mut hiddens) = (0, hidden_len(0));
@@ -205,8 +233,8 @@ impl ModelFile {
         let decoder_at = body.0.len();
         layers(&decoder_in_deviations(&self.decoder, &deviations)?, &mut body)?;
         let extras_at = body.0.len();
-        if let Some(Mixture { weight, mean, deviation }) = &self.mixture {
-            [weight, mean, deviation].into_iter().try_for_each(|values| body.array(values))?;
+        if let Some(mixture) = &self.mixture {
+            body.array(&mixture.array(self.latent)?)?;
         }
         if let Some(SecondStage { decoder, deviation }) = &self.second_stage {
             body.value(&(decoder.first().map_or(0, |layer| layer.columns) as u32))?;

@@ -9,15 +9,18 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT};
+use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, standard_normal};
 
 use crate::{
     config::{Config, HiddenActivation, Likelihood, Posterior},
-    model_file::Dense,
+    model_file::{Dense, Mixture},
 };
 
 /// Learned log-variances of the likelihood stay below this: ten times the spread of the data.
 pub const LARGEST_LOG_VARIANCE: f32 = 4.6;
+
+/// Log-variances of the prior's components are limited to ± this value: σ between 0.0067 and 148.
+const PRIOR_LOG_VARIANCE_LIMIT: f32 = 10.0;
 
 /// Sizes and kinds that the weights do not tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub struct Architecture {
     pub hidden: Vec<usize>,
     /// Latent dimensions.
     pub latent: usize,
+    /// Components of the learned prior; 0 for the standard one.
+    pub prior: usize,
     /// Activation of the hidden layers.
     pub activation: HiddenActivation,
     /// Family of `q(z|x)`.
@@ -51,6 +56,7 @@ impl Architecture {
             conditions: config.condition.len(),
             hidden: config.hidden.clone(),
             latent: config.latent_for(features),
+            prior: config.prior_components(),
             activation: config.activation,
             posterior: config.posterior,
             likelihood: config.likelihood,
@@ -89,6 +95,18 @@ pub struct Vae {
     pub(crate) encoder: Vec<Linear>,
     decoder: Vec<Linear>,
     log_variance: Param<Tensor<1>>,
+    pub(crate) prior: Option<LearnedPrior>,
+}
+
+/// A mixture of diagonal Gaussians that is trained with the network.
+#[derive(Module, Debug)]
+pub(crate) struct LearnedPrior {
+    /// `[1, components]`: the weights, before softmax.
+    logits: Param<Tensor<2>>,
+    /// `[components, latent]`
+    mean: Param<Tensor<2>>,
+    /// `[components, latent]`
+    log_variance: Param<Tensor<2>>,
 }
 
 /// A batch on the device.
@@ -146,7 +164,16 @@ impl Vae {
             Likelihood::Gaussian | Likelihood::GaussianPredicted | Likelihood::Bernoulli => 0.0,
         };
         let log_variance = TensorData::new(vec![start; architecture.features], [architecture.features]);
-        Self { encoder, decoder, log_variance: Param::from_data(log_variance, device) }
+        let prior = (architecture.prior > 0).then(|| {
+            let shape = [architecture.prior, architecture.latent];
+            let mean: Vec<f32> = (0..shape[0] * shape[1]).map(|_| standard_normal(&mut rng)).collect();
+            LearnedPrior {
+                logits: Param::from_data(TensorData::zeros::<f32, _>([1, shape[0]]), device),
+                mean: Param::from_data(TensorData::new(mean, shape), device),
+                log_variance: Param::from_data(TensorData::zeros::<f32, _>(shape), device),
+            }
+        });
+        Self { encoder, decoder, log_variance: Param::from_data(log_variance, device), prior }
     }
 
     /// The posterior's parameters `[windows, parameters]`, within their limits.
@@ -243,7 +270,36 @@ impl Vae {
         {
             last.interleave_halves();
         }
-        Ok(Weights { encoder: dense(&self.encoder)?, decoder, variance })
+        let prior = self.prior.as_ref().map(LearnedPrior::read).transpose()?;
+        Ok(Weights { encoder: dense(&self.encoder)?, decoder, variance, prior })
+    }
+}
+
+impl LearnedPrior {
+    fn log_variance(&self) -> Tensor<2> {
+        self.log_variance.val().clamp(-PRIOR_LOG_VARIANCE_LIMIT, PRIOR_LOG_VARIANCE_LIMIT)
+    }
+
+    /// `ln Σ πₖ exp E[ln N(z; mₖ, sₖ²)]` for `z` of this `mean` and second moment `square`, both `[rows, latent]`: `[rows, 1]`,
+    /// in nats. The core's `Mixture::log_density`, here by matrix products.
+    pub(crate) fn log_density(&self, mean: Tensor<2>, square: Tensor<2>) -> Tensor<2> {
+        let (centre, log_variance) = (self.mean.val(), self.log_variance());
+        let precision = log_variance.clone().neg().exp();
+        let scaled = centre.clone() * precision.clone();
+        // Of each component: −½ Σ (ln 2π s² + m² / s²) + ln π
+        let own = (log_variance + centre * scaled.clone()).add_scalar(std::f32::consts::TAU.ln()).sum_dim(1);
+        let constant = activation::log_softmax(self.logits.val(), 1) - own.mul_scalar(0.5).transpose();
+        let terms = mean.matmul(scaled.transpose()) - square.matmul(precision.transpose()).mul_scalar(0.5) + constant;
+        let largest = terms.clone().detach().max_dim(1);
+        (terms - largest.clone()).exp().sum_dim(1).log() + largest
+    }
+
+    fn read(&self) -> Result<Mixture> {
+        Ok(Mixture {
+            weight: read(activation::softmax(self.logits.val(), 1))?,
+            mean: read(self.mean.val())?,
+            deviation: read(self.log_variance().mul_scalar(0.5).exp())?,
+        })
     }
 }
 
@@ -256,6 +312,8 @@ pub struct Weights {
     pub decoder: Vec<Dense>,
     /// The Gaussian likelihood's variance per standardised feature.
     pub variance: Vec<f32>,
+    /// The learned prior.
+    pub prior: Option<Mixture>,
 }
 
 fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {

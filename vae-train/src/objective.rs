@@ -7,7 +7,7 @@ use vae_core::standard_normal;
 
 use crate::{
     config::{Bound, Estimator, Posterior},
-    network::{Architecture, Batch, Vae, softplus},
+    network::{Architecture, Batch, LearnedPrior, Vae, softplus},
 };
 
 const LN_TWO_PI: f32 = 1.837_877_1;
@@ -76,7 +76,10 @@ impl Objective {
         let [windows, _] = batch.x.dims();
         let samples = self.samples;
         let parameters = network.encode(architecture, &batch);
-        let kl_each = kl_per_dimension(architecture, parameters.clone());
+        let kl_each = match &network.prior {
+            None => kl_per_dimension(architecture, parameters.clone()),
+            Some(prior) => kl_to_mixture(prior, architecture, parameters.clone()),
+        };
         let repeated = repeat(parameters, samples);
         let batch = Batch {
             x: repeat(batch.x, samples),
@@ -84,7 +87,10 @@ impl Objective {
             condition: batch.condition.map(|condition| repeat(condition, samples)),
         };
         let Samples { z, log_density } = self.sample(architecture, repeated, noise);
-        let log_prior = log_prior(architecture, z.clone());
+        let log_prior = match &network.prior {
+            None => log_prior(architecture, z.clone()),
+            Some(prior) => prior.log_density(z.clone(), z.clone() * z.clone()),
+        };
         let conditional = network.log_conditional(architecture, batch, z);
 
         let scale = 1.0 / windows as f32;
@@ -190,7 +196,38 @@ fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tenso
     }
 }
 
-/// `ln p(z)`, `[rows, 1]`.
+/// The upper bound `−ln Σ πₖ exp −KL(q(z|x) ‖ pₖ)` of the KL to a mixture, `[windows, 1]`; of Gaussian posteriors.
+///
+/// # Source
+/// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
+fn kl_to_mixture(prior: &LearnedPrior, architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
+    let latent = architecture.latent;
+    let mean = parameters.clone().narrow(1, 0, latent);
+    let (variance, log_variance) = match architecture.posterior {
+        Posterior::Full => {
+            let rows = (0..latent).map(|row| {
+                let start = latent + row * (row + 1) / 2;
+                let log_variance = parameters.clone().narrow(1, start + row, 1).mul_scalar(2.0);
+                let mut variance = log_variance.clone().exp();
+                if row > 0 {
+                    let below = parameters.clone().narrow(1, start, row);
+                    variance = variance + (below.clone() * below).sum_dim(1);
+                }
+                (variance, log_variance)
+            });
+            let (variances, log_variances) = rows.unzip();
+            (Tensor::cat(variances, 1), Tensor::cat(log_variances, 1))
+        }
+        Posterior::Diagonal | Posterior::Bernoulli => {
+            let log_variance = parameters.narrow(1, latent, latent);
+            (log_variance.clone().exp(), log_variance)
+        }
+    };
+    let entropy = log_variance.add_scalar(1.0 + LN_TWO_PI).sum_dim(1).mul_scalar(0.5);
+    entropy.neg() - prior.log_density(mean.clone(), mean.clone() * mean + variance)
+}
+
+/// `ln p(z)` of the standard prior, `[rows, 1]`.
 fn log_prior(architecture: &Architecture, z: Tensor<2>) -> Tensor<2> {
     match architecture.posterior {
         Posterior::Diagonal | Posterior::Full => (z.clone() * z).add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5),
@@ -233,6 +270,7 @@ mod tests {
             conditions: 0,
             hidden: Vec::new(),
             latent: 2,
+            prior: 0,
             activation: HiddenActivation::Identity,
             posterior,
             likelihood: Likelihood::GaussianFixed,

@@ -70,6 +70,9 @@ pub(super) struct Fit {
     /// How the gradient passes the sampling [default: reparameterised; score-function for Bernoulli latents].
     #[arg(long)]
     estimator: Option<Estimator>,
+    /// Components of the prior, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
+    #[arg(long)]
+    prior: Option<usize>,
     /// Weight of the KL [default: 1].
     #[arg(long)]
     beta: Option<f32>,
@@ -171,6 +174,7 @@ impl Fit {
             || self.objective.is_some()
             || self.samples.is_some()
             || self.estimator.is_some()
+            || self.prior.is_some()
             || self.beta.is_some()
             || self.free_bits.is_some()
             || self.warm_up.is_some()
@@ -216,6 +220,7 @@ impl Fit {
         config.binarise = self.binarise.or(config.binarise);
         config.samples = self.samples.or(config.samples);
         config.estimator = self.estimator.or(config.estimator);
+        config.prior = self.prior.or(config.prior);
         set(&mut config.hidden, &self.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.activation, &self.activation);
