@@ -258,10 +258,18 @@ fn decoded(file: &ModelFile, latents: &[Vec<f32>], windows: &[f32]) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use burn::tensor::Device;
     use rand_chacha::ChaCha8Rng;
     use vae_core::format::Precision;
 
     use super::*;
+    use crate::{
+        config::{Config, Likelihood},
+        network::{Architecture, Vae},
+        training::{Checkpoint, Ending, Training},
+    };
 
     const WINDOWS: usize = 1000;
 
@@ -367,6 +375,98 @@ mod tests {
                 passes,
                 "{flipped} of {windows}"
             );
+        }
+    }
+
+    #[test]
+    fn training_rounds_weights_as_the_model_file_does() {
+        let config = Config { hidden: vec![9, 5], latent: 2, ..Config::default() };
+        let architecture = Architecture::new(&config, 7);
+        let network = Vae::init(&architecture, 3, &Device::flex());
+        let (exact, rounded) = (network.weights(&architecture).unwrap(), network.quantised().unwrap());
+        let rounded = rounded.weights(&architecture).unwrap();
+        let pairs = exact.encoder.iter().zip(&rounded.encoder).chain(exact.decoder.iter().zip(&rounded.decoder));
+        for (exact, rounded) in pairs {
+            assert_eq!(rounded.weights, exact.quantise().dequantise());
+            assert_eq!((&rounded.bias, rounded.rows), (&exact.bias, exact.rows));
+            assert_ne!(rounded.weights, exact.weights);
+        }
+    }
+
+    /// Windows of a plane in four dimensions.
+    fn plane(windows: usize, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut uniform = |width: f32| rng.random_range(-width..width);
+        let point = |_| {
+            let (s, t) = (uniform(1.7), uniform(1.7));
+            [s, t, s - t, 0.5 * s + t].map(|x| x + uniform(0.01))
+        };
+        (0..windows).flat_map(point).collect()
+    }
+
+    /// Fits; stops after `epochs`, if so many are needed.
+    fn fit(config: &Config, checkpoint: Option<Checkpoint>, epochs: usize) -> (Checkpoint, Ending) {
+        let architecture = Architecture::new(config, 4);
+        let (train, validation) = (plane(600, 1), plane(200, 2));
+        let training = Training::new(config, &architecture, &train, &validation, &Device::flex(), checkpoint).unwrap();
+        let stop = AtomicBool::new(false);
+        let progress = |_: &_, checkpoint: &Checkpoint| {
+            stop.store(checkpoint.metrics.len() == epochs, Ordering::Relaxed);
+        };
+        training.run(&stop, progress, |_| Ok(())).unwrap()
+    }
+
+    /// A likelihood with a hundredth of the data's spread as its standard deviation: sharper than int8 likes.
+    fn sharp(quantisation_aware: usize) -> Config {
+        Config {
+            hidden: vec![16],
+            latent: 2,
+            likelihood: Likelihood::GaussianFixed,
+            variance: 1e-4,
+            batch: 20,
+            epochs: 40,
+            learning_rate: 0.005,
+            quantisation_aware,
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn fine_tuning_improves_the_rounded_model() {
+        let (checkpoint, ending) = fit(&sharp(20), None, 0);
+        assert_eq!((checkpoint.metrics.len(), ending), (60, Ending::Done));
+        // Without fine-tuning the same fit, whose weights are rounded afterwards.
+        let (plain, _) = fit(&sharp(0), None, 0);
+        assert_eq!(checkpoint.metrics[..40], plain.metrics);
+        let device = Device::flex();
+        let config = sharp(0);
+        let architecture = Architecture::new(&config, 4);
+        let elbo = |checkpoint: &Checkpoint| {
+            let network = checkpoint.best_network(&architecture, &device).unwrap().quantised().unwrap();
+            let batch = || crate::network::Batch::new(plane(200, 3), &architecture, &device);
+            let mean = network.encode(&architecture, &batch()).narrow(1, 0, 2);
+            network.log_conditional(&architecture, batch(), mean).mean().into_scalar::<f32>()
+        };
+        let (before, after) = (elbo(&plain), elbo(&checkpoint));
+        assert!(checkpoint.best_epoch > 40 && after > before + 0.5, "{before} to {after} nats");
+    }
+
+    #[test]
+    fn interrupted_fine_tuning_resumes_to_the_same_model() {
+        let config = Config { epochs: 4, ..sharp(4) };
+        let weights = |checkpoint: &Checkpoint| {
+            let architecture = Architecture::new(&config, 4);
+            let network = checkpoint.best_network(&architecture, &Device::flex()).unwrap();
+            let weights = network.weights(&architecture).unwrap();
+            (weights.encoder, weights.decoder)
+        };
+        let (whole, _) = fit(&config, None, 0);
+        for epochs in 3..8 {
+            let (checkpoint, ending) = fit(&config, None, epochs);
+            assert_eq!((checkpoint.metrics.len(), ending), (epochs, Ending::Interrupted));
+            let (resumed, _) = fit(&config, Some(checkpoint), 0);
+            assert_eq!(resumed.metrics, whole.metrics, "interrupted after {epochs}");
+            assert!(weights(&resumed) == weights(&whole), "interrupted after {epochs}");
         }
     }
 }
