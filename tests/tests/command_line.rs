@@ -216,6 +216,8 @@ fn a_configuration_file_is_read_and_kept() {
     assert_eq!((fitted["epochs"].as_u64(), fitted["latent"].as_u64()), (Some(3), Some(2)));
     let kept = fs::read_to_string(place.path("run/config.toml")).unwrap();
     assert!(kept.contains("activation = \"tanh\"") && kept.contains("latent = 2"), "{kept}");
+    let tuned = place.json("fit train.csv --out tuned --config vae.toml --quantisation-aware 2");
+    assert_eq!(tuned["epochs"].as_u64(), Some(5), "fine-tuning comes behind the epochs of the fit");
     place.write("bad.toml", "epoch = 3\n");
     assert!(place.fail("fit train.csv --out other --config bad.toml").contains("unknown field `epoch`"));
 }
