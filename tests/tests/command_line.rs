@@ -135,6 +135,65 @@ fn fit_export_score_evaluate_info() {
 }
 
 #[test]
+fn export_reports_what_int8_changes() {
+    let place = Workplace::with_tables();
+    place.succeed(FIT);
+    let report = place.json("export run --out model.vae")["quantisation"].clone();
+    assert_eq!(report["windows"], 80);
+    let shapes: Vec<_> =
+        report["layers"].as_array().unwrap().iter().map(|l| (&l["half"], &l["inputs"], &l["outputs"])).collect();
+    assert_eq!(
+        serde_json::json!(shapes),
+        serde_json::json!([["encoder", 3, 16], ["encoder", 16, 4], ["decoder", 2, 16], ["decoder", 16, 3]])
+    );
+    for layer in report["layers"].as_array().unwrap() {
+        let (weights, output) = (layer["weights"].as_f64().unwrap(), layer["output"].as_f64().unwrap());
+        assert!(weights > 0.0 && weights < output && output < 0.02, "{layer}");
+    }
+    // The shift is that of the scores that the two models give.
+    place.succeed("export run --out f32.vae --precision f32");
+    let elbos = |model: &str| -> Vec<f64> {
+        place.succeed(&format!("score {model}.vae train.csv --label label --out {model}.csv"));
+        let text = fs::read_to_string(place.path(&format!("{model}.csv"))).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    let magnitudes: Vec<f64> = elbos("model").iter().zip(elbos("f32")).map(|(a, b)| (a - b).abs()).collect();
+    let (mean, largest) = (magnitudes.iter().sum::<f64>() / 400.0, magnitudes.iter().copied().fold(0.0, f64::max));
+    let shift = &report["score_shift"];
+    let found = |key: &str| shift[key].as_f64().unwrap();
+    // The held-out windows are 80 of these 400.
+    assert!(
+        magnitudes.iter().any(|m| (m - found("largest")).abs() < 1e-4) && found("largest") <= largest + 1e-6,
+        "{shift}"
+    );
+    assert!(found("mean_magnitude") > 0.5 * mean && found("mean_magnitude") < 2.0 * mean, "{mean}: {shift}");
+    assert!(place.json("export run --out again.vae --precision f32")["quantisation"].is_null());
+    assert!(place.succeed("export run --out again.vae --force").contains("verdict flipped on"));
+}
+
+#[test]
+fn export_refuses_an_int8_model_that_decides_otherwise() {
+    let place = Workplace::with_tables();
+    // A likelihood far sharper than int8 can resolve: a thousandth of a column's standard deviation.
+    place.write("sharp.toml", "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.1\n");
+    place.succeed(&format!("{FIT} --config sharp.toml"));
+    let message = place.fail("export run --out model.vae --safetensors weights.safetensors");
+    for part in ["int8 flips the verdict on ", " of 80 held-out windows", "--precision f32", "--force"] {
+        assert!(message.contains(part), "{message}");
+    }
+    place.succeed("export run --out model.vae --precision f32");
+    let f32 = fs::read(place.path("model.vae")).unwrap();
+    assert!(place.fail("export run --out model.vae").contains("model.vae exists"));
+    assert!(fs::read(place.path("model.vae")).unwrap() == f32);
+    let output = place.run("export run --out model.vae --force --json");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("written with --force, although int8 flips"));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["quantisation"]["flipped"].as_u64().unwrap() > 2, "{report}");
+    assert!(place.succeed("info model.vae").contains("Int8"));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_file_and_another_does_not() {
     let place = Workplace::with_tables();
     for (run, seed) in [("one", 1), ("two", 1), ("three", 2)] {
@@ -157,6 +216,8 @@ fn a_configuration_file_is_read_and_kept() {
     assert_eq!((fitted["epochs"].as_u64(), fitted["latent"].as_u64()), (Some(3), Some(2)));
     let kept = fs::read_to_string(place.path("run/config.toml")).unwrap();
     assert!(kept.contains("activation = \"tanh\"") && kept.contains("latent = 2"), "{kept}");
+    let tuned = place.json("fit train.csv --out tuned --config vae.toml --quantisation-aware 2");
+    assert_eq!(tuned["epochs"].as_u64(), Some(5), "fine-tuning comes behind the epochs of the fit");
     place.write("bad.toml", "epoch = 3\n");
     assert!(place.fail("fit train.csv --out other --config bad.toml").contains("unknown field `epoch`"));
 }

@@ -205,6 +205,8 @@ pub struct Config {
     pub split: Option<Split>,
     /// Epochs without a better validation ELBO before training stops.
     pub patience: usize,
+    /// Epochs of quantisation-aware fine-tuning that follow, from the best epoch's weights.
+    pub quantisation_aware: usize,
     /// Fraction of normal windows that the threshold stored in the model calls anomalous.
     pub false_alarms: f64,
 }
@@ -240,6 +242,7 @@ impl Default for Config {
             validation: 0.2,
             split: None,
             patience: 30,
+            quantisation_aware: 0,
             false_alarms: 0.01,
         }
     }

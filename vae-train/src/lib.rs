@@ -20,6 +20,7 @@ pub mod motor;
 pub mod network;
 pub mod objective;
 pub mod output;
+pub mod quantisation;
 pub mod run;
 pub mod scoring;
 pub mod table;

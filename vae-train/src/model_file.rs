@@ -179,13 +179,7 @@ impl ModelFile {
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => pairs().collect(),
             LikelihoodKind::GaussianPredicted => pairs().map(|(scale, _)| (scale, 1.0)).collect(),
         };
-        // Standard deviations in standardised units, where the decoder's outputs are in units of them.
-        let deviations: Vec<f64> = match self.likelihood {
-            LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted => Vec::new(),
-            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => {
-                pairs.iter().map(|(_, variance)| variance.sqrt()).collect()
-            }
-        };
+        let deviations = self.deviations();
         let inverses = |scale: &[f32]| scale.iter().map(|scale| 1.0 / scale).collect::<Vec<_>>();
 
         // The fields of `Header`, in order.
@@ -231,7 +225,7 @@ impl ModelFile {
         };
         layers(&self.encoder, &mut body)?;
         let decoder_at = body.0.len();
-        layers(&decoder_in_deviations(&self.decoder, &deviations)?, &mut body)?;
+        layers(&self.decoder_in_deviations()?, &mut body)?;
         let extras_at = body.0.len();
         if let Some(mixture) = &self.mixture {
             body.array(&mixture.array(self.latent)?)?;
@@ -273,6 +267,42 @@ impl ModelFile {
         let mut file = prelude.to_bytes(&body.0)?.to_vec();
         file.append(&mut body.0);
         Ok(file)
+    }
+
+    /// Standard deviations in standardised units, where the decoder's outputs are in units of them; else none.
+    fn deviations(&self) -> Vec<f64> {
+        match self.likelihood {
+            LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted => Vec::new(),
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => {
+                self.variance.iter().map(|variance| f64::from(*variance).sqrt()).collect()
+            }
+        }
+    }
+
+    /// The decoder as the file holds it: its last layer's outputs divided by the likelihood's standard deviations, if any.
+    pub(crate) fn decoder_in_deviations(&self) -> Result<Vec<Dense>> {
+        let deviations = self.deviations();
+        let mut decoder = self.decoder.clone();
+        if let Some(last) = decoder.last_mut().filter(|_| !deviations.is_empty()) {
+            ensure!(
+                matches!(last.activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_)),
+                "a Gaussian likelihood needs a decoder whose last layer is linear, not {:?}: use Identity",
+                last.activation
+            );
+            ensure!(
+                last.rows == deviations.len(),
+                "the decoder has {} outputs for {} features",
+                last.rows,
+                deviations.len()
+            );
+            let rows = last.weights.chunks_mut(last.columns.max(1)).zip(&mut last.bias);
+            for ((row, bias), deviation) in rows.zip(deviations) {
+                for value in row.iter_mut().chain([bias]) {
+                    *value = (f64::from(*value) / deviation) as f32;
+                }
+            }
+        }
+        Ok(decoder)
     }
 }
 
@@ -373,35 +403,24 @@ pub struct Quantised {
     pub scale_exponent: i32,
 }
 
+impl Quantised {
+    /// The weights that these stand for, `[rows][columns]`: exact, as 22 bits are enough for each.
+    #[must_use]
+    pub fn dequantise(&self) -> Vec<f32> {
+        let unit = f64::from(self.scale_exponent).exp2();
+        let columns = self.weights.len() / self.multiplier.len().max(1);
+        let rows = self.weights.chunks(columns.max(1)).zip(&self.multiplier);
+        rows.flat_map(|(row, &multiplier)| {
+            row.iter().map(move |&weight| (f64::from(weight) * f64::from(multiplier) * unit) as f32)
+        })
+        .collect()
+    }
+}
+
 /// The least exponent, within the format's limits, of a unit of which `most` are enough for `value`.
 fn exponent(value: f64, most: f64) -> i32 {
     const LIMIT: f64 = 100.0;
     (value / most).log2().ceil().clamp(-LIMIT, LIMIT) as i32
-}
-
-/// The decoder with its last layer's outputs divided by the likelihood's standard deviations (none: as it is).
-fn decoder_in_deviations(decoder: &[Dense], deviations: &[f64]) -> Result<Vec<Dense>> {
-    let mut decoder = decoder.to_vec();
-    if let Some(last) = decoder.last_mut().filter(|_| !deviations.is_empty()) {
-        ensure!(
-            matches!(last.activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_)),
-            "a Gaussian likelihood needs a decoder whose last layer is linear, not {:?}: use Identity",
-            last.activation
-        );
-        ensure!(
-            last.rows == deviations.len(),
-            "the decoder has {} outputs for {} features",
-            last.rows,
-            deviations.len()
-        );
-        let rows = last.weights.chunks_mut(last.columns.max(1)).zip(&mut last.bias);
-        for ((row, bias), deviation) in rows.zip(deviations) {
-            for value in row.iter_mut().chain([bias]) {
-                *value = (f64::from(*value) / deviation) as f32;
-            }
-        }
-    }
-    Ok(decoder)
 }
 
 /// Two rows a halfword, in the order in which the kernels read them: see `LayerRecord::weights`.

@@ -243,6 +243,30 @@ impl Vae {
         }
     }
 
+    /// This network with its weights rounded as an int8 model file rounds them, under the same parameter ids: the gradient of
+    /// its loss, applied to the weights that were not rounded, is the straight-through estimate.
+    ///
+    /// The file also divides the last layer's rows by the likelihood's standard deviations, which each row's own scale undoes.
+    ///
+    /// # Errors
+    /// If the device cannot give the weights back.
+    ///
+    /// # Source
+    /// Bengio, Léonard & Courville (2013), section 2.3; for weights: Jacob et al. (2018), section 3.
+    pub fn quantised(&self) -> Result<Self> {
+        let mut network = self.clone();
+        for layer in network.encoder.iter_mut().chain(&mut network.decoder) {
+            let weight = layer.weight.val();
+            let ([columns, rows], device) = (weight.dims(), weight.device());
+            let weights = read(weight.transpose())?;
+            let dense = Dense { activation: vae_core::Activation::Identity, rows, columns, weights, bias: Vec::new() };
+            let rounded = TensorData::new(dense.quantise().dequantise(), [rows, columns]);
+            let rounded = Tensor::<2>::from_data(rounded, &device).transpose();
+            layer.weight = layer.weight.clone().map(|weight| rounded.set_require_grad(weight.is_require_grad()));
+        }
+        Ok(network)
+    }
+
     /// The weights, as the model file takes them.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ use crate::{
 
 /// Windows that validation runs through the network at once.
 const VALIDATION_BATCH: usize = 512;
+/// Quantisation-aware fine-tuning's learning rate, as a share of the fit's.
+const FINE_TUNING_RATE: f64 = 0.1;
 /// At least this long between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -56,14 +58,28 @@ pub struct Checkpoint {
     last: Vec<u8>,
     /// Adam's moments after the last epoch.
     optimizer: Vec<u8>,
+    /// Set once quantisation-aware fine-tuning began.
+    fine_tuning: Option<FineTuning>,
     /// Whether the fit ended by itself.
     pub done: bool,
 }
 
+/// Where quantisation-aware fine-tuning began. In epochs after it, `validation_elbo` is that of the rounded weights.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct FineTuning {
+    /// Epochs before it.
+    after: usize,
+    /// Validation ELBO of the best epoch's rounded weights: what fine-tuning has to exceed.
+    elbo: f64,
+}
+
 impl Checkpoint {
-    /// The best validation ELBO, in nats of standardised units.
+    /// The best validation ELBO, in nats of standardised units; of the rounded weights once fine-tuning began.
     #[must_use]
     pub fn best_elbo(&self) -> f64 {
+        if let Some(start) = self.fine_tuning.filter(|start| self.best_epoch <= start.after) {
+            return start.elbo;
+        }
         self.best_epoch
             .checked_sub(1)
             .and_then(|index| self.metrics.get(index))
@@ -132,6 +148,7 @@ impl<'a> Training<'a> {
                 best: Vec::new(),
                 last: Vec::new(),
                 optimizer: Vec::new(),
+                fine_tuning: None,
                 done: false,
             },
         };
@@ -152,6 +169,9 @@ impl<'a> Training<'a> {
         let mut saved = Instant::now();
         let mut fresh = false;
         while !self.is_done() {
+            if self.has_converged() && self.checkpoint.fine_tuning.is_none() {
+                self.start_fine_tuning()?;
+            }
             if let ControlFlow::Break(()) = self.epoch(stop)? {
                 if fresh {
                     save(&self.checkpoint)?;
@@ -175,6 +195,28 @@ impl<'a> Training<'a> {
     }
 
     fn is_done(&self) -> bool {
+        match self.checkpoint.fine_tuning {
+            Some(start) => self.checkpoint.metrics.len() >= start.after + self.config.quantisation_aware,
+            None => self.has_converged() && self.config.quantisation_aware == 0,
+        }
+    }
+
+    /// Goes back to the best epoch's weights, with a fresh optimiser.
+    fn start_fine_tuning(&mut self) -> Result<()> {
+        self.network = load(self.network.clone(), &self.checkpoint.best)?;
+        self.optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let start = FineTuning {
+            after: self.checkpoint.metrics.len(),
+            elbo: self.validation_bound(&self.network.quantised()?),
+        };
+        self.checkpoint.last.clone_from(&self.checkpoint.best);
+        self.checkpoint.optimizer = self.record_optimizer()?;
+        self.checkpoint.fine_tuning = Some(start);
+        Ok(())
+    }
+
+    /// Whether the fit proper is over.
+    fn has_converged(&self) -> bool {
         let epochs = self.checkpoint.metrics.len();
         epochs >= self.config.epochs || epochs - self.checkpoint.best_epoch.min(epochs) >= self.config.patience
     }
@@ -189,6 +231,10 @@ impl<'a> Training<'a> {
         let mut order: Vec<usize> = (0..self.train.len() / inputs).collect();
         order.shuffle(&mut rng);
 
+        let aware = self.checkpoint.fine_tuning.is_some();
+        let learning_rate = self.config.learning_rate * if aware { FINE_TUNING_RATE } else { 1.0 };
+        // What computes and is judged: in fine-tuning the rounded weights, whose gradient goes straight to the others.
+        let judged = |network: &Vae| if aware { network.quantised() } else { Ok(network.clone()) };
         let mut objective = self.config.objective();
         if epoch < self.config.warm_up {
             objective.beta *= epoch as f32 / self.config.warm_up as f32;
@@ -202,7 +248,8 @@ impl<'a> Training<'a> {
             }
             let x = indices.iter().flat_map(|&index| self.train[index * inputs..][..inputs].iter().copied());
             let x = if self.config.binarise == Some(Binarise::Dynamic) { binarise(x, &mut rng) } else { x.collect() };
-            let loss = self.loss(objective, &network, x, &mut rng, &self.device);
+            let computing = judged(&network)?;
+            let loss = self.loss(objective, &computing, x, &mut rng, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
             bound += share * f64::from(loss.bound.into_scalar::<f32>());
             reconstruction += share * f64::from(loss.reconstruction.into_scalar::<f32>());
@@ -214,13 +261,14 @@ impl<'a> Training<'a> {
                 step + 1,
                 self.config.learning_rate
             );
-            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &network);
-            network = optimizer.step(self.config.learning_rate, network, gradients);
+            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &computing);
+            network = optimizer.step(learning_rate, network, gradients);
         }
         self.network = network;
         self.optimizer = optimizer;
 
-        let metrics = EpochMetrics { epoch, elbo: bound, reconstruction, kl, validation_elbo: self.validation_bound() };
+        let validation_elbo = self.validation_bound(&judged(&self.network)?);
+        let metrics = EpochMetrics { epoch, elbo: bound, reconstruction, kl, validation_elbo };
         let last = record(&self.network)?;
         if metrics.validation_elbo > self.checkpoint.best_elbo() {
             self.checkpoint.best_epoch = epoch;
@@ -228,15 +276,18 @@ impl<'a> Training<'a> {
         }
         self.checkpoint.metrics.push(metrics);
         self.checkpoint.last = last;
-        self.checkpoint.optimizer =
-            self.optimizer.into_bytes().context("cannot record the optimizer's state")?.to_vec();
+        self.checkpoint.optimizer = self.record_optimizer()?;
         Ok(ControlFlow::Continue(()))
     }
 
+    fn record_optimizer(&self) -> Result<Vec<u8>> {
+        Ok(self.optimizer.into_bytes().context("cannot record the optimizer's state")?.to_vec())
+    }
+
     /// Mean bound of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws.
-    fn validation_bound(&self) -> f64 {
+    fn validation_bound(&self, network: &Vae) -> f64 {
         let inputs = self.architecture.inputs();
-        let network = self.network.valid();
+        let network = network.valid();
         let device = self.device.clone().inner();
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         let mut sum = 0.0;

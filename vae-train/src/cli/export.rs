@@ -1,20 +1,24 @@
 //! `vae-train export`: from a run to a model file.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 use vae_core::format;
 
-use super::Context;
+use super::{Context, note};
 use crate::{
     export::{model_file, safetensors},
     model_file::AlignedFile,
     output::{Existing, write_file},
+    quantisation::{LayerError, Quantisation},
     run::RunDirectory,
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
+///
+/// An int8 model is compared with the f32 model on the held-out windows, and refused where it flips the verdict on more than 1 % of
+/// them.
 ///
 /// Example: vae-train export runs/a --out model.vae
 #[derive(Debug, clap::Args)]
@@ -30,7 +34,7 @@ pub(super) struct Export {
     /// Also write the f32 weights to this safetensors file.
     #[arg(long)]
     safetensors: Option<PathBuf>,
-    /// Replace existing files.
+    /// Replace existing files, and write an int8 model that would be refused.
     #[arg(long)]
     force: bool,
 }
@@ -54,6 +58,8 @@ pub(super) struct Exported {
     /// ELBO below which a window is anomalous, in nats.
     pub(super) threshold: f32,
     calibration_windows: u32,
+    /// What int8 changes; none for f32.
+    quantisation: Option<Quantisation>,
 }
 
 impl Export {
@@ -64,18 +70,42 @@ impl Export {
         };
         let exported =
             export(&self.run, &self.out, precision, self.safetensors.as_deref(), Existing::from_force(self.force))?;
-        let text = format!(
-            "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)",
+        let mut text = format!(
+            "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",
             exported.model.display(),
             exported.flash,
             exported.scratch,
             exported.threshold,
             exported.calibration_windows
         );
+        if let Some(quantisation) = &exported.quantisation {
+            describe(quantisation, &mut text)?;
+        }
         context.print(&exported, &text)
     }
 }
 
+fn describe(quantisation: &Quantisation, text: &mut String) -> Result<()> {
+    let Quantisation { windows, layers, score_shift, spread, flipped } = quantisation;
+    writeln!(text, "int8 against f32 on the held-out windows:")?;
+    for LayerError { half, inputs, outputs, weights, output } in layers {
+        writeln!(
+            text,
+            "  {half} {inputs:>5} → {outputs:<5} output off by {:.2} %, of which its own weights {:.2} %",
+            100.0 * output,
+            100.0 * weights
+        )?;
+    }
+    writeln!(
+        text,
+        "  score shift {:.4} nats, magnitude {:.4} (95 %: {:.4}, largest {:.4}), beside an interquartile range of {spread:.4}",
+        score_shift.mean, score_shift.mean_magnitude, score_shift.magnitude_95, score_shift.largest
+    )?;
+    writeln!(text, "  verdict flipped on {flipped} of {windows}")?;
+    Ok(())
+}
+
+/// Exports a run; with `Existing::Replace`, what `--force` asks for, also a model that int8 changes too much.
 pub(super) fn export(
     run: &std::path::Path,
     out: &std::path::Path,
@@ -88,7 +118,21 @@ pub(super) fn export(
         existing.check(weights)?;
     }
     let (directory, state) = RunDirectory::open(run)?;
-    let file = model_file(&state, &directory.extras()?, &directory.holdout()?, precision)?;
+    let (extras, holdout) = (directory.extras()?, directory.holdout()?);
+    let file = model_file(&state, &extras, &holdout, precision)?;
+    let quantisation = match precision {
+        format::Precision::F32 => None,
+        format::Precision::Int8 => {
+            let reference = model_file(&state, &extras, &holdout, format::Precision::F32)?;
+            let quantisation = Quantisation::measure(&file, &reference, &holdout)?;
+            match (quantisation.check(), existing) {
+                (Err(refusal), Existing::Keep) => return Err(refusal),
+                (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),
+                (Ok(()), _) => {}
+            }
+            Some(quantisation)
+        }
+    };
     let bytes = file.to_bytes()?;
     write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
     if let Some(weights) = weights {
@@ -104,5 +148,6 @@ pub(super) fn export(
         scratch: 4 * model.scratch_len(),
         threshold: calibration.threshold(),
         calibration_windows: calibration.scores(),
+        quantisation,
     })
 }

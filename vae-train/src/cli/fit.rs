@@ -115,6 +115,9 @@ pub(super) struct Fit {
     /// Epochs without improvement before training stops [default: 30].
     #[arg(long)]
     patience: Option<usize>,
+    /// Epochs of quantisation-aware fine-tuning that follow: the weights learn to be rounded to int8 [default: 0].
+    #[arg(long)]
+    quantisation_aware: Option<usize>,
     /// Where to train: flex (CPU), or another of burn's backends that this program was built with.
     #[arg(long, default_value = "flex")]
     device: String,
@@ -189,6 +192,7 @@ impl Fit {
             || self.validation.is_some()
             || self.split.is_some()
             || self.patience.is_some()
+            || self.quantisation_aware.is_some()
             || seed.is_some()
     }
 
@@ -229,6 +233,7 @@ impl Fit {
         set(&mut config.learning_rate, &self.learning_rate);
         set(&mut config.validation, &self.validation);
         set(&mut config.patience, &self.patience);
+        set(&mut config.quantisation_aware, &self.quantisation_aware);
         config.label = self.label.clone().or(config.label);
         config.split = self.split.or(config.split);
         Ok(config)
@@ -282,7 +287,7 @@ fn train(
         dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
     let mut started = checkpoint.is_some();
     let training = Training::new(config, architecture, &dataset.train, &validation, device, checkpoint)?;
-    let bar = progress_bar(config.epochs)?;
+    let bar = progress_bar(config.epochs + config.quantisation_aware)?;
     let (checkpoint, ending) = training.run(
         interrupted(),
         |metrics, checkpoint| {
