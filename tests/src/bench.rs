@@ -16,8 +16,9 @@ use serde::Serialize;
 use vae_core::{
     Activation::{self, Identity, Relu},
     format::{LikelihoodKind, Precision},
+    standard_normal,
 };
-use vae_train::model_file::{AlignedFile, Dense, ModelFile};
+use vae_train::model_file::{AlignedFile, Dense, Mixture, ModelFile};
 
 use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root};
 
@@ -315,7 +316,15 @@ pub fn varied_shapes() -> Vec<ModelFile> {
             pairs.map(|(i, pair)| random_layer(&mut rng, pair[1], pair[0], activation(i), 2.0)).collect()
         };
         let (encoder, decoder) = (half(&encoder), half(&decoder));
-        models.push(ModelFile { precision, ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5) });
+        // Every other one with a learned prior.
+        let components = if models.len() % 2 == 0 { 0 } else { rng.random_range(1..=24) };
+        let prior = (components > 0).then(|| Mixture {
+            weight: vec![1.0 / components as f32; components],
+            mean: (0..components * latent).map(|_| standard_normal(&mut rng)).collect(),
+            deviation: (0..components * latent).map(|_| rng.random_range(0.3..1.0)).collect(),
+        });
+        let bare = plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5);
+        models.push(ModelFile { precision, prior, ..bare });
     }
     models
 }

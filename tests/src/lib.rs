@@ -100,7 +100,7 @@ pub struct Family {
     pub conditions: usize,
 }
 
-/// A small model of a family: 7 features, 3 latents, a mixture, a second stage and an attribute (Gaussian latents).
+/// A small model of a family: 7 features, 3 latents, a learned prior, a mixture, a second stage and an attribute (Gaussian latents).
 pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFile {
     let Family { posterior, likelihood, conditions } = family;
     let (features, latent) = (7, 3);
@@ -128,6 +128,11 @@ pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFil
         conditions: names("c", conditions),
         condition_mean: vec![0.2; conditions],
         condition_scale: vec![1.5; conditions],
+        prior: gaussian.then(|| Mixture {
+            weight: vec![0.7, 0.3],
+            mean: vec![0.5, 0.0, -1.0, -0.5, 1.5, 0.0],
+            deviation: vec![0.8, 1.2, 0.5, 1.5, 0.4, 1.0],
+        }),
         mixture: gaussian.then(|| Mixture {
             weight: vec![0.25, 0.75],
             mean: vec![-2.0, 0.0, 1.0, 1.0, 0.5, -0.5],

@@ -14,7 +14,7 @@ use vae_core::{
     standard_normal,
 };
 use vae_tests::plain_model;
-use vae_train::model_file::{AlignedFile, Dense, ModelFile};
+use vae_train::model_file::{AlignedFile, Dense, Mixture, ModelFile};
 
 const TAU: f64 = std::f64::consts::TAU;
 
@@ -352,6 +352,52 @@ fn sampling_ends_early_once_the_decision_is_clear() {
     };
     assert_eq!(drawn(evidence - 50.0), 8);
     assert_eq!(drawn(evidence), 1000);
+}
+
+#[test]
+fn a_mixture_as_prior_has_the_evidence_of_a_mixture() {
+    let (mut exact, _, _, _) = inexact_case();
+    let mut rng = ChaCha8Rng::seed_from_u64(31);
+    // Wide enough to cover the posterior under either component.
+    exact.l *= 1.5;
+    let prior = Mixture {
+        weight: vec![0.6, 0.4],
+        mean: vec![1.0, -0.5, 0.0, -1.0, 0.5, 0.3],
+        deviation: vec![0.5, 1.0, 0.8, 0.7, 0.4, 1.2],
+    };
+    let file = AlignedFile::new(&ModelFile { prior: Some(prior.clone()), ..exact.file() }.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    for _ in 0..4 {
+        let x = exact.draw(1.0, &mut rng);
+        // p(x) = Σ πₖ N(x̂; W mₖ + b, W Sₖ Wᵀ + σ² I) / Π scale
+        let log_scale: f64 = exact.scale.iter().map(|s| s.ln()).sum();
+        let terms = prior.weight.iter().zip(prior.mean.chunks(3).zip(prior.deviation.chunks(3)));
+        let density: f64 = terms
+            .map(|(weight, (mean, deviation))| {
+                let mean = DVector::from_iterator(3, mean.iter().map(|m| f64::from(*m)));
+                let variances = DVector::from_iterator(3, deviation.iter().map(|s| f64::from(*s).powi(2)));
+                let noise = DMatrix::identity(5, 5) * exact.variance;
+                let cholesky =
+                    (&exact.w * DMatrix::from_diagonal(&variances) * exact.w.transpose() + noise).cholesky().unwrap();
+                let difference = exact.standardise(&x) - &exact.w * mean - &exact.b;
+                let log_determinant = 2.0 * cholesky.l().diagonal().map(f64::ln).sum();
+                let twice = 5.0 * TAU.ln() + log_determinant + difference.dot(&cholesky.solve(&difference));
+                f64::from(*weight) * (-0.5 * twice).exp()
+            })
+            .sum();
+        let evidence = density.ln() - log_scale;
+        let input: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+        let mut scratch = Scratch::new(&mut memory);
+        let estimate = model.log_likelihood(&input[..], 40_000, &mut rng, &mut scratch).unwrap();
+        // Five of the stated standard errors, and the bias of the logarithm, half their square.
+        let allowed = 5.0 * f64::from(estimate.standard_error) + 1e-4;
+        assert!((f64::from(estimate.value) - evidence).abs() < allowed, "{estimate:?} for {evidence}");
+        assert!(estimate.standard_error < 0.03, "{estimate:?} says little");
+        // Sigma points are exact for a linear decoder, and the KL is an upper bound: the ELBO is below the evidence.
+        let score = model.elbo_sigma_points(&input[..], &mut scratch).unwrap();
+        assert!(f64::from(score.elbo) < evidence, "{score:?} above {evidence}");
+    }
 }
 
 #[test]

@@ -47,9 +47,18 @@ fn latent_vectors_have_the_moments_of_their_source() {
     let file = AlignedFile::new(&gaussian(LikelihoodKind::GaussianFixed, 0).to_bytes().unwrap());
     let model = file.model().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    check(moments(|z| model.sample_prior(&mut rng, z).unwrap()), [(0.0, 1.0); 3]);
+    let standard = ModelFile { prior: None, ..gaussian(LikelihoodKind::GaussianFixed, 0) };
+    let standard = AlignedFile::new(&standard.to_bytes().unwrap());
+    check(moments(|z| standard.model().unwrap().sample_prior(&mut rng, z).unwrap()), [(0.0, 1.0); 3]);
 
-    // Weights ¼ and ¾, the means and deviations of `family_model`: E v = Σ w m, Var v = Σ w (s² + m²) − (E v)².
+    // Weights, means and deviations of `family_model`: E v = Σ w m, Var v = Σ w (s² + m²) − (E v)².
+    let components = [(0.7, [0.5, 0.0, -1.0], [0.8, 1.2, 0.5]), (0.3, [-0.5, 1.5, 0.0], [1.5f64, 0.4, 1.0])];
+    let exact = [0, 1, 2].map(|axis| {
+        let mean: f64 = components.iter().map(|(w, m, _)| w * m[axis]).sum();
+        let second: f64 = components.iter().map(|(w, m, s)| w * (m[axis] * m[axis] + s[axis] * s[axis])).sum();
+        (mean, second - mean * mean)
+    });
+    check(moments(|z| model.sample_prior(&mut rng, z).unwrap()), exact);
     let components = [(0.25, [-2.0, 0.0, 1.0], [0.1, 0.2, 0.3]), (0.75, [1.0, 0.5, -0.5], [0.4f64, 0.5, 0.6])];
     let exact = [0, 1, 2].map(|axis| {
         let mean: f64 = components.iter().map(|(w, m, _)| w * m[axis]).sum();

@@ -78,3 +78,84 @@ impl<'m> Mixture<'m> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AsVector, Posterior, posterior::tests::SplitMix, prior::Prior};
+
+    /// Weights 0.2, 0.5 and 0.3, means, and standard deviations of three components in two dimensions.
+    const COMPONENTS: [(f64, [f64; 2], [f64; 2]); 3] =
+        [(0.2, [-2.0, 0.5], [0.3, 1.0]), (0.5, [1.0, 1.0], [0.5, 0.2]), (0.3, [0.0, -3.0], [2.0, 0.7])];
+
+    fn parameters() -> [f32; 15] {
+        let mut parameters = [0.0; 15];
+        for (slots, (weight, mean, deviation)) in parameters.chunks_exact_mut(5).zip(COMPONENTS) {
+            let [a, b] = deviation;
+            let values = [libm::log(weight / (a * b)), mean[0], mean[1], 1.0 / (a * a), 1.0 / (b * b)];
+            slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = value as f32);
+        }
+        parameters
+    }
+
+    /// `ln Σ πₖ exp(E[ln N(z; mₖ, sₖ²)])` from the definitions, in f64.
+    fn exact(mean: [f64; 2], variance: [f64; 2]) -> f64 {
+        let each = COMPONENTS.map(|(weight, centre, deviation)| {
+            let nats = (0..2).map(|axis| {
+                let s = deviation[axis] * deviation[axis];
+                let square = (mean[axis] - centre[axis]) * (mean[axis] - centre[axis]) + variance[axis];
+                -0.5 * (libm::log(core::f64::consts::TAU * s) + square / s)
+            });
+            weight * libm::exp(nats.sum::<f64>())
+        });
+        libm::log(each.iter().sum())
+    }
+
+    #[test]
+    fn densities_are_those_of_the_definition() {
+        let parameters = parameters();
+        let mixture = Mixture { latent: 2, parameters: &parameters };
+        for z in [[0.0, 0.0], [-2.0, 0.4], [5.0, -3.0], [1.0, 1.1]] {
+            let found = Prior::Mixture(mixture).log_density(&z.map(|z: f64| z as f32));
+            assert!((f64::from(found) - exact(z, [0.0; 2])).abs() < 1e-4, "{found} at {z:?}");
+        }
+    }
+
+    #[test]
+    fn the_kl_is_the_bound_and_that_is_above_the_kl_by_samples() {
+        let parameters = parameters();
+        let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });
+        let (mean, log_variance) = ([0.4f32, 0.2], [-1.0f32, 0.3]);
+        let diagonal = Posterior::diagonal(mean.as_slice().as_vector(), log_variance.as_slice().as_vector()).unwrap();
+        // The same as a full covariance, by its factor: its entry below the diagonal is 0.
+        let factor = [0.5 * log_variance[0], 0.0, 0.5 * log_variance[1]];
+        let full = Posterior::full(mean.as_slice().as_vector(), factor.as_slice().as_vector()).unwrap();
+        let variances = log_variance.map(|v| libm::exp(f64::from(v)));
+        let entropy: f64 =
+            variances.iter().map(|v| 0.5 * libm::log(core::f64::consts::TAU * core::f64::consts::E * v)).sum();
+        let bound = -entropy - exact(mean.map(f64::from), variances);
+        let mut work = [0.0; 2];
+        for posterior in [diagonal, full] {
+            let found = f64::from(prior.kl(&posterior, &mut work));
+            assert!((found - bound).abs() < 1e-5, "{found} for {bound}");
+        }
+        let mut rng = SplitMix(6);
+        let samples = 20_000;
+        let sampled: f64 = (0..samples)
+            .map(|_| f64::from(diagonal.draw(&mut rng, &mut work).unwrap() - prior.log_density(&work)))
+            .sum::<f64>()
+            / f64::from(samples);
+        // ln q − ln p has a standard deviation below 2: the mean of 20,000 is within 0.06.
+        assert!(sampled < bound + 0.06 && sampled > 0.0, "{sampled} above {bound}");
+    }
+
+    #[test]
+    fn one_standard_component_is_the_standard_prior() {
+        let parameters = [0.0, 0.0, 0.0, 1.0, 1.0];
+        let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });
+        let (mean, log_variance) = ([0.4f32, -1.2], [-1.0f32, 0.3]);
+        let posterior = Posterior::diagonal(mean.as_slice().as_vector(), log_variance.as_slice().as_vector()).unwrap();
+        assert!((prior.kl(&posterior, &mut [0.0; 2]) - posterior.kl()).abs() < 1e-6);
+        assert!((prior.log_density(&mean) - Prior::Normal.log_density(&mean)).abs() < 1e-6);
+    }
+}

@@ -350,13 +350,13 @@ fn as_slice(view: DVectorView<'_, f32>) -> &[f32] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use nalgebra::{Matrix3, Vector3};
     use rand_core::{TryRng, utils};
 
     /// SplitMix64 (Steele, Lea & Flood 2014): small, seeded, good enough to sample from.
-    struct SplitMix(u64);
+    pub(crate) struct SplitMix(pub(crate) u64);
 
     impl TryRng for SplitMix {
         type Error = core::convert::Infallible;

@@ -318,6 +318,13 @@ impl LearnedPrior {
         (terms - largest.clone()).exp().sum_dim(1).log() + largest
     }
 
+    #[cfg(test)]
+    pub(crate) fn with(self, logits: Tensor<2>, log_variance: Tensor<2>) -> Self {
+        let [logits, log_variance] =
+            [logits, log_variance].map(|values| Param::initialized(burn::module::ParamId::new(), values));
+        Self { logits, log_variance, ..self }
+    }
+
     fn read(&self) -> Result<Mixture> {
         Ok(Mixture {
             weight: read(activation::softmax(self.logits.val(), 1))?,

@@ -10,9 +10,9 @@ mod info;
 mod score;
 mod simulate;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
@@ -52,14 +52,19 @@ struct Context {
 
 impl Context {
     /// Prints a verb's result: as JSON where asked, else as `text`.
-    #[expect(clippy::print_stdout, reason = "results belong on standard output")]
     fn print(self, result: &impl Serialize, text: &str) -> Result<()> {
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(result)?);
+        let json;
+        let text = if self.json {
+            json = serde_json::to_string_pretty(result)?;
+            &json
         } else {
-            println!("{}", text.trim_end());
+            text.trim_end()
+        };
+        match writeln!(std::io::stdout(), "{text}") {
+            // Whoever reads has had enough, as `head` has; the work is done.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("the result cannot be printed"),
         }
-        Ok(())
     }
 }
 
