@@ -27,7 +27,7 @@ use crate::{
 const CHECKPOINT: &str = "checkpoint.bin";
 const EXTRAS: &str = "extras.bin";
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 
 /// What `checkpoint.bin` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    io::IsTerminal,
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
@@ -10,21 +9,20 @@ use std::{
     },
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Context, LABEL, note};
+use super::{Context, LABEL, note, progress};
 use crate::{
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::Dataset,
-    extras::Extras,
+    extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
     run::{RunDirectory, State},
     table::Table,
-    training::{Checkpoint, Ending, Training},
+    training::{Checkpoint, Divergence, Ending, LARGEST_EPOCH, Part, Training},
 };
 
 /// Train a model on the normal rows of a CSV file and keep everything in a run directory.
@@ -135,6 +133,12 @@ pub(super) struct Fitted {
     held_out_windows: usize,
     features: usize,
     pub(super) latent: usize,
+    /// Latent dimensions whose posterior mean varies over the held-out windows.
+    active_units: usize,
+    batch: usize,
+    /// Adam's step size in the last epoch: half of what was asked for, after each divergence.
+    learning_rate: f64,
+    divergences: Vec<Divergence>,
     dropped_columns: Vec<String>,
 }
 
@@ -151,12 +155,25 @@ impl Fit {
             let config = self.configuration(context.seed)?;
             fit(&self.data, &self.out, config, &device, Existing::from_force(self.force))?
         };
+        context.print(&fitted, &self.summary(&fitted))
+    }
+
+    fn summary(&self, fitted: &Fitted) -> String {
         let mut text = format!(
             "best epoch {} of {}: validation ELBO {:.4} nats per window (standardised)\n",
             fitted.best_epoch, fitted.epochs, fitted.validation_elbo
         );
-        write!(text, "next: vae-train export {} --out model.vae", self.out.display())?;
-        context.print(&fitted, &text)
+        let _ = writeln!(
+            text,
+            "{} windows trained on, {} held out; {} of {} latent dimensions in use",
+            fitted.training_windows, fitted.held_out_windows, fitted.active_units, fitted.latent
+        );
+        if !fitted.divergences.is_empty() {
+            let (count, rate) = (fitted.divergences.len(), fitted.learning_rate);
+            let _ = writeln!(text, "diverged {count} time(s), which took the learning rate to {rate:.3e}");
+        }
+        let _ = write!(text, "next: vae-train export {} --out model.vae", self.out.display());
+        text
     }
 
     fn sets_anything(&self, seed: Option<u64>) -> bool {
@@ -230,17 +247,31 @@ impl Fit {
     }
 }
 
+/// Steps in an epoch of a table that has fewer windows than a batch.
+const STEPS_OF_A_SMALL_TABLE: usize = 4;
+
 /// Fits a model to a CSV file; the run directory is written once the first epoch is done.
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     let directory = RunDirectory::create(out, existing)?;
-    let mut table = Table::read(data, config.label.as_deref())?;
-    if config.label.is_none() && table.columns.iter().any(|column| column == LABEL) {
+    if config.label.is_none() && Table::has_column(data, LABEL)? {
         note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
         config.label = Some(LABEL.to_owned());
-        table = Table::read(data, config.label.as_deref())?;
     }
-    let dataset = Dataset::prepare(&table, &config)?;
+    let table = Table::read_watched(data, config.label.as_deref(), progress::reading(data))?;
+    let dataset = Dataset::prepare(table, &config)?;
+    let windows = dataset.train().chosen.len();
+    if windows < config.batch {
+        let batch = (windows / STEPS_OF_A_SMALL_TABLE).max(1);
+        note(&format!(
+            "{windows} training window(s) are less than a batch of {}: it is lowered to {batch}; give more data if there are any",
+            config.batch
+        ));
+        config.batch = batch;
+    }
+    if windows > LARGEST_EPOCH {
+        note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
+    }
     let architecture = Architecture::new(&config, dataset.features());
     dataset.notes.iter().for_each(|message| note(message));
     train(&directory, out, &config, &architecture, &dataset, device, None)
@@ -251,7 +282,8 @@ fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {
     if checkpoint.done {
         note(&format!("the run in {} is complete: nothing to do", out.display()));
     }
-    let dataset = Dataset::prepare(&Table::read(data, config.label.as_deref())?, &config)?;
+    let dataset =
+        Dataset::prepare(Table::read_watched(data, config.label.as_deref(), progress::reading(data))?, &config)?;
     ensure!(
         dataset.schema == schema,
         "{} is not what the run in {} was started with ({} where the run has {}): give the same file, or start anew with --force",
@@ -275,22 +307,14 @@ fn train(
     let inputs = architecture.inputs();
     let validation: Vec<f32> =
         dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
+    let held: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
+    let validation = Part { values: &validation, chosen: &held, last_row: &dataset.holdout_rows };
     let mut started = checkpoint.is_some();
-    let training = Training::new(config, architecture, &dataset.train, &validation, device, checkpoint)?;
-    let bar = progress_bar(config.epochs)?;
-    let (checkpoint, ending) = training.run(
+    let training = Training::new(config, architecture, dataset.train(), validation, device, checkpoint)?;
+    let mut progress = progress::Fitting::new(config.epochs);
+    let result = training.run(
         interrupted(),
-        |metrics, checkpoint| {
-            bar.set_position(metrics.epoch as u64);
-            bar.set_message(format!(
-                "ELBO {:.3}  KL {:.3}  validation {:.3} (best {:.3} in epoch {})",
-                metrics.elbo,
-                metrics.kl,
-                metrics.validation_elbo,
-                checkpoint.best_elbo(),
-                checkpoint.best_epoch
-            ));
-        },
+        |step| progress.show(step),
         |checkpoint| {
             // A run that is replaced stays whole until the new one has something to put in its place.
             if !started {
@@ -300,8 +324,9 @@ fn train(
             }
             directory.save(config, architecture, &dataset.schema, checkpoint)
         },
-    )?;
-    bar.finish_and_clear();
+    );
+    progress.finish();
+    let (checkpoint, ending) = result?;
     let stopped =
         |when: &str| format!("interrupted {when}; go on with: vae-train fit DATA --out {} --resume", out.display());
     if ending == Ending::Interrupted {
@@ -311,32 +336,34 @@ fn train(
     }
     // A complete run that is resumed keeps what it has, its attributes too.
     if !directory.extras()?.fulfil(config) {
-        match Extras::learn(config, architecture, &checkpoint, &dataset.train, device, interrupted())? {
+        match Extras::learn(config, architecture, &checkpoint, dataset.train(), device, interrupted())? {
             Some(extras) => directory.save_extras(&extras)?,
             None => bail!(stopped("in the second stage")),
         }
+    }
+    let active_units = active_units(architecture, &checkpoint, validation, device)?;
+    if active_units == 0 {
+        note(
+            "the posterior collapsed: no latent dimension is in use, the same distribution is decoded for every window. Try \
+             --warm-up 20, --free-bits 0.1, a lower --beta or --learning-rate, or in the configuration file a smaller \
+             variance_floor or variance; columns that are independent of each other leave nothing for the latents to tell",
+        );
     }
     Ok(Fitted {
         run: out.to_owned(),
         epochs: checkpoint.metrics.len(),
         best_epoch: checkpoint.best_epoch,
         validation_elbo: checkpoint.best_elbo(),
-        training_windows: dataset.train.len() / inputs,
-        held_out_windows: dataset.holdout.len() / inputs,
+        training_windows: dataset.train().chosen.len(),
+        held_out_windows: held.len(),
         features: architecture.features,
         latent: architecture.latent,
+        active_units,
+        batch: config.batch,
+        learning_rate: checkpoint.learning_rate(config),
+        divergences: checkpoint.divergences,
         dropped_columns: dataset.schema.dropped.clone(),
     })
-}
-
-/// Shown on a terminal, silent in a pipe.
-fn progress_bar(epochs: usize) -> Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("epoch {pos}/{len} {wide_bar} {eta} left\n{msg}")
-        .context("the progress bar's template is wrong")?;
-    Ok(ProgressBar::new(epochs as u64).with_style(style))
 }
 
 /// Set by Ctrl-C.

@@ -7,6 +7,7 @@ mod export;
 mod fit;
 mod generate;
 mod info;
+mod progress;
 mod score;
 mod simulate;
 
