@@ -27,6 +27,9 @@ pub const MOST_HELD_OUT: usize = 100_000;
 /// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
 const CONSTANT: f64 = 1e-6;
 
+/// Share of a column's variance above which a single value is pointed out.
+const ALONE: f64 = 0.999;
+
 /// Windows of a table, in order.
 #[derive(Clone, Debug)]
 pub struct Windows {
@@ -153,6 +156,7 @@ struct Moments {
     count: f64,
     mean: f64,
     squares: f64,
+    least: f64,
     largest: f64,
 }
 
@@ -175,16 +179,27 @@ impl Moments {
         let difference = value - self.mean;
         self.mean += difference / self.count;
         self.squares += difference * (value - self.mean);
-        self.largest = self.largest.max(value.abs());
+        let is_first = self.count == 1.0;
+        (self.least, self.largest) =
+            if is_first { (value, value) } else { (self.least.min(value), self.largest.max(value)) };
     }
 
     fn deviation(&self) -> f64 {
         (self.squares / self.count).sqrt()
     }
 
+    /// The value that makes up nearly all of the variance by itself, if there is one.
+    fn outlier(&self) -> Option<f64> {
+        let [above, below] = [self.largest - self.mean, self.mean - self.least];
+        let (value, distance) = if above > below { (self.largest, above) } else { (self.least, below) };
+        // One value at distance d from the mean of all n brings d² n / (n − 1) of the sum of squares.
+        (distance * distance * self.count / (self.count - 1.0) > ALONE * self.squares).then_some(value)
+    }
+
     fn is_constant(&self) -> bool {
         // Not `<=`: a column without a single value has a NaN deviation.
-        !(self.deviation() > CONSTANT * self.largest && self.deviation() > f64::from(f32::MIN_POSITIVE))
+        let magnitude = self.largest.max(-self.least);
+        !(self.deviation() > CONSTANT * magnitude && self.deviation() > f64::from(f32::MIN_POSITIVE))
     }
 }
 
@@ -256,13 +271,24 @@ impl Dataset {
         let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
         let moments = Moments::of(rows.map(|(_, values)| values), table.columns.len());
         let conditions = config.condition.len();
-        let (mut dropped, mut kept) = (Vec::new(), Vec::new());
-        for (column, moments) in table.columns.iter().zip(&moments) {
+        let width = table.columns.len();
+        let (mut dropped, mut kept, mut outliers) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
             if config.condition.contains(column) {
                 continue;
             }
-            let is_dropped = config.likelihood != Likelihood::Bernoulli && moments.is_constant();
-            if is_dropped { &mut dropped } else { &mut kept }.push(column.clone());
+            if config.likelihood != Likelihood::Bernoulli {
+                if moments.is_constant() {
+                    dropped.push(column.clone());
+                    continue;
+                }
+                if let Some(outlier) = moments.outlier() {
+                    let mut values = table.values.iter().skip(index).step_by(width);
+                    let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
+                    outliers.push(format!("{column}, row {row}: {:e}", outlier as f32));
+                }
+            }
+            kept.push(column.clone());
         }
         ensure!(
             kept.len() + dropped.len() > 0,
@@ -274,6 +300,13 @@ impl Dataset {
         );
         if !dropped.is_empty() {
             notes.push(format!("{name}: {} constant or empty column(s) left out: {}", dropped.len(), list(&dropped)));
+        }
+        if !outliers.is_empty() {
+            notes.push(format!(
+                "{name}: a single value outweighs all others in {} column(s): {}; leave a field empty if the value is missing",
+                outliers.len(),
+                list(&outliers)
+            ));
         }
         let (table, _) = table
             .select(&kept.iter().chain(&config.condition).collect::<Vec<_>>())
@@ -465,6 +498,7 @@ mod tests {
         let data = Dataset::prepare(table, &config).unwrap();
         assert_eq!(data.schema.channels, ["c0", "c3"]);
         assert_eq!(data.schema.dropped, ["c1", "c2"]);
+        assert_eq!(data.notes.len(), 1, "no outlier: {:?}", data.notes);
         let train: Vec<f32> = data.train().gather(data.train().chosen, 2).collect();
         assert_eq!((train.len(), data.holdout.len()), (160, 40));
         assert_eq!(data.holdout[0], 1000.0);

@@ -199,6 +199,11 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
         Err(error) => bail!("{name}: the header cannot be read: {error}"),
     };
     ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
+    if let [only] = &header[..]
+        && let Some(separator) = [';', '\t', '|'].into_iter().find(|separator| only.contains(*separator))
+    {
+        bail!("{name}: the header is one name with `{}` in it: separate fields by commas", separator.escape_debug());
+    }
     if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
         bail!("{name}: the first line holds the number `{number}` where a column's name belongs: add a header line");
     }
@@ -282,6 +287,7 @@ mod tests {
         let cases = [
             ("", None, "is empty"),
             ("1,2\n3,4\n", None, "add a header"),
+            ("a;b\n1;2\n", None, "one name with `;` in it: separate fields by commas"),
             ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
             ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
             ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are `b`)"),

@@ -327,8 +327,13 @@ fn train(
     );
     progress.finish();
     let (checkpoint, ending) = result?;
-    let stopped =
-        |when: &str| format!("interrupted {when}; go on with: vae-train fit DATA --out {} --resume", out.display());
+    let stopped = |when: &str| {
+        format!(
+            "interrupted {when}; go on with: vae-train fit DATA --out {0} --resume, or export what there is: vae-train export \
+             {0} --out model.vae",
+            out.display()
+        )
+    };
     if ending == Ending::Interrupted {
         let epochs = checkpoint.metrics.len();
         ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
