@@ -93,7 +93,9 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn fit_export_score_evaluate_info() {
     let place = Workplace::with_tables();
     assert!(place.succeed(FIT).contains("best epoch"));
-    for name in ["config.toml", "metrics.csv", "standardiser.csv", "checkpoint.bin", "holdout.safetensors"] {
+    for name in
+        ["config.toml", "metrics.csv", "standardiser.csv", "checkpoint.bin", "holdout.safetensors", "summary.json"]
+    {
         assert!(place.path("run").join(name).exists(), "{name}");
     }
     place.succeed("export run --out model.vae");

@@ -1,6 +1,6 @@
 //! From a table to standardised windows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -62,7 +62,8 @@ impl Windows {
         );
         ensure!(
             features <= MAX_FEATURES,
-            "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model",
+            "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model: \
+             give fewer columns or a shorter --window",
             table.path.display()
         );
         if (window, hop) == (1, 1) {
@@ -235,6 +236,8 @@ impl Schema {
 /// Training and held-out windows of normal data.
 #[derive(Clone, Debug)]
 pub struct Dataset {
+    /// Where it came from.
+    pub path: PathBuf,
     /// What the model knows of it.
     pub schema: Schema,
     /// All windows, in standardised units.
@@ -256,7 +259,8 @@ impl Dataset {
     /// # Errors
     /// If there is nothing to learn from, or too little.
     pub fn prepare(table: Table, config: &Config) -> Result<Self> {
-        let name = table.path.display().to_string();
+        let path = table.path.clone();
+        let name = path.display().to_string();
         let mut notes = Vec::new();
         let data = fingerprint(&table);
 
@@ -399,7 +403,7 @@ impl Dataset {
                 }
             }
         }
-        Ok(Self { schema, windows, train, holdout, holdout_rows, notes })
+        Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes })
     }
 
     /// The windows to train on.

@@ -1,7 +1,6 @@
 //! `vae-train fit`: train on normal data.
 
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
@@ -124,7 +123,12 @@ pub(super) struct Fit {
 /// What a fit came to.
 #[derive(Debug, Serialize)]
 pub(super) struct Fitted {
+    /// Of the program.
+    version: &'static str,
     run: PathBuf,
+    file: PathBuf,
+    /// CRC-32 of the training table and its number of rows.
+    data: String,
     pub(super) epochs: usize,
     pub(super) best_epoch: usize,
     /// In nats per window, standardised units.
@@ -159,21 +163,25 @@ impl Fit {
     }
 
     fn summary(&self, fitted: &Fitted) -> String {
-        let mut text = format!(
-            "best epoch {} of {}: validation ELBO {:.4} nats per window (standardised)\n",
-            fitted.best_epoch, fitted.epochs, fitted.validation_elbo
-        );
-        let _ = writeln!(
-            text,
-            "{} windows trained on, {} held out; {} of {} latent dimensions in use",
-            fitted.training_windows, fitted.held_out_windows, fitted.active_units, fitted.latent
-        );
-        if !fitted.divergences.is_empty() {
-            let (count, rate) = (fitted.divergences.len(), fitted.learning_rate);
-            let _ = writeln!(text, "diverged {count} time(s), which took the learning rate to {rate:.3e}");
+        let Fitted { epochs, best_epoch, divergences, .. } = fitted;
+        let more = if best_epoch == epochs { " (the last was the best: more --epochs may help)" } else { "" };
+        let mut lines = vec![
+            format!(
+                "best epoch {best_epoch} of {epochs}{more}: validation ELBO {:.4} nats per window (standardised)",
+                fitted.validation_elbo
+            ),
+            format!(
+                "{} windows trained on, {} held out; {} of {} latent dimensions in use",
+                fitted.training_windows, fitted.held_out_windows, fitted.active_units, fitted.latent
+            ),
+        ];
+        if !divergences.is_empty() {
+            let rate = fitted.learning_rate;
+            lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
         }
-        let _ = write!(text, "next: vae-train export {} --out model.vae", self.out.display());
-        text
+        lines.push(format!("next: vae-train export {} --out model.vae", self.out.display()));
+        lines.push("then: vae-train score model.vae NEW.csv --out scores.csv".to_owned());
+        lines.join("\n")
     }
 
     fn sets_anything(&self, seed: Option<u64>) -> bool {
@@ -354,8 +362,11 @@ fn train(
              variance_floor or variance; columns that are independent of each other leave nothing for the latents to tell",
         );
     }
-    Ok(Fitted {
+    let fitted = Fitted {
+        version: env!("CARGO_PKG_VERSION"),
         run: out.to_owned(),
+        file: dataset.path.clone(),
+        data: dataset.schema.data.clone(),
         epochs: checkpoint.metrics.len(),
         best_epoch: checkpoint.best_epoch,
         validation_elbo: checkpoint.best_elbo(),
@@ -368,7 +379,9 @@ fn train(
         learning_rate: checkpoint.learning_rate(config),
         divergences: checkpoint.divergences,
         dropped_columns: dataset.schema.dropped.clone(),
-    })
+    };
+    directory.save_summary(&fitted)?;
+    Ok(fitted)
 }
 
 /// Set by Ctrl-C.

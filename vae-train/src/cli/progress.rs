@@ -27,7 +27,7 @@ impl Display {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             // A template that indicatif does not take would cost the bar its look, not the fit.
-            let style = ProgressStyle::with_template("{wide_bar} {percent} %\n{wide_msg}");
+            let style = ProgressStyle::with_template("{wide_bar} {percent} % {prefix}\n{wide_msg}");
             ProgressBar::new(1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self { bar, shown: Instant::now() }
@@ -38,14 +38,16 @@ impl Display {
         self.shown.elapsed() >= if self.bar.is_some() { BETWEEN_DRAWS } else { BETWEEN_LINES }
     }
 
-    fn show(&mut self, done: usize, of: usize, message: &str) {
+    /// Shows a message and how fast things go.
+    fn show(&mut self, done: usize, of: usize, message: &str, pace: &str) {
         match &self.bar {
             Some(bar) => {
                 bar.set_length(of as u64);
                 bar.set_position(done as u64);
+                bar.set_prefix(pace.to_owned());
                 bar.set_message(message.to_owned());
             }
-            None => eprintln!("{message}"),
+            None => eprintln!("{message}; {pace}"),
         }
         self.shown = Instant::now();
     }
@@ -73,7 +75,7 @@ pub(super) fn reading(path: &Path) -> impl FnMut(usize, f64) {
     move |rows, fraction| {
         if display.is_due() {
             let percent = (100.0 * fraction) as usize;
-            display.show(percent, 100, &format!("reading {name}: {rows} rows, {percent} %"));
+            display.show(percent, 100, &format!("reading {name}"), &format!("{rows} rows, {percent} %"));
         }
     }
 }
@@ -148,7 +150,8 @@ impl Fitting {
         let (done, of) = (epochs * self.of + windows, self.epochs * self.of);
         let rate = self.windows as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
         let left = Duration::from_secs_f64((of.saturating_sub(done)) as f64 / rate.max(1e-3));
-        self.display.show(done, of, &format!("{message}; {rate:.0} windows/s, at most {} left", HumanDuration(left)));
+        let pace = format!("{rate:.0} windows/s, at most {} left", HumanDuration(left));
+        self.display.show(done, of, message, &pace);
     }
 
     /// Shows the last epoch, where that has not happened yet.
