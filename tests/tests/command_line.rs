@@ -374,7 +374,9 @@ fn a_fit_that_diverges_goes_on_at_a_lower_rate_and_says_so() {
     let [one, two] = ["one", "two"].map(|run| place.run(&format!("{deep} {run}")));
     let message = String::from_utf8_lossy(&one.stderr).into_owned();
     assert!(one.status.success(), "{message}");
-    for part in ["training diverged in epoch 1, step 2", "rows in the batch is not finite: row ", "half the rate"] {
+    for part in
+        ["training diverged in epoch 1, step 2", "of a batch of 16 is not finite, by 16 of its rows: ", "half the rate"]
+    {
         assert!(message.contains(part), "{part}: {message}");
     }
     let fitted: Value = serde_json::from_slice(&one.stdout).unwrap();

@@ -113,8 +113,8 @@ impl fmt::Display for Divergence {
         }
         let rows: Vec<String> = self.rows.iter().take(SHOWN).map(ToString::to_string).collect();
         let rows = rows.join(", ") + if self.rows.len() > SHOWN { " …" } else { "" };
-        let (found, batch) = (self.rows.len(), self.batch);
-        write!(f, ": the {} of {found} of the {batch} rows in the batch is not finite: row {rows}", self.quantity)?;
+        let (quantity, batch, found) = (&self.quantity, self.batch, self.rows.len());
+        write!(f, ": the {quantity} of a batch of {batch} is not finite, by {found} of its rows: {rows}")?;
         write!(f, " (learning rate {:.3e})", self.learning_rate)
     }
 }
@@ -302,8 +302,9 @@ impl<'a> Training<'a> {
         epochs >= self.config.epochs || epochs - self.checkpoint.best_epoch.min(epochs) >= self.config.patience
     }
 
-    /// One pass over the training windows (at most [`LARGEST_EPOCH`]), in an order and with noise that depend on the seed and the epoch alone, so
-    /// that a resumed fit sees what an uninterrupted one would have seen. Unless the pass is whole, nothing changes.
+    /// One pass over the training windows (at most [`LARGEST_EPOCH`]), in an order and with noise that depend on the seed and
+    /// the epoch alone, so that a resumed fit sees what an uninterrupted one would have seen. Unless the pass is whole,
+    /// nothing changes.
     fn epoch(&mut self, stop: &AtomicBool, watch: &mut impl FnMut(Progress<'_>)) -> Result<Pass> {
         let inputs = self.architecture.inputs();
         let epoch = self.checkpoint.metrics.len() + 1;
@@ -519,7 +520,7 @@ mod tests {
     fn a_row_that_no_rate_can_mend_is_named() {
         let config = Config { batch: 8, hidden: vec![4], ..Config::default() };
         for (row, expected) in
-            [(33, "1 of the 8 rows in the batch is not finite: row 134"), (70, "validation: the loss")]
+            [(33, "of a batch of 8 is not finite, by 1 of its rows: 134"), (70, "validation: the loss")]
         {
             let mut values = values();
             values[2 * row] = 1e25;
