@@ -196,7 +196,7 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
     let header: Vec<String> = match reader.headers() {
         // A byte-order mark belongs to the file, not to the first name.
         Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
-        Err(error) => bail!("{name}: the header cannot be read: {error}"),
+        Err(error) => bail!("{name}: the header cannot be read, a CSV file in UTF-8 is needed: {error}"),
     };
     ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
     if let [only] = &header[..]

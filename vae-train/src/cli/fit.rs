@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Context, LABEL, note, progress};
 use crate::{
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
-    dataset::Dataset,
+    dataset::{Dataset, MOST_HELD_OUT},
     extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
@@ -137,7 +137,7 @@ pub(super) struct Fitted {
     held_out_windows: usize,
     features: usize,
     pub(super) latent: usize,
-    /// Latent dimensions whose posterior mean varies over the held-out windows.
+    /// Latent dimensions whose posterior mean varies over the training windows (of very many, the first).
     active_units: usize,
     batch: usize,
     /// Adam's step size in the last epoch: half of what was asked for, after each divergence.
@@ -354,7 +354,10 @@ fn train(
             None => bail!(stopped("in the second stage")),
         }
     }
-    let active_units = active_units(architecture, &checkpoint, validation, device)?;
+    // On training windows: the held-out ones of a small table are too few to have a variance.
+    let mut some = dataset.train();
+    some.chosen = &some.chosen[..some.chosen.len().min(MOST_HELD_OUT)];
+    let active_units = active_units(architecture, &checkpoint, some, device)?;
     if active_units == 0 {
         note(
             "the posterior collapsed: no latent dimension is in use, the same distribution is decoded for every window. Try \
