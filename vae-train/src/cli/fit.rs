@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+#[cfg(feature = "remote")]
+use anyhow::Context as _;
 use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
@@ -109,7 +111,8 @@ pub(super) struct Fit {
     /// Epochs without improvement before training stops [default: 30].
     #[arg(long)]
     patience: Option<usize>,
-    /// Where to train: flex (CPU), or another of burn's backends that this program was built with.
+    /// Where to train: flex (CPU), another of burn's backends that this program was built with, or the ws:// address that
+    /// `vae-train serve` says (both in a program that was built with --features remote).
     #[arg(long, default_value = "flex")]
     device: String,
     /// Go on with the run in --out, with the configuration that it was started with.
@@ -408,6 +411,16 @@ pub(super) fn device(name: &str) -> Result<Device> {
         "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(0)),
+        #[cfg(feature = "remote")]
+        address if address.starts_with("ws://") => {
+            Device::remote_options(&burn::remote::RemoteHost::websocket(address))
+                .init()
+                .with_context(|| format!("no device at {address}: start one with `vae-train serve`"))
+        }
+        #[cfg(not(feature = "remote"))]
+        address if address.starts_with("ws://") => bail!(
+            "this program has no remote devices: build it with `cargo build --release -p vae-train --features remote`"
+        ),
         _ => bail!(
             "no device `{name}` in this program: build it with `cargo build --release -p vae-train --features {name}` if burn has \
              such a backend (flex, wgpu, cuda)"
