@@ -93,7 +93,9 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn fit_export_score_evaluate_info() {
     let place = Workplace::with_tables();
     assert!(place.succeed(FIT).contains("best epoch"));
-    for name in ["config.toml", "metrics.csv", "standardiser.csv", "checkpoint.bin", "holdout.safetensors"] {
+    for name in
+        ["config.toml", "metrics.csv", "standardiser.csv", "checkpoint.bin", "holdout.safetensors", "summary.json"]
+    {
         assert!(place.path("run").join(name).exists(), "{name}");
     }
     place.succeed("export run --out model.vae");
@@ -281,8 +283,18 @@ fn bad_input_is_named_and_nothing_is_written() {
     place.write("ragged.csv", "a,b\n1,2\n3\n");
     place.write("text.csv", "a,b\n1,2\n3,red\n");
     place.write("headless.csv", "1,2\n3,4\n");
-    place.write("constant.csv", "a,b\n1,2\n1,2\n1,2\n");
     place.write("short.csv", "a,b\n1,2\n3,4\n2,2\n");
+    place.write("one.csv", "a,b\n1,2\n");
+    place.write("header.csv", "a,b\n");
+    place.write("same.csv", &format!("a,b\n{}", "1,2\n".repeat(100)));
+    place.write("categories.csv", "day,a,colour\n2024-05-01,1,red\n2024-05-02,2,blue\n");
+    place.write("unlabelled.csv", "a,label\n1,0\n2,\n");
+    place.write("words.csv", "a,label\n1,normal\n2,fault\n");
+    place.write("largest.csv", &format!("a,b\n{}", "1,3.4e38\n2,-3.4e38\n".repeat(10)));
+    place.write("huge.csv", "a,b\n1,2\n1e39,2\n");
+    let wide: Vec<String> = (0..100_000).map(|column| format!("c{column}")).collect();
+    let rows: Vec<String> = (0..12).map(|row| vec![row.to_string(); 100_000].join(",")).collect();
+    place.write("wide.csv", &format!("{}\n{}\n", wide.join(","), rows.join("\n")));
     place.write("anomalies.csv", "a,label\n1,1\n2,1\n");
     place.write("other.csv", "a,x\n1,2\n");
     place.write("foreign.vae", "PK\u{3}\u{4} this is a zip file, it is long enough to hold a prelude");
@@ -297,8 +309,20 @@ fn bad_input_is_named_and_nothing_is_written() {
         ("fit ragged.csv --out new", "ragged.csv: row 2 (line 3) has 1 fields"),
         ("fit text.csv --out new", "text.csv: row 2 (line 3), column `b`: `red` is not a number"),
         ("fit headless.csv --out new", "add a header"),
-        ("fit constant.csv --out new", "every column is constant"),
-        ("fit short.csv --out new", "fewer than the 64 of a batch"),
+        ("fit short.csv --out new", "3 normal row(s): a fit needs at least 10"),
+        ("fit one.csv --out new", "1 normal row(s): a fit needs at least 10"),
+        ("fit header.csv --out new", "has a header and no rows"),
+        ("fit same.csv --out new", "every column is constant"),
+        (
+            "fit categories.csv --out new",
+            "row 1 (line 2), column `day`: `2024-05-01` is not a number (nor are `colour`)",
+        ),
+        ("fit categories.csv --out new", "turn each category into a column of 0 and 1"),
+        ("fit unlabelled.csv --out new", "row 2 (line 3), column `label`: the label is `` where 0 (normal) or 1"),
+        ("fit words.csv --out new", "the label is `normal` where 0 (normal) or 1 (anomaly) belongs"),
+        ("fit huge.csv --out new", "row 2 (line 3), column `a`: `1e39` is beyond the range of 32-bit numbers"),
+        ("fit largest.csv --out new", "standard deviation 3.4e38 in the normal windows"),
+        ("fit wide.csv --out new", "100000 columns × 1 samples are 100000 values in a window; at most 65536 fit"),
         ("fit train.csv --out new --label colour", "no column `colour`: its columns are `a`, `b`, `c, d`, `label`"),
         ("fit anomalies.csv --out new --label label", "every row is labelled 1"),
         ("fit train.csv --out new --label label --window 500", "longer than the data (400 rows)"),
@@ -353,6 +377,85 @@ fn a_full_disk_is_reported() {
         assert!(message.contains("cannot write") && message.contains("File too large"), "{message}");
         assert_eq!(files(place.0.path()), before, "{arguments} left something behind");
     }
+}
+
+/// A few seconds of a fit on `rows` of a table with these columns.
+fn small_fit(place: &Workplace, columns: &str, rows: usize, row: impl Fn(usize) -> String) -> (String, Value) {
+    let rows: String = (0..rows).map(|i| row(i) + "\n").collect();
+    place.write("small.csv", &format!("{columns}\n{rows}"));
+    let output = place.run("fit small.csv --out small --force --epochs 5 --hidden 8 --json");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
+    place.succeed("export small --out small.vae --force");
+    place.succeed("score small.vae small.csv --out small-scores.csv --force");
+    let scores = fs::read_to_string(place.path("small-scores.csv")).unwrap();
+    let is_finite = |line: &str| line.split(',').all(|field| field.parse::<f64>().is_ok_and(f64::is_finite));
+    assert!(scores.lines().skip(1).all(is_finite), "{scores}");
+    (message, serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn small_narrow_and_extreme_tables_are_fitted() {
+    let place = Workplace::new();
+    let (message, fitted) = small_fit(&place, "a,b", 50, |i| format!("{},{}", i % 17, i % 5));
+    assert!(message.contains("40 training window(s) are less than a batch of 64: it is lowered to 10"), "{message}");
+    assert_eq!((fitted["batch"].as_u64(), fitted["training_windows"].as_u64()), (Some(10), Some(40)));
+    let (_, fitted) = small_fit(&place, "a", 10, |i| i.to_string());
+    assert_eq!((fitted["batch"].as_u64(), fitted["features"].as_u64()), (Some(2), Some(1)));
+    // Whole columns of such values, and a single one.
+    small_fit(&place, "a,b", 200, |i| format!("{}e30,{}", (i * 7) % 13, i % 5));
+    let (message, _) = small_fit(&place, "a,b", 200, |i| {
+        format!("{},{}", if i == 20 { "1e30".to_owned() } else { i.to_string() }, i % 5)
+    });
+    assert!(message.contains("a single value outweighs all others in 1 column(s): `a, row 21: 1e30`"), "{message}");
+    small_fit(&place, "a,b", 200, |i| format!("{}e-30,{}", (i * 7) % 13, i % 5));
+}
+
+#[test]
+fn progress_goes_to_standard_error_in_a_pipe() {
+    let place = Workplace::with_tables();
+    let output = place.run(&format!("{FIT} --json"));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = message.lines().filter(|line| line.starts_with("epoch ")).collect();
+    let (first, last) = (lines[0], lines[lines.len() - 1]);
+    for part in ["epoch 1 of 60: ELBO ", "reconstruction ", "KL ", "validation ", "windows/s", " left"] {
+        assert!(first.contains(part), "{part}: {message}");
+    }
+    assert!(last.starts_with("epoch 60 of 60: ") && lines.len() < 40, "{message}");
+    let fitted: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(fitted["active_units"], 1, "three columns that follow one number: {fitted}");
+    assert!(!message.contains("collapsed"));
+}
+
+#[test]
+fn a_fit_that_diverges_goes_on_at_a_lower_rate_and_says_so() {
+    let place = Workplace::with_tables();
+    let deep = "fit train.csv --label label --epochs 3 --batch 16 --hidden 32,32,32,32,32,32,32,32,32,32 --activation relu \
+                --likelihood gaussian-fixed --learning-rate 0.9 --json --out";
+    let [one, two] = ["one", "two"].map(|run| place.run(&format!("{deep} {run}")));
+    let message = String::from_utf8_lossy(&one.stderr).into_owned();
+    assert!(one.status.success(), "{message}");
+    for part in
+        ["training diverged in epoch 1, step 2", "of a batch of 16 is not finite, by 16 of its rows: ", "half the rate"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let fitted: Value = serde_json::from_slice(&one.stdout).unwrap();
+    let divergences = fitted["divergences"].as_array().unwrap();
+    assert!(!divergences.is_empty() && divergences[0]["rows"][0].as_u64().unwrap() <= 400);
+    assert_eq!(fitted["learning_rate"].as_f64().unwrap(), 0.9 * 0.5f64.powi(divergences.len() as i32));
+    assert_eq!(fitted["epochs"].as_u64(), Some(3));
+    let metrics = |run: &str| fs::read(place.path(run).join("metrics.csv")).unwrap();
+    assert!(two.status.success() && metrics("one") == metrics("two"));
+}
+
+#[test]
+fn a_collapsed_posterior_is_reported_with_advice() {
+    let place = Workplace::with_tables();
+    let output = place.run(&format!("{FIT} --beta 1000 --json"));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("the posterior collapsed") && message.contains("--warm-up 20"), "{message}");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["active_units"], 0);
 }
 
 #[test]

@@ -11,9 +11,10 @@ use vae_core::standard_normal;
 
 use crate::{
     config::{Config, Likelihood, Posterior},
+    likelihood,
     model_file::{Attribute, Mixture, SecondStage},
     network::{Architecture, Batch, Vae, read},
-    training::{Checkpoint, Ending, Training},
+    training::{Checkpoint, Ending, Part, Training},
 };
 
 /// Windows that are encoded at once.
@@ -53,7 +54,7 @@ impl Extras {
         config: &Config,
         architecture: &Architecture,
         checkpoint: &Checkpoint,
-        train: &[f32],
+        train: Part<'_>,
         device: &Device,
         stop: &AtomicBool,
     ) -> Result<Option<Self>> {
@@ -66,7 +67,7 @@ impl Extras {
             extras.mixture = Some(mixture(&latents, architecture.latent, config.mixture, config.seed));
         }
         if config.second_stage {
-            match second_stage(config, architecture, &latents, device, stop)? {
+            match second_stage(config, architecture, &latents, train, device, stop)? {
                 Some(stage) => extras.second_stage = Some(stage),
                 None => return Ok(None),
             }
@@ -86,11 +87,31 @@ impl Extras {
     }
 }
 
-fn encode(network: &Vae, architecture: &Architecture, train: &[f32], device: &Device) -> Result<Latents> {
+/// Number of latent dimensions that the best network uses for these windows; see [`likelihood::active_units`].
+///
+/// # Errors
+/// If the checkpoint is damaged.
+pub fn active_units(
+    architecture: &Architecture,
+    checkpoint: &Checkpoint,
+    windows: Part<'_>,
+    device: &Device,
+) -> Result<usize> {
+    let network = checkpoint.best_network(architecture, device)?;
+    let mut means = encode(&network, architecture, windows, device)?.mean;
+    if architecture.posterior == Posterior::Bernoulli {
+        // Logits, to a coin's mean on the scale of ±1.
+        means.iter_mut().for_each(|logit| *logit = (0.5 * *logit).tanh());
+    }
+    Ok(likelihood::active_units(&means, architecture.latent))
+}
+
+fn encode(network: &Vae, architecture: &Architecture, train: Part<'_>, device: &Device) -> Result<Latents> {
     let latent = architecture.latent;
     let mut latents = Latents { mean: Vec::new(), variance: Vec::new() };
-    for inputs in train.chunks(BATCH * architecture.inputs()) {
-        let parameters = read(network.encode(architecture, &Batch::new(inputs.to_vec(), architecture, device)))?;
+    for indices in train.chosen.chunks(BATCH) {
+        let inputs = train.gather(indices, architecture.inputs()).collect();
+        let parameters = read(network.encode(architecture, &Batch::new(inputs, architecture, device)))?;
         for row in parameters.chunks(architecture.posterior.kind().parameters(latent)) {
             let (mean, spread) = row.split_at(latent);
             latents.mean.extend_from_slice(mean);
@@ -165,6 +186,7 @@ fn second_stage(
     config: &Config,
     first: &Architecture,
     latents: &Latents,
+    from: Part<'_>,
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<Option<(Architecture, Checkpoint)>> {
@@ -186,10 +208,13 @@ fn second_stage(
     };
     let architecture = Architecture::new(&config, first.latent);
     let windows = z.len() / first.latent;
-    let (train, validation) = z.split_at((windows - (windows / 10).max(1)) * first.latent);
+    let (all, last_row): (Vec<usize>, Vec<usize>) =
+        from.chosen.iter().map(|index| from.last_row[*index]).enumerate().unzip();
+    let (train, validation) = all.split_at(windows - (windows / 10).max(1));
     ensure!(!train.is_empty(), "too few windows for a second stage");
+    let [train, validation] = [train, validation].map(|chosen| Part { values: &z, chosen, last_row: &last_row });
     let training = Training::new(&config, &architecture, train, validation, device, None)?;
-    let (checkpoint, ending) = training.run(stop, |_, _| {}, |_| Ok(())).context("the second stage")?;
+    let (checkpoint, ending) = training.run(stop, |_| {}, |_| Ok(())).context("the second stage")?;
     Ok((ending == Ending::Done).then_some((architecture, checkpoint)))
 }
 

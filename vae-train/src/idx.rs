@@ -37,7 +37,10 @@ pub fn read_idx(path: &Path) -> Result<Table> {
         bytes = plain;
     }
     let Some(([0, 0, 8, dimensions], rest)) = bytes.split_first_chunk::<4>() else {
-        bail!("{name} is not an IDX file of bytes (it should begin with 0, 0, 8 and the number of dimensions)");
+        bail!(
+            "{name} is not an IDX file of bytes (it should begin with 0, 0, 8 and the number of dimensions); a compressed CSV file \
+             has to be unpacked first"
+        );
     };
     let dimensions = usize::from(*dimensions);
     ensure!(dimensions >= 2, "{name} has {dimensions} dimension(s): images need at least two (are these the labels?)");

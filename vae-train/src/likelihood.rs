@@ -74,23 +74,34 @@ pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<Likelihoo
             })
             .collect()
     };
-    let mut means = latent_means(model, windows)?;
+    let mut means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
     // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
     if model.header()?.posterior == PosteriorKind::Bernoulli {
-        means.iter_mut().flatten().for_each(|p| *p = 2.0 * *p - 1.0);
+        means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
     }
-    let active = |axis: &usize| {
-        let values = || means.iter().map(|mean| f64::from(mean[*axis]));
-        let centre = values().sum::<f64>() / means.len() as f64;
-        values().map(|v| (v - centre).powi(2)).sum::<f64>() / means.len() as f64 > ACTIVE
-    };
     Ok(LikelihoodReport {
         windows: scores.len(),
         elbo: Estimate::of(scores.iter().map(|score| f64::from(score.elbo))),
         kl: Estimate::of(scores.iter().map(|score| f64::from(score.kl))),
         importance_weighted: by(Proposal::Posterior)?,
         prior_proposal: by(Proposal::Prior)?,
-        active_units: (0..model.latent()).filter(active).count(),
+        active_units: active_units(&means, model.latent()),
         latent: model.latent(),
     })
+}
+
+/// Number of latent dimensions whose posterior mean varies over the data by more than 0.01; `means` holds `latent` values a
+/// window.
+///
+/// # Source
+/// Burda, Grosse & Salakhutdinov (2016), section 5.
+#[must_use]
+pub fn active_units(means: &[f32], latent: usize) -> usize {
+    let windows = (means.len() / latent) as f64;
+    let active = |axis: &usize| {
+        let values = || means.iter().skip(*axis).step_by(latent).map(|mean| f64::from(*mean));
+        let centre = values().sum::<f64>() / windows;
+        values().map(|v| (v - centre).powi(2)).sum::<f64>() / windows > ACTIVE
+    };
+    (0..latent).filter(active).count()
 }

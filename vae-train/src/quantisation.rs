@@ -268,7 +268,7 @@ mod tests {
     use crate::{
         config::{Config, Likelihood},
         network::{Architecture, Batch, Vae, Weights},
-        training::{Checkpoint, Ending, Training},
+        training::{Checkpoint, Ending, Part, Progress, Training},
     };
 
     const WINDOWS: usize = 1000;
@@ -290,6 +290,7 @@ mod tests {
         ];
         ModelFile {
             precision: Precision::F32,
+            prior: None,
             posterior: PosteriorKind::DiagonalGaussian,
             likelihood: LikelihoodKind::GaussianFixed,
             channels: ["a", "b", "c"].map(str::to_owned).to_vec(),
@@ -407,11 +408,16 @@ mod tests {
     /// Fits; stops after `epochs`, if so many are needed.
     fn fit(config: &Config, checkpoint: Option<Checkpoint>, epochs: usize) -> (Checkpoint, Ending) {
         let architecture = Architecture::new(config, 4);
-        let (train, validation) = (plane(600, 1), plane(200, 2));
-        let training = Training::new(config, &architecture, &train, &validation, &Device::flex(), checkpoint).unwrap();
+        let values = [plane(600, 1), plane(200, 2)].concat();
+        let rows: Vec<usize> = (0..800).collect();
+        let part = |chosen| Part { values: &values, chosen, last_row: &rows };
+        let (train, validation) = (part(&rows[..600]), part(&rows[600..]));
+        let training = Training::new(config, &architecture, train, validation, &Device::flex(), checkpoint).unwrap();
         let stop = AtomicBool::new(false);
-        let progress = |_: &_, checkpoint: &Checkpoint| {
-            stop.store(checkpoint.metrics.len() == epochs, Ordering::Relaxed);
+        let progress = |step: Progress<'_>| {
+            if let Progress::Epoch(_, checkpoint) = step {
+                stop.store(checkpoint.metrics.len() == epochs, Ordering::Relaxed);
+            }
         };
         training.run(&stop, progress, |_| Ok(())).unwrap()
     }

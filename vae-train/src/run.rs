@@ -3,7 +3,7 @@
 //! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
 //! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on
-//! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people
+//! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data
 
 use std::{
     fs,
@@ -124,6 +124,14 @@ impl RunDirectory {
             }
             Ok(csv.flush()?)
         })
+    }
+
+    /// Replaces the summary that people read.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the previous one is then still there.
+    pub fn save_summary(&self, summary: &impl Serialize) -> Result<()> {
+        self.write("summary.json", |out| Ok(serde_json::to_writer_pretty(out, summary)?))
     }
 
     /// Replaces what the run learned after its model.

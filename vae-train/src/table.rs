@@ -1,13 +1,16 @@
 //! Tables of numbers, from CSV.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+
+/// Bytes between two reports of how much has been read.
+const REPORT_BYTES: u64 = 1 << 24;
 
 /// A table of `f32`: named columns, rows in the order of the file. NaN stands for a value that is missing.
 #[derive(Clone, Debug)]
@@ -34,7 +37,26 @@ impl Table {
     /// # Errors
     /// See [`Self::read_csv`] and [`read_idx`](crate::idx::read_idx).
     pub fn read(path: &Path, label: Option<&str>) -> Result<Self> {
-        if crate::idx::is_idx(path) { crate::idx::read_idx(path) } else { Self::read_csv(path, label) }
+        Self::read_watched(path, label, |_, _| {})
+    }
+
+    /// Like [`Self::read`]; tells `watch` now and then how many rows, and what fraction of the file, have been read.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read_watched(path: &Path, label: Option<&str>, watch: impl FnMut(usize, f64)) -> Result<Self> {
+        if crate::idx::is_idx(path) { crate::idx::read_idx(path) } else { Self::read_csv(path, label, watch) }
+    }
+
+    /// Whether the file has a column of this name, by its first line.
+    ///
+    /// # Errors
+    /// If the file or its header cannot be read.
+    pub fn has_column(path: &Path, column: &str) -> Result<bool> {
+        if crate::idx::is_idx(path) {
+            return Ok(false);
+        }
+        Ok(header(&mut csv_reader(open(path)?), path)?.iter().any(|name| name == column))
     }
 
     /// Reads a CSV file: a header, then rows of numbers; fields may be quoted. An empty field, `NaN` and `NA` are missing
@@ -42,32 +64,23 @@ impl Table {
     ///
     /// # Errors
     /// Names the file, and for a bad field its row and column.
-    pub fn read_csv(path: &Path, label: Option<&str>) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        ensure!(!path.is_dir(), "{} is a directory: give the name of a CSV file", path.display());
-        Self::parse_csv(BufReader::new(file), path, label)
+    pub fn read_csv(path: &Path, label: Option<&str>, mut watch: impl FnMut(usize, f64)) -> Result<Self> {
+        let file = open(path)?;
+        let bytes = file.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        Self::parse_csv(BufReader::new(file), path, label, |rows, position| {
+            watch(rows, position as f64 / bytes.max(1) as f64);
+        })
     }
 
-    fn parse_csv(input: impl Read, path: &Path, label: Option<&str>) -> Result<Self> {
+    fn parse_csv(
+        input: impl Read,
+        path: &Path,
+        label: Option<&str>,
+        mut watch: impl FnMut(usize, u64),
+    ) -> Result<Self> {
         let name = path.display();
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(input);
-        let header: Vec<String> = match reader.headers() {
-            // A byte-order mark belongs to the file, not to the first name.
-            Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
-            Err(error) => bail!("{name}: the header cannot be read: {error}"),
-        };
-        ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
-        if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
-            bail!(
-                "{name}: the first line holds the number `{number}` where a column's name belongs: add a header line"
-            );
-        }
-        let mut seen = HashSet::new();
-        for column in &header {
-            ensure!(!column.is_empty(), "{name}: a column of the header has no name: name every column");
-            ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", column.escape_debug());
-            ensure!(seen.insert(column), "{name}: two columns are named `{column}`: rename one");
-        }
+        let mut reader = csv_reader(input);
+        let header = header(&mut reader, path)?;
         let label_index = match label {
             None => None,
             Some(label) => match header.iter().position(|column| column == label) {
@@ -77,10 +90,11 @@ impl Table {
         };
         let mut values = Vec::new();
         let mut labels = Vec::new();
-        let mut record = csv::StringRecord::new();
+        let mut record = csv::ByteRecord::new();
+        let mut next_report = REPORT_BYTES;
         for row in 1.. {
             let line = reader.position().line();
-            match reader.read_record(&mut record) {
+            match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
@@ -93,25 +107,28 @@ impl Table {
                     header.len()
                 );
             }
-            for (index, (field, column)) in record.iter().zip(&header).enumerate() {
-                let value = parse(field).with_context(|| {
-                    format!(
-                        "{name}: row {row} (line {line}), column `{column}`: `{field}` is not a number; leave a missing value \
-                         empty, and remove columns of text or turn them into numbers"
-                    )
-                })?;
+            for (index, field) in record.iter().enumerate() {
+                let value = parse(field);
                 if Some(index) == label_index {
                     labels.push(match value {
-                        0.0 => false,
-                        1.0 => true,
+                        Some(0.0) => false,
+                        Some(1.0) => true,
                         _ => bail!(
-                            "{name}: row {row} (line {line}), column `{column}`: the label is `{field}` where 0 (normal) or \
-                             1 (anomaly) belongs"
+                            "{name}: row {row} (line {line}), column `{}`: the label is `{}` where 0 (normal) or 1 (anomaly) \
+                             belongs",
+                            header[index],
+                            text(field)
                         ),
                     });
-                } else {
+                } else if let Some(value) = value {
                     values.push(value);
+                } else {
+                    bail!("{name}: row {row} (line {line}), {}", not_numbers(&record, &header, label_index));
                 }
+            }
+            if reader.position().byte() >= next_report {
+                watch(row, reader.position().byte());
+                next_report = reader.position().byte() + REPORT_BYTES;
             }
         }
         let columns: Vec<String> =
@@ -125,14 +142,17 @@ impl Table {
     ///
     /// # Errors
     /// Lists the columns that the table does not have.
-    pub fn select(&self, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
-        let position = |name: &str| self.columns.iter().position(|column| column == name);
+    pub fn select(mut self, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
+        let positions: HashMap<&str, usize> =
+            self.columns.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let mut indices = Vec::new();
         let mut absent = Vec::new();
-        for name in names {
-            match position(name.as_ref()) {
-                Some(index) => indices.push(index),
-                None => absent.push(name.as_ref().to_owned()),
+        let mut seen = HashSet::new();
+        for name in names.iter().map(AsRef::as_ref) {
+            ensure!(seen.insert(name), "{}: column `{name}` is asked for twice", self.path.display());
+            match positions.get(name) {
+                Some(index) => indices.push(*index),
+                None => absent.push(name.to_owned()),
             }
         }
         if !absent.is_empty() {
@@ -145,22 +165,89 @@ impl Table {
                 list(&self.columns)
             );
         }
-        let rows = self.values.chunks_exact(self.columns.len());
-        let values = rows.flat_map(|row| indices.iter().map(|&index| row[index])).collect();
-        let columns: Vec<String> = indices.iter().map(|&index| self.columns[index].clone()).collect();
-        let left_out = self.columns.iter().filter(|name| !columns.contains(name)).cloned().collect();
-        Ok((Self { path: self.path.clone(), columns, values, labels: self.labels.clone() }, left_out))
+        let left_out = self.columns.iter().filter(|name| !seen.contains(name.as_str())).cloned().collect();
+        // In place, as a table may fill half of the memory: a row never grows.
+        let (rows, width) = (self.rows(), self.columns.len());
+        let mut chosen = Vec::with_capacity(indices.len());
+        for row in 0..rows {
+            chosen.clear();
+            chosen.extend(indices.iter().map(|index| self.values[row * width + index]));
+            self.values[row * indices.len()..][..indices.len()].copy_from_slice(&chosen);
+        }
+        self.values.truncate(rows * indices.len());
+        self.columns = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        Ok((self, left_out))
     }
 }
 
-/// A number, or NaN for a missing value.
-fn parse(field: &str) -> Result<f32> {
-    if field.is_empty() || field.eq_ignore_ascii_case("nan") || field.eq_ignore_ascii_case("na") {
-        return Ok(f32::NAN);
+fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(!path.is_dir(), "{} is a directory: give the name of a CSV file", path.display());
+    Ok(file)
+}
+
+fn csv_reader<R: Read>(input: R) -> csv::Reader<R> {
+    csv::ReaderBuilder::new().flexible(true).from_reader(input)
+}
+
+/// The names of the columns, all different.
+fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String>> {
+    let name = path.display();
+    let header: Vec<String> = match reader.headers() {
+        // A byte-order mark belongs to the file, not to the first name.
+        Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
+        Err(error) => bail!("{name}: the header cannot be read, a CSV file in UTF-8 is needed: {error}"),
+    };
+    ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
+    if let [only] = &header[..]
+        && let Some(separator) = [';', '\t', '|'].into_iter().find(|separator| only.contains(*separator))
+    {
+        bail!("{name}: the header is one name with `{}` in it: separate fields by commas", separator.escape_debug());
     }
-    let value: f32 = field.parse()?;
-    ensure!(value.is_finite(), "it is not finite in 32 bits");
-    Ok(value)
+    if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
+        bail!("{name}: the first line holds the number `{number}` where a column's name belongs: add a header line");
+    }
+    let mut seen = HashSet::new();
+    for column in &header {
+        ensure!(!column.is_empty(), "{name}: a column of the header has no name: name every column");
+        ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", column.escape_debug());
+        ensure!(seen.insert(column), "{name}: two columns are named `{column}`: rename one");
+    }
+    Ok(header)
+}
+
+/// A finite number, or NaN for a missing value.
+fn parse(field: &[u8]) -> Option<f32> {
+    let field = field.trim_ascii();
+    if field.is_empty() || field.eq_ignore_ascii_case(b"nan") || field.eq_ignore_ascii_case(b"na") {
+        return Some(f32::NAN);
+    }
+    std::str::from_utf8(field).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
+}
+
+fn text(field: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(field.trim_ascii())
+}
+
+/// Says which fields of a row are no numbers, and what to do about them.
+fn not_numbers(record: &csv::ByteRecord, header: &[String], label: Option<usize>) -> String {
+    let fields = record.iter().zip(header).enumerate().filter(|(index, _)| Some(*index) != label);
+    let bad: Vec<_> = fields.map(|(_, pair)| pair).filter(|(field, _)| parse(field).is_none()).collect();
+    let Some((field, column)) = bad.first() else { return String::new() };
+    if text(field).parse::<f32>().is_ok() {
+        return format!(
+            "column `{column}`: `{}` is beyond the range of 32-bit numbers (±3.4e38): rescale the column, or leave the field \
+             empty if the value is missing",
+            text(field)
+        );
+    }
+    let also: Vec<&String> = bad.iter().skip(1).map(|(_, column)| *column).collect();
+    let also = if also.is_empty() { String::new() } else { format!(" (nor are {})", list(&also)) };
+    format!(
+        "column `{column}`: `{}` is not a number{also}; leave a missing value empty, remove columns of names and dates, and \
+         turn each category into a column of 0 and 1",
+        text(field)
+    )
 }
 
 /// The first names of a list, for a message.
@@ -179,7 +266,7 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
-        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label)
+        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label, |_, _| {})
     }
 
     #[test]
@@ -191,6 +278,7 @@ mod tests {
         assert_eq!(table.values[..2], [1.0, 2.5]);
         assert!(table.values[2].is_nan() && table.values[3] == -1000.0 && table.values[4].is_nan());
         let (selected, left_out) = table.select(&["b, c"]).unwrap();
+        assert_eq!(selected.values.len(), 3);
         assert_eq!((selected.values[1], left_out), (-1000.0, vec!["a".to_owned()]));
     }
 
@@ -199,9 +287,13 @@ mod tests {
         let cases = [
             ("", None, "is empty"),
             ("1,2\n3,4\n", None, "add a header"),
+            ("a;b\n1;2\n", None, "one name with `;` in it: separate fields by commas"),
             ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
             ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
-            ("a,b\n1,1e99\n", None, "column `b`: `1e99`"),
+            ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are `b`)"),
+            ("a,b\n1,1e99\n", None, "column `b`: `1e99` is beyond the range"),
+            ("a,y\n1,\n", Some("y"), "the label is `` where 0"),
+            ("a,y\n1,yes\n", Some("y"), "the label is `yes` where 0"),
             ("a,a\n1,2\n", None, "two columns are named `a`"),
             ("a,b\n1,2\n", Some("y"), "no column `y`: its columns are `a`, `b`"),
             ("a,y\n1,2\n", Some("y"), "the label is `2` where 0"),

@@ -1,14 +1,14 @@
 //! The training loop: Adam on the negative ELBO, early stopping on the validation ELBO, checkpoints that survive anything.
 
 use std::{
-    ops::ControlFlow,
+    fmt,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use burn::{
-    module::Module,
+    module::{Module, ModuleVisitor, Param},
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
     store::ModuleRecord,
     tensor::{Bytes, Device, Tensor, TensorData},
@@ -29,6 +29,29 @@ const VALIDATION_BATCH: usize = 512;
 const FINE_TUNING_RATE: f64 = 0.1;
 /// At least this long between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
+/// Most windows in an epoch: of more, each epoch has a random part, so that validation, checkpoints and early stopping come in
+/// time on large data.
+pub const LARGEST_EPOCH: usize = 1_000_000;
+/// Times that a fit is taken back, each at half the rate, before it stops.
+const MOST_DIVERGENCES: usize = 6;
+
+/// Windows to train or to validate on, and where they come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Standardised windows, each followed by its condition; not all of them need belong to the part.
+    pub values: &'a [f32],
+    /// Those that do, by index, in the part's order.
+    pub chosen: &'a [usize],
+    /// For each of `values`' windows, the index of its last row in the data.
+    pub last_row: &'a [usize],
+}
+
+impl Part<'_> {
+    /// The windows with these indices, one after the other; `inputs` values each.
+    pub fn gather(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = f32> {
+        indices.iter().flat_map(move |index| self.values[index * inputs..][..inputs].iter().copied())
+    }
+}
 
 /// What an epoch gave, in nats of standardised units, means over the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +83,8 @@ pub struct Checkpoint {
     optimizer: Vec<u8>,
     /// Set once quantisation-aware fine-tuning began.
     fine_tuning: Option<FineTuning>,
+    /// What went wrong and was taken back, in order; each halved the learning rate.
+    pub divergences: Vec<Divergence>,
     /// Whether the fit ended by itself.
     pub done: bool,
 }
@@ -73,6 +98,67 @@ struct FineTuning {
     elbo: f64,
 }
 
+/// A batch that gave a loss or a gradient that is not finite. The epoch was taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Counted from 1 in the epoch; `None` for the validation after it.
+    pub step: Option<usize>,
+    /// What was not finite.
+    pub quantity: String,
+    /// Rows of the data, counted from 1 (of a window its last), in order: those of the batch that are not finite by themselves,
+    /// or where all are, the one with the lowest bound.
+    pub rows: Vec<usize>,
+    /// Windows in the batch.
+    pub batch: usize,
+    /// The rate that it came to this at.
+    pub learning_rate: f64,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        write!(f, "epoch {}, ", self.epoch)?;
+        match self.step {
+            Some(step) => write!(f, "step {step}")?,
+            None => f.write_str("validation")?,
+        }
+        let rows: Vec<String> = self.rows.iter().take(SHOWN).map(ToString::to_string).collect();
+        let rows = rows.join(", ") + if self.rows.len() > SHOWN { " …" } else { "" };
+        let (quantity, batch, found) = (&self.quantity, self.batch, self.rows.len());
+        write!(f, ": the {quantity} of a batch of {batch} is not finite, by {found} of its rows: {rows}")?;
+        write!(f, " (learning rate {:.3e})", self.learning_rate)
+    }
+}
+
+/// What a fit says while it runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A step is done.
+    Step {
+        /// Counted from 1.
+        epoch: usize,
+        /// Windows of the epoch that are done.
+        windows: usize,
+        /// Windows in the epoch.
+        of: usize,
+        /// Mean bound of those that are done.
+        elbo: f64,
+    },
+    /// An epoch is done: its metrics are the checkpoint's last.
+    Epoch(&'a EpochMetrics, &'a Checkpoint),
+    /// An epoch is taken back, and tried again at half the rate.
+    TakenBack(&'a Divergence),
+}
+
+/// How an epoch ended.
+enum Pass {
+    Whole,
+    Interrupted,
+    Diverged(Divergence),
+}
+
 impl Checkpoint {
     /// The best validation ELBO, in nats of standardised units; of the rounded weights once fine-tuning began.
     #[must_use]
@@ -84,6 +170,12 @@ impl Checkpoint {
             .checked_sub(1)
             .and_then(|index| self.metrics.get(index))
             .map_or(f64::NEG_INFINITY, |m| m.validation_elbo)
+    }
+
+    /// Adam's step size: half of what was asked for, after each divergence.
+    #[must_use]
+    pub fn learning_rate(&self, config: &Config) -> f64 {
+        config.learning_rate * 0.5f64.powi(self.divergences.len() as i32)
     }
 
     /// The network of the best epoch.
@@ -108,10 +200,8 @@ pub enum Ending {
 pub struct Training<'a> {
     config: &'a Config,
     architecture: &'a Architecture,
-    /// Standardised windows and conditions, `architecture.inputs()` values each.
-    train: &'a [f32],
-    /// Likewise.
-    validation: &'a [f32],
+    train: Part<'a>,
+    validation: Part<'a>,
     device: Device,
     network: Vae,
     optimizer: ModuleOptimizer,
@@ -119,15 +209,15 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Starts a fit, or goes on from `checkpoint`. `train` and `validation` hold standardised windows one after the other.
+    /// Starts a fit, or goes on from `checkpoint`.
     ///
     /// # Errors
     /// If the checkpoint is not of this architecture.
     pub fn new(
         config: &'a Config,
         architecture: &'a Architecture,
-        train: &'a [f32],
-        validation: &'a [f32],
+        train: Part<'a>,
+        validation: Part<'a>,
         device: &Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
@@ -149,21 +239,22 @@ impl<'a> Training<'a> {
                 last: Vec::new(),
                 optimizer: Vec::new(),
                 fine_tuning: None,
+                divergences: Vec::new(),
                 done: false,
             },
         };
         Ok(Self { config, architecture, train, validation, device, network, optimizer, checkpoint })
     }
 
-    /// Trains until done or `stop` is set. Every epoch is given to `progress`; a checkpoint is given to `save` every few
-    /// seconds and at the end.
+    /// Trains until done or `stop` is set, and tells `watch` of every step and epoch; a checkpoint is given to `save` every
+    /// few seconds and at the end. An epoch that diverges is taken back and tried again at half the learning rate.
     ///
     /// # Errors
-    /// If training diverges, or `save` fails.
+    /// If training diverges where a lower rate does not help, or `save` fails.
     pub fn run(
         mut self,
         stop: &AtomicBool,
-        mut progress: impl FnMut(&EpochMetrics, &Checkpoint),
+        mut watch: impl FnMut(Progress<'_>),
         mut save: impl FnMut(&Checkpoint) -> Result<()>,
     ) -> Result<(Checkpoint, Ending)> {
         let mut saved = Instant::now();
@@ -172,15 +263,29 @@ impl<'a> Training<'a> {
             if self.has_converged() && self.checkpoint.fine_tuning.is_none() {
                 self.start_fine_tuning()?;
             }
-            if let ControlFlow::Break(()) = self.epoch(stop)? {
-                if fresh {
-                    save(&self.checkpoint)?;
+            match self.epoch(stop, &mut watch)? {
+                Pass::Whole => {}
+                Pass::Interrupted => {
+                    if fresh {
+                        save(&self.checkpoint)?;
+                    }
+                    return Ok((self.checkpoint, Ending::Interrupted));
                 }
-                return Ok((self.checkpoint, Ending::Interrupted));
+                Pass::Diverged(divergence) => {
+                    if let Some(reason) = self.is_hopeless(&divergence) {
+                        if fresh {
+                            save(&self.checkpoint)?;
+                        }
+                        bail!("training diverged in {divergence}; {reason}");
+                    }
+                    watch(Progress::TakenBack(&divergence));
+                    self.checkpoint.divergences.push(divergence);
+                    continue;
+                }
             }
             fresh = true;
             if let Some(metrics) = self.checkpoint.metrics.last() {
-                progress(metrics, &self.checkpoint);
+                watch(Progress::Epoch(metrics, &self.checkpoint));
             }
             // The first epoch is saved at once, so that there is always something to resume.
             if saved.elapsed() >= CHECKPOINT_INTERVAL || self.checkpoint.metrics.len() == 1 {
@@ -192,6 +297,24 @@ impl<'a> Training<'a> {
         self.checkpoint.done = true;
         save(&self.checkpoint)?;
         Ok((self.checkpoint, Ending::Done))
+    }
+
+    /// Why a lower rate will not help, with advice.
+    fn is_hopeless(&self, divergence: &Divergence) -> Option<String> {
+        let (given, taken_back) = (self.config.learning_rate, self.checkpoint.divergences.len());
+        if divergence.step == Some(1) {
+            // The epoch's first step comes before its first update: no rate changes it.
+            return Some(format!(
+                "no learning rate can change that, as it is the epoch's first step: mend or remove the row, use fewer \
+                 --hidden layers, or start anew with a lower --learning-rate (now {given})"
+            ));
+        }
+        (taken_back >= MOST_DIVERGENCES).then(|| {
+            format!(
+                "half the rate was tried {taken_back} times, without avail: look for extreme values in the data, then start anew \
+                 with a lower --learning-rate (now {given}), fewer --hidden layers or a larger --batch"
+            )
+        })
     }
 
     fn is_done(&self) -> bool {
@@ -207,7 +330,10 @@ impl<'a> Training<'a> {
         self.optimizer = AdamConfig::new().with_epsilon(1e-8).init();
         let start = FineTuning {
             after: self.checkpoint.metrics.len(),
-            elbo: self.validation_bound(&self.network.quantised()?),
+            elbo: match self.validate(&self.network.quantised()?) {
+                Ok(bound) => bound,
+                Err(divergence) => bail!("the rounded weights cannot be fine-tuned: {divergence}"),
+            },
         };
         self.checkpoint.last.clone_from(&self.checkpoint.best);
         self.checkpoint.optimizer = self.record_optimizer()?;
@@ -221,18 +347,19 @@ impl<'a> Training<'a> {
         epochs >= self.config.epochs || epochs - self.checkpoint.best_epoch.min(epochs) >= self.config.patience
     }
 
-    /// One pass over the training windows, in an order and with noise that depend on the seed and the epoch alone, so
-    /// that a resumed fit sees what an uninterrupted one would have seen.
-    fn epoch(&mut self, stop: &AtomicBool) -> Result<ControlFlow<()>> {
+    /// One pass over the training windows (at most [`LARGEST_EPOCH`]), in an order and with noise that depend on the seed and
+    /// the epoch alone, so that a resumed fit sees what an uninterrupted one would have seen. Unless the pass is whole,
+    /// nothing changes.
+    fn epoch(&mut self, stop: &AtomicBool, watch: &mut impl FnMut(Progress<'_>)) -> Result<Pass> {
         let inputs = self.architecture.inputs();
         let epoch = self.checkpoint.metrics.len() + 1;
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         rng.set_stream(epoch as u64);
-        let mut order: Vec<usize> = (0..self.train.len() / inputs).collect();
-        order.shuffle(&mut rng);
+        let mut order = self.train.chosen.to_vec();
+        let (order, _) = order.partial_shuffle(&mut rng, LARGEST_EPOCH);
 
         let aware = self.checkpoint.fine_tuning.is_some();
-        let learning_rate = self.config.learning_rate * if aware { FINE_TUNING_RATE } else { 1.0 };
+        let learning_rate = self.checkpoint.learning_rate(self.config) * if aware { FINE_TUNING_RATE } else { 1.0 };
         // What computes and is judged: in fine-tuning the rounded weights, whose gradient goes straight to the others.
         let judged = |network: &Vae| if aware { network.quantised() } else { Ok(network.clone()) };
         let mut objective = self.config.objective();
@@ -240,34 +367,45 @@ impl<'a> Training<'a> {
             objective.beta *= epoch as f32 / self.config.warm_up as f32;
         }
         let (mut bound, mut reconstruction, mut kl) = (0.0, 0.0, 0.0);
+        let mut windows = 0;
         let mut network = self.network.clone();
         let mut optimizer = self.optimizer.clone();
         for (step, indices) in order.chunks(self.config.batch).enumerate() {
             if stop.load(Ordering::Relaxed) {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Pass::Interrupted);
             }
-            let x = indices.iter().flat_map(|&index| self.train[index * inputs..][..inputs].iter().copied());
+            let x = self.train.gather(indices, inputs);
             let x = if self.config.binarise == Some(Binarise::Dynamic) { binarise(x, &mut rng) } else { x.collect() };
             let computing = judged(&network)?;
-            let loss = self.loss(objective, &computing, x, &mut rng, &self.device);
+            let noise = objective.noise(self.architecture, indices.len(), &mut rng);
+            let loss = self.loss(objective, &computing, x.clone(), noise.clone(), &self.device);
             let share = indices.len() as f64 / order.len() as f64;
             bound += share * f64::from(loss.bound.into_scalar::<f32>());
             reconstruction += share * f64::from(loss.reconstruction.into_scalar::<f32>());
             kl += share * f64::from(loss.kl.into_scalar::<f32>());
-            ensure!(
-                (bound + reconstruction + kl).is_finite(),
-                "training diverged in epoch {epoch}, step {}: the ELBO is not a number; use a lower --learning-rate (now {}) and \
-                 look for extreme values in the data",
-                step + 1,
-                self.config.learning_rate
-            );
             let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &computing);
+            // Before the update: a gradient whose square is finite leaves weights and moments finite.
+            let finite = [
+                ("loss", (bound + reconstruction + kl).is_finite()),
+                ("gradient", squared_norm(&network, &gradients).is_finite()),
+            ];
+            if let Some((quantity, _)) = finite.iter().find(|(_, finite)| !finite) {
+                let rows = self.culprits(objective, &computing, &x, &noise, &self.device);
+                let rows = rows.iter().map(|window| self.train.last_row[indices[*window]] + 1);
+                return Ok(Pass::Diverged(self.divergence(Some(step + 1), quantity, rows, indices.len())));
+            }
             network = optimizer.step(learning_rate, network, gradients);
+            windows += indices.len();
+            let elbo = bound * order.len() as f64 / windows as f64;
+            watch(Progress::Step { epoch, windows, of: order.len(), elbo });
         }
+        let validation_elbo = match self.validate(&judged(&network)?) {
+            Ok(bound) => bound,
+            Err(divergence) => return Ok(Pass::Diverged(divergence)),
+        };
         self.network = network;
         self.optimizer = optimizer;
 
-        let validation_elbo = self.validation_bound(&judged(&self.network)?);
         let metrics = EpochMetrics { epoch, elbo: bound, reconstruction, kl, validation_elbo };
         let last = record(&self.network)?;
         if metrics.validation_elbo > self.checkpoint.best_elbo() {
@@ -277,34 +415,109 @@ impl<'a> Training<'a> {
         self.checkpoint.metrics.push(metrics);
         self.checkpoint.last = last;
         self.checkpoint.optimizer = self.record_optimizer()?;
-        Ok(ControlFlow::Continue(()))
+        Ok(Pass::Whole)
     }
 
     fn record_optimizer(&self) -> Result<Vec<u8>> {
         Ok(self.optimizer.into_bytes().context("cannot record the optimizer's state")?.to_vec())
     }
 
-    /// Mean bound of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws.
-    fn validation_bound(&self, network: &Vae) -> f64 {
+    fn divergence(
+        &self,
+        step: Option<usize>,
+        quantity: &str,
+        rows: impl Iterator<Item = usize>,
+        batch: usize,
+    ) -> Divergence {
+        let mut rows: Vec<usize> = rows.collect();
+        rows.sort_unstable();
+        Divergence {
+            epoch: self.checkpoint.metrics.len() + 1,
+            step,
+            quantity: quantity.to_owned(),
+            rows,
+            batch,
+            learning_rate: self.checkpoint.learning_rate(self.config),
+        }
+    }
+
+    /// Mean bound of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws;
+    /// if it is not finite, the rows that make it so.
+    fn validate(&self, network: &Vae) -> Result<f64, Divergence> {
         let inputs = self.architecture.inputs();
         let network = network.valid();
         let device = self.device.clone().inner();
+        let objective = self.config.objective().plain();
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         let mut sum = 0.0;
-        for x in self.validation.chunks(VALIDATION_BATCH * inputs) {
-            let loss = self.loss(self.config.objective().plain(), &network, x.to_vec(), &mut rng, &device);
-            sum += (x.len() / inputs) as f64 * f64::from(loss.bound.into_scalar::<f32>());
+        for indices in self.validation.chosen.chunks(VALIDATION_BATCH) {
+            let x: Vec<f32> = self.validation.gather(indices, inputs).collect();
+            let noise = objective.noise(self.architecture, indices.len(), &mut rng);
+            let loss = self.loss(objective, &network, x.clone(), noise.clone(), &device);
+            let bound = f64::from(loss.bound.into_scalar::<f32>());
+            if !bound.is_finite() {
+                let rows = self.culprits(objective, &network, &x, &noise, &device);
+                let rows = rows.iter().map(|window| self.validation.last_row[indices[*window]] + 1);
+                return Err(self.divergence(None, "loss", rows, indices.len()));
+            }
+            sum += indices.len() as f64 * bound;
         }
-        sum / (self.validation.len() / inputs) as f64
+        Ok(sum / self.validation.chosen.len() as f64)
     }
 
-    fn loss(&self, objective: Objective, network: &Vae, x: Vec<f32>, rng: &mut ChaCha8Rng, device: &Device) -> Loss {
+    fn loss(&self, objective: Objective, network: &Vae, x: Vec<f32>, noise: Vec<f32>, device: &Device) -> Loss {
         let windows = x.len() / self.architecture.inputs();
-        let noise = objective.noise(self.architecture, windows, rng);
         let shape = [windows * objective.samples, self.architecture.latent];
         let noise = Tensor::from_data(TensorData::new(noise, shape), device);
         objective.loss(network, self.architecture, Batch::new(x, self.architecture, device), noise)
     }
+
+    /// The windows of a batch whose own loss or gradient is not finite, given its noise; where all are, the one with the
+    /// lowest bound.
+    fn culprits(&self, objective: Objective, network: &Vae, x: &[f32], noise: &[f32], device: &Device) -> Vec<usize> {
+        let (inputs, latent) = (self.architecture.inputs(), self.architecture.latent);
+        let windows = x.len() / inputs;
+        let (mut found, mut lowest) = (Vec::new(), (f32::INFINITY, 0));
+        for (window, x) in x.chunks_exact(inputs).enumerate() {
+            let samples = (0..objective.samples).flat_map(|s| &noise[(s * windows + window) * latent..][..latent]);
+            let loss = self.loss(objective, network, x.to_vec(), samples.copied().collect(), device);
+            let bound = loss.bound.into_scalar::<f32>();
+            // Validation has no gradients.
+            let finite = bound.is_finite()
+                && (!device.is_autodiff() || {
+                    let gradients = GradientsParams::from_grads(loss.surrogate.backward(), network);
+                    squared_norm(network, &gradients).is_finite()
+                });
+            if !finite {
+                found.push(window);
+            } else if bound < lowest.0 {
+                lowest = (bound, window);
+            }
+        }
+        if found.is_empty() { vec![lowest.1] } else { found }
+    }
+}
+
+/// The squared Euclidean norm of all gradients.
+fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f32 {
+    struct Squares<'a> {
+        gradients: &'a GradientsParams,
+        sum: Option<Tensor<1>>,
+    }
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+                let squares = (gradient.clone() * gradient).sum();
+                self.sum = Some(match self.sum.take() {
+                    Some(sum) => sum + squares,
+                    None => squares,
+                });
+            }
+        }
+    }
+    let mut squares = Squares { gradients, sum: None };
+    network.visit(&mut squares);
+    squares.sum.map_or(0.0, |sum| sum.into_scalar::<f32>())
 }
 
 /// Zeros and ones, each 1 with the chance that its grey value says.
@@ -320,4 +533,72 @@ fn load(network: Vae, bytes: &[u8]) -> Result<Vae> {
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()))
         .context("the checkpoint's weights are damaged")?;
     network.try_load_record(record).context("the checkpoint's weights do not fit the configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{HiddenActivation, Likelihood};
+
+    const ROWS: usize = 80;
+
+    /// Two features that follow one number; all windows but the last 16 are trained on.
+    fn values() -> Vec<f32> {
+        let noise = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
+        (0..ROWS).flat_map(|i| [noise(i), 0.1 * noise(i + 500) - noise(i)]).collect()
+    }
+
+    fn run(
+        config: &Config,
+        values: &[f32],
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<(Checkpoint, Vec<Checkpoint>, usize)> {
+        let architecture = Architecture::new(config, 2);
+        let (all, last_row): (Vec<usize>, Vec<usize>) = (0..ROWS).map(|index| (index, index + 100)).unzip();
+        let [train, validation] = [&all[..64], &all[64..]].map(|chosen| Part { values, chosen, last_row: &last_row });
+        let training = Training::new(config, &architecture, train, validation, &Device::flex(), checkpoint)?;
+        let (mut saved, mut taken_back) = (Vec::new(), 0);
+        let (end, _) = training.run(
+            &AtomicBool::new(false),
+            |progress| taken_back += usize::from(matches!(progress, Progress::TakenBack(_))),
+            |checkpoint| {
+                saved.push(checkpoint.clone());
+                Ok(())
+            },
+        )?;
+        Ok((end, saved, taken_back))
+    }
+
+    #[test]
+    fn a_row_that_no_rate_can_mend_is_named() {
+        let config = Config { batch: 8, hidden: vec![4], ..Config::default() };
+        for (row, expected) in
+            [(33, "of a batch of 8 is not finite, by 1 of its rows: 134"), (70, "validation: the loss")]
+        {
+            let mut values = values();
+            values[2 * row] = 1e25;
+            let message = run(&config, &values, None).unwrap_err().to_string();
+            assert!(message.contains(expected) && message.contains("--learning-rate"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_fit_that_diverges_goes_on_at_a_lower_rate_and_resumes_to_the_same() {
+        let config = Config {
+            batch: 8,
+            hidden: vec![32; 10],
+            activation: HiddenActivation::Relu,
+            likelihood: Likelihood::GaussianFixed,
+            learning_rate: 0.9,
+            epochs: 4,
+            ..Config::default()
+        };
+        let (whole, saved, taken_back) = run(&config, &values(), None).unwrap();
+        assert!(taken_back > 0 && whole.divergences.len() == taken_back, "{:?}", whole.divergences);
+        assert_eq!(whole.learning_rate(&config), 0.9 * 0.5f64.powi(taken_back as i32));
+        assert!(whole.metrics.iter().all(|m| (m.elbo + m.validation_elbo).is_finite()));
+        assert_eq!((saved[0].metrics.len(), whole.metrics.len()), (1, 4));
+        let (resumed, ..) = run(&config, &values(), Some(saved[0].clone())).unwrap();
+        assert_eq!((resumed.metrics, resumed.divergences), (whole.metrics, whole.divergences));
+    }
 }

@@ -187,7 +187,7 @@ fn measure(data: &Path, table: String, seeds: u64, config: Option<&Path>) -> Res
 
 /// Normal training rows and test rows, standardised on the former, without constant columns; what is missing is the mean.
 fn standardise(train: &Table, test: &Table) -> Result<(Vec<f32>, Vec<f32>, usize)> {
-    let (test, _) = test.select(&train.columns)?;
+    let (test, _) = test.clone().select(&train.columns)?;
     let columns = train.columns.len();
     let is_normal = |row: usize| train.labels.as_ref().is_none_or(|labels| !labels[row]);
     let normal: Vec<&[f32]> =

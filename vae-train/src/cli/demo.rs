@@ -101,7 +101,7 @@ impl Demo {
                 values: samples.into_flattened(),
                 labels: None,
             };
-            let windows = Windows::cut(&table, 0, WINDOW, HOP)?;
+            let windows = Windows::cut(table, 0, WINDOW, HOP)?;
             Ok(scoring::elbo(&model, &windows.values)?.iter().map(|score| score.elbo).collect())
         };
         let below =

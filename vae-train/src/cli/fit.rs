@@ -1,8 +1,6 @@
 //! `vae-train fit`: train on normal data.
 
 use std::{
-    fmt::Write as _,
-    io::IsTerminal,
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
@@ -10,21 +8,22 @@ use std::{
     },
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+#[cfg(feature = "remote")]
+use anyhow::Context as _;
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Context, LABEL, note};
+use super::{Context, LABEL, note, progress};
 use crate::{
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
-    dataset::Dataset,
-    extras::Extras,
+    dataset::{Dataset, MOST_HELD_OUT},
+    extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
     run::{RunDirectory, State},
     table::Table,
-    training::{Checkpoint, Ending, Training},
+    training::{Checkpoint, Divergence, Ending, LARGEST_EPOCH, Part, Training},
 };
 
 /// Train a model on the normal rows of a CSV file and keep everything in a run directory.
@@ -118,7 +117,8 @@ pub(super) struct Fit {
     /// Epochs of quantisation-aware fine-tuning that follow: the weights learn to be rounded to int8 [default: 0].
     #[arg(long)]
     quantisation_aware: Option<usize>,
-    /// Where to train: flex (CPU), or another of burn's backends that this program was built with.
+    /// Where to train: flex (CPU), another of burn's backends that this program was built with, or the ws:// address that
+    /// `vae-train serve` says (both in a program that was built with --features remote).
     #[arg(long, default_value = "flex")]
     device: String,
     /// Go on with the run in --out, with the configuration that it was started with.
@@ -132,7 +132,12 @@ pub(super) struct Fit {
 /// What a fit came to.
 #[derive(Debug, Serialize)]
 pub(super) struct Fitted {
+    /// Of the program.
+    version: &'static str,
     run: PathBuf,
+    file: PathBuf,
+    /// CRC-32 of the training table and its number of rows.
+    data: String,
     pub(super) epochs: usize,
     pub(super) best_epoch: usize,
     /// In nats per window, standardised units.
@@ -141,6 +146,12 @@ pub(super) struct Fitted {
     held_out_windows: usize,
     features: usize,
     pub(super) latent: usize,
+    /// Latent dimensions whose posterior mean varies over the training windows (of very many, the first).
+    active_units: usize,
+    batch: usize,
+    /// Adam's step size in the last epoch: half of what was asked for, after each divergence.
+    learning_rate: f64,
+    divergences: Vec<Divergence>,
     dropped_columns: Vec<String>,
 }
 
@@ -157,12 +168,29 @@ impl Fit {
             let config = self.configuration(context.seed)?;
             fit(&self.data, &self.out, config, &device, Existing::from_force(self.force))?
         };
-        let mut text = format!(
-            "best epoch {} of {}: validation ELBO {:.4} nats per window (standardised)\n",
-            fitted.best_epoch, fitted.epochs, fitted.validation_elbo
-        );
-        write!(text, "next: vae-train export {} --out model.vae", self.out.display())?;
-        context.print(&fitted, &text)
+        context.print(&fitted, &self.summary(&fitted))
+    }
+
+    fn summary(&self, fitted: &Fitted) -> String {
+        let Fitted { epochs, best_epoch, divergences, .. } = fitted;
+        let more = if best_epoch == epochs { " (the last was the best: more --epochs may help)" } else { "" };
+        let mut lines = vec![
+            format!(
+                "best epoch {best_epoch} of {epochs}{more}: validation ELBO {:.4} nats per window (standardised)",
+                fitted.validation_elbo
+            ),
+            format!(
+                "{} windows trained on, {} held out; {} of {} latent dimensions in use",
+                fitted.training_windows, fitted.held_out_windows, fitted.active_units, fitted.latent
+            ),
+        ];
+        if !divergences.is_empty() {
+            let rate = fitted.learning_rate;
+            lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
+        }
+        lines.push(format!("next: vae-train export {} --out model.vae", self.out.display()));
+        lines.push("then: vae-train score model.vae NEW.csv --out scores.csv".to_owned());
+        lines.join("\n")
     }
 
     fn sets_anything(&self, seed: Option<u64>) -> bool {
@@ -240,17 +268,31 @@ impl Fit {
     }
 }
 
+/// Steps in an epoch of a table that has fewer windows than a batch.
+const STEPS_OF_A_SMALL_TABLE: usize = 4;
+
 /// Fits a model to a CSV file; the run directory is written once the first epoch is done.
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     let directory = RunDirectory::create(out, existing)?;
-    let mut table = Table::read(data, config.label.as_deref())?;
-    if config.label.is_none() && table.columns.iter().any(|column| column == LABEL) {
+    if config.label.is_none() && Table::has_column(data, LABEL)? {
         note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
         config.label = Some(LABEL.to_owned());
-        table = Table::read(data, config.label.as_deref())?;
     }
-    let dataset = Dataset::prepare(&table, &config)?;
+    let table = Table::read_watched(data, config.label.as_deref(), progress::reading(data))?;
+    let dataset = Dataset::prepare(table, &config)?;
+    let windows = dataset.train().chosen.len();
+    if windows < config.batch {
+        let batch = (windows / STEPS_OF_A_SMALL_TABLE).max(1);
+        note(&format!(
+            "{windows} training window(s) are less than a batch of {}: it is lowered to {batch}; give more data if there are any",
+            config.batch
+        ));
+        config.batch = batch;
+    }
+    if windows > LARGEST_EPOCH {
+        note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
+    }
     let architecture = Architecture::new(&config, dataset.features());
     dataset.notes.iter().for_each(|message| note(message));
     train(&directory, out, &config, &architecture, &dataset, device, None)
@@ -261,7 +303,8 @@ fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {
     if checkpoint.done {
         note(&format!("the run in {} is complete: nothing to do", out.display()));
     }
-    let dataset = Dataset::prepare(&Table::read(data, config.label.as_deref())?, &config)?;
+    let dataset =
+        Dataset::prepare(Table::read_watched(data, config.label.as_deref(), progress::reading(data))?, &config)?;
     ensure!(
         dataset.schema == schema,
         "{} is not what the run in {} was started with ({} where the run has {}): give the same file, or start anew with --force",
@@ -285,22 +328,14 @@ fn train(
     let inputs = architecture.inputs();
     let validation: Vec<f32> =
         dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
+    let held: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
+    let validation = Part { values: &validation, chosen: &held, last_row: &dataset.holdout_rows };
     let mut started = checkpoint.is_some();
-    let training = Training::new(config, architecture, &dataset.train, &validation, device, checkpoint)?;
-    let bar = progress_bar(config.epochs + config.quantisation_aware)?;
-    let (checkpoint, ending) = training.run(
+    let training = Training::new(config, architecture, dataset.train(), validation, device, checkpoint)?;
+    let mut progress = progress::Fitting::new(config.epochs + config.quantisation_aware);
+    let result = training.run(
         interrupted(),
-        |metrics, checkpoint| {
-            bar.set_position(metrics.epoch as u64);
-            bar.set_message(format!(
-                "ELBO {:.3}  KL {:.3}  validation {:.3} (best {:.3} in epoch {})",
-                metrics.elbo,
-                metrics.kl,
-                metrics.validation_elbo,
-                checkpoint.best_elbo(),
-                checkpoint.best_epoch
-            ));
-        },
+        |step| progress.show(step),
         |checkpoint| {
             // A run that is replaced stays whole until the new one has something to put in its place.
             if !started {
@@ -310,10 +345,16 @@ fn train(
             }
             directory.save(config, architecture, &dataset.schema, checkpoint)
         },
-    )?;
-    bar.finish_and_clear();
-    let stopped =
-        |when: &str| format!("interrupted {when}; go on with: vae-train fit DATA --out {} --resume", out.display());
+    );
+    progress.finish();
+    let (checkpoint, ending) = result?;
+    let stopped = |when: &str| {
+        format!(
+            "interrupted {when}; go on with: vae-train fit DATA --out {0} --resume, or export what there is: vae-train export \
+             {0} --out model.vae",
+            out.display()
+        )
+    };
     if ending == Ending::Interrupted {
         let epochs = checkpoint.metrics.len();
         ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
@@ -321,32 +362,42 @@ fn train(
     }
     // A complete run that is resumed keeps what it has, its attributes too.
     if !directory.extras()?.fulfil(config) {
-        match Extras::learn(config, architecture, &checkpoint, &dataset.train, device, interrupted())? {
+        match Extras::learn(config, architecture, &checkpoint, dataset.train(), device, interrupted())? {
             Some(extras) => directory.save_extras(&extras)?,
             None => bail!(stopped("in the second stage")),
         }
     }
-    Ok(Fitted {
+    // On training windows: the held-out ones of a small table are too few to have a variance.
+    let mut some = dataset.train();
+    some.chosen = &some.chosen[..some.chosen.len().min(MOST_HELD_OUT)];
+    let active_units = active_units(architecture, &checkpoint, some, device)?;
+    if active_units == 0 {
+        note(
+            "the posterior collapsed: no latent dimension is in use, the same distribution is decoded for every window. Try \
+             --warm-up 20, --free-bits 0.1, a lower --beta or --learning-rate, or in the configuration file a smaller \
+             variance_floor or variance; columns that are independent of each other leave nothing for the latents to tell",
+        );
+    }
+    let fitted = Fitted {
+        version: env!("CARGO_PKG_VERSION"),
         run: out.to_owned(),
+        file: dataset.path.clone(),
+        data: dataset.schema.data.clone(),
         epochs: checkpoint.metrics.len(),
         best_epoch: checkpoint.best_epoch,
         validation_elbo: checkpoint.best_elbo(),
-        training_windows: dataset.train.len() / inputs,
-        held_out_windows: dataset.holdout.len() / inputs,
+        training_windows: dataset.train().chosen.len(),
+        held_out_windows: held.len(),
         features: architecture.features,
         latent: architecture.latent,
+        active_units,
+        batch: config.batch,
+        learning_rate: checkpoint.learning_rate(config),
+        divergences: checkpoint.divergences,
         dropped_columns: dataset.schema.dropped.clone(),
-    })
-}
-
-/// Shown on a terminal, silent in a pipe.
-fn progress_bar(epochs: usize) -> Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("epoch {pos}/{len} {wide_bar} {eta} left\n{msg}")
-        .context("the progress bar's template is wrong")?;
-    Ok(ProgressBar::new(epochs as u64).with_style(style))
+    };
+    directory.save_summary(&fitted)?;
+    Ok(fitted)
 }
 
 /// Set by Ctrl-C.
@@ -370,6 +421,16 @@ pub(super) fn device(name: &str) -> Result<Device> {
         "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(0)),
+        #[cfg(feature = "remote")]
+        address if address.starts_with("ws://") => {
+            Device::remote_options(&burn::remote::RemoteHost::websocket(address))
+                .init()
+                .with_context(|| format!("no device at {address}: start one with `vae-train serve`"))
+        }
+        #[cfg(not(feature = "remote"))]
+        address if address.starts_with("ws://") => bail!(
+            "this program has no remote devices: build it with `cargo build --release -p vae-train --features remote`"
+        ),
         _ => bail!(
             "no device `{name}` in this program: build it with `cargo build --release -p vae-train --features {name}` if burn has \
              such a backend (flex, wgpu, cuda)"

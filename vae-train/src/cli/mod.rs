@@ -7,7 +7,10 @@ mod export;
 mod fit;
 mod generate;
 mod info;
+mod progress;
 mod score;
+#[cfg(feature = "remote")]
+mod serve;
 mod simulate;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
@@ -40,6 +43,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
     Generate(generate::Generate),
+    #[cfg(feature = "remote")]
+    Serve(serve::Serve),
     Attribute(attribute::Attribute),
 }
 
@@ -87,6 +92,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Evaluate(verb) => verb.run(context),
         Verb::Info(verb) => verb.run(context),
         Verb::Generate(verb) => verb.run(context),
+        #[cfg(feature = "remote")]
+        Verb::Serve(verb) => verb.run(),
         Verb::Attribute(verb) => verb.run(context),
     };
     match result {
