@@ -13,6 +13,7 @@ use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT};
 
 use crate::{
     config::{Config, HiddenActivation, Likelihood, Posterior},
+    fused::{self, Family},
     model_file::Dense,
 };
 
@@ -182,27 +183,14 @@ impl Vae {
     #[must_use]
     pub fn log_conditional(&self, architecture: &Architecture, batch: Batch, z: Tensor<2>) -> Tensor<2> {
         let output = forward(&self.decoder, join(z, &batch.condition), architecture.activation);
-        let features = architecture.features;
-        let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
-            let difference = batch.x.clone() - mean;
-            let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
-            (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+        let family = match architecture.likelihood {
+            Likelihood::Bernoulli => Family::Bernoulli,
+            Likelihood::Gaussian | Likelihood::GaussianFixed => Family::Gaussian,
+            Likelihood::GaussianPredicted => Family::GaussianPredicted(architecture.log_variance_bounds()),
         };
-        let nats = match architecture.likelihood {
-            Likelihood::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
-            Likelihood::Gaussian | Likelihood::GaussianFixed => {
-                gaussian(output, self.likelihood_log_variance(architecture).unsqueeze::<2>())
-            }
-            Likelihood::GaussianPredicted => {
-                let (low, high) = architecture.log_variance_bounds();
-                let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
-                gaussian(output.narrow(1, 0, features), log_variance)
-            }
-        };
-        match batch.observed {
-            None => nats.sum_dim(1),
-            Some(observed) => (nats * observed).sum_dim(1),
-        }
+        let log_variance = self.likelihood_log_variance(architecture);
+        fused::log_likelihood(family, output, &batch.x, batch.observed.as_ref(), log_variance.clone())
+            .unwrap_or_else(|output| log_likelihood(family, output, batch, log_variance))
     }
 
     fn likelihood_log_variance(&self, architecture: &Architecture) -> Tensor<1> {
@@ -258,6 +246,28 @@ pub struct Weights {
     pub variance: Vec<f32>,
 }
 
+/// The chains of operations that [`fused::log_likelihood`] does in one.
+fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, log_variance: Tensor<1>) -> Tensor<2> {
+    let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
+        let difference = batch.x.clone() - mean;
+        let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
+        (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+    };
+    let nats = match family {
+        Family::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
+        Family::Gaussian => gaussian(output, log_variance.unsqueeze::<2>()),
+        Family::GaussianPredicted((low, high)) => {
+            let [_, features] = batch.x.dims();
+            let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
+            gaussian(output.narrow(1, 0, features), log_variance)
+        }
+    };
+    match batch.observed {
+        None => nats.sum_dim(1),
+        Some(observed) => (nats * observed).sum_dim(1),
+    }
+}
+
 fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
     match condition {
         None => values,
@@ -267,20 +277,25 @@ fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
 
 fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Tensor<2> {
     for (index, layer) in layers.iter().enumerate() {
-        x = layer.forward(x);
-        if index + 1 < layers.len() {
-            x = match hidden {
-                HiddenActivation::Identity => x,
-                HiddenActivation::Relu => activation::relu(x),
-                HiddenActivation::LeakyRelu => activation::leaky_relu(x, 0.01),
-                HiddenActivation::Tanh => activation::tanh(x),
-                HiddenActivation::Silu => activation::silu(x),
-                HiddenActivation::Sigmoid => activation::sigmoid(x),
-                HiddenActivation::Softplus => softplus(x),
-            };
-        }
+        let activation = if index + 1 < layers.len() { hidden } else { HiddenActivation::Identity };
+        x = match fused::dense(layer, &x, activation) {
+            Some(output) => output,
+            None => activate(layer.forward(x), activation),
+        };
     }
     x
+}
+
+fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> {
+    match activation {
+        HiddenActivation::Identity => x,
+        HiddenActivation::Relu => activation::relu(x),
+        HiddenActivation::LeakyRelu => activation::leaky_relu(x, 0.01),
+        HiddenActivation::Tanh => activation::tanh(x),
+        HiddenActivation::Silu => activation::silu(x),
+        HiddenActivation::Sigmoid => activation::sigmoid(x),
+        HiddenActivation::Softplus => softplus(x),
+    }
 }
 
 /// `max(v, 0) + ln(1 + e^−|v|)`, as the core computes it; burn's own overflows for large logits.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use burn::{
     module::Module,
-    optim::{AdamConfig, GradientsParams, ModuleOptimizer},
+    optim::ModuleOptimizer,
     store::ModuleRecord,
     tensor::{Bytes, Device, Tensor, TensorData},
 };
@@ -18,9 +18,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    adam::FusedAdam,
     config::{Binarise, Config},
     network::{Architecture, Batch, Vae},
     objective::{Loss, Objective},
+    step::{self, HostBatch},
 };
 
 /// Windows that validation runs through the network at once.
@@ -117,7 +119,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let device = device.clone().autodiff();
         let mut network = Vae::init(architecture, config.seed, &device);
-        let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let mut optimizer = FusedAdam::init();
         let checkpoint = match checkpoint {
             Some(checkpoint) => {
                 network = load(network, &checkpoint.last)?;
@@ -200,13 +202,19 @@ impl<'a> Training<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(ControlFlow::Break(()));
             }
-            let x = indices.iter().flat_map(|&index| self.train[index * inputs..][..inputs].iter().copied());
-            let x = if self.config.binarise == Some(Binarise::Dynamic) { binarise(x, &mut rng) } else { x.collect() };
-            let loss = self.loss(objective, &network, x, &mut rng, &self.device);
+            let rows = indices.iter().map(|&index| &self.train[index * inputs..][..inputs]);
+            let x = if self.config.binarise == Some(Binarise::Dynamic) {
+                binarise(rows.flatten().copied(), &mut rng)
+            } else {
+                rows.collect::<Vec<_>>().concat()
+            };
+            let noise = objective.noise(self.architecture, indices.len(), &mut rng);
+            let batch = HostBatch { inputs: &x, noise: &noise };
+            let found = step::gradient(&objective, &network, self.architecture, batch, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
-            bound += share * f64::from(loss.bound.into_scalar::<f32>());
-            reconstruction += share * f64::from(loss.reconstruction.into_scalar::<f32>());
-            kl += share * f64::from(loss.kl.into_scalar::<f32>());
+            bound += share * found.bound;
+            reconstruction += share * found.reconstruction;
+            kl += share * found.kl;
             ensure!(
                 (bound + reconstruction + kl).is_finite(),
                 "training diverged in epoch {epoch}, step {}: the ELBO is not a number; use a lower --learning-rate (now {}) and \
@@ -214,8 +222,7 @@ impl<'a> Training<'a> {
                 step + 1,
                 self.config.learning_rate
             );
-            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &network);
-            network = optimizer.step(self.config.learning_rate, network, gradients);
+            network = optimizer.step_multi(self.config.learning_rate, network, found.gradients);
         }
         self.network = network;
         self.optimizer = optimizer;

@@ -1,0 +1,110 @@
+//! A training step's gradient, computed in two parts of the batch side by side.
+
+use std::ops::Range;
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    optim::{GradientsParams, MultiGradientsParams},
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{
+    network::{Architecture, Batch, Vae},
+    objective::{Loss, Objective},
+};
+
+/// Multiply-adds of a forward pass from which on a batch is worth two parts: fewer take less time than a second graph.
+const WORTH_TWO_PARTS: usize = 8_000_000;
+
+/// The gradient of a batch's loss, and its parts, each the mean over the batch, in nats of standardised units.
+pub(crate) struct Gradient {
+    /// Of the surrogate loss.
+    pub(crate) gradients: MultiGradientsParams,
+    /// See [`Loss::bound`].
+    pub(crate) bound: f64,
+    /// See [`Loss::reconstruction`].
+    pub(crate) reconstruction: f64,
+    /// See [`Loss::kl`].
+    pub(crate) kl: f64,
+}
+
+/// A batch on the host.
+#[derive(Clone, Copy)]
+pub(crate) struct HostBatch<'a> {
+    /// Windows and conditions, `architecture.inputs()` values each.
+    pub(crate) inputs: &'a [f32],
+    /// `[samples · windows, latent]`, all windows of the first sample first.
+    pub(crate) noise: &'a [f32],
+}
+
+/// Gives each parameter a graph of its own: parts whose parameters are the same node would wait for each other.
+struct Apart;
+
+impl ModuleMapper for Apart {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = parameter.consume();
+        let tensor = if tensor.is_require_grad() { tensor.detach().require_grad() } else { tensor.detach() };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// The gradient of the objective's loss for `batch`.
+///
+/// How a batch is divided depends on the network and the batch alone, and the parts' gradients are added in one order, so that
+/// the result does not depend on the number of threads.
+pub(crate) fn gradient(
+    objective: &Objective,
+    network: &Vae,
+    architecture: &Architecture,
+    batch: HostBatch<'_>,
+    device: &Device,
+) -> Gradient {
+    let windows = batch.inputs.len() / architecture.inputs();
+    let part = |range: Range<usize>, network: Vae| {
+        let share = range.len() as f64 / windows as f64;
+        let loss = loss(objective, &network, architecture, batch, range, device);
+        let [bound, reconstruction, kl] =
+            [loss.bound, loss.reconstruction, loss.kl].map(|value| share * f64::from(value.into_scalar::<f32>()));
+        let surrogate = if share == 1.0 { loss.surrogate } else { loss.surrogate.mul_scalar(share) };
+        (GradientsParams::from_grads(surrogate.backward(), &network), [bound, reconstruction, kl])
+    };
+    // Free bits are paid on the mean over the batch, which no part knows.
+    let one = objective.free_bits > 0.0 || windows * objective.samples * network.num_params() < WORTH_TWO_PARTS;
+    let mut parts = MultiGradientsParams::default();
+    let plain = device.clone().inner();
+    let [bound, reconstruction, kl] = if one || windows < 2 {
+        let (gradients, means) = part(0..windows, network.clone());
+        parts.grads.push((gradients, plain));
+        means
+    } else {
+        let half = windows / 2;
+        let others = network.clone().map(&mut Apart);
+        let ((first, means), (second, other_means)) =
+            rayon::join(|| part(0..half, network.clone()), || part(half..windows, others));
+        parts.grads.push((first, plain.clone()));
+        parts.grads.push((second, plain));
+        std::array::from_fn(|index| means[index] + other_means[index])
+    };
+    Gradient { gradients: parts, bound, reconstruction, kl }
+}
+
+/// The loss of some of a batch's windows.
+fn loss(
+    objective: &Objective,
+    network: &Vae,
+    architecture: &Architecture,
+    batch: HostBatch<'_>,
+    range: Range<usize>,
+    device: &Device,
+) -> Loss {
+    let (inputs, latent) = (architecture.inputs(), architecture.latent);
+    let windows = batch.inputs.len() / inputs;
+    let mut noise = Vec::with_capacity(range.len() * objective.samples * latent);
+    for sample in batch.noise.chunks_exact(windows * latent) {
+        noise.extend_from_slice(&sample[range.start * latent..range.end * latent]);
+    }
+    let shape = [range.len() * objective.samples, latent];
+    let x = batch.inputs[range.start * inputs..range.end * inputs].to_vec();
+    let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+    objective.loss(network, architecture, Batch::new(x, architecture, device), noise)
+}
