@@ -243,3 +243,113 @@ impl Backward<Flex, 2> for Likelihood {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+
+    use super::*;
+    use crate::network::{self, Batch, read};
+
+    const ROWS: usize = 5;
+
+    fn leaf<const D: usize>(shape: [usize; D], scale: f32, device: &Device) -> Tensor<D> {
+        let count = shape.iter().product::<usize>();
+        let values = (0..count).map(|i| scale * ((i * 37 % 101) as f32 / 50.0 - 1.0)).collect::<Vec<f32>>();
+        Tensor::from_data(TensorData::new(values, shape), device).require_grad()
+    }
+
+    fn assert_close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, what: &str) {
+        for (found, expected) in read(found).unwrap().into_iter().zip(read(expected).unwrap()) {
+            assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{what}: {found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_dense_layer_and_its_gradients_are_those_of_burns_operations() {
+        let device = Device::flex().autodiff();
+        for activation in [
+            HiddenActivation::Identity,
+            HiddenActivation::Relu,
+            HiddenActivation::LeakyRelu,
+            HiddenActivation::Tanh,
+            HiddenActivation::Silu,
+            HiddenActivation::Sigmoid,
+            HiddenActivation::Softplus,
+        ] {
+            let run = |fused: bool| {
+                let layer = Linear {
+                    weight: Param::from_tensor(leaf([7, 19], 0.9, &device)),
+                    bias: Some(Param::from_tensor(leaf([19], 0.3, &device))),
+                };
+                let x = leaf([ROWS, 7], 2.0, &device);
+                let y = if fused {
+                    dense(&layer, &x, activation).unwrap()
+                } else {
+                    network::activate(layer.forward(x.clone()), activation)
+                };
+                let gradients = (y.clone() * leaf([ROWS, 19], 1.0, &device).detach()).sum().backward();
+                let bias = layer.bias.unwrap().val().grad(&gradients).unwrap();
+                (y.inner(), x.grad(&gradients).unwrap(), layer.weight.val().grad(&gradients).unwrap(), bias)
+            };
+            let (found, expected) = (run(true), run(false));
+            assert_close(found.0, expected.0, &format!("{activation:?}"));
+            assert_close(found.1, expected.1, &format!("{activation:?} by x"));
+            assert_close(found.2, expected.2, &format!("{activation:?} by W"));
+            assert_close(found.3, expected.3, &format!("{activation:?} by b"));
+        }
+    }
+
+    #[test]
+    fn likelihoods_and_their_gradients_are_those_of_burns_operations() {
+        // More than one block of lanes, and some over.
+        const FEATURES: usize = 37;
+        let device = Device::flex().autodiff();
+        let families = [Family::Bernoulli, Family::Gaussian, Family::GaussianPredicted((-0.8, 0.9))];
+        for (family, masked) in families.into_iter().flat_map(|family| [(family, false), (family, true)]) {
+            let run = |fused: bool| {
+                let width = if let Family::GaussianPredicted(_) = family { 2 * FEATURES } else { FEATURES };
+                let (output, log_variance) = (leaf([ROWS, width], 1.5, &device), leaf([FEATURES], 0.7, &device));
+                let x = leaf([ROWS, FEATURES], 1.0, &device).detach().abs();
+                let observed = masked.then(|| x.clone().lower_elem(0.6).float());
+                let nats = if fused {
+                    log_likelihood(family, output.clone(), &x, observed.as_ref(), log_variance.clone()).unwrap()
+                } else {
+                    let batch = Batch { x, observed, condition: None };
+                    network::log_likelihood(family, output.clone(), batch, log_variance.clone())
+                };
+                let gradients = (nats.clone() * leaf([ROWS, 1], 1.0, &device).detach()).sum().backward();
+                let by_variance = if let Family::Gaussian = family { log_variance.grad(&gradients) } else { None };
+                (nats.inner(), output.grad(&gradients).unwrap(), by_variance)
+            };
+            let (found, expected) = (run(true), run(false));
+            assert_close(found.0, expected.0, &format!("{family:?}"));
+            assert_close(found.1, expected.1, &format!("{family:?} by the output"));
+            if let (Some(found), Some(expected)) = (found.2, expected.2) {
+                assert_close(found, expected, "by the log-variance");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_so() {
+        let device = Device::flex();
+        let nan = Tensor::<2>::full([1, 3], f32::NAN, &device);
+        let x = Tensor::<2>::zeros([1, 3], &device);
+        let log_variance = Tensor::<1>::zeros([3], &device);
+        let layer = Linear {
+            weight: Param::from_tensor(leaf([3, 2], 1.0, &device)),
+            bias: Some(Param::from_tensor(leaf([2], 1.0, &device))),
+        };
+        for activation in [HiddenActivation::Relu, HiddenActivation::Tanh, HiddenActivation::Silu] {
+            assert!(
+                read(dense(&layer, &nan, activation).unwrap()).unwrap().iter().all(|y| y.is_nan()),
+                "{activation:?}"
+            );
+        }
+        for family in [Family::Bernoulli, Family::Gaussian] {
+            let nats = log_likelihood(family, nan.clone(), &x, None, log_variance.clone()).unwrap();
+            assert!(nats.into_scalar::<f32>().is_nan(), "{family:?}");
+        }
+    }
+}

@@ -110,12 +110,14 @@ impl Batch {
     pub fn new(mut inputs: Vec<f32>, architecture: &Architecture, device: &Device) -> Self {
         let (features, width) = (architecture.features, architecture.inputs());
         let windows = inputs.len() / width;
-        let observed = inputs.iter().any(|x| x.is_nan()).then(|| {
+        // By blocks without an exit inside, so that it is vectorised.
+        let missing = inputs.chunks(1024).any(|block| block.iter().fold(false, |found, x| found | x.is_nan()));
+        let observed = missing.then(|| {
             let rows = inputs.chunks_exact(width).flat_map(|row| &row[..features]);
             let mask: Vec<f32> = rows.map(|x| if x.is_nan() { 0.0 } else { 1.0 }).collect();
+            inputs.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
             Tensor::from_data(TensorData::new(mask, [windows, features]), device)
         });
-        inputs.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
         let all: Tensor<2> = Tensor::from_data(TensorData::new(inputs, [windows, width]), device);
         if architecture.conditions == 0 {
             return Self { x: all, observed, condition: None };
@@ -247,7 +249,7 @@ pub struct Weights {
 }
 
 /// The chains of operations that [`fused::log_likelihood`] does in one.
-fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, log_variance: Tensor<1>) -> Tensor<2> {
+pub(crate) fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, log_variance: Tensor<1>) -> Tensor<2> {
     let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
         let difference = batch.x.clone() - mean;
         let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
@@ -286,7 +288,8 @@ fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Ten
     x
 }
 
-fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> {
+/// The activation as burn has it.
+pub(crate) fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> {
     match activation {
         HiddenActivation::Identity => x,
         HiddenActivation::Relu => activation::relu(x),

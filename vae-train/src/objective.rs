@@ -84,8 +84,7 @@ impl Objective {
             condition: batch.condition.map(|condition| repeat(condition, samples)),
         };
         let Samples { z, log_density } = self.sample(architecture, repeated, noise);
-        let log_prior = log_prior(architecture, z.clone());
-        let conditional = network.log_conditional(architecture, batch, z);
+        let conditional = network.log_conditional(architecture, batch, z.clone());
 
         let scale = 1.0 / windows as f32;
         let mean = |values: Tensor<2>| values.sum().mul_scalar(scale / samples as f32);
@@ -108,7 +107,7 @@ impl Objective {
                 Loss { surrogate, bound: reconstruction.clone() - kl.clone(), reconstruction, kl }
             }
             Bound::Importance => {
-                let log_weight = (conditional + log_prior - log_density).reshape([samples, windows]);
+                let log_weight = (conditional + log_prior(architecture, z) - log_density).reshape([samples, windows]);
                 let largest = log_weight.clone().detach().max_dim(0);
                 let sum = (log_weight - largest.clone()).exp().sum_dim(0).log() + largest;
                 let bound = sum.sub_scalar((samples as f32).ln()).sum().mul_scalar(scale);

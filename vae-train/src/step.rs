@@ -32,7 +32,7 @@ pub(crate) struct Gradient {
 #[derive(Clone, Copy)]
 pub(crate) struct HostBatch<'a> {
     /// Windows and conditions, `architecture.inputs()` values each.
-    pub(crate) inputs: &'a [f32],
+    pub(crate) rows: &'a [&'a [f32]],
     /// `[samples · windows, latent]`, all windows of the first sample first.
     pub(crate) noise: &'a [f32],
 }
@@ -59,7 +59,7 @@ pub(crate) fn gradient(
     batch: HostBatch<'_>,
     device: &Device,
 ) -> Gradient {
-    let windows = batch.inputs.len() / architecture.inputs();
+    let windows = batch.rows.len();
     let part = |range: Range<usize>, network: Vae| {
         let share = range.len() as f64 / windows as f64;
         let loss = loss(objective, &network, architecture, batch, range, device);
@@ -97,14 +97,52 @@ fn loss(
     range: Range<usize>,
     device: &Device,
 ) -> Loss {
-    let (inputs, latent) = (architecture.inputs(), architecture.latent);
-    let windows = batch.inputs.len() / inputs;
+    let latent = architecture.latent;
     let mut noise = Vec::with_capacity(range.len() * objective.samples * latent);
-    for sample in batch.noise.chunks_exact(windows * latent) {
+    for sample in batch.noise.chunks_exact(batch.rows.len() * latent) {
         noise.extend_from_slice(&sample[range.start * latent..range.end * latent]);
     }
     let shape = [range.len() * objective.samples, latent];
-    let x = batch.inputs[range.start * inputs..range.end * inputs].to_vec();
+    let x = batch.rows[range].concat();
     let noise = Tensor::from_data(TensorData::new(noise, shape), device);
     objective.loss(network, architecture, Batch::new(x, architecture, device), noise)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{config::Config, network::read};
+
+    #[test]
+    fn two_parts_have_the_gradient_of_the_whole() {
+        const WINDOWS: usize = 3001;
+        let config = Config { samples: Some(2), ..Config::default() };
+        let architecture = Architecture::new(&config, 10);
+        let device = Device::flex().autodiff();
+        let network = Vae::init(&architecture, 5, &device);
+        let objective = config.objective();
+        assert!(WINDOWS * 2 * network.num_params() > WORTH_TWO_PARTS);
+
+        let noise = objective.noise(&architecture, WINDOWS, &mut ChaCha8Rng::seed_from_u64(2));
+        let inputs: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 31 % 97) as f32 / 40.0 - 1.2).collect();
+        let rows: Vec<&[f32]> = inputs.chunks_exact(10).collect();
+        let batch = HostBatch { rows: &rows, noise: &noise };
+        let found = gradient(&objective, &network, &architecture, batch, &device);
+
+        let whole = loss(&objective, &network, &architecture, batch, 0..WINDOWS, &device);
+        let bound = f64::from(whole.bound.into_scalar::<f32>());
+        assert!((found.bound - bound).abs() < 1e-4 * bound.abs(), "{} for {bound}", found.bound);
+        let whole = GradientsParams::from_grads(whole.surrogate.backward(), &network);
+        let mut found = found.gradients;
+        for layer in &network.encoder {
+            let id = layer.weight.id;
+            let (sum, _) = found.remove::<2>(id).unwrap();
+            for (found, expected) in read(sum).unwrap().into_iter().zip(read(whole.get::<2>(id).unwrap()).unwrap()) {
+                assert!((found - expected).abs() < 1e-4 * (0.01 + expected.abs()), "{found} for {expected}");
+            }
+        }
+    }
 }

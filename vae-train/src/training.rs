@@ -202,14 +202,14 @@ impl<'a> Training<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(ControlFlow::Break(()));
             }
-            let rows = indices.iter().map(|&index| &self.train[index * inputs..][..inputs]);
-            let x = if self.config.binarise == Some(Binarise::Dynamic) {
-                binarise(rows.flatten().copied(), &mut rng)
-            } else {
-                rows.collect::<Vec<_>>().concat()
-            };
+            let mut rows: Vec<&[f32]> = indices.iter().map(|&index| &self.train[index * inputs..][..inputs]).collect();
+            let binary;
+            if self.config.binarise == Some(Binarise::Dynamic) {
+                binary = binarise(rows.into_iter().flatten().copied(), &mut rng);
+                rows = binary.chunks_exact(inputs).collect();
+            }
             let noise = objective.noise(self.architecture, indices.len(), &mut rng);
-            let batch = HostBatch { inputs: &x, noise: &noise };
+            let batch = HostBatch { rows: &rows, noise: &noise };
             let found = step::gradient(&objective, &network, self.architecture, batch, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
             bound += share * found.bound;
