@@ -32,6 +32,7 @@ enum OnCpu {
 }
 
 /// The tensor's CPU representation, or the tensor itself if it is elsewhere.
+#[expect(clippy::result_large_err, reason = "the tensor goes back to where it came from")]
 fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<D>> {
     let (device, handle) = (tensor.device(), tensor.clone());
     // Devices compare equal with and without autodiff.
@@ -155,6 +156,7 @@ pub(crate) enum Family {
 
 /// `ln p(x|z)` of each row, `[rows, 1]`; gives `output` back where it is not on the CPU. `log_variance` is that of
 /// [`Family::Gaussian`] and unused by the others.
+#[expect(clippy::result_large_err, reason = "the tensor goes back to where it came from")]
 pub(crate) fn log_likelihood(
     family: Family,
     output: Tensor<2>,

@@ -72,7 +72,7 @@ fn ln_1p(u: f32) -> f32 {
 fn tanh(v: f32) -> f32 {
     let square = v * v;
     let mut p = -5.704_988_7e-3_f32;
-    for coefficient in [2.063_908_8e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_82] {
+    for coefficient in [2.063_908_8e-2, -5.373_971_6e-2, 0.133_314_42, -0.333_332_8] {
         p = p.mul_add(square, coefficient);
     }
     let near = (p * square).mul_add(v, v);
@@ -117,9 +117,9 @@ pub(crate) fn add_bias_and_activate(values: &mut [f32], bias: &[f32], activation
         HiddenActivation::Identity => apply!(|v| v),
         HiddenActivation::Relu => apply!(|v| if v < 0.0 { 0.0 } else { v }),
         HiddenActivation::LeakyRelu => apply!(|v| if v < 0.0 { 0.01 * v } else { v }),
-        HiddenActivation::Tanh => apply!(|v| tanh(v)),
+        HiddenActivation::Tanh => apply!(tanh),
         HiddenActivation::Silu => apply!(|v| v * sigmoid(v)),
-        HiddenActivation::Sigmoid => apply!(|v| sigmoid(v)),
+        HiddenActivation::Sigmoid => apply!(sigmoid),
         HiddenActivation::Softplus => apply!(|v| sigmoid_softplus(v).1),
     }
 }
