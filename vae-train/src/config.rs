@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use vae_core::{
     Activation,
     format::{LikelihoodKind, PosteriorKind},
+    standard_normal,
 };
 
 use crate::objective::Objective;
@@ -170,6 +172,10 @@ pub struct Config {
     /// Components of the prior `p(z)`, a mixture of Gaussians that is learned with the network; 0 for `N(0, I)`. By default
     /// 16, and 0 where the posterior is Bernoulli or free bits are given.
     pub prior: Option<usize>,
+    /// Standard deviation of the noise that is added to what the encoder sees while it is trained, in standard deviations of
+    /// the feature: the encoder may not rely on details that another window of the same kind would not have. Not for a
+    /// Bernoulli likelihood.
+    pub input_noise: f32,
     /// Weight of the KL in the objective.
     pub beta: f32,
     /// Nats of KL per latent dimension that cost nothing.
@@ -225,6 +231,7 @@ impl Default for Config {
             samples: None,
             estimator: None,
             prior: None,
+            input_noise: 0.3,
             beta: 1.0,
             free_bits: 0.0,
             warm_up: 0,
@@ -293,6 +300,11 @@ impl Config {
             bound == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
             "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none"
         );
+        ensure!(
+            self.input_noise.is_finite() && self.input_noise >= 0.0,
+            "input_noise {}: give 0 or more",
+            self.input_noise
+        );
         ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
         ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
         ensure!(
@@ -349,6 +361,14 @@ impl Config {
     pub fn prior_components(&self) -> usize {
         let is_standard = self.posterior == Posterior::Bernoulli || self.free_bits > 0.0;
         self.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
+    }
+
+    /// What is added to the encoder's inputs: `count` values, or none.
+    pub(crate) fn blur(&self, count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        if self.input_noise == 0.0 || self.likelihood == Likelihood::Bernoulli {
+            return Vec::new();
+        }
+        (0..count).map(|_| self.input_noise * standard_normal(rng)).collect()
     }
 
     /// Least variance of the learned Gaussian, in standardised units.

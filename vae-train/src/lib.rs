@@ -5,6 +5,7 @@
 //! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
 //! is no second implementation of scoring), [`metrics`] judges the scores, and [`motor`] simulates the demonstration's data.
 
+mod adam;
 pub mod cli;
 pub mod config;
 pub mod cost;
@@ -12,7 +13,9 @@ pub mod dataset;
 pub mod density;
 pub mod export;
 pub mod extras;
+mod fused;
 pub mod idx;
+mod kernel;
 pub mod likelihood;
 pub mod metrics;
 pub mod model_file;
@@ -23,6 +26,7 @@ pub mod output;
 pub mod quantisation;
 pub mod run;
 pub mod scoring;
+mod step;
 pub mod table;
 pub mod toy;
 pub mod training;

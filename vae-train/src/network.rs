@@ -13,6 +13,7 @@ use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, standard_normal};
 
 use crate::{
     config::{Config, HiddenActivation, Likelihood, Posterior},
+    fused::{self, Family},
     model_file::{Dense, Mixture},
 };
 
@@ -118,6 +119,8 @@ pub struct Batch {
     pub(crate) observed: Option<Tensor<2>>,
     /// `[windows, conditions]`
     pub(crate) condition: Option<Tensor<2>>,
+    /// `[windows, features]`: what the encoder sees, where that is not `x`.
+    pub(crate) blurred: Option<Tensor<2>>,
 }
 
 impl Batch {
@@ -127,18 +130,31 @@ impl Batch {
     pub fn new(mut inputs: Vec<f32>, architecture: &Architecture, device: &Device) -> Self {
         let (features, width) = (architecture.features, architecture.inputs());
         let windows = inputs.len() / width;
-        let observed = inputs.iter().any(|x| x.is_nan()).then(|| {
+        // By blocks without an exit inside, so that it is vectorised.
+        let missing = inputs.chunks(1024).any(|block| block.iter().fold(false, |found, x| found | x.is_nan()));
+        let observed = missing.then(|| {
             let rows = inputs.chunks_exact(width).flat_map(|row| &row[..features]);
             let mask: Vec<f32> = rows.map(|x| if x.is_nan() { 0.0 } else { 1.0 }).collect();
+            inputs.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
             Tensor::from_data(TensorData::new(mask, [windows, features]), device)
         });
-        inputs.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
         let all: Tensor<2> = Tensor::from_data(TensorData::new(inputs, [windows, width]), device);
         if architecture.conditions == 0 {
-            return Self { x: all, observed, condition: None };
+            return Self { x: all, observed, condition: None, blurred: None };
         }
         let condition = all.clone().narrow(1, features, architecture.conditions);
-        Self { x: all.narrow(1, 0, features), observed, condition: Some(condition) }
+        Self { x: all.narrow(1, 0, features), observed, condition: Some(condition), blurred: None }
+    }
+
+    /// The batch with `blur` (`[windows, features]`; empty for nothing) added to what the encoder sees.
+    ///
+    /// # Source
+    /// Im, Ahn, Memisevic & Bengio (2017), *Denoising Criterion for Variational Auto-Encoding Framework*, section 3.
+    #[must_use]
+    pub(crate) fn blurred(mut self, blur: &[f32], device: &Device) -> Self {
+        self.blurred = (!blur.is_empty())
+            .then(|| self.x.clone() + Tensor::from_data(TensorData::new(blur.to_vec(), self.x.dims()), device));
+        self
     }
 }
 
@@ -180,7 +196,8 @@ impl Vae {
     #[must_use]
     pub fn encode(&self, architecture: &Architecture, batch: &Batch) -> Tensor<2> {
         let latent = architecture.latent;
-        let outputs = forward(&self.encoder, join(batch.x.clone(), &batch.condition), architecture.activation);
+        let seen = batch.blurred.as_ref().unwrap_or(&batch.x).clone();
+        let outputs = forward(&self.encoder, join(seen, &batch.condition), architecture.activation);
         match architecture.posterior {
             Posterior::Diagonal => {
                 let spread = outputs.clone().narrow(1, latent, latent);
@@ -209,27 +226,14 @@ impl Vae {
     #[must_use]
     pub fn log_conditional(&self, architecture: &Architecture, batch: Batch, z: Tensor<2>) -> Tensor<2> {
         let output = forward(&self.decoder, join(z, &batch.condition), architecture.activation);
-        let features = architecture.features;
-        let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
-            let difference = batch.x.clone() - mean;
-            let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
-            (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+        let family = match architecture.likelihood {
+            Likelihood::Bernoulli => Family::Bernoulli,
+            Likelihood::Gaussian | Likelihood::GaussianFixed => Family::Gaussian,
+            Likelihood::GaussianPredicted => Family::GaussianPredicted(architecture.log_variance_bounds()),
         };
-        let nats = match architecture.likelihood {
-            Likelihood::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
-            Likelihood::Gaussian | Likelihood::GaussianFixed => {
-                gaussian(output, self.likelihood_log_variance(architecture).unsqueeze::<2>())
-            }
-            Likelihood::GaussianPredicted => {
-                let (low, high) = architecture.log_variance_bounds();
-                let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
-                gaussian(output.narrow(1, 0, features), log_variance)
-            }
-        };
-        match batch.observed {
-            None => nats.sum_dim(1),
-            Some(observed) => (nats * observed).sum_dim(1),
-        }
+        let log_variance = self.likelihood_log_variance(architecture);
+        fused::log_likelihood(family, output, &batch.x, batch.observed.as_ref(), log_variance.clone())
+            .unwrap_or_else(|output| log_likelihood(family, output, batch, log_variance))
     }
 
     fn likelihood_log_variance(&self, architecture: &Architecture) -> Tensor<1> {
@@ -347,6 +351,28 @@ pub struct Weights {
     pub prior: Option<Mixture>,
 }
 
+/// The chains of operations that [`fused::log_likelihood`] does in one.
+pub(crate) fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, log_variance: Tensor<1>) -> Tensor<2> {
+    let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
+        let difference = batch.x.clone() - mean;
+        let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
+        (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+    };
+    let nats = match family {
+        Family::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
+        Family::Gaussian => gaussian(output, log_variance.unsqueeze::<2>()),
+        Family::GaussianPredicted((low, high)) => {
+            let [_, features] = batch.x.dims();
+            let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
+            gaussian(output.narrow(1, 0, features), log_variance)
+        }
+    };
+    match batch.observed {
+        None => nats.sum_dim(1),
+        Some(observed) => (nats * observed).sum_dim(1),
+    }
+}
+
 fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
     match condition {
         None => values,
@@ -356,20 +382,26 @@ fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
 
 fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Tensor<2> {
     for (index, layer) in layers.iter().enumerate() {
-        x = layer.forward(x);
-        if index + 1 < layers.len() {
-            x = match hidden {
-                HiddenActivation::Identity => x,
-                HiddenActivation::Relu => activation::relu(x),
-                HiddenActivation::LeakyRelu => activation::leaky_relu(x, 0.01),
-                HiddenActivation::Tanh => activation::tanh(x),
-                HiddenActivation::Silu => activation::silu(x),
-                HiddenActivation::Sigmoid => activation::sigmoid(x),
-                HiddenActivation::Softplus => softplus(x),
-            };
-        }
+        let activation = if index + 1 < layers.len() { hidden } else { HiddenActivation::Identity };
+        x = match fused::dense(layer, &x, activation) {
+            Some(output) => output,
+            None => activate(layer.forward(x), activation),
+        };
     }
     x
+}
+
+/// The activation as burn has it.
+pub(crate) fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> {
+    match activation {
+        HiddenActivation::Identity => x,
+        HiddenActivation::Relu => activation::relu(x),
+        HiddenActivation::LeakyRelu => activation::leaky_relu(x, 0.01),
+        HiddenActivation::Tanh => activation::tanh(x),
+        HiddenActivation::Silu => activation::silu(x),
+        HiddenActivation::Sigmoid => activation::sigmoid(x),
+        HiddenActivation::Softplus => softplus(x),
+    }
 }
 
 /// `max(v, 0) + ln(1 + e^−|v|)`, as the core computes it; burn's own overflows for large logits.

@@ -85,13 +85,10 @@ impl Objective {
             x: repeat(batch.x, samples),
             observed: batch.observed.map(|observed| repeat(observed, samples)),
             condition: batch.condition.map(|condition| repeat(condition, samples)),
+            blurred: None,
         };
         let Samples { z, log_density } = self.sample(architecture, repeated, noise);
-        let log_prior = match &network.prior {
-            None => log_prior(architecture, z.clone()),
-            Some(prior) => prior.log_density(z.clone(), z.clone() * z.clone()),
-        };
-        let conditional = network.log_conditional(architecture, batch, z);
+        let conditional = network.log_conditional(architecture, batch, z.clone());
 
         let scale = 1.0 / windows as f32;
         let mean = |values: Tensor<2>| values.sum().mul_scalar(scale / samples as f32);
@@ -114,6 +111,10 @@ impl Objective {
                 Loss { surrogate, bound: reconstruction.clone() - kl.clone(), reconstruction, kl }
             }
             Bound::Importance => {
+                let log_prior = match &network.prior {
+                    None => log_prior(architecture, z),
+                    Some(prior) => prior.log_density(z.clone(), z.clone() * z),
+                };
                 let log_weight = (conditional + log_prior - log_density).reshape([samples, windows]);
                 let largest = log_weight.clone().detach().max_dim(0);
                 let sum = (log_weight - largest.clone()).exp().sum_dim(0).log() + largest;

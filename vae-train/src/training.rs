@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use burn::{
-    module::{Module, ModuleVisitor, Param},
-    optim::{AdamConfig, GradientsParams, ModuleOptimizer},
+    module::Module,
+    optim::{GradientsParams, ModuleOptimizer},
     store::ModuleRecord,
     tensor::{Bytes, Device, Tensor, TensorData},
 };
@@ -18,9 +18,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    adam::FusedAdam,
     config::{Binarise, Config},
     network::{Architecture, Batch, Vae},
     objective::{Loss, Objective},
+    step::{self, HostBatch},
 };
 
 /// Windows that validation runs through the network at once.
@@ -49,7 +51,12 @@ pub struct Part<'a> {
 impl Part<'_> {
     /// The windows with these indices, one after the other; `inputs` values each.
     pub fn gather(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = f32> {
-        indices.iter().flat_map(move |index| self.values[index * inputs..][..inputs].iter().copied())
+        self.windows(indices, inputs).flatten().copied()
+    }
+
+    /// Likewise, each by itself.
+    fn windows(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = &[f32]> {
+        indices.iter().map(move |index| &self.values[index * inputs..][..inputs])
     }
 }
 
@@ -223,7 +230,7 @@ impl<'a> Training<'a> {
     ) -> Result<Self> {
         let device = device.clone().autodiff();
         let mut network = Vae::init(architecture, config.seed, &device);
-        let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let mut optimizer = FusedAdam::init();
         let checkpoint = match checkpoint {
             Some(checkpoint) => {
                 network = load(network, &checkpoint.last)?;
@@ -327,7 +334,7 @@ impl<'a> Training<'a> {
     /// Goes back to the best epoch's weights, with a fresh optimiser.
     fn start_fine_tuning(&mut self) -> Result<()> {
         self.network = load(self.network.clone(), &self.checkpoint.best)?;
-        self.optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        self.optimizer = FusedAdam::init();
         let start = FineTuning {
             after: self.checkpoint.metrics.len(),
             elbo: match self.validate(&self.network.quantised()?) {
@@ -374,27 +381,30 @@ impl<'a> Training<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Pass::Interrupted);
             }
-            let x = self.train.gather(indices, inputs);
-            let x = if self.config.binarise == Some(Binarise::Dynamic) { binarise(x, &mut rng) } else { x.collect() };
             let computing = judged(&network)?;
+            let mut rows: Vec<&[f32]> = self.train.windows(indices, inputs).collect();
+            let binary;
+            if self.config.binarise == Some(Binarise::Dynamic) {
+                binary = binarise(rows.into_iter().flatten().copied(), &mut rng);
+                rows = binary.chunks_exact(inputs).collect();
+            }
             let noise = objective.noise(self.architecture, indices.len(), &mut rng);
-            let loss = self.loss(objective, &computing, x.clone(), noise.clone(), &self.device);
+            let blur = self.config.blur(indices.len() * self.architecture.features, &mut rng);
+            let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
+            let found = step::gradient(&objective, &computing, self.architecture, batch, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
-            bound += share * f64::from(loss.bound.into_scalar::<f32>());
-            reconstruction += share * f64::from(loss.reconstruction.into_scalar::<f32>());
-            kl += share * f64::from(loss.kl.into_scalar::<f32>());
-            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &computing);
+            bound += share * found.bound;
+            reconstruction += share * found.reconstruction;
+            kl += share * found.kl;
             // Before the update: a gradient whose square is finite leaves weights and moments finite.
-            let finite = [
-                ("loss", (bound + reconstruction + kl).is_finite()),
-                ("gradient", squared_norm(&network, &gradients).is_finite()),
-            ];
+            let finite =
+                [("loss", (bound + reconstruction + kl).is_finite()), ("gradient", found.squared_norm.is_finite())];
             if let Some((quantity, _)) = finite.iter().find(|(_, finite)| !finite) {
-                let rows = self.culprits(objective, &computing, &x, &noise, &self.device);
+                let rows = self.culprits(objective, &computing, &rows.concat(), &noise, &self.device);
                 let rows = rows.iter().map(|window| self.train.last_row[indices[*window]] + 1);
                 return Ok(Pass::Diverged(self.divergence(Some(step + 1), quantity, rows, indices.len())));
             }
-            network = optimizer.step(learning_rate, network, gradients);
+            network = optimizer.step_multi(learning_rate, network, found.gradients);
             windows += indices.len();
             let elbo = bound * order.len() as f64 / windows as f64;
             watch(Progress::Step { epoch, windows, of: order.len(), elbo });
@@ -486,7 +496,7 @@ impl<'a> Training<'a> {
             let finite = bound.is_finite()
                 && (!device.is_autodiff() || {
                     let gradients = GradientsParams::from_grads(loss.surrogate.backward(), network);
-                    squared_norm(network, &gradients).is_finite()
+                    step::squared_norm(network, &gradients).is_finite()
                 });
             if !finite {
                 found.push(window);
@@ -496,28 +506,6 @@ impl<'a> Training<'a> {
         }
         if found.is_empty() { vec![lowest.1] } else { found }
     }
-}
-
-/// The squared Euclidean norm of all gradients.
-fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f32 {
-    struct Squares<'a> {
-        gradients: &'a GradientsParams,
-        sum: Option<Tensor<1>>,
-    }
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-                let squares = (gradient.clone() * gradient).sum();
-                self.sum = Some(match self.sum.take() {
-                    Some(sum) => sum + squares,
-                    None => squares,
-                });
-            }
-        }
-    }
-    let mut squares = Squares { gradients, sum: None };
-    network.visit(&mut squares);
-    squares.sum.map_or(0.0, |sum| sum.into_scalar::<f32>())
 }
 
 /// Zeros and ones, each 1 with the chance that its grey value says.

@@ -72,6 +72,9 @@ pub(super) struct Fit {
     /// Components of the prior, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
     #[arg(long)]
     prior: Option<usize>,
+    /// Noise added to what the encoder sees in training, in standard deviations of each feature [default: 0.3].
+    #[arg(long)]
+    input_noise: Option<f32>,
     /// Weight of the KL [default: 1].
     #[arg(long)]
     beta: Option<f32>,
@@ -206,6 +209,7 @@ impl Fit {
             || self.samples.is_some()
             || self.estimator.is_some()
             || self.prior.is_some()
+            || self.input_noise.is_some()
             || self.beta.is_some()
             || self.free_bits.is_some()
             || self.warm_up.is_some()
@@ -244,6 +248,7 @@ impl Fit {
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);
         set(&mut config.objective, &self.objective);
+        set(&mut config.input_noise, &self.input_noise);
         set(&mut config.beta, &self.beta);
         set(&mut config.free_bits, &self.free_bits);
         set(&mut config.warm_up, &self.warm_up);
