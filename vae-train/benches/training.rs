@@ -54,14 +54,14 @@ fn cases() -> [Case; 2] {
             name: "a",
             features: 640,
             windows: 40 * 512,
-            config: Config { hidden: vec![128, 128], activation: HiddenActivation::Relu, ..config(8, 512) },
+            config: Config { hidden: Some(vec![128, 128]), activation: HiddenActivation::Relu, ..config(8, 512) },
         },
         Case {
             name: "b",
             features: 784,
             windows: 120 * 100,
             config: Config {
-                hidden: vec![200, 200],
+                hidden: Some(vec![200, 200]),
                 activation: HiddenActivation::Tanh,
                 likelihood: Likelihood::Bernoulli,
                 ..config(50, 100)

@@ -140,6 +140,26 @@ pub enum Split {
     Seeded,
 }
 
+/// Least learned variance of a feature by default, in standardised units.
+pub const CONTINUOUS_FLOOR: f32 = 0.01;
+/// Likewise of a feature that mostly has one value.
+pub const DISCRETE_FLOOR: f32 = 0.1;
+
+/// Widths of the hidden layers of a model that has room for them.
+const HIDDEN: [usize; 2] = [128, 64];
+/// Width of a hidden layer of the widest models.
+const LEAST_HIDDEN: usize = 8;
+/// What weights, constants and golden vectors of an int8 model may take: 64 KiB, less prior, card and small layers.
+const MODEL_BYTES: usize = 60_000;
+/// Bytes of an int8 model per feature beside weights: constants, name, golden vectors.
+const BYTES_PER_FEATURE: usize = 40;
+/// Passes over the training data by default, and what they may come to in steps.
+const EPOCHS: usize = 300;
+const LEAST_STEPS: usize = 6000;
+const MOST_STEPS: usize = 200_000;
+/// Passes over the largest data.
+const LEAST_EPOCHS: usize = 10;
+
 /// Components of the learned prior by default.
 const PRIOR_COMPONENTS: usize = 16;
 
@@ -190,16 +210,19 @@ pub struct Config {
     pub likelihood: Likelihood,
     /// Variance of the fixed Gaussian likelihood, in standardised units.
     pub variance: f32,
-    /// Least variance that the learned Gaussian likelihood may reach, in standardised units. By default 0.1 for rows, whose
-    /// discrete or rare values would otherwise be learned as certain, and 0.01 for windows of a stream.
+    /// Least variance that the learned Gaussian likelihood may reach, in standardised units. By default 0.01, and 0.1 for
+    /// columns that mostly have one value, whose others would otherwise be learned as impossible; of a predicted variance
+    /// 0.1 for rows and 0.01 for windows of a stream.
     pub variance_floor: Option<f32>,
-    /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model.
-    pub hidden: Vec<usize>,
+    /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model. By default 128 and 64, or as
+    /// many fewer as keep an int8 model within 64 KiB.
+    pub hidden: Option<Vec<usize>>,
     /// Latent dimensions; 0 chooses `min(8, features / 2 + 1)`.
     pub latent: usize,
     /// Activation of the hidden layers.
     pub activation: HiddenActivation,
-    /// Most passes over the training data.
+    /// Most passes over the training data; 0 chooses 300, more for tables so small that these were less than 6,000 steps, fewer
+    /// for such that they were more than 200,000.
     pub epochs: usize,
     /// Windows in a batch.
     pub batch: usize,
@@ -209,7 +232,7 @@ pub struct Config {
     pub validation: f64,
     /// How they are chosen; by default `time` for windows and `seeded` for rows.
     pub split: Option<Split>,
-    /// Epochs without a better validation ELBO before training stops.
+    /// Epochs without a better validation ELBO before training stops; 0 chooses a tenth of the epochs.
     pub patience: usize,
     /// Epochs of quantisation-aware fine-tuning that follow, from the best epoch's weights.
     pub quantisation_aware: usize,
@@ -240,15 +263,15 @@ impl Default for Config {
             likelihood: Likelihood::Gaussian,
             variance: 0.1,
             variance_floor: None,
-            hidden: vec![64, 32],
+            hidden: None,
             latent: 0,
             activation: HiddenActivation::Silu,
-            epochs: 300,
+            epochs: 0,
             batch: 64,
             learning_rate: 1e-3,
             validation: 0.2,
             split: None,
-            patience: 30,
+            patience: 0,
             quantisation_aware: 0,
             false_alarms: 0.01,
         }
@@ -270,13 +293,7 @@ impl Config {
     /// # Errors
     /// Names the value and what it may be.
     pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("window", self.window),
-            ("hop", self.hop),
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("patience", self.patience),
-        ];
+        let positive = [("window", self.window), ("hop", self.hop), ("batch", self.batch)];
         for (name, value) in positive {
             ensure!(value > 0, "{name} is 0: give at least 1");
         }
@@ -321,7 +338,10 @@ impl Config {
             !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
             "mixture and second stage are Gaussian: they do not fit Bernoulli latents"
         );
-        ensure!(!self.hidden.contains(&0), "a hidden layer of width 0: leave it out of `hidden` instead");
+        ensure!(
+            !self.hidden.iter().flatten().any(|width| *width == 0),
+            "a hidden layer of width 0: leave it out of `hidden` instead"
+        );
         if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
             bail!("learning rate {}: give a value between 0 and 1, for example 0.001", self.learning_rate);
         }
@@ -375,6 +395,28 @@ impl Config {
     #[must_use]
     pub fn variance_floor(&self) -> f32 {
         self.variance_floor.unwrap_or(if self.window > 1 { 0.01 } else { 0.1 })
+    }
+
+    /// Fills in what is left to choose, for a model of `features` values that is fitted to so many `windows`.
+    pub fn settle(&mut self, features: usize, windows: usize) {
+        let steps = windows.div_ceil(self.batch).max(1);
+        self.hidden = Some(self.hidden_for(features));
+        self.latent = self.latent_for(features);
+        if self.epochs == 0 {
+            self.epochs = EPOCHS.max(LEAST_STEPS.div_ceil(steps)).min(LEAST_EPOCHS.max(MOST_STEPS / steps));
+        }
+        if self.patience == 0 {
+            self.patience = (self.epochs / 10).max(1);
+        }
+    }
+
+    /// Widths of the hidden layers for a model of `features` values.
+    #[must_use]
+    pub fn hidden_for(&self, features: usize) -> Vec<usize> {
+        let room = MODEL_BYTES.saturating_sub(BYTES_PER_FEATURE * features) / (2 * (features + HIDDEN[1]));
+        // Whole blocks of four rows, as the file has them.
+        let first = (room & !3).clamp(LEAST_HIDDEN, HIDDEN[0]);
+        self.hidden.clone().unwrap_or_else(|| vec![first, HIDDEN[1].min(first)])
     }
 
     /// Latent dimensions for a model of `features` values.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use vae_core::{Model, Window};
 
 use crate::{
-    config::{Binarise, Config, Likelihood, Split},
+    config::{Binarise, CONTINUOUS_FLOOR, Config, DISCRETE_FLOOR, Likelihood, Split},
     table::{Table, list},
     training::{Part, binarise},
 };
@@ -27,6 +27,11 @@ const LEAST_WINDOWS: usize = 10;
 /// Most held-out windows that are used, evenly spaced over those that are held out: enough to tell a false-alarm rate of 1e-4
 /// within a tenth or so, and little to validate on after each epoch.
 pub const MOST_HELD_OUT: usize = 100_000;
+
+/// A feature mostly has one value if more than this share of the windows has it.
+const MOSTLY: f64 = 0.3;
+/// Most windows that this is counted in.
+const MOST_COUNTED: usize = 10_000;
 
 /// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
 const CONSTANT: f64 = 1e-6;
@@ -431,6 +436,22 @@ impl Dataset {
     #[must_use]
     pub fn train(&self) -> Part<'_> {
         Part { values: &self.windows.values, chosen: &self.train, last_row: &self.windows.last_row }
+    }
+
+    /// Least learned variance of each feature, in standardised units: larger where most training windows have the same value.
+    #[must_use]
+    pub fn variance_floors(&self) -> Vec<f32> {
+        let step = self.train.len().div_ceil(MOST_COUNTED).max(1);
+        let some: Vec<usize> = self.train.iter().copied().step_by(step).collect();
+        let width = self.features() + self.schema.conditions.len();
+        let part = self.train();
+        let floor = |feature: usize| {
+            let mut values: Vec<f32> = some.iter().map(|window| part.values[window * width + feature]).collect();
+            values.sort_by(f32::total_cmp);
+            let most = values.chunk_by(|a, b| a == b).map(<[f32]>::len).max().unwrap_or(0);
+            if most as f64 > MOSTLY * values.len() as f64 { DISCRETE_FLOOR } else { CONTINUOUS_FLOOR }
+        };
+        (0..self.features()).map(floor).collect()
     }
 
     /// Values in a window.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, standard_normal};
 
 use crate::{
-    config::{Config, HiddenActivation, Likelihood, Posterior},
+    config::{CONTINUOUS_FLOOR, Config, HiddenActivation, Likelihood, Posterior},
     fused::{self, Family},
     model_file::{Dense, Mixture},
 };
@@ -46,6 +46,8 @@ pub struct Architecture {
     pub variance: f32,
     /// Least variance of the learned and the predicted Gaussian, in standardised units.
     pub variance_floor: f32,
+    /// Least learned variance of each feature, in standardised units.
+    pub variance_floors: Vec<f32>,
 }
 
 impl Architecture {
@@ -55,7 +57,7 @@ impl Architecture {
         Self {
             features,
             conditions: config.condition.len(),
-            hidden: config.hidden.clone(),
+            hidden: config.hidden_for(features),
             latent: config.latent_for(features),
             prior: config.prior_components(),
             activation: config.activation,
@@ -63,6 +65,7 @@ impl Architecture {
             likelihood: config.likelihood,
             variance: config.variance,
             variance_floor: config.variance_floor(),
+            variance_floors: vec![config.variance_floor.unwrap_or(CONTINUOUS_FLOOR); features],
         }
     }
 
@@ -240,8 +243,10 @@ impl Vae {
         let log_variance = self.log_variance.val();
         match architecture.likelihood {
             Likelihood::Gaussian => {
-                let (low, high) = architecture.log_variance_bounds();
-                log_variance.clamp(low, high)
+                let floors: Vec<f32> = architecture.variance_floors.iter().map(|floor| floor.ln()).collect();
+                let device = log_variance.device();
+                let floors = Tensor::from_data(TensorData::new(floors, [architecture.features]), &device);
+                log_variance.max_pair(floors).clamp_max(LARGEST_LOG_VARIANCE)
             }
             Likelihood::GaussianFixed | Likelihood::GaussianPredicted | Likelihood::Bernoulli => log_variance.detach(),
         }

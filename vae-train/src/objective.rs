@@ -277,6 +277,7 @@ mod tests {
             likelihood: Likelihood::GaussianFixed,
             variance: 0.5,
             variance_floor: 0.1,
+            variance_floors: vec![0.1; 4],
         }
     }
 

@@ -214,6 +214,7 @@ fn decoder_of(file: &ModelFile, mut decoder: Vec<Dense>) -> ModelFile {
 /// Without what only a whole model has.
 fn bare(file: &ModelFile) -> ModelFile {
     ModelFile {
+        prior: None,
         mixture: None,
         second_stage: None,
         attributes: Vec::new(),
@@ -381,7 +382,7 @@ mod tests {
 
     #[test]
     fn training_rounds_weights_as_the_model_file_does() {
-        let config = Config { hidden: vec![9, 5], latent: 2, ..Config::default() };
+        let config = Config { hidden: Some(vec![9, 5]), latent: 2, ..Config::default() };
         let architecture = Architecture::new(&config, 7);
         let network = Vae::init(&architecture, 3, &Device::flex());
         let (exact, rounded) = (network.weights(&architecture).unwrap(), network.quantised().unwrap());
@@ -425,7 +426,7 @@ mod tests {
     /// A likelihood with a hundredth of the data's spread as its standard deviation: sharper than int8 likes.
     fn sharp(quantisation_aware: usize) -> Config {
         Config {
-            hidden: vec![16],
+            hidden: Some(vec![16]),
             latent: 2,
             likelihood: Likelihood::GaussianFixed,
             variance: 1e-4,

@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_row_that_no_rate_can_mend_is_named() {
-        let config = Config { batch: 8, hidden: vec![4], ..Config::default() };
+        let config = Config { batch: 8, hidden: Some(vec![4]), ..Config::default() };
         for (row, expected) in
             [(33, "of a batch of 8 is not finite, by 1 of its rows: 134"), (70, "validation: the loss")]
         {
@@ -574,7 +574,7 @@ mod tests {
     fn a_fit_that_diverges_goes_on_at_a_lower_rate_and_resumes_to_the_same() {
         let config = Config {
             batch: 8,
-            hidden: vec![32; 10],
+            hidden: Some(vec![32; 10]),
             activation: HiddenActivation::Relu,
             likelihood: Likelihood::GaussianFixed,
             learning_rate: 0.9,

@@ -90,7 +90,7 @@ pub(super) struct Fit {
     /// Train a second stage on the latent vectors, to generate from.
     #[arg(long)]
     second_stage: bool,
-    /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 64,32].
+    /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 128,64, or fewer for a model of 64 KiB].
     #[arg(long, value_delimiter = ',')]
     hidden: Option<Vec<usize>>,
     /// Latent dimensions [default: half the features and one more, at most 8].
@@ -258,7 +258,7 @@ impl Fit {
         config.samples = self.samples.or(config.samples);
         config.estimator = self.estimator.or(config.estimator);
         config.prior = self.prior.or(config.prior);
-        set(&mut config.hidden, &self.hidden);
+        config.hidden = self.hidden.clone().or(config.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.activation, &self.activation);
         set(&mut config.epochs, &self.epochs);
@@ -298,7 +298,11 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     if windows > LARGEST_EPOCH {
         note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
     }
-    let architecture = Architecture::new(&config, dataset.features());
+    config.settle(dataset.features(), windows.min(LARGEST_EPOCH));
+    let mut architecture = Architecture::new(&config, dataset.features());
+    if config.variance_floor.is_none() {
+        architecture.variance_floors = dataset.variance_floors();
+    }
     dataset.notes.iter().for_each(|message| note(message));
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
