@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_and_empty_columns_are_dropped_and_the_rest_standardised() {
+    fn empty_columns_are_dropped_and_constant_ones_kept_and_the_rest_standardised() {
         let table = table(4, 100, |r, c| match c {
             0 => 1000.0 + (r % 10) as f32,
             1 => 7.0,
@@ -542,16 +542,20 @@ mod tests {
         });
         let config = Config { batch: 8, split: Some(Split::Time), ..Config::default() };
         let data = Dataset::prepare(table, &config).unwrap();
-        assert_eq!(data.schema.channels, ["c0", "c3"]);
-        assert_eq!(data.schema.dropped, ["c1", "c2"]);
-        assert_eq!(data.notes.len(), 1, "no outlier: {:?}", data.notes);
-        let train: Vec<f32> = data.train().gather(data.train().chosen, 2).collect();
-        assert_eq!((train.len(), data.holdout.len()), (160, 40));
+        assert_eq!(data.schema.channels, ["c0", "c1", "c3"]);
+        assert_eq!(data.schema.dropped, ["c2"]);
+        // On the empty column, and on the constant one; no outlier.
+        assert_eq!(data.notes.len(), 2, "{:?}", data.notes);
+        // A hundredth of the constant.
+        assert_eq!((data.schema.standardiser.mean[1], data.schema.standardiser.scale[1]), (7.0, 0.07));
+        assert_eq!(data.variance_floors(), [CONTINUOUS_FLOOR, DISCRETE_FLOOR, CONTINUOUS_FLOOR]);
+        let train: Vec<f32> = data.train().gather(data.train().chosen, 3).collect();
+        assert_eq!((train.len(), data.holdout.len()), (240, 60));
         assert_eq!(data.holdout[0], 1000.0);
-        let holdout = data.holdout.chunks(2).flat_map(|x| data.schema.standardiser.apply(x));
+        let holdout = data.holdout.chunks(3).flat_map(|x| data.schema.standardiser.apply(x));
         let all: Vec<f64> = train.iter().copied().chain(holdout).map(f64::from).collect();
-        for column in 0..2 {
-            let values = || all.iter().skip(column).step_by(2);
+        for column in [0, 2] {
+            let values = || all.iter().skip(column).step_by(3);
             let mean = values().sum::<f64>() / 100.0;
             let variance = values().map(|v| v * v).sum::<f64>() / 100.0;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");

@@ -432,6 +432,7 @@ mod tests {
             variance: 1e-4,
             batch: 20,
             epochs: 40,
+            patience: 30,
             learning_rate: 0.005,
             quantisation_aware,
             ..Config::default()

@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_row_that_no_rate_can_mend_is_named() {
-        let config = Config { batch: 8, hidden: Some(vec![4]), ..Config::default() };
+        let config = Config { batch: 8, hidden: Some(vec![4]), epochs: 300, patience: 30, ..Config::default() };
         for (row, expected) in
             [(33, "of a batch of 8 is not finite, by 1 of its rows: 134"), (70, "validation: the loss")]
         {
@@ -579,6 +579,7 @@ mod tests {
             likelihood: Likelihood::GaussianFixed,
             learning_rate: 0.9,
             epochs: 4,
+            patience: 4,
             ..Config::default()
         };
         let (whole, saved, taken_back) = run(&config, &values(), None).unwrap();

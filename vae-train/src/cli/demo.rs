@@ -78,7 +78,9 @@ impl Demo {
         let data = out.join("data");
         write_motor(&data, TRAINING_SECONDS, seed, existing)?;
         note("fitting");
-        let config = Config { seed, window: WINDOW, hop: HOP, epochs: 120, patience: 15, ..Config::default() };
+        // Small, so that it costs little to try on a device.
+        let hidden = Some(vec![64, 32]);
+        let config = Config { seed, window: WINDOW, hop: HOP, hidden, epochs: 120, patience: 15, ..Config::default() };
         let run = out.join("run");
         let fitted = fit(&data.join("train.csv"), &run, config, &device("flex")?, existing)?;
         note(&format!(
