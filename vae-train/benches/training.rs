@@ -44,7 +44,7 @@ fn cases() -> [Case; 2] {
         latent,
         batch,
         prior: Some(0),
-        input_noise: 0.0,
+        input_noise: Some(0.0),
         epochs: EPOCHS + 1,
         patience: EPOCHS + 1,
         ..Config::default()

@@ -145,6 +145,9 @@ pub const CONTINUOUS_FLOOR: f32 = 0.01;
 /// Likewise of a feature that mostly has one value.
 pub const DISCRETE_FLOOR: f32 = 0.1;
 
+/// Least variance of the noise on the encoder's inputs by default, in standardised units.
+const INPUT_VARIANCE: f32 = 0.09;
+
 /// Widths of the hidden layers of a model that has room for them.
 const HIDDEN: [usize; 2] = [128, 64];
 /// Width of a hidden layer of the widest models.
@@ -194,8 +197,9 @@ pub struct Config {
     pub prior: Option<usize>,
     /// Standard deviation of the noise that is added to what the encoder sees while it is trained, in standard deviations of
     /// the feature: the encoder may not rely on details that another window of the same kind would not have. Not for a
-    /// Bernoulli likelihood.
-    pub input_noise: f32,
+    /// Bernoulli likelihood. By default its variance is 0.09 and features per training window more, at most 1 in all: the less
+    /// is known of each feature, the less is trusted (as covariances are shrunk, Ledoit & Wolf 2004).
+    pub input_noise: Option<f32>,
     /// Weight of the KL in the objective.
     pub beta: f32,
     /// Nats of KL per latent dimension that cost nothing.
@@ -254,7 +258,7 @@ impl Default for Config {
             samples: None,
             estimator: None,
             prior: None,
-            input_noise: 0.3,
+            input_noise: None,
             beta: 1.0,
             free_bits: 0.0,
             warm_up: 0,
@@ -317,11 +321,9 @@ impl Config {
             bound == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
             "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none"
         );
-        ensure!(
-            self.input_noise.is_finite() && self.input_noise >= 0.0,
-            "input_noise {}: give 0 or more",
-            self.input_noise
-        );
+        if let Some(deviation) = self.input_noise {
+            ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");
+        }
         ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
         ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
         ensure!(
@@ -385,10 +387,12 @@ impl Config {
 
     /// What is added to the encoder's inputs: `count` values, or none.
     pub(crate) fn blur(&self, count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-        if self.input_noise == 0.0 || self.likelihood == Likelihood::Bernoulli {
-            return Vec::new();
+        match self.input_noise {
+            Some(deviation) if deviation > 0.0 && self.likelihood != Likelihood::Bernoulli => {
+                (0..count).map(|_| deviation * standard_normal(rng)).collect()
+            }
+            _ => Vec::new(),
         }
-        (0..count).map(|_| self.input_noise * standard_normal(rng)).collect()
     }
 
     /// Least variance of the learned Gaussian, in standardised units.
@@ -402,6 +406,8 @@ impl Config {
         let steps = windows.div_ceil(self.batch).max(1);
         self.hidden = Some(self.hidden_for(features));
         self.latent = self.latent_for(features);
+        let share = features as f32 / windows.max(1) as f32;
+        self.input_noise.get_or_insert((INPUT_VARIANCE + share).min(1.0).sqrt());
         if self.epochs == 0 {
             self.epochs = EPOCHS.max(LEAST_STEPS.div_ceil(steps)).min(LEAST_EPOCHS.max(MOST_STEPS / steps));
         }

@@ -198,7 +198,7 @@ fn second_stage(
         hidden: config.hidden.clone(),
         latent: first.latent,
         prior: Some(0),
-        input_noise: 0.0,
+        input_noise: Some(0.0),
         likelihood: Likelihood::Gaussian,
         variance_floor: Some(0.01),
         epochs: config.epochs,

@@ -72,7 +72,8 @@ pub(super) struct Fit {
     /// Components of the prior, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
     #[arg(long)]
     prior: Option<usize>,
-    /// Noise added to what the encoder sees in training, in standard deviations of each feature [default: 0.3].
+    /// Noise added to what the encoder sees in training, in standard deviations of each feature [default: 0.3 and
+    /// more for few windows of many features; 0 for none].
     #[arg(long)]
     input_noise: Option<f32>,
     /// Weight of the KL [default: 1].
@@ -248,7 +249,6 @@ impl Fit {
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);
         set(&mut config.objective, &self.objective);
-        set(&mut config.input_noise, &self.input_noise);
         set(&mut config.beta, &self.beta);
         set(&mut config.free_bits, &self.free_bits);
         set(&mut config.warm_up, &self.warm_up);
@@ -258,6 +258,7 @@ impl Fit {
         config.samples = self.samples.or(config.samples);
         config.estimator = self.estimator.or(config.estimator);
         config.prior = self.prior.or(config.prior);
+        config.input_noise = self.input_noise.or(config.input_noise);
         config.hidden = self.hidden.clone().or(config.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.activation, &self.activation);
