@@ -303,9 +303,9 @@ pub fn varied_shapes() -> Vec<ModelFile> {
     let mut models = Vec::new();
     let both =
         [Precision::Int8, Precision::F32].into_iter().flat_map(|p| activations.map(|activation| (p, activation)));
-    for (precision, activation) in both.clone().chain(both) {
+    for (precision, activation) in std::iter::repeat_n(both, 3).flatten() {
         let mut width = |low: usize, high: usize| rng.random_range(low..=high);
-        let (features, latent) = (width(4, 200), width(2, 12));
+        let (features, latent) = (width(4, 160), width(2, 12));
         let hidden: Vec<usize> = (0..width(1, 3)).map(|_| width(8, 90)).collect();
         let encoder: Vec<usize> = [features].into_iter().chain(hidden.iter().copied()).chain([2 * latent]).collect();
         let decoder: Vec<usize> = [latent].into_iter().chain(hidden.iter().rev().copied()).chain([features]).collect();

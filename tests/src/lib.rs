@@ -128,7 +128,7 @@ pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFil
         conditions: names("c", conditions),
         condition_mean: vec![0.2; conditions],
         condition_scale: vec![1.5; conditions],
-        prior: gaussian.then(|| Mixture {
+        prior: (posterior == PosteriorKind::DiagonalGaussian).then(|| Mixture {
             weight: vec![0.7, 0.3],
             mean: vec![0.5, 0.0, -1.0, -0.5, 1.5, 0.0],
             deviation: vec![0.8, 1.2, 0.5, 1.5, 0.4, 1.0],

@@ -356,8 +356,8 @@ fn sampling_ends_early_once_the_decision_is_clear() {
 
 #[test]
 fn a_mixture_as_prior_has_the_evidence_of_a_mixture() {
-    let (mut exact, _, _, _) = inexact_case();
     let mut rng = ChaCha8Rng::seed_from_u64(31);
+    let mut exact = LinearGaussian::random(5, 3, Encoder::ExactDiagonal, &mut rng);
     // Wide enough to cover the posterior under either component.
     exact.l *= 1.5;
     let prior = Mixture {

@@ -459,18 +459,25 @@ fn a_collapsed_posterior_is_reported_with_advice() {
 }
 
 #[test]
-fn constant_and_empty_columns_are_dropped_with_a_note() {
+fn empty_columns_are_dropped_and_constant_ones_watched_with_a_note() {
     let place = Workplace::new();
     let rows: String = (0..200).map(|i| format!("{},5,,{}\n", i % 17, i % 5)).collect();
     place.write("train.csv", &format!("a,fixed,empty,b\n{rows}"));
     let output = place.run("fit train.csv --out run --epochs 2 --batch 16 --json");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("2 constant or empty column(s) left out: `fixed`, `empty`"), "{message}");
+    assert!(message.contains("1 empty column(s) left out: `empty`"), "{message}");
+    assert!(message.contains("1 column(s) never vary in normal data") && message.contains("`fixed`"), "{message}");
     let fitted: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(fitted["dropped_columns"], serde_json::json!(["fixed", "empty"]));
+    assert_eq!(fitted["dropped_columns"], serde_json::json!(["empty"]));
     place.succeed("export run --out model.vae");
     // The file that was fitted can be scored as it is.
     place.succeed("score model.vae train.csv --out scores.csv");
+    // A value that the constant column never had is an anomaly.
+    place.write("test.csv", "a,fixed,empty,b\n3,5,,3\n3,6,,3\n");
+    place.succeed("score model.vae test.csv --out moved.csv");
+    let moved = std::fs::read_to_string(place.path("moved.csv")).unwrap();
+    let elbos: Vec<f64> = moved.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert!(elbos[0] > elbos[1] + 100.0, "{moved}");
 }
 
 #[test]

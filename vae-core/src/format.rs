@@ -257,8 +257,6 @@ pub struct Header<'a> {
     pub encoder_layers: u32,
     /// Layers from the latent vector to the likelihood's parameters.
     pub decoder_layers: u32,
-    /// Components of the prior; 0 for `N(0, I)` or fair coins.
-    pub prior_components: u32,
     /// Components of the aggregated posterior's mixture, behind the layers; 0 where there is none.
     pub mixture_components: u32,
     /// Layers of the second stage's decoder, behind the mixture; 0 where there is none.
@@ -286,10 +284,9 @@ pub struct Header<'a> {
     ///   for a predicted variance that of σ² = 1.
     #[serde(borrow)]
     pub features: &'a [u8],
-    /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale.
-    pub conditions: &'a [u8],
-    /// The prior's components, as [`mixture_len`] says.
-    pub prior: &'a [u8],
+    /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale. Then the prior's components, as
+    /// [`mixture_len`] says; none for `N(0, I)` or fair coins.
+    pub conditions_and_prior: &'a [u8],
     /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
     pub quantiles: &'a [u8],
 }
@@ -321,14 +318,6 @@ pub struct LayerRecord<'a> {
     pub bias_exponent: i32,
 }
 
-/// The aggregated posterior `(1/N) Σ q(z|xₙ)`, as a mixture of diagonal Gaussians.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Aggregate<'a> {
-    /// The components, as [`mixture_len`] says.
-    #[serde(borrow)]
-    pub mixture: &'a [u8],
-}
-
 /// `f32`s of a component of a mixture `Σ πₖ N(mₖ, diag 1/pₖ)`: `ln πₖ + ½ Σ ln pₖ`, then the means, then the precisions.
 #[must_use]
 pub const fn mixture_len(latent: usize) -> usize {
@@ -345,14 +334,15 @@ pub struct SecondStage<'a> {
     pub deviation: &'a [u8],
 }
 
-/// A named direction in latent space.
+/// An array with a name.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Attribute<'a> {
-    /// What changes along it, in UTF-8.
+pub struct NamedArray<'a> {
+    /// Of an attribute what changes along its direction, in UTF-8; of the aggregated posterior empty.
     #[serde(borrow)]
     pub name: &'a [u8],
-    /// `f32` per latent dimension: the mean latent vector with the attribute less the mean without.
-    pub direction: &'a [u8],
+    /// Of an attribute an `f32` per latent dimension: the mean latent vector with it less the mean without. Of the aggregated
+    /// posterior `(1/N) Σ q(z|xₙ)` its components, as [`mixture_len`] says.
+    pub array: &'a [u8],
 }
 
 /// An input and the score that the exporting machine computed for it at the posterior mean, bit for bit.

@@ -5,7 +5,7 @@ use rand_core::Rng;
 use crate::{
     AsVector, InferError, LoadError, Model, Scratch,
     activation::sigmoid,
-    format::{Attribute, values},
+    format::{NamedArray, values},
     likelihood::Likelihood,
     posterior::coin,
     standard_normal,
@@ -22,7 +22,7 @@ impl<'m> Model<'m> {
     /// Seed text "Variational autoencoders", "Applications".
     pub fn sample_prior<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
         self.fits_latent(z)?;
-        self.prior()?.sample(rng, z)
+        self.network()?.prior.sample(rng, z)
     }
 
     /// Draws `z` from the aggregated posterior `(1/N) Σ q(z|xₙ)`, which the file holds as a small mixture, into `z`.
@@ -100,9 +100,9 @@ impl<'m> Model<'m> {
         let latent = self.latent();
         let mut records = self.extras()?.attributes;
         Ok((0..self.header()?.attributes).map(move |_| {
-            let Attribute { name, direction } = records.read()?;
+            let NamedArray { name, array } = records.read()?;
             let name = core::str::from_utf8(name).map_err(|_| LoadError::Malformed { remaining: records.0.len() })?;
-            Ok((name, values(direction, latent)?))
+            Ok((name, values(array, latent)?))
         }))
     }
 

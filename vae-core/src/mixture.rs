@@ -2,60 +2,49 @@
 
 use rand_core::Rng;
 
-use crate::{
-    InferError, LoadError,
-    format::{mixture_len, values},
-    posterior::{LN_TWO_PI, uniform},
-    standard_normal,
-};
+use crate::{InferError, LoadError, activation::softplus, format::values, posterior::uniform, standard_normal};
 
 /// `Σ πₖ N(mₖ, diag 1/pₖ)`, as the file holds it: for each component `ln πₖ + ½ Σ ln pₖ`, then the means `mₖ`, then the
 /// precisions `pₖ`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mixture<'m> {
-    latent: usize,
-    parameters: &'m [f32],
+    pub(crate) latent: usize,
+    /// What is not a whole component is not read.
+    pub(crate) parameters: &'m [f32],
 }
 
 impl<'m> Mixture<'m> {
-    pub(crate) fn new(array: &'m [u8], components: u32, latent: usize) -> Result<Self, LoadError> {
-        Ok(Self { latent, parameters: values(array, (components as usize).saturating_mul(mixture_len(latent)))? })
+    /// An array of the file, which up to three bytes align.
+    pub(crate) fn read(array: &'m [u8], latent: usize) -> Result<Self, LoadError> {
+        Ok(Self { latent, parameters: values(array, array.len() / size_of::<f32>())? })
     }
 
     /// Each component's constant, means and precisions.
     pub(crate) fn components(&self) -> impl Iterator<Item = (f32, &'m [f32], &'m [f32])> + use<'m> {
-        let latent = self.latent;
-        self.parameters.chunks_exact(mixture_len(latent)).filter_map(move |component| {
-            let (constant, rest) = component.split_first()?;
-            let (mean, precision) = rest.split_at_checked(latent)?;
+        let Self { latent, parameters: mut rest } = *self;
+        core::iter::from_fn(move || {
+            let (constant, parameters) = rest.split_first()?;
+            let (mean, parameters) = parameters.split_at_checked(latent)?;
+            let (precision, parameters) = parameters.split_at_checked(latent)?;
+            rest = parameters;
             Some((*constant, mean, precision))
         })
     }
 
-    /// `ln Σ πₖ exp E[ln N(z; mₖ, 1/pₖ)]` for `z` of this mean and these variances per dimension, in nats: for no variances
-    /// the log-density of the mean. Between them lies nothing but Jensen's inequality: `E[ln Σ …]` is at least as large.
+    /// `ln Σ exp(cₖ − ½ squares(mₖ, pₖ))` with the components' constants `cₖ`: for `squares = Σ p (z − m)²` the log-density of
+    /// `z`, and for their expectation over `z` a lower bound of the expected log-density; `½ d ln 2π` more than either.
     ///
     /// # Source
     /// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
-    pub(crate) fn log_density(&self, mean: &[f32], variance: &[f32]) -> f32 {
-        // Relative to the largest term so far, so that nothing overflows and nothing is stored.
-        let (mut largest, mut total) = (f32::NEG_INFINITY, 0.0);
+    pub(crate) fn log_sum(&self, squares: impl Fn(&[f32], &[f32]) -> f32) -> f32 {
+        let mut total = f32::NEG_INFINITY;
         for (constant, centre, precision) in self.components() {
-            let variances = variance.iter().copied().chain(core::iter::repeat(0.0));
-            let mut twice = 0.0;
-            for (((mean, centre), precision), variance) in mean.iter().zip(centre).zip(precision).zip(variances) {
-                let difference = mean - centre;
-                twice += precision * (difference * difference + variance);
-            }
-            let term = constant - 0.5 * twice;
-            if term > largest {
-                total = total * libm::expf(largest - term) + 1.0;
-                largest = term;
-            } else {
-                total += libm::expf(term - largest);
-            }
+            let term = constant - 0.5 * squares(centre, precision);
+            // ln(eᵃ + eᵇ), by the larger one, so that nothing overflows.
+            let (larger, smaller) = if total > term { (total, term) } else { (term, total) };
+            total = larger + softplus(smaller - larger);
         }
-        largest + libm::logf(total) - 0.5 * LN_TWO_PI * mean.len() as f32
+        total
     }
 
     /// Draws from the mixture into `z`.
@@ -73,7 +62,8 @@ impl<'m> Mixture<'m> {
         }
         let (mean, precision) = chosen.ok_or(InferError::Absent)?;
         for (z, (mean, precision)) in z.iter_mut().zip(mean.iter().zip(precision)) {
-            *z = mean + standard_normal(rng) / libm::sqrtf(*precision);
+            // A hostile file's precision may be 0 or less.
+            *z = mean + standard_normal(rng) / libm::sqrtf(precision.max(f32::MIN_POSITIVE));
         }
         Ok(())
     }
@@ -127,18 +117,13 @@ mod tests {
         let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });
         let (mean, log_variance) = ([0.4f32, 0.2], [-1.0f32, 0.3]);
         let diagonal = Posterior::diagonal(mean.as_slice().as_vector(), log_variance.as_slice().as_vector()).unwrap();
-        // The same as a full covariance, by its factor: its entry below the diagonal is 0.
-        let factor = [0.5 * log_variance[0], 0.0, 0.5 * log_variance[1]];
-        let full = Posterior::full(mean.as_slice().as_vector(), factor.as_slice().as_vector()).unwrap();
         let variances = log_variance.map(|v| libm::exp(f64::from(v)));
         let entropy: f64 =
             variances.iter().map(|v| 0.5 * libm::log(core::f64::consts::TAU * core::f64::consts::E * v)).sum();
         let bound = -entropy - exact(mean.map(f64::from), variances);
         let mut work = [0.0; 2];
-        for posterior in [diagonal, full] {
-            let found = f64::from(prior.kl(&posterior, &mut work));
-            assert!((found - bound).abs() < 1e-5, "{found} for {bound}");
-        }
+        let found = f64::from(prior.kl(&diagonal, &mut work));
+        assert!((found - bound).abs() < 1e-5, "{found} for {bound}");
         let mut rng = SplitMix(6);
         let samples = 20_000;
         let sampled: f64 = (0..samples)

@@ -5,7 +5,7 @@ use crate::{
     Scratch,
     activation::sigmoid,
     format::{
-        self, Aggregate, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, PRELUDE_LEN, PosteriorKind,
+        self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, NamedArray, PRELUDE_LEN, PosteriorKind,
         Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
     },
     layer::{Layer, Outputs},
@@ -160,6 +160,7 @@ impl<'m> Model<'m> {
 
         let (low, high) = header.log_variance_bounds;
         checks.sound(low.is_finite() && high.is_finite() && low <= high && self.calibration()?.is_sound());
+        checks.equal(self.conditions(), network.condition_standardiser.inverse_scale.len());
         for Standardiser { mean, inverse_scale } in [network.standardiser, network.condition_standardiser] {
             checks.finite(mean);
             checks.positive(inverse_scale);
@@ -172,12 +173,12 @@ impl<'m> Model<'m> {
             checks.finite(&[header.log_normaliser_sum]);
         }
         if let Prior::Mixture(mixture) = network.prior {
-            checks.sound(header.posterior != PosteriorKind::Bernoulli);
-            checks.mixture(mixture);
+            checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
+            checks.finite(mixture.parameters);
         }
         if header.mixture_components > 0 {
-            let Aggregate { mixture } = records.read()?;
-            checks.mixture(Mixture::new(mixture, header.mixture_components, latent)?);
+            let NamedArray { array, .. } = records.read()?;
+            checks.finite(Mixture::read(array, latent)?.parameters);
         }
         if header.second_stage_layers > 0 {
             let stage: SecondStage<'_> = records.read()?;
@@ -187,8 +188,8 @@ impl<'m> Model<'m> {
             records = checks.layers(layers, stage.latent as usize, latent)?;
         }
         for _ in 0..header.attributes {
-            let attribute: format::Attribute<'_> = records.read()?;
-            checks.finite(values(attribute.direction, latent)?);
+            let NamedArray { array, .. } = records.read()?;
+            checks.finite(values(array, latent)?);
         }
         checks.equal(self.prelude.golden_at as usize, self.body.len() - records.0.len());
         for _ in 0..header.golden_vectors {
@@ -343,7 +344,7 @@ impl<'m> Model<'m> {
     pub fn log_prior(&self, z: &(impl AsVector + ?Sized)) -> Result<f32, InferError> {
         let z = z.as_vector();
         self.fits_latent(z.as_slice())?;
-        Ok(self.prior()?.log_density(z.as_slice()))
+        Ok(self.network()?.prior.log_density(z.as_slice()))
     }
 
     /// `ln p(x, z) = ln p(x|z) + ln p(z)`, in nats of a density in the input's units. `x` is as for [`Self::encode`].
@@ -378,8 +379,7 @@ impl<'m> Model<'m> {
         let mut features = values(header.features, arrays * self.features())?.chunks_exact(self.features().max(1));
         let mut feature = || features.next().unwrap_or_default();
         let standardiser = Standardiser { mean: feature(), inverse_scale: feature() };
-        let condition = values(header.conditions, 2 * self.conditions())?;
-        let (mean, inverse_scale) = condition.split_at_checked(self.conditions()).unwrap_or_default();
+        let (mean, inverse_scale, prior) = self.conditions_and_prior(&header)?;
         Ok(Network {
             standardiser,
             condition_standardiser: Standardiser { mean, inverse_scale },
@@ -400,20 +400,26 @@ impl<'m> Model<'m> {
             encoder: Layers::new(encoder, header.precision, header.encoder_layers)?,
             decoder: Layers::new(self.records_at(self.prelude.decoder_at)?, header.precision, header.decoder_layers)?,
             posterior: header.posterior,
-            prior: self.prior_of(&header)?,
+            prior: if prior.parameters.is_empty() { Prior::standard(header.posterior) } else { Prior::Mixture(prior) },
         })
     }
 
-    /// The prior `p(z)`.
-    pub(crate) fn prior(&self) -> Result<Prior<'m>, LoadError> {
-        self.prior_of(&self.header()?)
+    /// Mean and inverse scale of the conditions, and the learned prior.
+    fn conditions_and_prior(&self, header: &Header<'m>) -> Result<(&'m [f32], &'m [f32], Mixture<'m>), LoadError> {
+        let array = header.conditions_and_prior;
+        let all = values(array, array.len() / size_of::<f32>())?;
+        // Where there are too few, none: `verify` compares their number.
+        let (mean, rest) = all.split_at_checked(self.conditions()).unwrap_or_default();
+        let (inverse_scale, parameters) = rest.split_at_checked(self.conditions()).unwrap_or_default();
+        Ok((mean, inverse_scale, Mixture { latent: self.latent(), parameters }))
     }
 
-    fn prior_of(&self, header: &Header<'m>) -> Result<Prior<'m>, LoadError> {
-        Ok(match header.prior_components {
-            0 => Prior::standard(header.posterior),
-            components => Prior::Mixture(Mixture::new(header.prior, components, self.latent())?),
-        })
+    /// Components of the learned prior; 0 for a model with the standard one.
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    pub fn prior_components(&self) -> Result<usize, LoadError> {
+        Ok(self.conditions_and_prior(&self.header()?)?.2.components().count())
     }
 
     /// The file's records between layers and golden vectors.
@@ -421,8 +427,8 @@ impl<'m> Model<'m> {
         let (header, mut records) = (self.header()?, self.records_at(self.prelude.extras_at)?);
         let mut aggregate = None;
         if header.mixture_components > 0 {
-            let record: Aggregate<'_> = records.read()?;
-            aggregate = Some(Mixture::new(record.mixture, header.mixture_components, self.latent())?);
+            let NamedArray { array, .. } = records.read()?;
+            aggregate = Some(Mixture::read(array, self.latent())?);
         }
         let mut second_stage = None;
         if header.second_stage_layers > 0 {
@@ -500,15 +506,6 @@ impl Checks {
     fn positive(&mut self, values: &[f32]) {
         self.finite(values);
         self.sound(values.iter().all(|value| *value > 0.0));
-    }
-
-    #[inline(never)]
-    fn mixture(&mut self, mixture: Mixture<'_>) {
-        for (constant, mean, precision) in mixture.components() {
-            self.finite(&[constant]);
-            self.finite(mean);
-            self.positive(precision);
-        }
     }
 
     /// Checks layers from `inputs` to `outputs` values; returns the records behind them.

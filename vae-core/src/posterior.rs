@@ -31,10 +31,10 @@ pub(crate) const LN_TWO_PI: f32 = 1.837_877_1;
 pub struct Posterior<'s> {
     kind: PosteriorKind,
     /// Means, or logits.
-    location: &'s [f32],
+    pub(crate) location: &'s [f32],
     /// Diagonal: log-variances. Full: the rows of the Cholesky factor up to the diagonal, whose entries are logarithms.
     /// Bernoulli: nothing.
-    spread: &'s [f32],
+    pub(crate) spread: &'s [f32],
 }
 
 impl<'s> Posterior<'s> {
@@ -265,29 +265,6 @@ impl<'s> Posterior<'s> {
             }
         }
         Ok(-0.5 * twice)
-    }
-
-    /// Writes the variance of each latent dimension to `variance` and returns the entropy of `q(z|x)` less `½ d ln 2π`, in
-    /// nats; of a Gaussian posterior.
-    pub(crate) fn moments(&self, variance: &mut [f32]) -> f32 {
-        let mut twice = 0.0;
-        match self.kind {
-            PosteriorKind::DiagonalGaussian => {
-                for (variance, log_variance) in variance.iter_mut().zip(self.spread) {
-                    *variance = libm::expf(*log_variance);
-                    twice += 1.0 + log_variance;
-                }
-            }
-            PosteriorKind::FullGaussian => {
-                for (variance, (below, log_diagonal)) in variance.iter_mut().zip(self.rows()) {
-                    let squares = below.iter().fold(0.0, |sum, entry| sum + entry * entry);
-                    *variance = libm::expf(2.0 * log_diagonal) + squares;
-                    twice += 1.0 + 2.0 * log_diagonal;
-                }
-            }
-            PosteriorKind::Bernoulli => {}
-        }
-        0.5 * twice
     }
 
     /// The sigma point `μ + sign · √d · Lᵢ` along an axis, into `z`.

@@ -11,7 +11,7 @@ pub(crate) enum Prior<'m> {
     Normal,
     /// Fair coins, for Bernoulli latents.
     Coins,
-    /// Learned with the model. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
+    /// Learned with the model, beside diagonal posteriors. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
     /// the middle of a ring of them, likely; a mixture does not.
     ///
     /// # Source
@@ -33,20 +33,33 @@ impl<'m> Prior<'m> {
         match self {
             Self::Normal => -0.5 * z.iter().fold(0.0, |sum, z| sum + (z * z + LN_TWO_PI)),
             Self::Coins => -core::f32::consts::LN_2 * z.len() as f32,
-            Self::Mixture(mixture) => mixture.log_density(z, &[]),
+            Self::Mixture(mixture) => {
+                let squares = |centre: &[f32], precision: &[f32]| {
+                    let terms = z.iter().zip(centre).zip(precision);
+                    terms.fold(0.0, |sum, ((z, centre), precision)| sum + precision * (z - centre) * (z - centre))
+                };
+                mixture.log_sum(squares) - 0.5 * LN_TWO_PI * z.len() as f32
+            }
         }
     }
 
-    /// `KL(q ‖ p(z))` in nats, in closed form; to a mixture, which has none, the upper bound `−ln Σ πₖ exp −KL(q ‖ pₖ)`.
-    /// `work` has one value per latent dimension and is overwritten.
+    /// `KL(q ‖ p(z))` in nats, in closed form; of a diagonal Gaussian to a mixture, which has none, the upper bound
+    /// `−ln Σ πₖ exp −KL(q ‖ pₖ)`. `work` has one value per latent dimension and is overwritten.
+    #[inline(never)] // its frame need not be there while layers run
     pub(crate) fn kl(&self, posterior: &Posterior<'_>, work: &mut [f32]) -> f32 {
-        match self {
-            Self::Normal | Self::Coins => posterior.kl(),
-            Self::Mixture(mixture) => {
-                let entropy = posterior.moments(work) + 0.5 * LN_TWO_PI * work.len() as f32;
-                -entropy - mixture.log_density(posterior.location().as_slice(), work)
-            }
+        let Self::Mixture(mixture) = self else { return posterior.kl() };
+        let mut twice = 0.0;
+        for (variance, log_variance) in work.iter_mut().zip(posterior.spread) {
+            *variance = libm::expf(*log_variance);
+            twice += log_variance + 1.0;
         }
+        let expected_squares = |centre: &[f32], precision: &[f32]| {
+            let moments = posterior.location.iter().zip(&*work);
+            moments.zip(centre.iter().zip(precision)).fold(0.0, |sum, ((mean, variance), (centre, precision))| {
+                sum + precision * ((mean - centre) * (mean - centre) + variance)
+            })
+        };
+        -0.5 * twice - mixture.log_sum(expected_squares)
     }
 
     /// Draws from the prior into `z`.

@@ -160,6 +160,8 @@ const BYTES_PER_FEATURE: usize = 40;
 const EPOCHS: usize = 300;
 const LEAST_STEPS: usize = 6000;
 const MOST_STEPS: usize = 200_000;
+/// Epochs that are always waited for.
+const LEAST_PATIENCE: usize = 30;
 /// Passes over the largest data.
 const LEAST_EPOCHS: usize = 10;
 
@@ -193,7 +195,7 @@ pub struct Config {
     /// How the gradient is estimated; by default reparameterised, and by the score function for Bernoulli latents.
     pub estimator: Option<Estimator>,
     /// Components of the prior `p(z)`, a mixture of Gaussians that is learned with the network; 0 for `N(0, I)`. By default
-    /// 16, and 0 where the posterior is Bernoulli or free bits are given.
+    /// 16, and 0 where the posterior is not diagonal or free bits are given.
     pub prior: Option<usize>,
     /// Standard deviation of the noise that is added to what the encoder sees while it is trained, in standard deviations of
     /// the feature: the encoder may not rely on details that another window of the same kind would not have. Not for a
@@ -236,7 +238,8 @@ pub struct Config {
     pub validation: f64,
     /// How they are chosen; by default `time` for windows and `seeded` for rows.
     pub split: Option<Split>,
-    /// Epochs without a better validation ELBO before training stops; 0 chooses a tenth of the epochs.
+    /// Epochs without a better validation ELBO before training stops; 0 chooses a tenth of the epochs, at least
+    /// 30.
     pub patience: usize,
     /// Epochs of quantisation-aware fine-tuning that follow, from the best epoch's weights.
     pub quantisation_aware: usize,
@@ -327,9 +330,8 @@ impl Config {
         ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
         ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
         ensure!(
-            self.prior_components() == 0 || (self.posterior != Posterior::Bernoulli && self.free_bits == 0.0),
-            "a learned prior is a mixture of Gaussians: it does not fit Bernoulli latents, and has no KL per dimension for \
-             free_bits to weigh; leave out --prior"
+            self.prior_components() == 0 || (self.posterior == Posterior::Diagonal && self.free_bits == 0.0),
+            "a learned prior needs a diagonal posterior, and has no KL per dimension for free_bits to weigh: leave out --prior"
         );
         ensure!(self.prior_components() <= 1024, "prior {}: give at most 1024 components", self.prior_components());
         ensure!(
@@ -381,7 +383,7 @@ impl Config {
     /// Components of the learned prior; 0 for the standard one.
     #[must_use]
     pub fn prior_components(&self) -> usize {
-        let is_standard = self.posterior == Posterior::Bernoulli || self.free_bits > 0.0;
+        let is_standard = self.posterior != Posterior::Diagonal || self.free_bits > 0.0;
         self.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
     }
 
@@ -412,7 +414,7 @@ impl Config {
             self.epochs = EPOCHS.max(LEAST_STEPS.div_ceil(steps)).min(LEAST_EPOCHS.max(MOST_STEPS / steps));
         }
         if self.patience == 0 {
-            self.patience = (self.epochs / 10).max(1);
+            self.patience = (self.epochs / 10).max(LEAST_PATIENCE);
         }
     }
 

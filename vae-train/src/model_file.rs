@@ -188,7 +188,6 @@ impl ModelFile {
         body.value(&(self.encoder.len() as u32, self.decoder.len() as u32))?;
         let components = |mixture: &Option<Mixture>| mixture.as_ref().map_or(0, |mixture| mixture.weight.len() as u32);
         body.value(&(
-            components(&self.prior),
             components(&self.mixture),
             self.second_stage.as_ref().map_or(0, |stage| stage.decoder.len()) as u32,
             self.attributes.len() as u32,
@@ -208,8 +207,8 @@ impl ModelFile {
         let constants = self.mean.iter().copied().chain(inverses(&self.scale)).chain(inverse_deviations);
         body.array(&constants.chain(normalisers).collect::<Vec<_>>())?;
         let constants = self.condition_mean.iter().copied().chain(inverses(&self.condition_scale));
-        body.array(&constants.collect::<Vec<_>>())?;
-        body.array(&self.prior.as_ref().map_or(Ok(Vec::new()), |prior| prior.array(self.latent))?)?;
+        let prior = self.prior.as_ref().map_or(Ok(Vec::new()), |prior| prior.array(self.latent))?;
+        body.array(&constants.chain(prior).collect::<Vec<_>>())?;
         body.array(&self.calibration.quantiles)?;
 
         let (mut vectors, mut hiddens) = (0, hidden_len(0));
@@ -228,6 +227,7 @@ impl ModelFile {
         layers(&self.decoder_in_deviations()?, &mut body)?;
         let extras_at = body.0.len();
         if let Some(mixture) = &self.mixture {
+            body.value(&"")?;
             body.array(&mixture.array(self.latent)?)?;
         }
         if let Some(SecondStage { decoder, deviation }) = &self.second_stage {

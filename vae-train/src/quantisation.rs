@@ -199,7 +199,7 @@ fn decoder_of(file: &ModelFile, mut decoder: Vec<Dense>) -> ModelFile {
     }
     ModelFile {
         likelihood: LikelihoodKind::GaussianFixed,
-        channels: vec![String::new(); features],
+        channels: vec!["output".to_owned(); features],
         window: 1,
         hop: 1,
         mean: vec![0.0; features],

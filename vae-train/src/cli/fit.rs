@@ -100,7 +100,7 @@ pub(super) struct Fit {
     /// Activation of the hidden layers [default: silu].
     #[arg(long)]
     activation: Option<HiddenActivation>,
-    /// Most passes over the training data [default: 300].
+    /// Most passes over the training data [default: 300, more for small tables, fewer for large ones].
     #[arg(long)]
     epochs: Option<usize>,
     /// Windows in a batch [default: 64].
@@ -115,7 +115,7 @@ pub(super) struct Fit {
     /// How the held-out windows are chosen [default: time for windows, seeded for rows].
     #[arg(long)]
     split: Option<Split>,
-    /// Epochs without improvement before training stops [default: 30].
+    /// Epochs without improvement before training stops [default: a tenth of the epochs, at least 30].
     #[arg(long)]
     patience: Option<usize>,
     /// Epochs of quantisation-aware fine-tuning that follow: the weights learn to be rounded to int8 [default: 0].
@@ -259,6 +259,9 @@ impl Fit {
         config.estimator = self.estimator.or(config.estimator);
         config.prior = self.prior.or(config.prior);
         config.input_noise = self.input_noise.or(config.input_noise);
+        for (name, given) in [("epochs", self.epochs), ("patience", self.patience)] {
+            ensure!(given != Some(0), "{name} is 0: give at least 1, or leave it out");
+        }
         config.hidden = self.hidden.clone().or(config.hidden);
         set(&mut config.latent, &self.latent);
         set(&mut config.activation, &self.activation);
