@@ -412,6 +412,21 @@ fn small_narrow_and_extreme_tables_are_fitted() {
 }
 
 #[test]
+fn the_widest_models_stay_within_64_kib() {
+    let place = Workplace::new();
+    for columns in [300, 1100] {
+        let header: Vec<String> = (0..columns).map(|column| format!("f{column}")).collect();
+        let row =
+            |r: usize| (0..columns).map(|c| ((r * 7919 + c * 31) % 101).to_string()).collect::<Vec<_>>().join(",");
+        let rows: Vec<String> = (0..80).map(row).collect();
+        place.write("wide.csv", &format!("{}\n{}\n", header.join(","), rows.join("\n")));
+        place.succeed("fit wide.csv --out wide --epochs 1 --force");
+        let exported = place.json("export wide --out wide.vae --force");
+        assert!(exported["flash"].as_u64().unwrap() <= 65_536, "{columns} columns: {exported}");
+    }
+}
+
+#[test]
 fn progress_goes_to_standard_error_in_a_pipe() {
     let place = Workplace::with_tables();
     let output = place.run(&format!("{FIT} --json"));

@@ -221,7 +221,7 @@ pub struct Config {
     /// 0.1 for rows and 0.01 for windows of a stream.
     pub variance_floor: Option<f32>,
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model. By default 128 and 64, or as
-    /// many fewer as keep an int8 model within 64 KiB.
+    /// many fewer as keep an int8 model of up to 1,100 features within 64 KiB.
     pub hidden: Option<Vec<usize>>,
     /// Latent dimensions; 0 chooses `min(8, features / 2 + 1)`.
     pub latent: usize,
@@ -408,6 +408,7 @@ impl Config {
         let steps = windows.div_ceil(self.batch).max(1);
         self.hidden = Some(self.hidden_for(features));
         self.latent = self.latent_for(features);
+        self.prior = Some(self.prior_components());
         let share = features as f32 / windows.max(1) as f32;
         self.input_noise.get_or_insert((INPUT_VARIANCE + share).min(1.0).sqrt());
         if self.epochs == 0 {
