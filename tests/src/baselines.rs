@@ -5,8 +5,13 @@ use anyhow::{Result, bail};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use vae_train::density::Gaussian;
 
+/// Most training rows that [`nearest_neighbours`] and [`gaussian_mixture`] keep, evenly spaced.
+const ROWS: usize = 20_000;
+/// Most features of [`gaussian_mixture`], whose cost grows with their square.
+pub const MIXTURE_FEATURES: usize = 200;
 /// Neighbours of [`nearest_neighbours`], as in PyOD.
 const NEIGHBOURS: usize = 5;
 /// Components of [`gaussian_mixture`].
@@ -25,12 +30,19 @@ pub fn mahalanobis(train: &[f32], test: &[f32], features: usize) -> Result<Vec<f
     Ok(test.chunks_exact(features).map(|x| -gaussian.log_density(x)).collect())
 }
 
+/// At most [`ROWS`] of some rows.
+fn kept(rows: &[f32], features: usize) -> Vec<&[f32]> {
+    let step = (rows.len() / features).div_ceil(ROWS).max(1);
+    rows.chunks_exact(features).step_by(step).collect()
+}
+
 /// Distance to the fifth nearest training row (Ramaswamy, Rastogi & Shim 2000).
 #[must_use]
 pub fn nearest_neighbours(train: &[f32], test: &[f32], features: usize) -> Vec<f64> {
+    let train = kept(train, features);
     let distance = |x: &[f32]| {
         let mut nearest = [f32::INFINITY; NEIGHBOURS];
-        for row in train.chunks_exact(features) {
+        for row in &train {
             let squared: f32 = row.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum();
             if squared < nearest[NEIGHBOURS - 1] {
                 nearest[NEIGHBOURS - 1] = squared;
@@ -39,7 +51,7 @@ pub fn nearest_neighbours(train: &[f32], test: &[f32], features: usize) -> Vec<f
         }
         f64::from(nearest[NEIGHBOURS - 1])
     };
-    test.chunks_exact(features).map(distance).collect()
+    test.par_chunks_exact(features).map(distance).collect()
 }
 
 /// Negative log-density under a mixture of Gaussians with full covariances, fitted by expectation–maximisation from
@@ -48,7 +60,7 @@ pub fn nearest_neighbours(train: &[f32], test: &[f32], features: usize) -> Vec<f
 /// # Errors
 /// If a component's covariance cannot be inverted.
 pub fn gaussian_mixture(train: &[f32], test: &[f32], features: usize, seed: u64) -> Result<Vec<f64>> {
-    let rows: Vec<DVector<f64>> = vectors(train, features);
+    let rows: Vec<DVector<f64>> = kept(train, features).into_iter().map(vector).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut components = Vec::new();
     for _ in 0..COMPONENTS {
@@ -56,7 +68,7 @@ pub fn gaussian_mixture(train: &[f32], test: &[f32], features: usize, seed: u64)
         components.push(Component::new(1.0 / COMPONENTS as f64, mean, DMatrix::identity(features, features))?);
     }
     for _ in 0..STEPS {
-        let shares: Vec<Vec<f64>> = rows.iter().map(|x| responsibilities(&components, x).1).collect();
+        let shares: Vec<Vec<f64>> = rows.par_iter().map(|x| responsibilities(&components, x).1).collect();
         for (index, component) in components.iter_mut().enumerate() {
             let total: f64 = shares.iter().map(|share| share[index]).sum::<f64>().max(1e-9);
             let weighted = || rows.iter().zip(&shares).map(|(x, share)| (x, share[index]));
@@ -69,12 +81,11 @@ pub fn gaussian_mixture(train: &[f32], test: &[f32], features: usize, seed: u64)
             *component = Component::new(total / rows.len() as f64, mean, covariance)?;
         }
     }
-    Ok(vectors(test, features).iter().map(|x| -responsibilities(&components, x).0).collect())
+    Ok(test.par_chunks_exact(features).map(|x| -responsibilities(&components, &vector(x)).0).collect())
 }
 
-fn vectors(values: &[f32], features: usize) -> Vec<DVector<f64>> {
-    let rows = values.chunks_exact(features);
-    rows.map(|row| DVector::from_iterator(features, row.iter().map(|v| f64::from(*v)))).collect()
+fn vector(row: &[f32]) -> DVector<f64> {
+    DVector::from_iterator(row.len(), row.iter().map(|v| f64::from(*v)))
 }
 
 struct Component {

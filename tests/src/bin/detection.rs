@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
-use vae_tests::baselines::{gaussian_mixture, mahalanobis, nearest_neighbours};
+use vae_tests::baselines::{MIXTURE_FEATURES, gaussian_mixture, mahalanobis, nearest_neighbours};
 use vae_train::{metrics::Detection, model_file::AlignedFile, table::Table};
 
 const LABEL: &str = "label";
@@ -47,7 +47,8 @@ struct Report {
     anomalies: usize,
     seeds: Vec<Seed>,
     mahalanobis: Figures,
-    gaussian_mixture: Figures,
+    /// Not for more than [`MIXTURE_FEATURES`] features.
+    gaussian_mixture: Option<Figures>,
     nearest_neighbours: Figures,
 }
 
@@ -67,7 +68,8 @@ impl Report {
     /// Means over the seeds, then the detectors to compare with.
     fn columns(&self) -> [Figures; 5] {
         let (f32, int8) = (self.figures(|seed| seed.f32), self.figures(|seed| seed.int8));
-        [f32, int8, self.mahalanobis, self.gaussian_mixture, self.nearest_neighbours]
+        let none = Figures { auroc: f64::NAN, average_precision: f64::NAN, pauc: f64::NAN };
+        [f32, int8, self.mahalanobis, self.gaussian_mixture.unwrap_or(none), self.nearest_neighbours]
     }
 }
 
@@ -102,7 +104,7 @@ fn compare() -> Result<()> {
         "usage: detection FOLDER [--json] [--seeds N] [--config vae.toml] [table…]"
     );
     let folder = PathBuf::from(names.remove(0));
-    let mut reports = Vec::new();
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
     if !json {
         println!(
             "AUROC / average precision / partial AUROC (FPR ≤ 0.1); models: mean of {seeds} seeds, range of their AUROC\n"
@@ -113,35 +115,48 @@ fn compare() -> Result<()> {
         );
     }
     for name in tables(&folder, &names)? {
-        let report = measure(&folder.join(&name), name, seeds, config.as_deref())?;
-        if !json {
-            print(&report);
+        match measure(&folder.join(&name), name.clone(), seeds, config.as_deref()) {
+            Ok(report) => {
+                if !json {
+                    print(&report);
+                }
+                reports.push(report);
+            }
+            // The others are judged all the same.
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                failed.push(name);
+            }
         }
-        reports.push(report);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
-        return Ok(());
+    } else if !reports.is_empty() {
+        print_means(&reports);
     }
-    let count = reports.len() as f64;
+    ensure!(failed.is_empty(), "{} table(s) could not be judged: {}", failed.len(), failed.join(", "));
+    Ok(())
+}
+
+fn print_means(reports: &[Report]) {
     print!("{:<18}", "mean");
     for column in 0..5 {
-        let of =
-            |figure: fn(&Figures) -> f64| reports.iter().map(|r| figure(&r.columns()[column])).sum::<f64>() / count;
-        print!(
-            "{:>19}",
-            three(Figures {
-                auroc: of(|f| f.auroc),
-                average_precision: of(|f| f.average_precision),
-                pauc: of(|f| f.pauc)
-            })
-        );
+        let mean = |figure: fn(&Figures) -> f64| {
+            let values: Vec<f64> =
+                reports.iter().map(|r| figure(&r.columns()[column])).filter(|value| !value.is_nan()).collect();
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        let means = Figures {
+            auroc: mean(|f| f.auroc),
+            average_precision: mean(|f| f.average_precision),
+            pauc: mean(|f| f.pauc),
+        };
+        print!("{:>19}", three(means));
         if column == 1 {
             print!("{:>15}", "");
         }
     }
     println!();
-    Ok(())
 }
 
 /// The subfolders with both files, or those of them that are named.
@@ -178,7 +193,10 @@ fn measure(data: &Path, table: String, seeds: u64, config: Option<&Path>) -> Res
         test_rows: labels.len(),
         anomalies: labels.iter().filter(|label| **label).count(),
         mahalanobis: judge(&mahalanobis(&train_rows, &test_rows, features)?)?,
-        gaussian_mixture: judge(&gaussian_mixture(&train_rows, &test_rows, features, 0)?)?,
+        gaussian_mixture: match features {
+            0..=MIXTURE_FEATURES => Some(judge(&gaussian_mixture(&train_rows, &test_rows, features, 0)?)?),
+            _ => None,
+        },
         nearest_neighbours: judge(&nearest_neighbours(&train_rows, &test_rows, features))?,
         seeds: (0..seeds).map(|seed| fit(data, seed, config).with_context(|| table.clone())).collect::<Result<_>>()?,
         table,
