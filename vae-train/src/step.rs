@@ -150,6 +150,19 @@ mod tests {
     use crate::{config::Config, network::read};
 
     #[test]
+    fn blur_is_seen_by_the_encoder_and_not_by_the_likelihood() {
+        let architecture = Architecture::new(&Config::default(), 2);
+        let device = Device::flex();
+        let network = Vae::init(&architecture, 5, &device);
+        let batch = |x: &[f32]| Batch::new(x.to_vec(), &architecture, &device);
+        let blurred = batch(&[0.5, -1.0]).blurred(&[0.25, 2.0], &device);
+        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        assert_eq!(encoded(&blurred), encoded(&batch(&[0.75, 1.0])));
+        assert_ne!(encoded(&blurred), encoded(&batch(&[0.5, -1.0])));
+        assert_eq!(read(blurred.x).unwrap(), [0.5, -1.0]);
+    }
+
+    #[test]
     fn two_parts_have_the_gradient_of_the_whole() {
         const WINDOWS: usize = 3001;
         let config = Config { samples: Some(2), ..Config::default() };

@@ -21,7 +21,7 @@ const LABEL: &str = "label";
 const TRAINER: &str = "vae-train";
 
 /// Area under the ROC, average precision, and partial AUROC up to a false-positive rate of 0.1.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Figures {
     auroc: f64,
     average_precision: f64,
