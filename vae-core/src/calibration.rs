@@ -1,16 +1,141 @@
-//! What is normal: the scores of held-out normal windows.
+//! What is normal: the scores of held-out normal windows, and how its channels behave.
 
-/// Quantiles of the ELBO of held-out normal windows, and the threshold chosen from them.
+use crate::LoadError;
+
+/// `f32`s of the calibration before the channels' and the quantiles.
+pub const CALIBRATION_CONSTANTS: usize = 20;
+/// `f32`s of the calibration for each channel.
+pub const CHANNEL_CONSTANTS: usize = 9;
+
+/// How rare high values of a statistic are, far beyond those that were seen: a generalised Weibull tail,
+/// `ln (rate_above(x) / ways) = ln (rate / ways) · (1 + shape · (x − start) / scale)^(1 / shape)`.
+///
+/// It is the generalised Pareto tail with the logarithm of the rate in the place of the rate, whose extrapolation over many orders of
+/// magnitude is less biased.
+///
+/// # Source
+/// C. de Valk (2016), *Approximation and estimation of very small probabilities of multivariate extreme events*, Extremes 19.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tail {
+    /// Where the tail begins, in nats.
+    pub start: f32,
+    /// Events per window above it; 0 where there is no tail.
+    pub rate: f32,
+    /// In nats, positive.
+    pub scale: f32,
+    /// 1 for an exponential tail, ½ for a Gaussian's; below 0 there is a highest value.
+    pub shape: f32,
+    /// The rate that logarithms are relative to: in how many ways rare windows raise an alarm; 1 for single windows.
+    pub ways: f32,
+}
+
+impl Tail {
+    /// Events per window above `x` nats; `rate` for anything below the start.
+    #[must_use]
+    pub fn rate_above(&self, x: f32) -> f32 {
+        let excess = (x - self.start) / self.scale;
+        let product = self.shape * excess;
+        if !(excess > 0.0) {
+            self.rate
+        } else if product <= -1.0 {
+            0.0
+        } else {
+            let log_growth = if self.shape == 0.0 { excess } else { libm::log1pf(product) / self.shape };
+            self.ways * libm::expf(libm::logf(self.rate / self.ways) * libm::expf(log_growth))
+        }
+    }
+
+    /// The nats above which there are `rate` events per window; the start for a rate above the tail's.
+    #[must_use]
+    pub fn level(&self, rate: f32) -> f32 {
+        let log_growth = libm::logf(libm::logf(rate / self.ways) / libm::logf(self.rate / self.ways));
+        if !(log_growth > 0.0) {
+            self.start
+        } else if self.shape == 0.0 {
+            self.start + self.scale * log_growth
+        } else {
+            self.start + self.scale * libm::expm1f(self.shape * log_growth) / self.shape
+        }
+    }
+}
+
+/// What a model considers normal, from held-out normal windows.
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration<'m> {
-    quantiles: &'m [f32],
-    scores: u32,
     threshold: f32,
+    scores: f32,
+    sample_rate: f32,
+    votes: (f32, f32),
+    tail: Tail,
+    alarms: Tail,
+    centre: f32,
+    spread: f32,
+    samples: f32,
+    memory: f32,
+    drift_limit: f32,
+    channels: &'m [[f32; CHANNEL_CONSTANTS]],
+    quantiles: &'m [f32],
+}
+
+/// How a channel behaves in normal data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChannelCalibration {
+    /// Least and largest value that the sensor can give, in the channel's unit.
+    pub range: (f32, f32),
+    /// Most successive samples of the same value.
+    pub longest_run: f32,
+    /// Most successive samples that were not observed.
+    pub longest_gap: f32,
+    /// Nats that its features cost in an ordinary window: half their squared distance from the reconstruction, in variances.
+    pub nats: f32,
+    /// Mean, in the channel's unit.
+    pub mean: f32,
+    /// How far from `mean` an average over the drift's memory may be.
+    pub mean_limit: f32,
+    /// Mean square of the distance from `mean`.
+    pub power: f32,
+    /// By which share of `power` its average over the drift's memory may differ.
+    pub power_limit: f32,
+}
+
+/// What the detector's score of a window is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ScoreKind {
+    /// [`Model::elbo_at_mean`](crate::Model::elbo_at_mean).
+    AtMean,
+    /// [`Model::elbo`](crate::Model::elbo) with so many samples.
+    Samples(u32),
+    /// [`Model::log_likelihood`](crate::Model::log_likelihood) with at most so many samples, fewer once the decision is clear.
+    Importance(u32),
 }
 
 impl<'m> Calibration<'m> {
-    pub(crate) const fn new(quantiles: &'m [f32], scores: u32, threshold: f32) -> Self {
-        Self { quantiles, scores, threshold }
+    pub(crate) fn new(values: &'m [f32], channels: usize) -> Result<Self, LoadError> {
+        let expected = CALIBRATION_CONSTANTS + CHANNEL_CONSTANTS * channels;
+        let error = LoadError::Shape { expected, found: values.len() };
+        let (constants, rest) = values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(error)?;
+        let (channels, quantiles) = rest.split_at_checked(CHANNEL_CONSTANTS * channels).ok_or(error)?;
+        let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
+        let [start, rate, scale, shape, ways, constants @ ..] = constants;
+        let tail = Tail { start, rate, scale, shape, ways };
+        let [start, rate, scale, shape, ways, centre, spread, samples, memory, drift_limit] = constants;
+        Ok(Self {
+            threshold,
+            scores,
+            sample_rate,
+            votes: (needed, of),
+            tail,
+            alarms: Tail { start, rate, scale, shape, ways },
+            centre,
+            spread,
+            samples,
+            memory,
+            drift_limit,
+            channels: channels.as_chunks().0,
+            quantiles,
+        })
     }
 
     /// ELBO below which a window is anomalous, in nats.
@@ -22,7 +147,68 @@ impl<'m> Calibration<'m> {
     /// Number of normal windows that the calibration was computed from.
     #[must_use]
     pub fn scores(&self) -> u32 {
-        self.scores
+        self.scores as u32
+    }
+
+    /// Samples a second, in Hz; none for a model whose trainer was not told.
+    #[must_use]
+    pub fn sample_rate(&self) -> Option<f32> {
+        (self.sample_rate > 0.0).then_some(self.sample_rate)
+    }
+
+    /// The votes `(m, n)` that the alarms were calibrated with: m of the last n windows below the threshold raise one.
+    #[must_use]
+    pub fn votes(&self) -> (u32, u32) {
+        (self.votes.0 as u32, self.votes.1 as u32)
+    }
+
+    /// What the calibration's scores, and the detector's, are.
+    #[must_use]
+    pub fn score_kind(&self) -> ScoreKind {
+        match self.samples as i32 {
+            0 => ScoreKind::AtMean,
+            samples @ 1.. => ScoreKind::Samples(samples.unsigned_abs()),
+            samples => ScoreKind::Importance(samples.unsigned_abs()),
+        }
+    }
+
+    /// The windows over which drift is averaged: the time constant of an exponentially weighted mean.
+    #[must_use]
+    pub fn drift_memory(&self) -> f32 {
+        self.memory
+    }
+
+    /// How far from ½ the average p-value may be.
+    #[must_use]
+    pub fn drift_limit(&self) -> f32 {
+        self.drift_limit
+    }
+
+    /// How rare low scores are: the tail of −score, in windows per window.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// How rare alarms are, with [`Self::votes`]: the tail of the highest voted −score of each, in alarms per window.
+    #[must_use]
+    pub fn alarm_tail(&self) -> Tail {
+        self.alarms
+    }
+
+    /// Mean and standard deviation of the normal windows' −ELBO, in nats.
+    #[must_use]
+    pub fn location_and_scale(&self) -> (f32, f32) {
+        (self.centre, self.spread)
+    }
+
+    /// How a channel behaves; none for a channel that the model does not have.
+    #[must_use]
+    pub fn channel(&self, index: usize) -> Option<ChannelCalibration> {
+        let [low, high, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit] =
+            *self.channels.get(index)?;
+        let range = (low, high);
+        Some(ChannelCalibration { range, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit })
     }
 
     /// Whether an ELBO (in nats) is below the threshold.
@@ -33,30 +219,23 @@ impl<'m> Calibration<'m> {
 
     /// The chance that a normal window has an ELBO as low as `elbo` (in nats) or lower.
     ///
-    /// Interpolated between the stored quantiles; never below `1 / (n + 1)`, the least that n scores can show. 1 for a
+    /// Interpolated between the stored quantiles, and in the tail below them by its generalised Weibull tail. 1 for a
     /// model that is not calibrated.
     #[must_use]
     pub fn p_value(&self, elbo: f32) -> f32 {
-        let least = 1.0 / (self.scores as f32 + 1.0);
+        if -elbo > self.tail.start && self.tail.rate > 0.0 {
+            return self.tail.rate_above(-elbo);
+        }
         let above = self.quantiles.partition_point(|quantile| *quantile <= elbo);
         let steps = self.quantiles.len().saturating_sub(1) as f32;
         let fraction = match above.checked_sub(1).map(|below| (self.quantiles.get(below), self.quantiles.get(above))) {
             // Below all quantiles, or there are none.
-            None => return if self.quantiles.is_empty() { 1.0 } else { least },
+            None => return if self.quantiles.is_empty() { 1.0 } else { 1.0 / (self.scores + 1.0) },
             Some((Some(low), Some(high))) => ((above - 1) as f32 + (elbo - low) / (high - low)) / steps,
             Some(_) => 1.0,
         };
-        if fraction > least { fraction } else { least }
-    }
-
-    pub(crate) fn is_sound(&self) -> bool {
-        let mut least = f32::MIN;
-        let mut sound = self.threshold.is_finite();
-        for &quantile in self.quantiles {
-            sound &= quantile.is_finite() && quantile >= least;
-            least = quantile;
-        }
-        sound
+        // Not below what the tail begins with: the two meet there.
+        fraction.max(self.tail.rate).max(1.0 / (self.scores + 1.0))
     }
 }
 
@@ -64,15 +243,58 @@ impl<'m> Calibration<'m> {
 mod tests {
     use super::*;
 
+    const TAIL: Tail = Tail { start: 4.0, rate: 0.02, scale: 5.0, shape: 0.7, ways: 1.0 };
+
+    fn calibration<'m>(values: &'m mut [f32; CALIBRATION_CONSTANTS + 5], tail: Tail) -> Calibration<'m> {
+        values[..5].copy_from_slice(&[-8.0, 99.0, 0.0, 1.0, 1.0]);
+        values[5..10].copy_from_slice(&[tail.start, tail.rate, tail.scale, tail.shape, tail.ways]);
+        values[CALIBRATION_CONSTANTS..].copy_from_slice(&[-10.0, -4.0, -2.0, -2.0, 0.0]);
+        Calibration::new(values, 0).unwrap()
+    }
+
     #[test]
     fn p_values_invert_the_quantiles() {
-        let calibration = Calibration::new(&[-10.0, -4.0, -2.0, -2.0, 0.0], 99, -8.0);
+        let mut values = [0.0; CALIBRATION_CONSTANTS + 5];
+        let calibration = calibration(&mut values, Tail::default());
         for (elbo, p) in
             [(-50.0, 0.01), (-10.0, 0.01), (-7.0, 0.125), (-4.0, 0.25), (-2.0, 0.75), (-1.0, 0.875), (3.0, 1.0)]
         {
             assert!((calibration.p_value(elbo) - p).abs() < 1e-6, "{elbo}: {}", calibration.p_value(elbo));
         }
         assert!(calibration.is_anomalous(-8.5) && !calibration.is_anomalous(-8.0));
-        assert_eq!(Calibration::new(&[], 0, 0.0).p_value(-1e9), 1.0);
+        let uncalibrated = [0.0; CALIBRATION_CONSTANTS];
+        assert_eq!(Calibration::new(&uncalibrated, 0).unwrap().p_value(-1e9), 1.0);
+        assert!(Calibration::new(&uncalibrated[1..], 0).is_err());
+    }
+
+    #[test]
+    fn in_the_tail_p_values_are_its_rate() {
+        let mut values = [0.0; CALIBRATION_CONSTANTS + 5];
+        let calibration = calibration(&mut values, TAIL);
+        assert_eq!(calibration.p_value(-20.0), TAIL.rate_above(20.0));
+        assert!(calibration.p_value(-3.9) >= 0.02 && calibration.p_value(-4.1) < 0.02);
+    }
+
+    #[test]
+    fn tails_of_known_distributions() {
+        // Exponential: shape 1, and a scale of −ln rate nats. Of exp(−x), 0.02 are above 3.912, 1e-7 above 16.118.
+        let exponential = Tail { start: 3.912_023, rate: 0.02, scale: 3.912_023, shape: 1.0, ways: 1.0 };
+        // Weibull, exp(−√x): shape 2; 0.02 are above 15.304, 1e-7 above 259.79.
+        let weibull = Tail { start: 15.303_92, rate: 0.02, scale: 2.0 * 15.303_92, shape: 2.0, ways: 1.0 };
+        // exp(−eˣ) / shape 0: 0.02 above ln 3.912.
+        let gumbel = Tail { start: 1.364_054, rate: 0.02, scale: 1.0, shape: 0.0, ways: 1.0 };
+        for (tail, x) in [(exponential, 16.118_095), (weibull, 259.793), (gumbel, 2.779_946)] {
+            assert!((tail.rate_above(x) / 1e-7 - 1.0).abs() < 1e-4, "{tail:?}: {}", tail.rate_above(x));
+            assert!((tail.level(1e-7) / x - 1.0).abs() < 1e-5, "{tail:?}: {}", tail.level(1e-7));
+        }
+        for shape in [-0.3, 0.0, 0.5, 1.5] {
+            let tail = Tail { shape, ways: 6.0, ..TAIL };
+            for rate in [0.01, 1e-4, 1e-8] {
+                let x = tail.level(rate);
+                assert!((tail.rate_above(x) / rate - 1.0).abs() < 1e-3, "{shape} {rate}: {}", tail.rate_above(x));
+            }
+            assert_eq!((tail.level(0.5), tail.rate_above(0.0)), (4.0, 0.02));
+        }
+        assert_eq!(Tail { shape: -0.5, ..TAIL }.rate_above(14.1), 0.0);
     }
 }

@@ -178,6 +178,16 @@ const fn checksum(file: &[u8]) -> u32 {
     }
 }
 
+/// The same, over all of a record.
+pub(crate) fn checksum_of(record: &[u8]) -> u32 {
+    CRC.checksum(record)
+}
+
+/// A record's little-endian word; 0 behind its end.
+pub(crate) fn word_at(words: &[[u8; 4]], index: usize) -> u32 {
+    words.get(index).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
 /// The little-endian word at `4 · index`.
 const fn word(head: &[u8; PRELUDE_LEN], index: usize) -> u32 {
     let Some((_, rest)) = head.split_at_checked(4 * index) else { return 0 };
@@ -265,12 +275,6 @@ pub struct Header<'a> {
     pub attributes: u32,
     /// Golden vectors behind the attributes.
     pub golden_vectors: u32,
-    /// Normal scores that the calibration was computed from; 0 for a model that is not calibrated.
-    pub calibration_scores: u32,
-    /// Values in `quantiles`.
-    pub quantile_count: u32,
-    /// ELBO below which a window is anomalous, in nats.
-    pub threshold: f32,
     /// A predicted variance's logarithm is limited to the range between these, in standardised units.
     pub log_variance_bounds: (f32, f32),
     /// The sum of the log normalisers; 0 where there are none.
@@ -287,8 +291,6 @@ pub struct Header<'a> {
     /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale. Then the prior's components, as
     /// [`mixture_len`] says; none for `N(0, I)` or fair coins.
     pub conditions_and_prior: &'a [u8],
-    /// `f32`: quantiles of the ELBO of held-out normal windows at `k / (quantile_count − 1)`, ascending.
-    pub quantiles: &'a [u8],
 }
 
 /// One dense layer, `y = activation(W x + b)`.
@@ -337,11 +339,13 @@ pub struct SecondStage<'a> {
 /// An array with a name.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct NamedArray<'a> {
-    /// Of an attribute what changes along its direction, in UTF-8; of the aggregated posterior empty.
+    /// Of the calibration the channels' front-ends, a byte each (none: all raw); of an attribute what changes along its direction,
+    /// in UTF-8; of the aggregated posterior empty.
     #[serde(borrow)]
     pub name: &'a [u8],
     /// Of an attribute an `f32` per latent dimension: the mean latent vector with it less the mean without. Of the aggregated
-    /// posterior `(1/N) Σ q(z|xₙ)` its components, as [`mixture_len`] says.
+    /// posterior `(1/N) Σ q(z|xₙ)` its components, as [`mixture_len`] says. Of the calibration what
+    /// [`Calibration`](crate::Calibration) reads.
     pub array: &'a [u8],
 }
 

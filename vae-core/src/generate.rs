@@ -7,6 +7,7 @@ use crate::{
     activation::sigmoid,
     format::{NamedArray, values},
     likelihood::Likelihood,
+    model::Pass,
     posterior::coin,
     standard_normal,
     standardise::Source,
@@ -62,7 +63,8 @@ impl<'m> Model<'m> {
         }
         let mut slots = z.iter_mut();
         let mut source = Source::unconditional(u);
-        layers.forward(&mut source, &mut buffers.layers, &mut |_, outputs, _| {
+        let pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
+        pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
                 *slot = *mean;
             }

@@ -44,15 +44,18 @@ pub struct LogLikelihood {
 const DECISIVE: u32 = 8;
 
 /// Sums of weights relative to the largest so far, so that nothing overflows and nothing is stored.
-struct LogMeanExp {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogMeanExp {
     largest: f32,
     total: f32,
     squares: f32,
-    count: u32,
+    pub(crate) count: u32,
 }
 
 impl LogMeanExp {
-    fn add(&mut self, log_weight: f32) {
+    pub(crate) const EMPTY: Self = Self { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
+
+    pub(crate) fn add(&mut self, log_weight: f32) {
         if log_weight > self.largest {
             let shrink = libm::expf(self.largest - log_weight);
             self.total *= shrink;
@@ -65,7 +68,13 @@ impl LogMeanExp {
         self.count += 1;
     }
 
-    fn estimate(&self) -> LogLikelihood {
+    /// Whether the estimate is so many standard errors away from the threshold that more samples would hardly change the decision.
+    pub(crate) fn is_decided(&self, (threshold, errors): (f32, f32)) -> bool {
+        let LogLikelihood { value, standard_error, samples, .. } = self.estimate();
+        samples >= DECISIVE && (value - threshold).abs() > errors * standard_error
+    }
+
+    pub(crate) fn estimate(&self) -> LogLikelihood {
         let count = self.count as f32;
         let effective_samples = self.total * self.total / self.squares;
         let spread = count / effective_samples - 1.0;
@@ -120,7 +129,7 @@ impl Model<'_> {
         let kind = network.posterior;
         let posterior = Posterior::from_parameters(kind, buffers.latent.len(), buffers.posterior)?;
 
-        let mut mean = LogMeanExp { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
+        let mut mean = LogMeanExp::EMPTY;
         for _ in 0..importance.samples {
             let log_ratio = match importance.proposal {
                 Proposal::Posterior => {
@@ -134,13 +143,8 @@ impl Model<'_> {
             };
             let conditional = network.log_conditional(&x, buffers.latent, &mut buffers.layers)?;
             mean.add(conditional + log_ratio);
-            if let Some((threshold, errors)) = importance.decide
-                && mean.count >= DECISIVE
-            {
-                let LogLikelihood { value, standard_error, .. } = mean.estimate();
-                if (value - threshold).abs() > errors * standard_error {
-                    break;
-                }
+            if importance.decide.is_some_and(|decide| mean.is_decided(decide)) {
+                break;
             }
         }
         let estimate = mean.estimate();
@@ -155,7 +159,7 @@ mod tests {
     #[test]
     fn streaming_sums_agree_with_f64() {
         let weights: [f32; 6] = [-1000.0, -998.5, -999.0, -1010.0, -997.0, -998.0];
-        let mut mean = LogMeanExp { largest: f32::NEG_INFINITY, total: 0.0, squares: 0.0, count: 0 };
+        let mut mean = LogMeanExp::EMPTY;
         weights.iter().for_each(|weight| mean.add(*weight));
         let w = weights.map(|weight| libm::exp(f64::from(weight) + 997.0));
         let (total, squares) = w.iter().fold((0.0, 0.0), |(t, s), w| (t + w, s + w * w));

@@ -14,7 +14,7 @@ use crate::{
 const EXPONENT_LIMIT: i32 = 100;
 
 /// `y = activation(W x + b)`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Layer<'m> {
     activation: Activation,
     pub(crate) rows: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Layer<'m> {
     constants: Constants<'m>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Constants<'m> {
     F32 { weights: &'m [f32], bias: &'m [f32] },
     Int8 { weights: &'m [u32], rows: &'m [[i32; ROW_WORDS]], scale_exponent: i32, bias_exponent: i32 },
@@ -112,13 +112,23 @@ impl<'m> Layer<'m> {
         }
     }
 
-    /// Brings a network's input into `vector` in the form that this layer's kernel reads.
-    pub(crate) fn load<'v>(
+    /// The input that `load` or `load_outputs` has brought into `vector`, with the exponent that they returned.
+    pub(crate) fn input<'v>(&self, vector: &'v mut [f32], exponent: i32) -> Result<Input<'v>, InferError> {
+        let vector = self.room(vector)?;
+        Ok(match self.constants {
+            Constants::F32 { .. } => Input::F32(vector),
+            Constants::Int8 { .. } => Input::Int8 { values: bytemuck::cast_slice(vector), exponent },
+        })
+    }
+
+    /// Brings a network's input into `vector` in the form that this layer's kernel reads; returns the exponent of its integers, if
+    /// it has integers.
+    pub(crate) fn load(
         &self,
         source: &mut Source<'_>,
-        vector: &'v mut [f32],
+        vector: &mut [f32],
         chunk: &mut [f32; CHUNK],
-    ) -> Result<Input<'v>, InferError> {
+    ) -> Result<i32, InferError> {
         let vector = self.room(vector)?;
         match self.constants {
             Constants::F32 { .. } => {
@@ -126,7 +136,7 @@ impl<'m> Layer<'m> {
                     let slots = vector.get_mut(place..).unwrap_or_default();
                     slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
                 })?;
-                Ok(Input::F32(vector))
+                Ok(0)
             }
             Constants::Int8 { .. } => {
                 let mut exponent = self.exponent(source.least_exponent())?;
@@ -137,7 +147,8 @@ impl<'m> Layer<'m> {
                     })?;
                     let needed = self.exponent(fixed::exponent_of(largest))?;
                     if needed <= exponent {
-                        return Ok(pad(vector, self.columns, exponent));
+                        pad(vector, self.columns);
+                        return Ok(exponent);
                     }
                     exponent = needed;
                 }
@@ -146,19 +157,15 @@ impl<'m> Layer<'m> {
     }
 
     /// As [`Self::load`], of the outputs of a hidden layer.
-    pub(crate) fn load_outputs<'v>(
-        &self,
-        outputs: Outputs<'_>,
-        vector: &'v mut [f32],
-    ) -> Result<Input<'v>, InferError> {
+    pub(crate) fn load_outputs(&self, outputs: Outputs<'_>, vector: &mut [f32]) -> Result<i32, InferError> {
         let vector = self.room(vector)?;
         match (self.constants, outputs) {
             (Constants::F32 { .. }, Outputs::F32(values)) => {
                 vector.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
-                Ok(Input::F32(vector))
+                Ok(0)
             }
             // All layers of a model have one precision.
-            (Constants::F32 { .. }, Outputs::Fixed { .. }) => Ok(Input::F32(&[])),
+            (Constants::F32 { .. }, Outputs::Fixed { .. }) => Ok(0),
             (Constants::Int8 { .. }, Outputs::F32(values)) => {
                 let largest = largest_bits(values, 0);
                 if largest > f32::MAX.to_bits() {
@@ -166,7 +173,8 @@ impl<'m> Layer<'m> {
                 }
                 let exponent = self.exponent(fixed::exponent_of(largest))?;
                 fixed::quantise(values, exponent, bytemuck::cast_slice_mut(vector));
-                Ok(pad(vector, values.len(), exponent))
+                pad(vector, values.len());
+                Ok(exponent)
             }
             (Constants::Int8 { .. }, Outputs::Fixed { values, exponent: unit, magnitude }) => {
                 let exponent = self.exponent(unit + fixed::shift_of(magnitude).max(0))?;
@@ -176,7 +184,8 @@ impl<'m> Layer<'m> {
                     Ok(shift @ 0..=30) => requantise(values, shift, halfwords),
                     _ => halfwords.fill(0),
                 }
-                Ok(pad(vector, values.len(), exponent))
+                pad(vector, values.len());
+                Ok(exponent)
             }
         }
     }
@@ -251,9 +260,8 @@ fn to_numbers(values: &mut [i32], exponent: i32) -> &mut [f32] {
     bytemuck::cast_slice_mut(values)
 }
 
-/// The quantised input in `vector`, whose padding behind `len` halfwords is set to zero.
-fn pad(vector: &mut [f32], len: usize, exponent: i32) -> Input<'_> {
+/// Sets the padding of the quantised input in `vector`, behind `len` halfwords, to zero.
+fn pad(vector: &mut [f32], len: usize) {
     let padding = bytemuck::cast_slice_mut::<f32, i16>(vector).get_mut(len..).unwrap_or_default();
     padding.iter_mut().take(COLUMN_GROUP).for_each(|halfword| *halfword = 0);
-    Input::Int8 { values: bytemuck::cast_slice(vector), exponent }
 }

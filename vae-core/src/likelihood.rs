@@ -79,6 +79,57 @@ impl<'m> Likelihood<'m> {
     }
 }
 
+impl Likelihood<'_> {
+    /// Gives the nats that each observed feature costs to `each`, from the decoder's outputs from `start` on; see
+    /// [`Model::attribute`](crate::Model::attribute).
+    pub(crate) fn costs(
+        &self,
+        x: Samples<'_>,
+        start: usize,
+        outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+        each: &mut dyn FnMut(usize, f32),
+    ) {
+        let mut give = |feature: usize, nats: f32| {
+            if !nats.is_nan() {
+                each(feature, nats);
+            }
+        };
+        match self {
+            Self::Bernoulli => {
+                for (feature, &logit) in (start..).zip(outputs.numbers()) {
+                    give(feature, softplus(logit) - x.get(feature) * logit);
+                }
+            }
+            Self::Gaussian { standardiser, .. } => {
+                let x = standardiser.apply(x, start, chunk);
+                for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
+                    let difference = limited(*x) - mean;
+                    give(feature, 0.5 * difference * difference);
+                }
+            }
+            Self::Predicted { standardiser, bounds, .. } => {
+                let x = standardiser.apply(x, start / 2, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
+                    let difference = limited(*x) - mean;
+                    give(feature, 0.5 * difference * difference * libm::expf(-clamp(*output, *bounds)));
+                }
+            }
+        }
+    }
+
+    /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs.
+    pub(crate) fn log_normaliser(&self, feature: usize) -> f32 {
+        match self {
+            Self::Bernoulli => 0.0,
+            Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => {
+                log_normaliser.get(feature).copied().unwrap_or_default()
+            }
+        }
+    }
+}
+
 impl LogDensity<'_> {
     /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
     pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) {

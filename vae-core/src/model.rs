@@ -4,6 +4,7 @@ use crate::{
     AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
     Scratch,
     activation::sigmoid,
+    channel::CHANNEL_STATE,
     format::{
         self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, NamedArray, PRELUDE_LEN, PosteriorKind,
         Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
@@ -128,10 +129,31 @@ impl<'m> Model<'m> {
         latent as usize + posterior_len as usize + vector_len as usize + hidden_len as usize
     }
 
+    /// Values (`f32`) that a [`Detector`](crate::Detector)'s state needs for this model.
+    #[must_use]
+    pub const fn state_len(&self) -> usize {
+        CHANNEL_STATE * self.channels() + self.conditions()
+    }
+
+    /// The channel that a feature belongs to.
+    #[must_use]
+    pub const fn channel_of(&self, feature: usize) -> usize {
+        feature % self.channels()
+    }
+
     /// Bytes of flash that the model takes.
     #[must_use]
     pub const fn flash_len(&self) -> usize {
         self.file.len()
+    }
+
+    /// The file's checksum: what tells this model from others.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u32 {
+        match self.file.split_first_chunk::<12>() {
+            Some(([.., a, b, c, d], _)) => u32::from_le_bytes([*a, *b, *c, *d]),
+            None => 0,
+        }
     }
 
     /// The sizes at the start of the file.
@@ -159,7 +181,7 @@ impl<'m> Model<'m> {
         checks.equal(self.prelude.extras_at as usize, self.body.len() - records.0.len());
 
         let (low, high) = header.log_variance_bounds;
-        checks.sound(low.is_finite() && high.is_finite() && low <= high && self.calibration()?.is_sound());
+        checks.sound(low.is_finite() && high.is_finite() && low <= high);
         checks.equal(self.conditions(), network.condition_standardiser.inverse_scale.len());
         for Standardiser { mean, inverse_scale } in [network.standardiser, network.condition_standardiser] {
             checks.finite(mean);
@@ -176,6 +198,8 @@ impl<'m> Model<'m> {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
             checks.finite(mixture.parameters);
         }
+        let NamedArray { array, .. } = records.read()?;
+        checks.finite(all_values(array)?);
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
             checks.finite(Mixture::read(array, latent)?.parameters);
@@ -232,9 +256,8 @@ impl<'m> Model<'m> {
     /// # Errors
     /// If the file is faulty.
     pub fn calibration(&self) -> Result<Calibration<'m>, LoadError> {
-        let header = self.header()?;
-        let quantiles = values(header.quantiles, header.quantile_count as usize)?;
-        Ok(Calibration::new(quantiles, header.calibration_scores, header.threshold))
+        let NamedArray { array, .. } = self.records_at(self.prelude.extras_at)?.read()?;
+        Calibration::new(all_values(array)?, self.channels())
     }
 
     /// The file's first record: kinds, sizes and constants.
@@ -337,6 +360,27 @@ impl<'m> Model<'m> {
         })
     }
 
+    /// Gives each observed feature and the nats that it costs to `each`: half its squared distance from the reconstruction at the
+    /// posterior mean, in variances (for a Bernoulli model: the cross-entropy), which is what `ln p(x|z)` loses by it. About ½ for an
+    /// ordinary feature. `x` is as for [`Self::encode`].
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    pub fn attribute(
+        &self,
+        x: &(impl AsWindow + ?Sized),
+        scratch: &mut Scratch<'_>,
+        each: &mut dyn FnMut(usize, f32),
+    ) -> Result<(), InferError> {
+        let network = self.network()?;
+        let mut x = network.observe(x.as_window())?;
+        let mut buffers = scratch.split(self)?;
+        network.encode(&mut x, &mut buffers)?;
+        Posterior::from_parameters(network.posterior, self.latent(), buffers.posterior)?.mean(buffers.latent)?;
+        let pass = network.begin_decoding(network.decoder, buffers.latent, &mut buffers.layers)?;
+        network.finish_attribution(x.x, pass, &mut buffers.layers, each)
+    }
+
     /// `ln p(z)`, in nats: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
     ///
     /// # Errors
@@ -406,8 +450,7 @@ impl<'m> Model<'m> {
 
     /// Mean and inverse scale of the conditions, and the learned prior.
     fn conditions_and_prior(&self, header: &Header<'m>) -> Result<(&'m [f32], &'m [f32], Mixture<'m>), LoadError> {
-        let array = header.conditions_and_prior;
-        let all = values(array, array.len() / size_of::<f32>())?;
+        let all = all_values(header.conditions_and_prior)?;
         // Where there are too few, none: `verify` compares their number.
         let (mean, rest) = all.split_at_checked(self.conditions()).unwrap_or_default();
         let (inverse_scale, parameters) = rest.split_at_checked(self.conditions()).unwrap_or_default();
@@ -425,6 +468,7 @@ impl<'m> Model<'m> {
     /// The file's records between layers and golden vectors.
     pub(crate) fn extras(&self) -> Result<Extras<'m>, LoadError> {
         let (header, mut records) = (self.header()?, self.records_at(self.prelude.extras_at)?);
+        let _: NamedArray<'_> = records.read()?; // the calibration
         let mut aggregate = None;
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
@@ -466,6 +510,11 @@ impl<'m> Model<'m> {
         let header = records.read()?;
         Ok((header, records))
     }
+}
+
+/// The values of an array, as many as there are.
+fn all_values(array: &[u8]) -> Result<&[f32], LoadError> {
+    values(array, array.len() / size_of::<f32>())
 }
 
 /// Lines of a text: the last has no end, and an empty text no lines.
@@ -527,13 +576,14 @@ impl Checks {
 }
 
 /// The file's hot records.
+#[derive(Clone, Copy)]
 pub(crate) struct Network<'m> {
     pub(crate) posterior: PosteriorKind,
     pub(crate) prior: Prior<'m>,
     pub(crate) standardiser: Standardiser<'m>,
     pub(crate) likelihood: Likelihood<'m>,
-    encoder: Layers<'m>,
-    decoder: Layers<'m>,
+    pub(crate) encoder: Layers<'m>,
+    pub(crate) decoder: Layers<'m>,
     pub(crate) condition_standardiser: Standardiser<'m>,
     pub(crate) condition: &'m [f32],
 }
@@ -552,6 +602,25 @@ pub(crate) struct Observation<'a> {
 }
 
 impl Observation<'_> {
+    /// As if it had been encoded before, with what was found then.
+    pub(crate) fn resumed(self, careful: bool, missing: u32) -> Self {
+        Self { source: self.source.resumed(careful, missing), ..self }
+    }
+
+    /// Whether values are missing or beyond the limit, once it is encoded.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.source.is_careful()
+    }
+
+    /// Brings it into the buffers, for the encoder's first layer.
+    pub(crate) fn begin_encoding<'m>(
+        &mut self,
+        encoder: Layers<'m>,
+        buffers: &mut LayerBuffers<'_>,
+    ) -> Result<Pass<'m>, InferError> {
+        Pass::begin(encoder, &mut self.source, buffers)
+    }
+
     /// Features that are not observed, once it is encoded.
     pub(crate) fn missing(&self) -> u32 {
         self.source.missing()
@@ -582,11 +651,21 @@ impl Network<'_> {
         x: &mut Observation<'_>,
         buffers: &mut crate::scratch::Buffers<'_>,
     ) -> Result<(), InferError> {
+        let pass = x.begin_encoding(self.encoder, &mut buffers.layers)?;
+        self.finish_encoding(pass, buffers)
+    }
+
+    /// The rest of [`Self::encode`].
+    pub(crate) fn finish_encoding(
+        &self,
+        pass: Pass<'_>,
+        buffers: &mut crate::scratch::Buffers<'_>,
+    ) -> Result<(), InferError> {
         let (kind, latent) = (self.posterior, buffers.latent.len());
         let mut slots = buffers.posterior.iter_mut().enumerate();
         // Of the Cholesky factor: the row that is being written, and the outputs until its diagonal.
         let (mut row, mut until_diagonal) = (0, 0);
-        self.encoder.forward(&mut x.source, &mut buffers.layers, &mut |_, outputs, _| {
+        pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
                 let limit = match kind {
                     PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
@@ -610,8 +689,17 @@ impl Network<'_> {
 
     /// Gives the decoder's outputs for `z` to `emit`, chunk by chunk, each with its first row.
     pub(crate) fn decode(&self, z: &[f32], buffers: &mut LayerBuffers<'_>, emit: Emit<'_>) -> Result<(), InferError> {
-        let mut source = Source::new(First::Latent(z), self);
-        self.decoder.forward(&mut source, buffers, emit)
+        self.begin_decoding(self.decoder, z, buffers)?.finish(buffers, emit)
+    }
+
+    /// Brings `z` into the buffers, for the first layer of `decoder`, this network's own.
+    pub(crate) fn begin_decoding<'l>(
+        &self,
+        decoder: Layers<'l>,
+        z: &[f32],
+        buffers: &mut LayerBuffers<'_>,
+    ) -> Result<Pass<'l>, InferError> {
+        Pass::begin(decoder, &mut Source::new(First::Latent(z), self), buffers)
     }
 
     /// `ln p(x|z)` in physical units, in nats; the decoder's outputs are compared with `x` as they are produced.
@@ -621,8 +709,30 @@ impl Network<'_> {
         z: &[f32],
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
+        let pass = self.begin_decoding(self.decoder, z, buffers)?;
+        self.finish_log_conditional(x, pass, buffers)
+    }
+
+    /// The rest of [`Model::attribute`].
+    pub(crate) fn finish_attribution(
+        &self,
+        x: Samples<'_>,
+        pass: Pass<'_>,
+        buffers: &mut LayerBuffers<'_>,
+        each: &mut dyn FnMut(usize, f32),
+    ) -> Result<(), InferError> {
+        pass.finish(buffers, &mut |start, outputs, chunk| self.likelihood.costs(x, start, outputs, chunk, each))
+    }
+
+    /// The rest of [`Self::log_conditional`].
+    pub(crate) fn finish_log_conditional(
+        &self,
+        x: &Observation<'_>,
+        pass: Pass<'_>,
+        buffers: &mut LayerBuffers<'_>,
+    ) -> Result<f32, InferError> {
         let mut density = self.likelihood.log_density(x.x, x.source.is_careful());
-        self.decode(z, buffers, &mut |start, outputs, chunk| density.add(start, outputs, chunk))?;
+        pass.finish(buffers, &mut |start, outputs, chunk| density.add(start, outputs, chunk))?;
         let nats = density.nats();
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
@@ -632,7 +742,7 @@ impl Network<'_> {
 type Emit<'e> = &'e mut dyn FnMut(usize, Outputs<'_>, &mut [f32; CHUNK]);
 
 /// One half of the network: an iterator over its layers, so that their number is not limited.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Layers<'m> {
     records: Records<'m>,
     precision: Precision,
@@ -655,25 +765,49 @@ impl<'m> Layers<'m> {
         }
         Ok(Self { records, precision, remaining: count })
     }
+}
 
-    /// Runs the layers on `source` and gives the last one's outputs to `emit`, chunk by chunk, each with its first row.
-    pub(crate) fn forward(
-        mut self,
+/// A half of the network that has been run up to a layer, whose input lies in the buffers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass<'m> {
+    layer: Layer<'m>,
+    /// Of the input's integers, in an int8 layer.
+    exponent: i32,
+    behind: Layers<'m>,
+}
+
+impl<'m> Pass<'m> {
+    /// Brings `source` into the buffers, for the first of the layers.
+    pub(crate) fn begin(
+        mut layers: Layers<'m>,
         source: &mut Source<'_>,
         buffers: &mut LayerBuffers<'_>,
-        emit: Emit<'_>,
-    ) -> Result<(), InferError> {
+    ) -> Result<Self, InferError> {
+        let first = layers.next().unwrap_or(Err(LoadError::Shape { expected: 1, found: 0 }));
+        let layer = first?;
+        let exponent = layer.load(source, buffers.vector, LayerBuffers::chunk(buffers.hidden)?.0)?;
+        Ok(Self { layer, exponent, behind: layers })
+    }
+
+    /// Runs a hidden layer; false where only the last layer is left.
+    pub(crate) fn advance(&mut self, buffers: &mut LayerBuffers<'_>) -> Result<bool, InferError> {
         let LayerBuffers { vector, hidden } = buffers;
-        let Some(first) = self.next() else { return Ok(()) };
-        let mut layer = first?;
-        let mut input = layer.load(source, vector, LayerBuffers::chunk(hidden)?.0)?;
-        for next in self {
-            let (needed, found) = (padded_rows(layer.rows), hidden.len());
-            let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
-            let outputs = layer.run(&input, 0, bytemuck::cast_slice_mut(room));
-            layer = next?;
-            input = layer.load_outputs(outputs, vector)?;
-        }
+        let Some(next) = self.behind.next() else { return Ok(false) };
+        let (needed, found) = (padded_rows(self.layer.rows), hidden.len());
+        let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
+        let input = self.layer.input(vector, self.exponent)?;
+        let outputs = self.layer.run(&input, 0, bytemuck::cast_slice_mut(room));
+        self.layer = next?;
+        self.exponent = self.layer.load_outputs(outputs, vector)?;
+        Ok(true)
+    }
+
+    /// Runs the layers that are left and gives the last one's outputs to `emit`, chunk by chunk, each with its first row.
+    pub(crate) fn finish(mut self, buffers: &mut LayerBuffers<'_>, emit: Emit<'_>) -> Result<(), InferError> {
+        while self.advance(buffers)? {}
+        let LayerBuffers { vector, hidden } = buffers;
+        let Self { layer, exponent, .. } = self;
+        let input = layer.input(vector, exponent)?;
         let (chunk, room) = LayerBuffers::chunk(hidden)?;
         let room: &mut [i32] = bytemuck::cast_slice_mut(room);
         for start in (0..layer.rows).step_by(CHUNK) {

@@ -58,6 +58,11 @@ impl<'a> Source<'a> {
         Self { first, network: Some(network), missing: 0, careful: false }
     }
 
+    /// As if it had been read before, with what was found then.
+    pub(crate) fn resumed(self, careful: bool, missing: u32) -> Self {
+        Self { careful, missing, ..self }
+    }
+
     pub(crate) fn unconditional(latent: &'a [f32]) -> Self {
         Self { first: First::Latent(latent), network: None, missing: 0, careful: false }
     }

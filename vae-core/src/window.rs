@@ -37,12 +37,9 @@ impl<'b> Window<'b> {
         hop: usize,
         buffer: &'b mut VecView<f32>,
     ) -> Result<Self, InferError> {
-        let len = channels.saturating_mul(window);
-        if len == 0 || hop == 0 || buffer.capacity() < len {
-            return Err(InferError::WrongLength { needed: len.max(1), found: buffer.capacity() });
-        }
-        buffer.clear();
-        Ok(Self { buffer, channels, len, hop: hop.saturating_mul(channels), skip: 0 })
+        let mut windows = Self { buffer, channels, len: 0, hop: 0, skip: 0 };
+        windows.reshape(channels, window, hop)?;
+        Ok(windows)
     }
 
     /// Takes one sample (its channels in the model's order) and returns the window that it completes, if it does.
@@ -53,6 +50,11 @@ impl<'b> Window<'b> {
         if sample.len() != self.channels {
             return Err(InferError::WrongLength { needed: self.channels, found: sample.len() });
         }
+        Ok(self.push_values(sample.iter().copied()).then_some(&*self.buffer))
+    }
+
+    /// Takes one sample, as many values as there are channels; returns whether a window is complete.
+    pub(crate) fn push_values(&mut self, sample: impl Iterator<Item = f32>) -> bool {
         if self.buffer.len() == self.len {
             // The window that was returned last has been read: make room for what comes behind it.
             let kept = self.len.saturating_sub(self.hop);
@@ -62,11 +64,35 @@ impl<'b> Window<'b> {
         }
         if self.skip > 0 {
             self.skip = self.skip.saturating_sub(self.channels);
-            return Ok(None);
+            return false;
         }
-        let found = self.buffer.len();
-        self.buffer.extend_from_slice(sample).map_err(|_| InferError::WrongLength { needed: self.len, found })?;
-        Ok((self.buffer.len() == self.len).then_some(&*self.buffer))
+        for value in sample {
+            // There is room: the buffer holds whole samples, and fewer than a window's.
+            let _ = self.buffer.push(value);
+        }
+        self.buffer.len() == self.len
+    }
+
+    /// What has been taken of the window.
+    pub(crate) fn values(&self) -> &[f32] {
+        self.buffer
+    }
+
+    /// Starts anew, as after a gap in the stream.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.skip = 0;
+    }
+
+    /// Takes windows of this shape from now on, in the same buffer.
+    pub(crate) fn reshape(&mut self, channels: usize, window: usize, hop: usize) -> Result<(), InferError> {
+        let len = channels.saturating_mul(window);
+        if len == 0 || hop == 0 || self.buffer.capacity() < len {
+            return Err(InferError::WrongLength { needed: len.max(1), found: self.buffer.capacity() });
+        }
+        (self.channels, self.len, self.hop) = (channels, len, hop.saturating_mul(channels));
+        self.clear();
+        Ok(())
     }
 }
 

@@ -73,6 +73,7 @@ pub fn model_file(state: &State, extras: &Extras, holdout: &[f32], precision: Pr
         quantiles: (0..QUANTILES).map(|k| quantile(&elbos, k as f64 / (QUANTILES - 1) as f64)).collect(),
         scores: elbos.len(),
         threshold: quantile(&elbos, state.config.false_alarms),
+        ..Calibration::default()
     };
 
     // Two golden vectors: an ordinary window, and one that drives every feature out of range.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use vae_core::{
-    Activation, Model,
+    Activation, ChannelCalibration, Model, ScoreKind, Tail,
     format::{
         LikelihoodKind, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, hidden_len,
         padded_rows, vector_len,
@@ -25,8 +25,8 @@ pub struct Dense {
     pub bias: Vec<f32>,
 }
 
-/// What a model considers normal.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a model considers normal; what the values mean, [`vae_core::Calibration`] says.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// Quantiles of the ELBO of held-out normal windows, ascending, evenly spaced in probability.
     pub quantiles: Vec<f32>,
@@ -34,7 +34,85 @@ pub struct Calibration {
     pub scores: usize,
     /// ELBO below which a window is anomalous.
     pub threshold: f32,
+    /// Samples a second; 0 where it is not known.
+    pub sample_rate: f32,
+    /// (m, n): m of the last n windows raise an alarm.
+    pub votes: (u32, u32),
+    /// Of −ELBO.
+    pub tail: Tail,
+    /// Of the highest voted −ELBO of each alarm; a rate of 0 where alarms are not calibrated.
+    pub alarms: Tail,
+    /// Mean and standard deviation of −ELBO.
+    pub location_and_scale: (f32, f32),
+    /// What the scores are.
+    pub score_kind: ScoreKind,
+    /// Windows.
+    pub drift_memory: f32,
+    /// Greatest distance of the mean p-value from ½.
+    pub drift_limit: f32,
+    /// Of each channel; may be left out.
+    pub channels: Vec<ChannelCalibration>,
 }
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            quantiles: Vec::new(),
+            scores: 0,
+            threshold: 0.0,
+            sample_rate: 0.0,
+            votes: (1, 1),
+            tail: Tail::default(),
+            alarms: Tail::default(),
+            location_and_scale: (0.0, 1.0),
+            score_kind: ScoreKind::AtMean,
+            drift_memory: 1.0,
+            drift_limit: 1.0,
+            channels: Vec::new(),
+        }
+    }
+}
+
+impl Calibration {
+    /// The array of the model file.
+    fn array(&self, channels: usize) -> Result<Vec<f32>> {
+        ensure!(
+            [0, channels].contains(&self.channels.len()),
+            "the calibration has {} channels and the model {channels}",
+            self.channels.len()
+        );
+        let samples = match self.score_kind {
+            ScoreKind::AtMean => 0.0,
+            ScoreKind::Samples(samples) => samples as f32,
+            ScoreKind::Importance(samples) => -(samples as f32),
+        };
+        let tail = |tail: &Tail| [tail.start, tail.rate, tail.scale, tail.shape, tail.ways];
+        let mut values = vec![self.threshold, self.scores as f32, self.sample_rate];
+        values.extend([self.votes.0 as f32, self.votes.1 as f32]);
+        values.extend(tail(&self.tail).into_iter().chain(tail(&self.alarms)));
+        values.extend([self.location_and_scale.0, self.location_and_scale.1, samples]);
+        values.extend([self.drift_memory, self.drift_limit]);
+        for index in 0..channels {
+            let c = self.channels.get(index).copied().unwrap_or(UNKNOWN_CHANNEL);
+            values.extend([c.range.0, c.range.1, c.longest_run, c.longest_gap, c.nats]);
+            values.extend([c.mean, c.mean_limit, c.power, c.power_limit]);
+        }
+        values.extend(&self.quantiles);
+        Ok(values)
+    }
+}
+
+/// A channel of which nothing is known: no value, run or mean of it is out of the ordinary.
+const UNKNOWN_CHANNEL: ChannelCalibration = ChannelCalibration {
+    range: (f32::MIN, f32::MAX),
+    longest_run: f32::MAX,
+    longest_gap: f32::MAX,
+    nats: 0.0,
+    mean: 0.0,
+    mean_limit: f32::MAX,
+    power: 1.0,
+    power_limit: f32::MAX,
+};
 
 /// A mixture of diagonal Gaussians over the latent space.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
@@ -193,11 +271,6 @@ impl ModelFile {
             self.attributes.len() as u32,
             scores.len() as u32,
         ))?;
-        body.value(&(
-            self.calibration.scores as u32,
-            self.calibration.quantiles.len() as u32,
-            self.calibration.threshold,
-        ))?;
         body.value(&self.log_variance_bounds)?;
         let normaliser = |(scale, variance): &(f64, f64)| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln();
         body.value(&(pairs.iter().map(normaliser).sum::<f64>() as f32))?;
@@ -209,7 +282,6 @@ impl ModelFile {
         let constants = self.condition_mean.iter().copied().chain(inverses(&self.condition_scale));
         let prior = self.prior.as_ref().map_or(Ok(Vec::new()), |prior| prior.array(self.latent))?;
         body.array(&constants.chain(prior).collect::<Vec<_>>())?;
-        body.array(&self.calibration.quantiles)?;
 
         let (mut vectors, mut hiddens) = (0, hidden_len(0));
         let mut layers = |half: &[Dense], body: &mut Body| -> Result<()> {
@@ -226,6 +298,8 @@ impl ModelFile {
         let decoder_at = body.0.len();
         layers(&self.decoder_in_deviations()?, &mut body)?;
         let extras_at = body.0.len();
+        body.value(&"")?;
+        body.array(&self.calibration.array(self.channels.len())?)?;
         if let Some(mixture) = &self.mixture {
             body.value(&"")?;
             body.array(&mixture.array(self.latent)?)?;

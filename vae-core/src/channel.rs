@@ -1,0 +1,162 @@
+//! What a detector remembers of each channel: whether its sensor is to be believed, and whether it drifts.
+
+use crate::{
+    SensorFaultKind,
+    calibration::{Calibration, ChannelCalibration},
+};
+
+/// `f32`s of a detector's state for each channel.
+pub(crate) const CHANNEL_STATE: usize = 13;
+
+/// A run longer than this many times the longest of the normal data (and as many samples) is a fault by itself.
+const CERTAINLY: f32 = 4.0;
+
+/// Successive samples without a value that are always borne.
+const BORNE: f32 = 3.0;
+
+/// A channel's state, in the caller's buffer.
+pub(crate) struct Channel<'s> {
+    /// The last value.
+    last: &'s mut f32,
+    /// How many successive samples had it.
+    run: &'s mut f32,
+    /// How many successive samples had no value.
+    gap: &'s mut f32,
+    /// The last fault, by its code.
+    fault: &'s mut f32,
+    /// Samples since.
+    since_fault: &'s mut f32,
+    /// Of the samples since the last window: distances from the mean, their squares, and their number.
+    sum: &'s mut f32,
+    squares: &'s mut f32,
+    count: &'s mut f32,
+    /// Averages over the drift's memory: distance from the calibration's mean, and power in units of the calibration's.
+    pub(crate) shift: &'s mut f32,
+    pub(crate) power: &'s mut f32,
+    /// The baseline: subtracted from a value, and what then multiplies its distance from the calibration's mean.
+    pub(crate) offset: &'s mut f32,
+    pub(crate) gain: &'s mut f32,
+    /// What its features cost in the window, while that is being added up.
+    pub(crate) nats: &'s mut f32,
+}
+
+impl<'s> Channel<'s> {
+    pub(crate) fn new(state: &'s mut [f32; CHANNEL_STATE]) -> Self {
+        let [last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, nats] = state;
+        Self { last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, nats }
+    }
+
+    /// A sensor of which nothing is known yet, on the calibration's baseline.
+    pub(crate) fn reset(&mut self) {
+        (*self.offset, *self.gain) = (0.0, 1.0);
+        self.forget_drift();
+        self.forget_samples();
+    }
+
+    pub(crate) fn forget_drift(&mut self) {
+        (*self.shift, *self.power) = (0.0, 1.0);
+    }
+
+    /// As after a gap in the stream.
+    pub(crate) fn forget_samples(&mut self) {
+        (*self.last, *self.run, *self.gap) = (f32::NAN, 0.0, 0.0);
+        (*self.fault, *self.since_fault) = (0.0, f32::MAX);
+        self.forget_hop();
+    }
+
+    fn forget_hop(&mut self) {
+        (*self.sum, *self.squares, *self.count) = (0.0, 0.0, 0.0);
+    }
+
+    /// Takes a sample; returns what the model is to see of it: on the calibration's baseline, and NaN for what is no number.
+    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32) -> f32 {
+        *self.since_fault += 1.0;
+        *self.gap = if value.is_nan() { *self.gap + 1.0 } else { 0.0 };
+        *self.run = if value == *self.last { *self.run + 1.0 } else { 1.0 };
+        *self.last = value;
+        let (low, high) = normal.range;
+        let fault = if value < low || value > high || value.is_infinite() {
+            Some(SensorFaultKind::OutOfRange)
+        } else if *self.gap > normal.longest_gap.max(0.25 * window).max(BORNE) {
+            Some(SensorFaultKind::Missing)
+        } else if self.is_suspicious(normal) && (value == low || value == high) {
+            Some(SensorFaultKind::Saturated)
+        } else if *self.run > CERTAINLY * (normal.longest_run + 1.0) {
+            Some(SensorFaultKind::Stuck)
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            (*self.fault, *self.since_fault) = (fault as u8 as f32, 0.0);
+        }
+        if !value.is_finite() {
+            return f32::NAN;
+        }
+        let (offset, gain) = (*self.offset, *self.gain);
+        // A sensor on the calibration's baseline is seen as it is, bit for bit.
+        let seen =
+            if offset == 0.0 && gain == 1.0 { value } else { normal.mean + gain * (value - normal.mean - offset) };
+        let distance = seen - normal.mean;
+        *self.sum += distance;
+        *self.squares += distance * distance;
+        *self.count += 1.0;
+        if self.mean_drifts(normal) { seen - *self.shift } else { seen }
+    }
+
+    /// The fault that a window of so many samples, up to the last one, contains.
+    pub(crate) fn fault(&self, window: f32) -> Option<SensorFaultKind> {
+        if *self.since_fault >= window {
+            return None;
+        }
+        [SensorFaultKind::Missing, SensorFaultKind::Stuck, SensorFaultKind::Saturated, SensorFaultKind::OutOfRange]
+            .into_iter()
+            .find(|kind| *kind as u8 as f32 == *self.fault)
+    }
+
+    /// Whether the last value has been repeated more often than in normal data: reason enough not to call a window that is
+    /// unlikely the machine's fault.
+    pub(crate) fn is_suspicious(&self, normal: &ChannelCalibration) -> bool {
+        *self.run > normal.longest_run
+    }
+
+    /// Averages the samples since the last window into the drift's averages, with this weight; none for a window that does not count.
+    pub(crate) fn average(&mut self, weight: Option<f32>, normal: &ChannelCalibration) {
+        if let Some(weight) = weight
+            && *self.count > 0.0
+        {
+            *self.shift += weight * (*self.sum / *self.count - *self.shift);
+            *self.power += weight * (*self.squares / *self.count / normal.power - *self.power);
+        }
+        self.forget_hop();
+    }
+
+    /// Whether the mean has left its limits.
+    pub(crate) fn mean_drifts(&self, normal: &ChannelCalibration) -> bool {
+        self.shift.abs() > normal.mean_limit
+    }
+
+    /// Makes what has been averaged, over so many windows, the baseline: the mean always counts where it is beyond half its limit,
+    /// and the scale likewise. Limits are those of the drift's memory, wider for fewer windows.
+    pub(crate) fn rebase(&mut self, windows: f32, memory: f32, normal: &ChannelCalibration) {
+        let width = 0.5 * libm::sqrtf((2.0 * memory / windows).max(1.0));
+        if self.shift.abs() > width * normal.mean_limit {
+            *self.offset = *self.shift;
+        }
+        // The power about the new mean, in units of that about the old one.
+        let power = *self.power - *self.shift * *self.shift / normal.power;
+        if (power - 1.0).abs() > width * normal.power_limit && power > 0.0 {
+            *self.gain = 1.0 / libm::sqrtf(power);
+        }
+        self.forget_drift();
+    }
+}
+
+/// The channels of a detector's state, each with how it behaves in normal data.
+pub(crate) fn channels<'s>(
+    state: &'s mut [f32],
+    calibration: &Calibration<'s>,
+) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
+    let calibration = *calibration;
+    let channels = state.as_chunks_mut().0.iter_mut().map(Channel::new);
+    channels.enumerate().filter_map(move |(index, channel)| Some((channel, calibration.channel(index)?)))
+}

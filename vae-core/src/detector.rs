@@ -1,0 +1,669 @@
+//! From a stream of samples to verdicts.
+
+use core::task::Poll;
+
+use heapless::VecView;
+use rand_pcg::{Pcg32, rand_core::SeedableRng};
+
+use crate::{
+    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError, Model,
+    Posterior, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    channel::{CHANNEL_STATE, Channel, channels},
+    importance::LogMeanExp,
+    model::{Network, Pass},
+    scratch::Buffers,
+};
+
+/// An importance-weighted score is decided once it is so many standard errors away from the threshold.
+const DECIDED: f32 = 3.0;
+
+/// Two sample rates are the same if they differ by less than this share.
+const RATE_TOLERANCE: f32 = 0.01;
+
+/// A new baseline widens the scores' spread at most by the inverse of this.
+const LEAST_FACTOR: f32 = 0.25;
+
+/// Fewest windows of a new baseline.
+pub const LEAST_BASELINE: u32 = 32;
+
+/// Judges a stream of samples: cuts it into windows, scores each, and says whether the machine is as it was, behaves unlike itself, or
+/// moves slowly away, and whether a sensor is to be believed at all.
+///
+/// It works in buffers of the caller; everything that it remembers fits into a [snapshot](Self::snapshot). The sizes:
+/// `heapless::Vec<f32, { MODEL.channels() * MODEL.window() }>` for the window, `[f32; MODEL.state_len()]` for the state.
+///
+/// # What a verdict is
+/// 1. A window that contains samples of a sensor that is not to be believed is a [`Verdict::SensorFault`] and not scored. So is a
+///    window that is unlikely while a sensor repeats its value for longer than in normal data.
+/// 2. A window votes for an alarm if its score is below the threshold. m votes of the last n windows raise the alarm, none clears it;
+///    while it is raised, windows are [`Verdict::Anomalous`].
+/// 3. Exponentially weighted averages of each channel's mean and power and of the p-values, over the memory that the calibration
+///    chose, are compared with its limits: [`Verdict::Drifting`]. Windows that vote do not count. A channel whose mean has left its
+///    limits is scored without that shift, so that what is explained by a slow drift raises no alarm.
+///
+/// # Source
+/// Roberts (1959), *Control chart tests based on geometric moving averages*: the drift's averages.
+#[derive(Debug)]
+pub struct Detector<'m, 'b> {
+    model: Model<'m>,
+    calibration: Calibration<'m>,
+    window: Window<'b>,
+    /// Channels' states, then the condition, then the features where there is a front-end.
+    state: &'b mut [f32],
+    votes: Votes,
+    alarms: Option<Alarms>,
+    /// Samples a second; 0 where not known.
+    sample_rate: f32,
+    /// −score above which a window votes.
+    threshold: f32,
+    running: Running,
+    work: Work<'m>,
+}
+
+/// What a snapshot holds beside channels and votes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Running {
+    /// Windows so far: seeds what is drawn for the next one.
+    pub(crate) windows: u32,
+    /// Averages p-values.
+    pub(crate) p_value: f32,
+    /// Maps −scores to those of the calibration: `centre + factor · (s − own centre)`.
+    pub(crate) score_centre: f32,
+    pub(crate) score_factor: f32,
+    /// Windows that a new baseline is made from, and those that it has; 0 where none is made.
+    pub(crate) baseline_windows: u32,
+    pub(crate) baseline_done: u32,
+    /// Mean and mean square deviation of the new baseline's −scores.
+    pub(crate) baseline_mean: f32,
+    pub(crate) baseline_variance: f32,
+}
+
+/// What is left to do for the window.
+#[derive(Clone, Debug)]
+enum Work<'m> {
+    /// The window is not complete.
+    Idle,
+    Begin,
+    Encode(Pass<'m>, Seen),
+    Decode(Pass<'m>, Seen, Estimate),
+    BeginAttribution(Assessment),
+    Attribute(Pass<'m>, Assessment),
+}
+
+/// What encoding the window has found out about it.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    careful: bool,
+    missing: u32,
+}
+
+/// A score in the making.
+#[derive(Clone, Debug)]
+struct Estimate {
+    rng: Pcg32,
+    /// `ln p(z) − ln q(z|x)` of the sample that is being decoded.
+    log_ratio: f32,
+    /// Of the log-likelihoods so far.
+    mean: f32,
+    weights: LogMeanExp,
+}
+
+impl<'m, 'b> Detector<'m, 'b> {
+    /// A detector for `model` that has seen nothing yet, with the threshold and votes of the model's calibration.
+    ///
+    /// `window` has room for [`Model::channels`] · [`Model::window`] values, `state` for [`Model::state_len`].
+    ///
+    /// # Errors
+    /// If the model is faulty or not calibrated, or a buffer too small.
+    pub fn new(model: Model<'m>, window: &'b mut VecView<f32>, state: &'b mut [f32]) -> Result<Self, DetectorError> {
+        let calibration = model.calibration().map_err(InferError::Model)?;
+        let votes = Self::fits(&model, &calibration, state.len())?;
+        let mut detector = Self {
+            model,
+            calibration,
+            window: Window::new(&model, window)?,
+            state,
+            votes,
+            alarms: None,
+            sample_rate: calibration.sample_rate().unwrap_or(0.0),
+            threshold: -calibration.threshold(),
+            running: Running::new(&calibration),
+            work: Work::Idle,
+        };
+        detector.forget();
+        Ok(detector)
+    }
+
+    /// Checks what a model asks of a detector.
+    fn fits(model: &Model<'_>, calibration: &Calibration<'_>, state: usize) -> Result<Votes, DetectorError> {
+        let needed = model.state_len();
+        if state < needed {
+            return Err(DetectorError::StateTooSmall { needed, found: state });
+        }
+        if calibration.scores() == 0 {
+            return Err(DetectorError::NotCalibrated);
+        }
+        let (needed, of) = calibration.votes();
+        Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
+    }
+
+    /// Raises at most so many false alarms, by the tail of alarms in the model's calibration.
+    ///
+    /// # Errors
+    /// [`DetectorError::NoSampleRate`] where neither the model nor [`Self::sample_rate`] says how fast samples come;
+    /// [`DetectorError::NotCalibrated`] where the calibration holds no tail of alarms.
+    pub fn alarm_rate(mut self, alarms: Alarms) -> Result<Self, DetectorError> {
+        self.alarms = Some(alarms);
+        self.set_threshold()?;
+        Ok(self)
+    }
+
+    /// Raises an alarm when `needed` of the last `of` windows are below the threshold.
+    ///
+    /// With other votes than those that the alarms were calibrated with, [`Self::alarm_rate`] keeps what it promises by the least that
+    /// is certain: an alarm takes `needed` votes, so that there are at most as many alarms as votes divided by `needed`.
+    ///
+    /// # Errors
+    /// [`DetectorError::Votes`] unless `1 ≤ needed ≤ of ≤ 32`.
+    pub fn votes(mut self, needed: u32, of: u32) -> Result<Self, DetectorError> {
+        self.votes = Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })?;
+        self.set_threshold()?;
+        Ok(self)
+    }
+
+    /// Says how many samples come each second, in Hz.
+    ///
+    /// # Errors
+    /// [`DetectorError::SampleRate`] if the model was trained at a rate that differs by more than a hundredth, or `hz` is no rate.
+    pub fn sample_rate(mut self, hz: f32) -> Result<Self, DetectorError> {
+        let model = self.calibration.sample_rate().unwrap_or(hz);
+        if !(hz > 0.0 && hz.is_finite() && (hz / model - 1.0).abs() <= RATE_TOLERANCE) {
+            return Err(DetectorError::SampleRate { model, found: hz });
+        }
+        self.sample_rate = hz;
+        self.set_threshold()?;
+        Ok(self)
+    }
+
+    fn set_threshold(&mut self) -> Result<(), DetectorError> {
+        let Some(alarms) = self.alarms else { return Ok(()) };
+        if self.sample_rate == 0.0 {
+            return Err(DetectorError::NoSampleRate);
+        }
+        let per_window = alarms.per_second() * self.model.hop() as f32 / self.sample_rate;
+        let (tail, rate) = if self.votes.rule() == self.calibration.votes() {
+            (self.calibration.alarm_tail(), per_window)
+        } else {
+            (self.calibration.tail(), per_window * self.votes.rule().0 as f32)
+        };
+        let is_usable = tail.rate > 0.0 && per_window > 0.0;
+        self.threshold = if is_usable { tail.level(rate) } else { return Err(DetectorError::NotCalibrated) };
+        Ok(())
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model<'m> {
+        &self.model
+    }
+
+    /// The score below which a window votes for an alarm, in nats.
+    #[must_use]
+    pub fn threshold(&self) -> f32 {
+        -self.threshold
+    }
+
+    /// Whether the alarm is raised.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.votes.is_raised()
+    }
+
+    /// The condition of a conditional model for the windows from now on, in physical units.
+    ///
+    /// # Errors
+    /// [`InferError::WrongCondition`] or [`InferError::BadCondition`].
+    pub fn given(&mut self, condition: &[f32]) -> Result<(), DetectorError> {
+        self.model.given(condition)?;
+        let channels = CHANNEL_STATE * self.model.channels();
+        let slots = self.state.get_mut(channels..).unwrap_or_default();
+        slots.iter_mut().zip(condition).for_each(|(slot, value)| *slot = *value);
+        Ok(())
+    }
+
+    /// Takes one sample, its channels in the model's order and in physical units, NaN for what was not observed; returns the verdict
+    /// on the window that it completes, if it does.
+    ///
+    /// # Errors
+    /// As [`Self::feed`] and [`Self::step`].
+    pub fn push(&mut self, sample: &[f32], scratch: &mut Scratch<'_>) -> Result<Option<Verdict>, DetectorError> {
+        self.feed(sample)?;
+        loop {
+            if let Poll::Ready(verdict) = self.step(scratch)? {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    /// Takes one sample as [`Self::push`] does, without judging yet; returns whether it completes a window.
+    ///
+    /// # Errors
+    /// [`DetectorError::Busy`] if the window before has not been judged yet; [`InferError::WrongLength`] if the sample does not have the
+    /// model's number of channels. The sample is then not taken.
+    pub fn feed(&mut self, sample: &[f32]) -> Result<bool, DetectorError> {
+        if !matches!(self.work, Work::Idle) {
+            return Err(DetectorError::Busy);
+        }
+        let (needed, found) = (self.model.channels(), sample.len());
+        if needed != found {
+            return Err(InferError::WrongLength { needed, found }.into());
+        }
+        let window = self.model.window() as f32;
+        let channels = channels(self.state, &self.calibration);
+        let seen = channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window));
+        let is_complete = self.window.push_values(seen);
+        if is_complete {
+            self.work = Work::Begin;
+        }
+        Ok(is_complete)
+    }
+
+    /// Does a part of what is left to do for a window, at most one layer of the network, so that others get their turn.
+    ///
+    /// Ready once there is nothing left: with a verdict, or with none where no window is complete or a new baseline is made. Between
+    /// the steps for a window `scratch` must be the same, and not be used by others.
+    ///
+    /// # Errors
+    /// See [`DetectorError`]. The window is then given up.
+    pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
+        let work = core::mem::replace(&mut self.work, Work::Idle);
+        match work {
+            Work::Idle => return Ok(Poll::Ready(None)),
+            Work::Begin => {
+                if let Some(fault) = self.sensor_fault() {
+                    return Ok(Poll::Ready(self.conclude_fault(fault)));
+                }
+                if self.running.is_measuring_channels() {
+                    self.measure_channels();
+                    return Ok(Poll::Ready(None));
+                }
+            }
+            _ => {}
+        }
+        let unconditional = self.model.network().map_err(InferError::Model)?;
+        let condition = self.state.get(CHANNEL_STATE * self.model.channels()..).unwrap_or_default();
+        let network =
+            Network { condition: condition.get(..self.model.conditions()).unwrap_or_default(), ..unconditional };
+        let mut buffers = scratch.split(&self.model)?;
+        let x = Samples::F32(self.window.values());
+        self.work = match work {
+            Work::Idle => Work::Idle,
+            Work::Begin => {
+                let mut x = network.observe(x)?;
+                let pass = x.begin_encoding(unconditional.encoder, &mut buffers.layers)?;
+                Work::Encode(pass, Seen { careful: x.is_careful(), missing: x.missing() })
+            }
+            Work::Encode(mut pass, seen) => {
+                if pass.advance(&mut buffers.layers)? {
+                    Work::Encode(pass, seen)
+                } else {
+                    network.finish_encoding(pass, &mut buffers)?;
+                    let mut estimate = Estimate::new(self.running.windows);
+                    self.draw(&mut estimate, &network, &mut buffers)?;
+                    let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
+                    Work::Decode(pass, seen, estimate)
+                }
+            }
+            Work::Decode(mut pass, seen, mut estimate) => {
+                if pass.advance(&mut buffers.layers)? {
+                    Work::Decode(pass, seen, estimate)
+                } else {
+                    let x = network.observe(x)?.resumed(seen.careful, seen.missing);
+                    let nats = network.finish_log_conditional(&x, pass, &mut buffers.layers)?;
+                    if self.add(&mut estimate, nats) {
+                        self.draw(&mut estimate, &network, &mut buffers)?;
+                        let pass =
+                            network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
+                        Work::Decode(pass, seen, estimate)
+                    } else {
+                        let score = self.score(&estimate, &network, &mut buffers)?;
+                        let score = if seen.missing > 0 { score + self.missing_nats(&network) } else { score };
+                        match self.conclude(score, seen.missing) {
+                            Some(Verdict::Anomalous(anomaly)) => Work::BeginAttribution(anomaly.assessment),
+                            verdict => return Ok(Poll::Ready(verdict)),
+                        }
+                    }
+                }
+            }
+            Work::BeginAttribution(assessment) => {
+                let (kind, latent) = (network.posterior, buffers.latent.len());
+                Posterior::from_parameters(kind, latent, buffers.posterior)?.mean(buffers.latent)?;
+                let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
+                Work::Attribute(pass, assessment)
+            }
+            Work::Attribute(mut pass, assessment) => {
+                if pass.advance(&mut buffers.layers)? {
+                    Work::Attribute(pass, assessment)
+                } else {
+                    let (mut feature, mut feature_nats) = (0, 0.0);
+                    channels(self.state, &self.calibration).for_each(|(channel, _)| *channel.nats = 0.0);
+                    let states = self.state.as_chunks_mut::<CHANNEL_STATE>().0;
+                    unconditional.finish_attribution(x, pass, &mut buffers.layers, &mut |index, nats| {
+                        if nats > feature_nats {
+                            (feature, feature_nats) = (index as u32, nats);
+                        }
+                        if let Some(state) = states.get_mut(self.model.channel_of(index)) {
+                            *Channel::new(state).nats += nats;
+                        }
+                    })?;
+                    let excess = |(channel, normal): (Channel<'_>, ChannelCalibration)| *channel.nats - normal.nats;
+                    let (mut channel, mut channel_nats) = (0, f32::NEG_INFINITY);
+                    for (index, nats) in (0..).zip(channels(self.state, &self.calibration).map(excess)) {
+                        if nats > channel_nats {
+                            (channel, channel_nats) = (index, nats);
+                        }
+                    }
+                    let anomaly = Anomaly { assessment, channel, channel_nats, feature, feature_nats };
+                    return Ok(Poll::Ready(Some(Verdict::Anomalous(anomaly))));
+                }
+            }
+        };
+        Ok(Poll::Pending)
+    }
+
+    /// The first sensor of the window that is not to be believed.
+    fn sensor_fault(&mut self) -> Option<SensorFault> {
+        let window = self.model.window() as f32;
+        let mut faults = (0..).zip(channels(self.state, &self.calibration));
+        faults.find_map(|(channel, (state, _))| Some(SensorFault { channel, kind: state.fault(window)? }))
+    }
+
+    /// The first sensor that repeats its value for longer than in normal data.
+    fn suspicion(&mut self) -> Option<SensorFault> {
+        let mut channels = (0..).zip(channels(self.state, &self.calibration));
+        let (channel, _) = channels.find(|(_, (state, normal))| state.is_suspicious(normal))?;
+        Some(SensorFault { channel, kind: SensorFaultKind::Stuck })
+    }
+
+    fn conclude_fault(&mut self, fault: SensorFault) -> Option<Verdict> {
+        self.average(None);
+        Some(Verdict::SensorFault(fault))
+    }
+
+    /// Averages the samples since the last window, with this weight; drops them without one.
+    fn average(&mut self, weight: Option<f32>) {
+        channels(self.state, &self.calibration).for_each(|(mut channel, normal)| channel.average(weight, &normal));
+    }
+
+    /// Writes the sample of the latent vector that is to be decoded next.
+    fn draw(
+        &self,
+        estimate: &mut Estimate,
+        network: &Network<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Result<(), InferError> {
+        let (kind, latent) = (network.posterior, buffers.latent.len());
+        let posterior = Posterior::from_parameters(kind, latent, buffers.posterior)?;
+        if self.calibration.score_kind() == ScoreKind::AtMean {
+            posterior.mean(buffers.latent)
+        } else {
+            let log_density = posterior.draw(&mut estimate.rng, buffers.latent)?;
+            estimate.log_ratio = network.prior.log_density(buffers.latent) - log_density;
+            Ok(())
+        }
+    }
+
+    /// Adds the log-likelihood of the sample that was decoded; returns whether another one is needed.
+    fn add(&self, estimate: &mut Estimate, nats: f32) -> bool {
+        estimate.weights.add(nats + estimate.log_ratio);
+        estimate.mean += (nats - estimate.mean) / estimate.weights.count as f32;
+        match self.calibration.score_kind() {
+            ScoreKind::AtMean => false,
+            ScoreKind::Samples(samples) => estimate.weights.count < samples,
+            ScoreKind::Importance(samples) => {
+                let Running { score_centre, score_factor, .. } = self.running;
+                let centre = self.calibration.location_and_scale().0;
+                let threshold = -(score_centre + (self.threshold - centre) / score_factor);
+                estimate.weights.count < samples && !estimate.weights.is_decided((threshold, DECIDED))
+            }
+        }
+    }
+
+    /// The score that the calibration's scores are.
+    fn score(&self, estimate: &Estimate, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
+        let score = match self.calibration.score_kind() {
+            ScoreKind::AtMean | ScoreKind::Samples(_) => {
+                let (kind, latent) = (network.posterior, buffers.latent.len());
+                let posterior = Posterior::from_parameters(kind, latent, buffers.posterior)?;
+                estimate.mean - network.prior.kl(&posterior, buffers.latent)
+            }
+            ScoreKind::Importance(_) => estimate.weights.estimate().value,
+        };
+        if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
+    }
+
+    /// What the features that were not observed would have added to the score of an ordinary window.
+    fn missing_nats(&self, network: &Network<'_>) -> f32 {
+        let each = self.model.channels() as f32 / self.model.features() as f32;
+        let missing = self.window.values().iter().enumerate().filter(|(_, value)| value.is_nan());
+        missing.fold(0.0, |sum, (feature, _)| {
+            let normal = self.calibration.channel(self.model.channel_of(feature));
+            sum + network.likelihood.log_normaliser(feature) - normal.map_or(0.0, |normal| normal.nats * each)
+        })
+    }
+
+    /// The verdict on a window with this score; none while a new baseline is made.
+    fn conclude(&mut self, score: f32, missing: u32) -> Option<Verdict> {
+        self.running.windows = self.running.windows.wrapping_add(1);
+        if self.running.is_measuring() {
+            self.average(None);
+            if self.running.measure_score(-score, &self.calibration) {
+                self.votes.clear();
+            }
+            return None;
+        }
+        let Running { score_centre, score_factor, .. } = self.running;
+        let (centre, _) = self.calibration.location_and_scale();
+        // The calibration's own scores are kept bit for bit.
+        let own = score_factor == 1.0 && score_centre == centre;
+        let nats = if own { -score } else { centre + score_factor * (-score - score_centre) };
+        let assessment = Assessment { score, p_value: self.calibration.p_value(-nats), missing };
+        let votes = nats > self.threshold;
+        if votes && let Some(fault) = self.suspicion() {
+            return self.conclude_fault(fault);
+        }
+        let is_raised = self.votes.push(votes);
+        let weight = (!votes).then(|| 1.0 / self.calibration.drift_memory());
+        self.average(weight);
+        if let Some(weight) = weight {
+            self.running.p_value += weight * (assessment.p_value - self.running.p_value);
+        }
+        Some(if is_raised {
+            // Who is to blame is found out next.
+            let (channel, channel_nats, feature, feature_nats) = (0, 0.0, 0, 0.0);
+            Verdict::Anomalous(Anomaly { assessment, channel, channel_nats, feature, feature_nats })
+        } else if let Some(kind) = self.drift() {
+            Verdict::Drifting(Drift { assessment, kind })
+        } else {
+            Verdict::Normal(assessment)
+        })
+    }
+
+    /// What has moved furthest beyond its limit.
+    fn drift(&mut self) -> Option<DriftKind> {
+        let p_value = self.running.p_value;
+        let (mut furthest, mut drift) = (1.0, None);
+        let mut consider = |extent: f32, kind| {
+            if extent > furthest {
+                (furthest, drift) = (extent, Some(kind));
+            }
+        };
+        consider((p_value - 0.5).abs() / self.calibration.drift_limit(), DriftKind::Score(p_value));
+        for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration)) {
+            let (shift, factor) = (*state.shift, *state.power);
+            consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift });
+            consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
+        }
+        drift
+    }
+
+    /// Makes the next `windows` windows the new normal: the mean and scale of each channel from the first half of them, the location
+    /// and scale of the scores, and with them quantiles, threshold and limits, from the second. There are no verdicts meanwhile but
+    /// [`Verdict::SensorFault`]; windows of such sensors do not count.
+    ///
+    /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor. A mean or scale is
+    /// changed only where it differs by more than half of what would be a drift, and scores are never given a narrower spread than they
+    /// had in the calibration.
+    ///
+    /// # Errors
+    /// [`DetectorError::ShortBaseline`] for fewer than [`LEAST_BASELINE`] windows.
+    pub fn rebaseline(&mut self, windows: u32) -> Result<(), DetectorError> {
+        if windows < LEAST_BASELINE {
+            return Err(DetectorError::ShortBaseline { needed: LEAST_BASELINE, found: windows });
+        }
+        self.forget();
+        self.running.baseline_windows = windows;
+        Ok(())
+    }
+
+    /// Whether a new baseline is being made.
+    #[must_use]
+    pub fn is_rebaselining(&self) -> bool {
+        self.running.is_measuring()
+    }
+
+    /// Averages a window's channels into the new baseline.
+    fn measure_channels(&mut self) {
+        self.running.baseline_done += 1;
+        self.average(Some(1.0 / self.running.baseline_done as f32));
+        if !self.running.is_measuring_channels() {
+            let (windows, memory) = (self.running.baseline_done as f32, self.calibration.drift_memory());
+            let channels = channels(self.state, &self.calibration);
+            channels.for_each(|(mut channel, normal)| channel.rebase(windows, memory, &normal));
+            self.window.clear();
+        }
+    }
+
+    /// Says that samples are missing between the last one and the next: the window starts anew, so that none spans the gap.
+    pub fn gap(&mut self) {
+        self.work = Work::Idle;
+        self.window.clear();
+        channels(self.state, &self.calibration).for_each(|(mut channel, _)| channel.forget_samples());
+    }
+
+    /// What a snapshot holds: also the channels' states.
+    pub(crate) fn remembered(&self) -> (&Running, &Votes, &[f32]) {
+        let channels = self.state.get(..CHANNEL_STATE * self.model.channels()).unwrap_or_default();
+        (&self.running, &self.votes, channels)
+    }
+
+    /// Takes what a snapshot held.
+    pub(crate) fn recall(&mut self, running: Running, votes: Votes, channels: impl Iterator<Item = f32>) {
+        // Votes by another rule than today's count for nothing.
+        if votes.rule() == self.votes.rule() {
+            self.votes = votes;
+        } else {
+            self.votes.clear();
+        }
+        self.running = running;
+        let places = CHANNEL_STATE * self.model.channels();
+        for (slot, value) in self.state.iter_mut().take(places).zip(channels) {
+            *slot = value;
+        }
+        self.gap();
+    }
+
+    /// Back to the model's own calibration, as if nothing had been seen.
+    fn forget(&mut self) {
+        self.work = Work::Idle;
+        self.window.clear();
+        self.votes.clear();
+        self.running = Running::new(&self.calibration);
+        channels(self.state, &self.calibration).for_each(|(mut channel, _)| channel.reset());
+    }
+
+    /// Goes on with another model, such as one received over the air, once it has passed its self-test. Alarm rate and sample rate are
+    /// kept, votes are those of the new model, and what was seen is forgotten.
+    ///
+    /// # Errors
+    /// If it fails its self-test, has other channels (by number, name and order) or conditions, another sample rate, is not calibrated,
+    /// or does not fit into the buffers. The detector then goes on with the model that it has, as if nothing had happened.
+    pub fn replace(&mut self, model: Model<'m>, scratch: &mut Scratch<'_>) -> Result<(), DetectorError> {
+        model.self_test(scratch)?;
+        let (old, new) = (self.model.card().map_err(InferError::Model)?, model.card().map_err(InferError::Model)?);
+        if (old.channels, old.conditions) != (new.channels, new.conditions) {
+            return Err(DetectorError::OtherChannels { model: self.model.channels(), found: model.channels() });
+        }
+        let calibration = model.calibration().map_err(InferError::Model)?;
+        let votes = Self::fits(&model, &calibration, self.state.len())?;
+        let was = (self.model, self.calibration, self.votes, self.threshold);
+        (self.model, self.calibration, self.votes, self.threshold) =
+            (model, calibration, votes, -calibration.threshold());
+        let rate = calibration.sample_rate().unwrap_or(self.sample_rate);
+        let outcome = if self.sample_rate != 0.0 && (rate / self.sample_rate - 1.0).abs() > RATE_TOLERANCE {
+            Err(DetectorError::SampleRate { model: rate, found: self.sample_rate })
+        } else {
+            self.set_threshold()
+        };
+        let outcome = outcome.and_then(|()| {
+            let shape = self.window.reshape(model.channels(), model.window(), model.hop());
+            shape.map_err(DetectorError::from)
+        });
+        match outcome {
+            Ok(()) => {
+                self.sample_rate = rate;
+                self.forget();
+            }
+            Err(_) => (self.model, self.calibration, self.votes, self.threshold) = was,
+        }
+        outcome
+    }
+}
+
+impl Estimate {
+    fn new(seed: u32) -> Self {
+        let rng = Pcg32::seed_from_u64(seed.into());
+        Self { rng, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
+    }
+}
+
+impl Running {
+    fn new(calibration: &Calibration<'_>) -> Self {
+        Self {
+            windows: 0,
+            p_value: 0.5,
+            score_centre: calibration.location_and_scale().0,
+            score_factor: 1.0,
+            baseline_windows: 0,
+            baseline_done: 0,
+            baseline_mean: 0.0,
+            baseline_variance: 0.0,
+        }
+    }
+
+    fn is_measuring(&self) -> bool {
+        self.baseline_done < self.baseline_windows
+    }
+
+    fn is_measuring_channels(&self) -> bool {
+        self.baseline_done < self.baseline_windows / 2
+    }
+
+    /// Takes a −score into the new baseline; returns whether it is the last.
+    fn measure_score(&mut self, nats: f32, calibration: &Calibration<'_>) -> bool {
+        self.baseline_done += 1;
+        let count = (self.baseline_done - self.baseline_windows / 2) as f32;
+        // Welford (1962), of the mean square deviation.
+        let distance = nats - self.baseline_mean;
+        self.baseline_mean += distance / count;
+        self.baseline_variance += (distance * (nats - self.baseline_mean) - self.baseline_variance) / count;
+        if self.is_measuring() {
+            return false;
+        }
+        let (_, spread) = calibration.location_and_scale();
+        self.score_centre = self.baseline_mean;
+        self.score_factor = (spread / libm::sqrtf(self.baseline_variance)).min(1.0).max(LEAST_FACTOR);
+        (self.baseline_windows, self.baseline_done) = (0, 0);
+        true
+    }
+}
