@@ -37,6 +37,7 @@
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");
 
 mod activation;
+mod alarms;
 mod calibration;
 mod elbo;
 mod error;
@@ -60,6 +61,7 @@ mod vector;
 mod window;
 
 pub use activation::Activation;
+pub use alarms::Alarms;
 pub use calibration::Calibration;
 pub use elbo::Score;
 pub use error::{InferError, LoadError, SelfTestError};
