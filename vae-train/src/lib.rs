@@ -28,5 +28,7 @@ pub mod run;
 pub mod scoring;
 mod step;
 pub mod table;
+pub mod tail;
 pub mod toy;
 pub mod training;
+pub mod uniformity;
