@@ -8,22 +8,25 @@ use safetensors::{Dtype, tensor::TensorView};
 use vae_core::format::{LikelihoodKind, Precision};
 
 use crate::{
+    calibration::{self, Normal},
     extras::Extras,
-    metrics::quantile,
-    model_file::{AlignedFile, Calibration, ModelFile},
+    model_file::{Calibration, ModelFile},
     network::Weights,
     run::State,
-    scoring,
 };
 
-/// Quantiles of the normal scores that a model file holds.
-const QUANTILES: usize = 129;
-
-/// The model of a run's best epoch, calibrated on its held-out windows (physical units, one after the other).
+/// The model of a run's best epoch, calibrated on normal data or, without them, on its held-out windows (physical units, one after
+/// the other).
 ///
 /// # Errors
 /// If the run is damaged.
-pub fn model_file(state: &State, extras: &Extras, holdout: &[f32], precision: Precision) -> Result<ModelFile> {
+pub fn model_file(
+    state: &State,
+    extras: &Extras,
+    holdout: &[f32],
+    normal: Option<&Normal>,
+    precision: Precision,
+) -> Result<ModelFile> {
     let weights = weights(state)?;
     let inputs = state.architecture.inputs();
     ensure!(
@@ -64,16 +67,10 @@ pub fn model_file(state: &State, extras: &Extras, holdout: &[f32], precision: Pr
         .collect(),
     };
 
-    // The model calibrates itself: its own arithmetic, quantised as it will run, scores the held-out windows.
-    let uncalibrated = AlignedFile::new(&file.to_bytes()?);
-    let scores = scoring::elbo(&uncalibrated.model()?, holdout).context("the held-out windows cannot be scored")?;
-    let mut elbos: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    elbos.sort_by(f32::total_cmp);
-    file.calibration = Calibration {
-        quantiles: (0..QUANTILES).map(|k| quantile(&elbos, k as f64 / (QUANTILES - 1) as f64)).collect(),
-        scores: elbos.len(),
-        threshold: quantile(&elbos, state.config.false_alarms),
-        ..Calibration::default()
+    // The model calibrates itself: its own arithmetic, quantised as it will run, scores the normal windows.
+    file.calibration = match normal {
+        Some(normal) => calibration::calibrate(&file, normal, state.config.false_alarms)?.0,
+        None => calibration::of_windows(&file, holdout, state.config.false_alarms)?,
     };
 
     // Two golden vectors: an ordinary window, and one that drives every feature out of range.

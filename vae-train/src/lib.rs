@@ -6,6 +6,7 @@
 //! is no second implementation of scoring), [`metrics`] judges the scores, and [`motor`] simulates the demonstration's data.
 
 mod adam;
+pub mod calibration;
 pub mod cli;
 pub mod config;
 pub mod cost;

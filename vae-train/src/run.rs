@@ -2,7 +2,8 @@
 //!
 //! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
 //! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
-//! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on
+//! - `normal.bin`: the normal data that `calibrate` was given, and what was asked of it
+//! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on where there is no `normal.bin`
 //! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data
 
 use std::{
@@ -16,16 +17,19 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calibration::{Normal, Settings},
     config::Config,
     dataset::Schema,
     extras::Extras,
     network::Architecture,
     output::{Existing, write_file},
+    table::Table,
     training::Checkpoint,
 };
 
 const CHECKPOINT: &str = "checkpoint.bin";
 const EXTRAS: &str = "extras.bin";
+const NORMAL: &str = "normal.bin";
 /// Changes with the layout of [`State`].
 const STATE_VERSION: u32 = 2;
 
@@ -155,6 +159,47 @@ impl RunDirectory {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         postcard::from_bytes(&bytes)
             .with_context(|| format!("{} is damaged or of another version of vae-train: fit again", path.display()))
+    }
+
+    /// Replaces the normal data that `export` calibrates on.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the previous one is then still there.
+    pub fn save_normal(&self, normal: &Normal) -> Result<()> {
+        let Table { path, columns, values, labels } = &normal.table;
+        let bytes = postcard::to_allocvec(&(STATE_VERSION, &normal.settings, path, columns, values, labels))
+            .context("cannot serialise the normal data")?;
+        self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))
+    }
+
+    /// The normal data that `calibrate` has left; none where it has not been called.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn normal(&self) -> Result<Option<Normal>> {
+        let path = self.0.join(NORMAL);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let damaged = || format!("{} is damaged or of another version of vae-train: calibrate again", path.display());
+        let bytes = fs::read(&path).with_context(damaged)?;
+        let (version, _) = postcard::take_from_bytes::<u32>(&bytes).with_context(damaged)?;
+        ensure!(version == STATE_VERSION, "{}", damaged());
+        let (_, settings, path, columns, values, labels): (u32, Settings, _, _, _, _) =
+            postcard::from_bytes(&bytes).with_context(damaged)?;
+        Ok(Some(Normal { table: Table { path, columns, values, labels }, settings }))
+    }
+
+    /// Forgets the normal data, which were meant for a model that is being replaced.
+    ///
+    /// # Errors
+    /// If the file cannot be removed.
+    pub fn forget_normal(&self) -> Result<()> {
+        let path = self.0.join(NORMAL);
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// The held-out normal windows, in physical units.

@@ -54,7 +54,7 @@ impl Attribute {
             self.force || extras.attributes.iter().all(|attribute| attribute.name != name),
             "the run has an attribute `{name}`: give another --name, or --force to replace it"
         );
-        let file = model_file(&state, &Extras::default(), &directory.holdout()?, Precision::F32)?;
+        let file = model_file(&state, &Extras::default(), &directory.holdout()?, None, Precision::F32)?;
         let file = AlignedFile::new(&file.to_bytes()?);
         let model = file.model()?;
         let (windows, left_out) = read_for_model(&self.data, Some(&self.label), &model)?;

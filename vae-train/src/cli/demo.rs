@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
-use vae_core::format::Precision;
+use vae_core::{Alarms, format::Precision};
 
 use super::{
     Context,
@@ -14,12 +14,14 @@ use super::{
     simulate::{TRAINING_SECONDS, test_samples, write_motor},
 };
 use crate::{
+    calibration::{Normal, Settings},
     config::Config,
     dataset::Windows,
     metrics::Detection,
     model_file::AlignedFile,
-    motor::{CHANNELS, Condition},
+    motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     output::{Existing, write_file},
+    run::RunDirectory,
     scoring,
     table::Table,
 };
@@ -27,6 +29,8 @@ use crate::{
 const DIRECTORY: &str = "vae-demo";
 const WINDOW: usize = 64;
 const HOP: usize = 32;
+const CALIBRATION_SECONDS: f64 = 1800.0;
+const VOTES: (u32, u32) = (2, 3);
 /// Windows of each condition in the stream that the firmware example scores.
 const STREAM_WINDOWS: usize = 3;
 
@@ -87,6 +91,19 @@ impl Demo {
             "best epoch {} of {}: validation ELBO {:.3}",
             fitted.best_epoch, fitted.epochs, fitted.validation_elbo
         ));
+        note(&format!("calibrating on {CALIBRATION_SECONDS} s more of normal running: one false alarm a day is borne"));
+        let settings = Settings {
+            alarms: Some(f64::from(Alarms::per_day(1.0).per_second())),
+            votes: VOTES,
+            sample_rate: Some(SAMPLE_RATE),
+            // What such an accelerometer can give, in g.
+            ranges: CHANNELS.map(|channel| (channel.to_owned(), -16.0, 16.0)).to_vec(),
+            ..Settings::default()
+        };
+        let normal = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
+        let normal = Normal { table: motor_table(Condition::Normal, normal), settings };
+        let (directory, _) = RunDirectory::open(&run)?;
+        directory.save_normal(&normal)?;
         let exported = export(&run, &model_path, Precision::Int8, None, existing)?;
 
         let file = AlignedFile::read(&model_path)?;
@@ -97,13 +114,7 @@ impl Demo {
             let per_stream = STREAM_WINDOWS * WINDOW;
             // From the middle of the recording, where the motor has left its starting state.
             stream.extend(samples.iter().skip(samples.len() / 2).take(per_stream).flatten());
-            let table = Table {
-                path: condition.name().into(),
-                columns: CHANNELS.map(str::to_owned).to_vec(),
-                values: samples.into_flattened(),
-                labels: None,
-            };
-            let windows = Windows::cut(table, 0, WINDOW, HOP)?;
+            let windows = Windows::cut(motor_table(condition, samples), 0, WINDOW, HOP)?;
             Ok(scoring::elbo(&model, &windows.values)?.iter().map(|score| score.elbo).collect())
         };
         let below =
@@ -135,6 +146,15 @@ impl Demo {
             files: out,
         };
         context.print(&result, &text(&result)?)
+    }
+}
+
+fn motor_table(condition: Condition, samples: Vec<[f32; 3]>) -> Table {
+    Table {
+        path: condition.name().into(),
+        columns: CHANNELS.map(str::to_owned).to_vec(),
+        values: samples.into_flattened(),
+        labels: None,
     }
 }
 

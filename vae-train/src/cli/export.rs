@@ -118,12 +118,12 @@ pub(super) fn export(
         existing.check(weights)?;
     }
     let (directory, state) = RunDirectory::open(run)?;
-    let (extras, holdout) = (directory.extras()?, directory.holdout()?);
-    let file = model_file(&state, &extras, &holdout, precision)?;
+    let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
+    let file = model_file(&state, &extras, &holdout, normal.as_ref(), precision)?;
     let quantisation = match precision {
         format::Precision::F32 => None,
         format::Precision::Int8 => {
-            let reference = model_file(&state, &extras, &holdout, format::Precision::F32)?;
+            let reference = model_file(&state, &extras, &holdout, normal.as_ref(), format::Precision::F32)?;
             let quantisation = Quantisation::measure(&file, &reference, &holdout)?;
             match (quantisation.check(), existing) {
                 (Err(refusal), Existing::Keep) => return Err(refusal),

@@ -352,6 +352,7 @@ fn train(
         |checkpoint| {
             // A run that is replaced stays whole until the new one has something to put in its place.
             if !started {
+                directory.forget_normal()?;
                 directory.write_inputs(config, &dataset.schema, &dataset.holdout)?;
                 directory.save_extras(&Extras::default())?;
                 started = true;

@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 mod attribute;
+mod calibrate;
 mod demo;
 mod evaluate;
 mod export;
@@ -38,6 +39,7 @@ enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
     Fit(Box<fit::Fit>),
+    Calibrate(calibrate::Calibrate),
     Export(export::Export),
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
@@ -87,6 +89,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
+        Verb::Calibrate(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),
         Verb::Score(verb) => verb.run(context),
         Verb::Evaluate(verb) => verb.run(context),

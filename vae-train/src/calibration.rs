@@ -1,0 +1,367 @@
+//! What a model considers normal: from normal data to the calibration that its file holds.
+
+use anyhow::{Context, Result, bail, ensure};
+use rand_pcg::{Pcg32, rand_core::SeedableRng};
+use serde::{Deserialize, Serialize};
+use vae_core::{ChannelCalibration, Importance, Model, Proposal, ScoreKind, Tail as CoreTail};
+
+use crate::{
+    dataset::Windows,
+    metrics::quantile,
+    model_file::{AlignedFile, Calibration, ModelFile},
+    scoring,
+    table::Table,
+    tail::{Fit, Votes},
+};
+
+/// Quantiles of the normal scores that a model file holds.
+const QUANTILES: usize = 129;
+
+/// Windows that channels' ordinary costs are averaged over, at most.
+const MOST_ATTRIBUTED: usize = 2000;
+
+/// Drift is averaged over so many times fewer windows than were recorded, so that its ordinary extent can be told from the recording.
+const MEMORIES: f64 = 50.0;
+/// Fewest and most windows that drift is averaged over.
+const MEMORY: (f64, f64) = (16.0, 4096.0);
+
+/// False reports of drift per window, where no rate of alarms is asked for.
+const DRIFT_RATE: f64 = 1e-6;
+
+/// Standard errors by which an estimated deviation is taken to be larger than it was found.
+const CAUTION: f64 = 1.645;
+
+/// How normal data are to be judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// False alarms per second that are borne; none: the threshold is a quantile of the scores.
+    pub alarms: Option<f64>,
+    /// (m, n): m of the last n windows raise an alarm.
+    pub votes: (u32, u32),
+    /// Samples a second; none where it is not known.
+    pub sample_rate: Option<f64>,
+    /// 0: the ELBO at the mean; L > 0: by L samples; −K < 0: the importance-weighted log-likelihood by K samples.
+    pub samples: i32,
+    /// Least and largest value of a channel's sensor, by the channel's name.
+    pub ranges: Vec<(String, f32, f32)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { alarms: None, votes: (1, 1), sample_rate: None, samples: 0, ranges: Vec::new() }
+    }
+}
+
+impl Settings {
+    fn score_kind(&self) -> ScoreKind {
+        match self.samples {
+            0 => ScoreKind::AtMean,
+            samples @ 1.. => ScoreKind::Samples(samples.unsigned_abs()),
+            samples => ScoreKind::Importance(samples.unsigned_abs()),
+        }
+    }
+}
+
+/// Normal data in the order of time, and how they are to be judged.
+#[derive(Clone, Debug)]
+pub struct Normal {
+    /// The model's channels and conditions.
+    pub table: Table,
+    /// What is asked for.
+    pub settings: Settings,
+}
+
+/// A calibration, and what it is worth.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Normal windows.
+    pub windows: usize,
+    /// Windows left out: labelled anomalous, or with values that were not observed.
+    pub left_out: usize,
+    /// Windows a second.
+    pub windows_per_second: Option<f64>,
+    /// ELBO (or log-likelihood) below which a window is anomalous, in nats.
+    pub threshold: f32,
+    /// Alarms per second that were asked for, and the 90 % confidence interval of those that the threshold gives.
+    pub alarms: Option<(f64, (f64, f64))>,
+    /// Windows between false reports of drift, on average.
+    pub drift_run_length: f64,
+    /// Windows that drift is averaged over.
+    pub drift_memory: f64,
+    /// Why the data do not support the rate of alarms, and what would; none where they do.
+    pub refusal: Option<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// The calibration of a model without one on windows whose order is not known: quantiles, their tail, and what channels cost. The
+/// threshold is the quantile at `false_alarms`.
+///
+/// # Errors
+/// If a window cannot be scored.
+pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Result<Calibration> {
+    let bytes = AlignedFile::new(&file.to_bytes()?);
+    let model = bytes.model()?;
+    let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
+    let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
+    let nats = channel_nats(&model, windows)?;
+    let moments =
+        moments(&model, windows.chunks_exact(model.features() + model.conditions()).map(|x| &x[..model.features()]));
+    let channels = nats.into_iter().zip(moments).map(|(nats, (mean, power))| ChannelCalibration {
+        mean: mean as f32,
+        power: power as f32,
+        nats: nats as f32,
+        ..UNBOUNDED
+    });
+    let mut calibration = Calibration { channels: channels.collect(), ..of_scores(&scores) };
+    let mut sorted = scores;
+    sorted.sort_by(f32::total_cmp);
+    calibration.threshold = quantile(&sorted, false_alarms);
+    Ok(calibration)
+}
+
+/// A channel whose values, runs and means are all borne.
+const UNBOUNDED: ChannelCalibration = ChannelCalibration {
+    range: (f32::MIN, f32::MAX),
+    longest_run: f32::MAX,
+    longest_gap: f32::MAX,
+    nats: 0.0,
+    mean: 0.0,
+    mean_limit: f32::MAX,
+    power: 1.0,
+    power_limit: f32::MAX,
+};
+
+/// Quantiles, tail, location and scale of scores.
+fn of_scores(scores: &[f32]) -> Calibration {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let n = scores.len() as f64;
+    let centre = scores.iter().map(|score| -f64::from(*score)).sum::<f64>() / n;
+    let spread = (scores.iter().map(|score| (-f64::from(*score) - centre).powi(2)).sum::<f64>() / n).sqrt();
+    // Too few windows have no tail: p-values then end at 1 / (n + 1).
+    let tail = Fit::of_windows(&negated(scores)).map_or(CoreTail::default(), |fit| to_core(&fit));
+    Calibration {
+        quantiles: (0..QUANTILES).map(|k| quantile(&sorted, k as f64 / (QUANTILES - 1) as f64)).collect(),
+        scores: scores.len(),
+        tail,
+        location_and_scale: (centre as f32, (spread as f32).max(f32::MIN_POSITIVE)),
+        ..Calibration::default()
+    }
+}
+
+fn negated(scores: &[f32]) -> Vec<f64> {
+    scores.iter().map(|score| -f64::from(*score)).collect()
+}
+
+fn to_core(fit: &Fit) -> CoreTail {
+    let tail = &fit.tail;
+    let [start, rate, scale, shape, ways] =
+        [tail.threshold, tail.rate, tail.scale, tail.shape, tail.ways].map(|value| value as f32);
+    CoreTail { start, rate, scale, shape, ways }
+}
+
+/// The calibration of a model on normal data in the order of time; `false_alarms` as for [`of_windows`], where no rate of alarms is
+/// asked for.
+///
+/// # Errors
+/// If the data cannot be scored, or do not support the rate of alarms: says what would.
+pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result<(Calibration, Report)> {
+    let Normal { table, settings } = normal;
+    let bytes = AlignedFile::new(&file.to_bytes()?);
+    let model = bytes.model()?;
+    let name = table.path.display().to_string();
+    let windows = Windows::cut(table.clone(), model.conditions(), model.window(), model.hop())?;
+    let is_normal = |index: usize, x: &[f32]| {
+        windows.labels.as_ref().is_none_or(|labels| !labels[index]) && !x.iter().any(|value| value.is_nan())
+    };
+    let chosen = windows.iter().enumerate().filter(|(index, x)| is_normal(*index, x));
+    let values: Vec<f32> = chosen.flat_map(|(_, x)| x).copied().collect();
+    let width = model.features() + model.conditions();
+    let count = values.len() / width;
+    ensure!(count > 0, "{name}: no normal window is complete");
+    let scores = scores(&model, &values, settings.score_kind()).with_context(|| name.clone())?;
+
+    let mut notes = Vec::new();
+    let mut calibration = of_scores(&scores);
+    calibration.votes = settings.votes;
+    calibration.score_kind = settings.score_kind();
+    calibration.sample_rate = settings.sample_rate.unwrap_or(0.0) as f32;
+    let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
+    let votes = Votes::new(settings.votes.0 as usize, settings.votes.1 as usize)?;
+    let fit = Fit::of_alarms(&negated(&scores), votes);
+    if let Ok(fit) = &fit {
+        calibration.alarms = to_core(fit);
+    }
+    let mut sorted = scores.clone();
+    sorted.sort_by(f32::total_cmp);
+    calibration.threshold = quantile(&sorted, false_alarms);
+    let mut alarms = None;
+    if let Some(asked) = settings.alarms {
+        let Some(rate) = windows_per_second else {
+            bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second");
+        };
+        let fit = fit.with_context(|| name.clone())?;
+        let per_window = asked / rate;
+        calibration.threshold = -calibration.alarms.level(per_window as f32);
+        let (low, high) = fit.interval(per_window);
+        alarms = Some((asked, (low * rate, high * rate)));
+    } else if let Err(error) = fit {
+        notes.push(format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}"));
+    }
+
+    let memory = (count as f64 / MEMORIES).clamp(MEMORY.0, MEMORY.1);
+    let statistics = 1 + 2 * model.channels();
+    let drift_rate = settings.alarms.zip(windows_per_second).map_or(DRIFT_RATE, |(alarms, rate)| alarms / rate);
+    let reach = exit_distance(statistics as f64 / drift_rate / memory);
+    let limit = |series: &[f64], target: f64| reach * ewma_deviation(series, target, memory);
+    calibration.drift_memory = memory as f32;
+    // Of the calibration itself, so that the model's own p-values are meant.
+    let with_quantiles = ModelFile { calibration: calibration.clone(), ..file.clone() };
+    let bytes = AlignedFile::new(&with_quantiles.to_bytes()?);
+    let judged = bytes.model()?.calibration()?;
+    let p_values: Vec<f64> = scores.iter().map(|score| f64::from(judged.p_value(*score))).collect();
+    calibration.drift_limit = limit(&p_values, 0.5) as f32;
+
+    let nats = channel_nats(&model, &values)?;
+    let card = model.card()?;
+    let names: Vec<&str> = card.channels.lines().collect();
+    for (range, ..) in &settings.ranges {
+        ensure!(names.contains(&range.as_str()), "--range: there is no channel `{range}`; the model's are {names:?}");
+    }
+    let columns = table.columns.len();
+    let samples = || windows.last_row.first().into_iter().flat_map(|_| table.values.chunks_exact(columns));
+    let moments = moments(&model, values.chunks_exact(width).map(|x| &x[..model.features()]));
+    for (channel, ((nats, (mean, power)), name)) in nats.into_iter().zip(moments).zip(&names).enumerate() {
+        let series: Vec<f32> = samples().map(|sample| sample[channel]).collect();
+        let (longest_run, longest_gap) = runs(&series);
+        let range = settings.ranges.iter().find(|(range, ..)| range == name);
+        let range = range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (*low, *high));
+        if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
+            bail!(
+                "{}: channel `{name}` is {value} in normal data, outside its --range {} to {}",
+                table.path.display(),
+                range.0,
+                range.1
+            );
+        }
+        // A channel that does not vary has no drift but what the scores show.
+        let varies = power > 0.0;
+        let hops = |of: &dyn Fn(f64) -> f64| -> Vec<f64> {
+            let observed = |hop: &[f32]| {
+                let seen: Vec<f64> = hop.iter().filter(|v| !v.is_nan()).map(|v| of(f64::from(*v) - mean)).collect();
+                (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / seen.len() as f64)
+            };
+            series.chunks(model.hop()).filter_map(observed).collect()
+        };
+        let (shifts, powers) = (hops(&|distance| distance), hops(&|distance| distance * distance / power));
+        calibration.channels.push(ChannelCalibration {
+            range,
+            longest_run: longest_run as f32,
+            longest_gap: longest_gap as f32,
+            nats: nats as f32,
+            mean: mean as f32,
+            mean_limit: if varies { limit(&shifts, 0.0) as f32 } else { f32::MAX },
+            power: if varies { power as f32 } else { 1.0 },
+            power_limit: if varies { limit(&powers, 1.0) as f32 } else { f32::MAX },
+        });
+    }
+    let report = Report {
+        windows: count,
+        left_out: windows.len() - count,
+        windows_per_second,
+        threshold: calibration.threshold,
+        alarms,
+        drift_run_length: 1.0 / drift_rate,
+        drift_memory: memory,
+        refusal: None,
+        notes,
+    };
+    Ok((calibration, report))
+}
+
+/// The scores that the device's detector gives to windows; drawn as it draws.
+fn scores(model: &Model<'_>, windows: &[f32], kind: ScoreKind) -> Result<Vec<f32>> {
+    scoring::for_each_window(model, windows, |index, model, x, scratch| {
+        let mut rng = Pcg32::seed_from_u64(index as u64);
+        Ok(match kind {
+            ScoreKind::AtMean => model.elbo_at_mean(x, scratch)?.elbo,
+            ScoreKind::Samples(samples) => model.elbo(x, samples, &mut rng, scratch)?.elbo,
+            ScoreKind::Importance(samples) => {
+                let importance = Importance { samples, proposal: Proposal::Posterior, decide: None };
+                model.log_likelihood_by(x, &importance, &mut rng, scratch)?.value
+            }
+        })
+    })
+}
+
+/// What each channel's features cost in a window, on average.
+fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
+    let width = model.features() + model.conditions();
+    let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
+    let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
+    let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
+        let mut nats = vec![0.0; model.channels()];
+        model.attribute(x, scratch, &mut |feature, cost| nats[model.channel_of(feature)] += f64::from(cost))?;
+        Ok(nats)
+    })?;
+    let mean = |channel: usize| costs.iter().map(|nats| nats[channel]).sum::<f64>() / costs.len() as f64;
+    Ok((0..model.channels()).map(mean).collect())
+}
+
+/// Mean of each channel, and mean square of the distance from it.
+fn moments<'w>(model: &Model<'_>, windows: impl Iterator<Item = &'w [f32]> + Clone) -> Vec<(f64, f64)> {
+    let average = |channel: usize, of: &dyn Fn(f64) -> f64| {
+        let values = windows.clone().flat_map(|x| x.iter().skip(channel).step_by(model.channels()));
+        let (sum, count) = values
+            .filter(|value| !value.is_nan())
+            .fold((0.0, 0.0), |(sum, count), value| (sum + of(f64::from(*value)), count + 1.0));
+        sum / f64::max(count, 1.0)
+    };
+    let moments = (0..model.channels()).map(|channel| {
+        let mean = average(channel, &|value| value);
+        (mean, average(channel, &|value| (value - mean).powi(2)))
+    });
+    moments.collect()
+}
+
+/// The longest run of one value, and of none.
+fn runs(series: &[f32]) -> (usize, usize) {
+    let longest = |missing: bool| {
+        let runs = series.chunk_by(|a, b| a == b || (a.is_nan() && b.is_nan()));
+        runs.filter(|run| run[0].is_nan() == missing).map(<[f32]>::len).max().unwrap_or(0)
+    };
+    (longest(false), longest(true))
+}
+
+/// Standard deviation about `target` of a series' exponentially weighted mean, with a caution that few memories in it ask for.
+fn ewma_deviation(series: &[f64], target: f64, memory: f64) -> f64 {
+    let mut mean = target;
+    let path = series.iter().map(|value| {
+        mean += (value - mean) / memory;
+        mean
+    });
+    // From where the start is forgotten.
+    let settled: Vec<f64> = path.skip((2.0 * memory) as usize).collect();
+    let squares = settled.iter().map(|mean| (mean - target).powi(2)).sum::<f64>() / settled.len().max(1) as f64;
+    let independent = (settled.len() as f64 / (2.0 * memory)).max(1.0);
+    squares.sqrt() * (1.0 + CAUTION / (2.0 * independent).sqrt())
+}
+
+/// The distance from its mean, in its own standard deviations, that an exponentially weighted mean first reaches after `memories` times
+/// its memory on average: of the process in continuous time, `∫₀ᵏ exp(y²/2) ∫₀ʸ exp(−z²/2) dz dy = memories`. One in steps takes
+/// longer.
+///
+/// # Source
+/// Darling & Siegert (1953), *The first passage problem for a continuous Markov process*, section 6 (Ornstein–Uhlenbeck).
+fn exit_distance(memories: f64) -> f64 {
+    const STEP: f64 = 1e-3;
+    let (mut k, mut inner, mut passage) = (0.0f64, 0.0, 0.0);
+    while passage < memories && k < 20.0 {
+        let middle = k + 0.5 * STEP;
+        inner += STEP * (-0.5 * middle * middle).exp();
+        k += STEP;
+        passage += STEP * (0.5 * middle * middle).exp() * inner;
+    }
+    k
+}

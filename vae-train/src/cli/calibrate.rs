@@ -1,0 +1,167 @@
+//! `vae-train calibrate`: from normal data to a threshold in false alarms per week.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::{Result, anyhow, ensure};
+use serde::Serialize;
+use vae_core::{Votes, format::Precision};
+
+use super::{Context, note};
+use crate::{
+    calibration::{self, Normal, Report, Settings},
+    export::model_file,
+    run::RunDirectory,
+    table::{Table, list},
+};
+
+/// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the
+/// model file, with what normal scores, sensors and slow changes are like.
+///
+/// Refuses a rate of alarms that the data cannot support, and says what would. Example:
+/// vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
+#[derive(Debug, clap::Args)]
+pub(super) struct Calibrate {
+    /// Run directory of a fit.
+    run: PathBuf,
+    /// CSV file of normal data with the model's columns, row after row as they were recorded.
+    #[arg(long)]
+    normal: PathBuf,
+    /// False alarms that are borne: a number per hour, day, week, month or year, as in 1/week. Without it the threshold is the 1 %
+    /// quantile of the windows' scores.
+    #[arg(long, requires = "rate", value_parser = alarms)]
+    alarms: Option<f64>,
+    /// Samples (rows) a second.
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
+    /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
+    #[arg(long, default_value = "2/3", value_parser = votes)]
+    votes: (u32, u32),
+    /// Range of a channel's sensor, channel=least:largest; what lies outside is reported as a fault of the sensor. May be repeated.
+    #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST")]
+    range: Vec<(String, f32, f32)>,
+    /// What the device scores by: mean (the ELBO at the posterior's mean), samples:L (the ELBO by L samples) or importance:K (the
+    /// log-likelihood by up to K samples).
+    #[arg(long, default_value = "mean", value_parser = samples)]
+    score: i32,
+    /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out.
+    #[arg(long)]
+    label: Option<String>,
+    /// Accept a rate of alarms that the data do not support.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Calibrated {
+    run: PathBuf,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl Calibrate {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let (directory, state) = RunDirectory::open(&self.run)?;
+        let label = self.label.as_deref();
+        let columns: Vec<&String> = state.schema.channels.iter().chain(&state.schema.conditions).collect();
+        let (table, left_out) = Table::read(&self.normal, label)?.select(&columns)?;
+        if !left_out.is_empty() {
+            note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
+        }
+        let settings = Settings {
+            alarms: self.alarms,
+            votes: self.votes,
+            sample_rate: self.rate,
+            samples: self.score,
+            ranges: self.range,
+        };
+        let normal = Normal { table, settings };
+        let file = model_file(&state, &directory.extras()?, &directory.holdout()?, None, Precision::Int8)?;
+        let (_, report) = calibration::calibrate(&file, &normal, state.config.false_alarms)?;
+        report.notes.iter().for_each(|message| note(message));
+        match (&report.refusal, self.force) {
+            (Some(refusal), false) => return Err(anyhow!("{refusal}; --force takes it as it is")),
+            (Some(refusal), true) => note(&format!("taken with --force, although {refusal}")),
+            (None, _) => {}
+        }
+        directory.save_normal(&normal)?;
+        let mut text = String::new();
+        describe(&report, self.votes, &mut text)?;
+        writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
+        context.print(&Calibrated { run: self.run, report }, &text)
+    }
+}
+
+fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
+    let Report { windows, windows_per_second, threshold, alarms, drift_memory, drift_run_length, .. } = report;
+    write!(text, "windows    {windows} normal")?;
+    match windows_per_second {
+        Some(rate) => writeln!(text, ", {:.2} hours at {rate:.3} a second", *windows as f64 / rate / 3600.0)?,
+        None => writeln!(text)?,
+    }
+    writeln!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;
+    if let Some((asked, (low, high))) = alarms {
+        let weekly = |rate: f64| rate * 7.0 * 86_400.0;
+        writeln!(
+            text,
+            "alarms     {:.3} a week asked for; with 90 % confidence between {:.3} and {:.3} on normal data like these",
+            weekly(*asked),
+            weekly(*low),
+            weekly(*high)
+        )?;
+    }
+    writeln!(
+        text,
+        "drift      averaged over {drift_memory:.0} windows; reported falsely at most every {drift_run_length:.0} windows on average"
+    )?;
+    Ok(())
+}
+
+/// Alarms per second.
+fn alarms(text: &str) -> Result<f64> {
+    const HOUR: f64 = 3600.0;
+    const YEAR: f64 = 365.25 * 24.0 * HOUR;
+    let units =
+        [("hour", HOUR), ("day", 24.0 * HOUR), ("week", 7.0 * 24.0 * HOUR), ("month", YEAR / 12.0), ("year", YEAR)];
+    let parsed = text.split_once('/').and_then(|(count, unit)| {
+        let count = count.trim().parse::<f64>().ok().filter(|count| *count > 0.0 && count.is_finite())?;
+        let (_, seconds) = units.iter().find(|(name, _)| *name == unit.trim())?;
+        Some(count / seconds)
+    });
+    parsed.ok_or_else(|| anyhow!("give a number per hour, day, week, month or year, as in 1/week"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && value.is_finite());
+    value.ok_or_else(|| format!("`{text}` is not a positive number"))
+}
+
+fn votes(text: &str) -> Result<(u32, u32)> {
+    let parsed = text.split_once('/').and_then(|(m, n)| Some((m.trim().parse().ok()?, n.trim().parse().ok()?)));
+    let (needed, of) = parsed.ok_or_else(|| anyhow!("give m/n, as in 2/3"))?;
+    ensure!(Votes::new(needed, of).is_some(), "{needed} of {of} votes: 1 ≤ m ≤ n ≤ {}", vae_core::MOST_VOTES);
+    Ok((needed, of))
+}
+
+fn range(text: &str) -> Result<(String, f32, f32)> {
+    let parsed = text.rsplit_once('=').and_then(|(name, range)| {
+        let (low, high) = range.split_once(':')?;
+        Some((name.to_owned(), low.trim().parse::<f32>().ok()?, high.trim().parse::<f32>().ok()?))
+    });
+    let parsed = parsed.ok_or_else(|| anyhow!("give channel=least:largest, as in x=-16:16"))?;
+    ensure!(
+        parsed.1 < parsed.2 && parsed.1.is_finite() && parsed.2.is_finite(),
+        "the least value must be below the largest"
+    );
+    Ok(parsed)
+}
+
+fn samples(text: &str) -> Result<i32> {
+    let number = |text: &str| text.parse::<i32>().ok().filter(|number| (1..=100_000).contains(number));
+    let samples = match text.split_once(':') {
+        None if text == "mean" => Some(0),
+        Some(("samples", count)) => number(count),
+        Some(("importance", count)) => number(count).map(|count| -count),
+        _ => None,
+    };
+    samples.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to 100000"))
+}
