@@ -35,6 +35,7 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
         channels: (0..features).map(|feature| format!("f{feature}")).collect(),
         window: 1,
         hop: 1,
+        front_ends: Vec::new(),
         latent: decoder[0].columns,
         mean: vec![0.0; features],
         scale: vec![1.0; features],

@@ -7,9 +7,10 @@ use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
     Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError, Model,
-    Posterior, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels},
     importance::LogMeanExp,
+    likelihood::Likelihood,
     model::{Network, Pass},
     scratch::Buffers,
 };
@@ -143,6 +144,11 @@ impl<'m, 'b> Detector<'m, 'b> {
         if calibration.scores() == 0 {
             return Err(DetectorError::NotCalibrated);
         }
+        for channel in 0..model.channels() {
+            if !model.front_end(channel).map_err(InferError::Model)?.fits(model.window()) {
+                return Err(InferError::Unsupported.into());
+            }
+        }
         let (needed, of) = calibration.votes();
         Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
     }
@@ -225,8 +231,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// [`InferError::WrongCondition`] or [`InferError::BadCondition`].
     pub fn given(&mut self, condition: &[f32]) -> Result<(), DetectorError> {
         self.model.given(condition)?;
-        let channels = CHANNEL_STATE * self.model.channels();
-        let slots = self.state.get_mut(channels..).unwrap_or_default();
+        let slots = Parts::of(self.state, &self.model).condition;
         slots.iter_mut().zip(condition).for_each(|(slot, value)| *slot = *value);
         Ok(())
     }
@@ -291,11 +296,15 @@ impl<'m, 'b> Detector<'m, 'b> {
             _ => {}
         }
         let unconditional = self.model.network().map_err(InferError::Model)?;
-        let condition = self.state.get(CHANNEL_STATE * self.model.channels()..).unwrap_or_default();
-        let network =
-            Network { condition: condition.get(..self.model.conditions()).unwrap_or_default(), ..unconditional };
+        let (kind, threshold) = (self.calibration.score_kind(), self.own_threshold());
+        let parts = Parts::of(self.state, &self.model);
+        if self.model.has_front_end() && matches!(work, Work::Begin) {
+            self.model.extract(self.window.values(), parts.work, parts.features)?;
+        }
+        let values = if self.model.has_front_end() { &*parts.features } else { self.window.values() };
+        let x = Samples::F32(values);
+        let network = Network { condition: parts.condition, ..unconditional };
         let mut buffers = scratch.split(&self.model)?;
-        let x = Samples::F32(self.window.values());
         self.work = match work {
             Work::Idle => Work::Idle,
             Work::Begin => {
@@ -309,7 +318,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                 } else {
                     network.finish_encoding(pass, &mut buffers)?;
                     let mut estimate = Estimate::new(self.running.windows);
-                    self.draw(&mut estimate, &network, &mut buffers)?;
+                    estimate.draw(kind, &network, &mut buffers)?;
                     let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
                     Work::Decode(pass, seen, estimate)
                 }
@@ -320,15 +329,18 @@ impl<'m, 'b> Detector<'m, 'b> {
                 } else {
                     let x = network.observe(x)?.resumed(seen.careful, seen.missing);
                     let nats = network.finish_log_conditional(&x, pass, &mut buffers.layers)?;
-                    if self.add(&mut estimate, nats) {
-                        self.draw(&mut estimate, &network, &mut buffers)?;
+                    if estimate.add(nats, kind, threshold) {
+                        estimate.draw(kind, &network, &mut buffers)?;
                         let pass =
                             network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
                         Work::Decode(pass, seen, estimate)
                     } else {
-                        let score = self.score(&estimate, &network, &mut buffers)?;
-                        let score = if seen.missing > 0 { score + self.missing_nats(&network) } else { score };
-                        match self.conclude(score, seen.missing) {
+                        let score = estimate.score(kind, &network, &mut buffers)?;
+                        let missing = match seen.missing {
+                            0 => 0.0,
+                            _ => missing_nats(&self.model, &self.calibration, &network.likelihood, values),
+                        };
+                        match self.conclude(score + missing, seen.missing) {
                             Some(Verdict::Anomalous(anomaly)) => Work::BeginAttribution(anomaly.assessment),
                             verdict => return Ok(Poll::Ready(verdict)),
                         }
@@ -336,8 +348,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                 }
             }
             Work::BeginAttribution(assessment) => {
-                let (kind, latent) = (network.posterior, buffers.latent.len());
-                Posterior::from_parameters(kind, latent, buffers.posterior)?.mean(buffers.latent)?;
+                network.posterior(buffers.latent.len(), buffers.posterior)?.mean(buffers.latent)?;
                 let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
                 Work::Attribute(pass, assessment)
             }
@@ -346,8 +357,8 @@ impl<'m, 'b> Detector<'m, 'b> {
                     Work::Attribute(pass, assessment)
                 } else {
                     let (mut feature, mut feature_nats) = (0, 0.0);
-                    channels(self.state, &self.calibration).for_each(|(channel, _)| *channel.nats = 0.0);
-                    let states = self.state.as_chunks_mut::<CHANNEL_STATE>().0;
+                    channels(parts.channels, &self.calibration).for_each(|(channel, _)| *channel.nats = 0.0);
+                    let states = parts.channels.as_chunks_mut::<CHANNEL_STATE>().0;
                     unconditional.finish_attribution(x, pass, &mut buffers.layers, &mut |index, nats| {
                         if nats > feature_nats {
                             (feature, feature_nats) = (index as u32, nats);
@@ -358,7 +369,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                     })?;
                     let excess = |(channel, normal): (Channel<'_>, ChannelCalibration)| *channel.nats - normal.nats;
                     let (mut channel, mut channel_nats) = (0, f32::NEG_INFINITY);
-                    for (index, nats) in (0..).zip(channels(self.state, &self.calibration).map(excess)) {
+                    for (index, nats) in (0..).zip(channels(parts.channels, &self.calibration).map(excess)) {
                         if nats > channel_nats {
                             (channel, channel_nats) = (index, nats);
                         }
@@ -395,61 +406,10 @@ impl<'m, 'b> Detector<'m, 'b> {
         channels(self.state, &self.calibration).for_each(|(mut channel, normal)| channel.average(weight, &normal));
     }
 
-    /// Writes the sample of the latent vector that is to be decoded next.
-    fn draw(
-        &self,
-        estimate: &mut Estimate,
-        network: &Network<'_>,
-        buffers: &mut Buffers<'_>,
-    ) -> Result<(), InferError> {
-        let (kind, latent) = (network.posterior, buffers.latent.len());
-        let posterior = Posterior::from_parameters(kind, latent, buffers.posterior)?;
-        if self.calibration.score_kind() == ScoreKind::AtMean {
-            posterior.mean(buffers.latent)
-        } else {
-            let log_density = posterior.draw(&mut estimate.rng, buffers.latent)?;
-            estimate.log_ratio = network.prior.log_density(buffers.latent) - log_density;
-            Ok(())
-        }
-    }
-
-    /// Adds the log-likelihood of the sample that was decoded; returns whether another one is needed.
-    fn add(&self, estimate: &mut Estimate, nats: f32) -> bool {
-        estimate.weights.add(nats + estimate.log_ratio);
-        estimate.mean += (nats - estimate.mean) / estimate.weights.count as f32;
-        match self.calibration.score_kind() {
-            ScoreKind::AtMean => false,
-            ScoreKind::Samples(samples) => estimate.weights.count < samples,
-            ScoreKind::Importance(samples) => {
-                let Running { score_centre, score_factor, .. } = self.running;
-                let centre = self.calibration.location_and_scale().0;
-                let threshold = -(score_centre + (self.threshold - centre) / score_factor);
-                estimate.weights.count < samples && !estimate.weights.is_decided((threshold, DECIDED))
-            }
-        }
-    }
-
-    /// The score that the calibration's scores are.
-    fn score(&self, estimate: &Estimate, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
-        let score = match self.calibration.score_kind() {
-            ScoreKind::AtMean | ScoreKind::Samples(_) => {
-                let (kind, latent) = (network.posterior, buffers.latent.len());
-                let posterior = Posterior::from_parameters(kind, latent, buffers.posterior)?;
-                estimate.mean - network.prior.kl(&posterior, buffers.latent)
-            }
-            ScoreKind::Importance(_) => estimate.weights.estimate().value,
-        };
-        if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
-    }
-
-    /// What the features that were not observed would have added to the score of an ordinary window.
-    fn missing_nats(&self, network: &Network<'_>) -> f32 {
-        let each = self.model.channels() as f32 / self.model.features() as f32;
-        let missing = self.window.values().iter().enumerate().filter(|(_, value)| value.is_nan());
-        missing.fold(0.0, |sum, (feature, _)| {
-            let normal = self.calibration.channel(self.model.channel_of(feature));
-            sum + network.likelihood.log_normaliser(feature) - normal.map_or(0.0, |normal| normal.nats * each)
-        })
+    /// The score, as it comes from the model, below which a window votes.
+    fn own_threshold(&self) -> f32 {
+        let Running { score_centre, score_factor, .. } = self.running;
+        -(score_centre + (self.threshold - self.calibration.location_and_scale().0) / score_factor)
     }
 
     /// The verdict on a window with this score; none while a new baseline is made.
@@ -566,8 +526,8 @@ impl<'m, 'b> Detector<'m, 'b> {
             self.votes.clear();
         }
         self.running = running;
-        let places = CHANNEL_STATE * self.model.channels();
-        for (slot, value) in self.state.iter_mut().take(places).zip(channels) {
+        let slots = Parts::of(self.state, &self.model).channels;
+        for (slot, value) in slots.iter_mut().zip(channels) {
             *slot = value;
         }
         self.gap();
@@ -620,11 +580,81 @@ impl<'m, 'b> Detector<'m, 'b> {
     }
 }
 
+/// What a detector's state is divided into.
+#[derive(Default)]
+struct Parts<'s> {
+    channels: &'s mut [f32],
+    condition: &'s mut [f32],
+    /// A channel's samples, for its front-end.
+    work: &'s mut [f32],
+    features: &'s mut [f32],
+}
+
+impl<'s> Parts<'s> {
+    /// All of them empty where the state is too small, which `Detector::fits` has refused.
+    fn of(state: &'s mut [f32], model: &Model<'_>) -> Self {
+        let (work, features) = if model.has_front_end() { (model.window(), model.features()) } else { (0, 0) };
+        let (channels, rest) = state.split_at_mut_checked(CHANNEL_STATE * model.channels()).unwrap_or_default();
+        let (condition, rest) = rest.split_at_mut_checked(model.conditions()).unwrap_or_default();
+        let (work, rest) = rest.split_at_mut_checked(work).unwrap_or_default();
+        Self { channels, condition, work, features: rest.get_mut(..features).unwrap_or_default() }
+    }
+}
+
 impl Estimate {
     fn new(seed: u32) -> Self {
         let rng = Pcg32::seed_from_u64(seed.into());
         Self { rng, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
     }
+
+    /// Writes the sample of the latent vector that is to be decoded next.
+    fn draw(&mut self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+        let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
+        if kind == ScoreKind::AtMean {
+            posterior.mean(buffers.latent)
+        } else {
+            let log_density = posterior.draw(&mut self.rng, buffers.latent)?;
+            self.log_ratio = network.prior.log_density(buffers.latent) - log_density;
+            Ok(())
+        }
+    }
+
+    /// Adds the log-likelihood of the sample that was decoded; returns whether another one is needed to know on which side of
+    /// `threshold` the score is.
+    fn add(&mut self, nats: f32, kind: ScoreKind, threshold: f32) -> bool {
+        self.weights.add(nats + self.log_ratio);
+        self.mean += (nats - self.mean) / self.weights.count as f32;
+        match kind {
+            ScoreKind::AtMean => false,
+            ScoreKind::Samples(samples) => self.weights.count < samples,
+            ScoreKind::Importance(samples) => {
+                self.weights.count < samples && !self.weights.is_decided((threshold, DECIDED))
+            }
+        }
+    }
+
+    /// The score, of this kind.
+    fn score(&self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
+        let score = match kind {
+            ScoreKind::AtMean | ScoreKind::Samples(_) => {
+                let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
+                self.mean - network.prior.kl(&posterior, buffers.latent)
+            }
+            ScoreKind::Importance(_) => self.weights.estimate().value,
+        };
+        if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
+    }
+}
+
+/// What the features that were not observed would have added to the score of an ordinary window.
+fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &Likelihood<'_>, values: &[f32]) -> f32 {
+    // Each channel's nats are spread over its features, which are as many for all of them but with unlike front-ends.
+    let each = model.channels() as f32 / model.features() as f32;
+    let missing = values.iter().enumerate().filter(|(_, value)| value.is_nan());
+    missing.fold(0.0, |sum, (feature, _)| {
+        let normal = calibration.channel(model.channel_of(feature));
+        sum + likelihood.log_normaliser(feature) - normal.map_or(0.0, |normal| normal.nats * each)
+    })
 }
 
 impl Running {

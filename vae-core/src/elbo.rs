@@ -116,8 +116,7 @@ impl Model<'_> {
         let mut x = network.observe(x)?;
         let mut buffers = scratch.split(self)?;
         network.encode(&mut x, &mut buffers)?;
-        let kind = network.posterior;
-        let posterior = Posterior::from_parameters(kind, self.latent(), buffers.posterior)?;
+        let posterior = network.posterior(self.latent(), buffers.posterior)?;
         let mut decode = |z: &[f32]| network.log_conditional(&x, z, &mut buffers.layers);
         let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;
         // The decoder is done with the latent vector.

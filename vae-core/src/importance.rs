@@ -2,7 +2,7 @@
 
 use rand_core::Rng;
 
-use crate::{AsWindow, InferError, Model, Posterior, Scratch};
+use crate::{AsWindow, InferError, Model, Scratch};
 
 /// What importance sampling draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +126,7 @@ impl Model<'_> {
         let mut x = network.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         network.encode(&mut x, &mut buffers)?;
-        let kind = network.posterior;
-        let posterior = Posterior::from_parameters(kind, buffers.latent.len(), buffers.posterior)?;
+        let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
 
         let mut mean = LogMeanExp::EMPTY;
         for _ in 0..importance.samples {

@@ -45,6 +45,7 @@ mod elbo;
 mod error;
 mod fixed;
 pub mod format;
+mod front_end;
 mod generate;
 mod importance;
 #[doc(hidden)]
@@ -71,6 +72,7 @@ pub use calibration::{CALIBRATION_CONSTANTS, CHANNEL_CONSTANTS, Calibration, Cha
 pub use detector::{Detector, LEAST_BASELINE};
 pub use elbo::Score;
 pub use error::{DetectorError, InferError, LoadError, SelfTestError};
+pub use front_end::FrontEnd;
 pub use importance::{Importance, LogLikelihood, Proposal};
 pub use model::{Aligned, Model};
 pub use normal::standard_normal;

@@ -1,8 +1,8 @@
 //! A model, read in place from its file.
 
 use crate::{
-    AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
-    Scratch,
+    AsVector, AsWindow, Calibration, FrontEnd, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError,
+    Posterior, Samples, Scratch,
     activation::sigmoid,
     channel::CHANNEL_STATE,
     format::{
@@ -92,7 +92,7 @@ impl<'m> Model<'m> {
         self.prelude.conditions as usize
     }
 
-    /// Values in an input: `channels · window`.
+    /// Values in an input: `channels · window`, or what front-ends make of them.
     #[must_use]
     pub const fn features(&self) -> usize {
         self.prelude.features as usize
@@ -132,13 +132,8 @@ impl<'m> Model<'m> {
     /// Values (`f32`) that a [`Detector`](crate::Detector)'s state needs for this model.
     #[must_use]
     pub const fn state_len(&self) -> usize {
-        CHANNEL_STATE * self.channels() + self.conditions()
-    }
-
-    /// The channel that a feature belongs to.
-    #[must_use]
-    pub const fn channel_of(&self, feature: usize) -> usize {
-        feature % self.channels()
+        let front_end = if self.has_front_end() { self.window() + self.features() } else { 0 };
+        CHANNEL_STATE * self.channels() + self.conditions() + front_end
     }
 
     /// Bytes of flash that the model takes.
@@ -198,8 +193,11 @@ impl<'m> Model<'m> {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
             checks.finite(mixture.parameters);
         }
-        let NamedArray { array, .. } = records.read()?;
+        let NamedArray { name, array } = records.read()?;
         checks.finite(all_values(array)?);
+        let raw = self.channels() * self.window();
+        let extracted = name.iter().map(|code| FrontEnd::from_code(*code).features(self.window())).sum();
+        checks.equal(if name.is_empty() { raw } else { extracted }, features);
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
             checks.finite(Mixture::read(array, latent)?.parameters);
@@ -256,8 +254,16 @@ impl<'m> Model<'m> {
     /// # Errors
     /// If the file is faulty.
     pub fn calibration(&self) -> Result<Calibration<'m>, LoadError> {
-        let NamedArray { array, .. } = self.records_at(self.prelude.extras_at)?.read()?;
-        Calibration::new(all_values(array)?, self.channels())
+        Calibration::new(all_values(self.calibration_record()?.array)?, self.channels())
+    }
+
+    fn calibration_record(&self) -> Result<NamedArray<'m>, LoadError> {
+        self.records_at(self.prelude.extras_at)?.read()
+    }
+
+    /// The codes of the channels' front-ends; none for a model that sees samples.
+    pub(crate) fn front_ends(&self) -> Result<&'m [u8], LoadError> {
+        Ok(self.calibration_record()?.name)
     }
 
     /// The file's first record: kinds, sizes and constants.
@@ -293,7 +299,7 @@ impl<'m> Model<'m> {
         let mut x = network.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         network.encode(&mut x, &mut buffers)?;
-        let posterior = Posterior::from_parameters(network.posterior, self.latent(), buffers.posterior)?;
+        let posterior = network.posterior(self.latent(), buffers.posterior)?;
         // A covariance or mean that overflows is of no use to the caller.
         if posterior.kl().is_finite() { Ok(posterior) } else { Err(InferError::Overflow) }
     }
@@ -376,7 +382,7 @@ impl<'m> Model<'m> {
         let mut x = network.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         network.encode(&mut x, &mut buffers)?;
-        Posterior::from_parameters(network.posterior, self.latent(), buffers.posterior)?.mean(buffers.latent)?;
+        network.posterior(self.latent(), buffers.posterior)?.mean(buffers.latent)?;
         let pass = network.begin_decoding(network.decoder, buffers.latent, &mut buffers.layers)?;
         network.finish_attribution(x.x, pass, &mut buffers.layers, each)
     }
@@ -443,7 +449,7 @@ impl<'m> Model<'m> {
             },
             encoder: Layers::new(encoder, header.precision, header.encoder_layers)?,
             decoder: Layers::new(self.records_at(self.prelude.decoder_at)?, header.precision, header.decoder_layers)?,
-            posterior: header.posterior,
+            kind: header.posterior,
             prior: if prior.parameters.is_empty() { Prior::standard(header.posterior) } else { Prior::Mixture(prior) },
         })
     }
@@ -578,7 +584,7 @@ impl Checks {
 /// The file's hot records.
 #[derive(Clone, Copy)]
 pub(crate) struct Network<'m> {
-    pub(crate) posterior: PosteriorKind,
+    pub(crate) kind: PosteriorKind,
     pub(crate) prior: Prior<'m>,
     pub(crate) standardiser: Standardiser<'m>,
     pub(crate) likelihood: Likelihood<'m>,
@@ -645,6 +651,11 @@ impl Network<'_> {
         if needed == found { Ok(()) } else { Err(InferError::WrongCondition { needed, found }) }
     }
 
+    /// What the encoder has put out, as a distribution over so many latent dimensions.
+    pub(crate) fn posterior<'s>(&self, latent: usize, parameters: &'s [f32]) -> Result<Posterior<'s>, InferError> {
+        Posterior::from_parameters(self.kind, latent, parameters)
+    }
+
     /// Writes the parameters of `q(z|x)` to `buffers.posterior`.
     pub(crate) fn encode(
         &self,
@@ -661,7 +672,7 @@ impl Network<'_> {
         pass: Pass<'_>,
         buffers: &mut crate::scratch::Buffers<'_>,
     ) -> Result<(), InferError> {
-        let (kind, latent) = (self.posterior, buffers.latent.len());
+        let (kind, latent) = (self.kind, buffers.latent.len());
         let mut slots = buffers.posterior.iter_mut().enumerate();
         // Of the Cholesky factor: the row that is being written, and the outputs until its diagonal.
         let (mut row, mut until_diagonal) = (0, 0);

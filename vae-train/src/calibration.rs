@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vae_core::{ChannelCalibration, Importance, Model, Proposal, ScoreKind, Tail as CoreTail};
 
 use crate::{
-    dataset::Windows,
+    dataset::cut_for_model,
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
@@ -104,15 +104,8 @@ pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Resul
     let model = bytes.model()?;
     let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
     let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    let nats = channel_nats(&model, windows)?;
-    let moments =
-        moments(&model, windows.chunks_exact(model.features() + model.conditions()).map(|x| &x[..model.features()]));
-    let channels = nats.into_iter().zip(moments).map(|(nats, (mean, power))| ChannelCalibration {
-        mean: mean as f32,
-        power: power as f32,
-        nats: nats as f32,
-        ..UNBOUNDED
-    });
+    let channels =
+        channel_nats(&model, windows)?.into_iter().map(|nats| ChannelCalibration { nats: nats as f32, ..UNBOUNDED });
     let mut calibration = Calibration { channels: channels.collect(), ..of_scores(&scores) };
     let mut sorted = scores;
     sorted.sort_by(f32::total_cmp);
@@ -171,7 +164,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
     let name = table.path.display().to_string();
-    let windows = Windows::cut(table.clone(), model.conditions(), model.window(), model.hop())?;
+    let windows = cut_for_model(table.clone(), &model)?;
     let is_normal = |index: usize, x: &[f32]| {
         windows.labels.as_ref().is_none_or(|labels| !labels[index]) && !x.iter().any(|value| value.is_nan())
     };
@@ -231,7 +224,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     }
     let columns = table.columns.len();
     let samples = || windows.last_row.first().into_iter().flat_map(|_| table.values.chunks_exact(columns));
-    let moments = moments(&model, values.chunks_exact(width).map(|x| &x[..model.features()]));
+    let moments = moments(table.values.chunks_exact(columns), model.channels());
     for (channel, ((nats, (mean, power)), name)) in nats.into_iter().zip(moments).zip(&names).enumerate() {
         let series: Vec<f32> = samples().map(|sample| sample[channel]).collect();
         let (longest_run, longest_gap) = runs(&series);
@@ -309,16 +302,14 @@ fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
     Ok((0..model.channels()).map(mean).collect())
 }
 
-/// Mean of each channel, and mean square of the distance from it.
-fn moments<'w>(model: &Model<'_>, windows: impl Iterator<Item = &'w [f32]> + Clone) -> Vec<(f64, f64)> {
+/// Mean of each channel, and mean square of the distance from it; a sample begins with its channels.
+fn moments<'s>(samples: impl Iterator<Item = &'s [f32]> + Clone, channels: usize) -> Vec<(f64, f64)> {
     let average = |channel: usize, of: &dyn Fn(f64) -> f64| {
-        let values = windows.clone().flat_map(|x| x.iter().skip(channel).step_by(model.channels()));
-        let (sum, count) = values
-            .filter(|value| !value.is_nan())
-            .fold((0.0, 0.0), |(sum, count), value| (sum + of(f64::from(*value)), count + 1.0));
+        let values = samples.clone().map(|sample| sample[channel]).filter(|value| !value.is_nan());
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + of(f64::from(value)), count + 1.0));
         sum / f64::max(count, 1.0)
     };
-    let moments = (0..model.channels()).map(|channel| {
+    let moments = (0..channels).map(|channel| {
         let mean = average(channel, &|value| value);
         (mean, average(channel, &|value| (value - mean).powi(2)))
     });

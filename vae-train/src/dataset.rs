@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::{Model, Window};
+use vae_core::{FrontEnd, Model, Window};
 
 use crate::{
     config::{Binarise, CONTINUOUS_FLOOR, Config, DISCRETE_FLOOR, Likelihood, Split},
+    front_end::{front_ends, of_model},
     table::{Table, list},
     training::{Part, binarise},
 };
@@ -233,6 +234,8 @@ pub struct Schema {
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
+    /// The channels' front-ends, by their codes in the model file; none where the model sees samples.
+    pub front_ends: Vec<u8>,
     /// CRC-32 of the training table and its number of rows.
     pub data: String,
     /// Fitted on the normal windows.
@@ -242,6 +245,13 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A name for each feature.
+    #[must_use]
+    pub fn feature_names(&self) -> Vec<String> {
+        let front_ends: Vec<FrontEnd> = self.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect();
+        feature_names(&self.channels, &front_ends, self.window)
+    }
+
     /// A window and its condition in standardised units.
     pub fn standardise(&self, inputs: &[f32]) -> impl Iterator<Item = f32> {
         let (x, condition) = inputs.split_at(self.standardiser.mean.len());
@@ -345,7 +355,12 @@ impl Dataset {
             check_unit_interval(&table, kept.len())?;
         }
 
-        let mut windows = Windows::cut(table, conditions, config.window, config.hop)?;
+        let front_ends = front_ends(&config.front_end, &kept, config.window)?;
+        ensure!(
+            front_ends.is_empty() || config.likelihood != Likelihood::Bernoulli,
+            "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
+        );
+        let mut windows = Windows::cut(table, conditions, config.window, config.hop)?.through(&front_ends)?;
         let mut chosen: Vec<usize> = (0..windows.len()).collect();
         if let Some(labels) = &windows.labels {
             chosen.retain(|&index| !labels[index]);
@@ -378,15 +393,18 @@ impl Dataset {
             );
         }
         // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
-        let standardiser = Standardiser::fit(chosen.iter().map(x), kept.len(), config.window, config.likelihood);
+        let (columns, repeats) =
+            if front_ends.is_empty() { (kept.len(), config.window) } else { (windows.features, 1) };
+        let standardiser = Standardiser::fit(chosen.iter().map(x), columns, repeats, config.likelihood);
         let condition_standardiser =
             Standardiser::fit(chosen.iter().map(condition), conditions, 1, Likelihood::Gaussian);
-        for (standardiser, names) in [(&standardiser, &kept), (&condition_standardiser, &config.condition)] {
+        let features = feature_names(&kept, &front_ends, config.window);
+        for (standardiser, names) in [(&standardiser, &features), (&condition_standardiser, &config.condition)] {
             if let Some(index) = standardiser.unusable() {
                 bail!(
                     "{name}: column `{}` has mean {:e} and standard deviation {:e} in the normal windows, which 32-bit numbers \
                      cannot standardise: rescale or remove it",
-                    names[index % names.len()],
+                    names[index],
                     standardiser.mean[index],
                     standardiser.scale[index]
                 );
@@ -399,6 +417,7 @@ impl Dataset {
             dropped,
             window: config.window,
             hop: config.hop,
+            front_ends: front_ends.iter().map(|front_end| front_end.code()).collect(),
             data,
             standardiser,
             condition_standardiser,
@@ -478,6 +497,27 @@ fn check_unit_interval(table: &Table, features: usize) -> Result<()> {
     Ok(())
 }
 
+/// A name for each feature: of a model of rows the channel's.
+fn feature_names(channels: &[String], front_ends: &[FrontEnd], window: usize) -> Vec<String> {
+    const STATISTICS: [&str; 6] = ["mean", "ln RMS", "ln peak", "crest factor", "kurtosis", "zero crossings"];
+    if front_ends.is_empty() {
+        let samples = (0..window).flat_map(|sample| channels.iter().map(move |channel| (sample, channel)));
+        let name = |(sample, channel): (usize, &String)| match window {
+            1 => channel.clone(),
+            _ => format!("{channel}, sample {sample}"),
+        };
+        return samples.map(name).collect();
+    }
+    let names = channels.iter().zip(front_ends).flat_map(|(channel, front_end)| {
+        (0..front_end.features(window)).map(move |index| match front_end {
+            FrontEnd::Raw => format!("{channel}, sample {index}"),
+            FrontEnd::Statistics => format!("{channel}, {}", STATISTICS[index]),
+            FrontEnd::Bands(_) => format!("{channel}, band {index}"),
+        })
+    });
+    names.collect()
+}
+
 /// CRC-32 of names and values, and the number of rows.
 fn fingerprint(table: &Table) -> String {
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
@@ -498,6 +538,23 @@ fn fingerprint(table: &Table) -> String {
 /// # Errors
 /// If the file is bad or lacks a column of the model.
 pub fn read_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Windows, Option<String>)> {
+    let (table, note) = read_table_for_model(path, label, model)?;
+    Ok((cut_for_model(table, model)?, note))
+}
+
+/// Cuts a table of a model's columns into its windows.
+///
+/// # Errors
+/// If it is shorter than one.
+pub fn cut_for_model(table: Table, model: &Model<'_>) -> Result<Windows> {
+    Windows::cut(table, model.conditions(), model.window(), model.hop())?.through(&of_model(model)?)
+}
+
+/// Reads the columns of a model, channels then conditions, with a note on those that it does not use.
+///
+/// # Errors
+/// If the file is bad or lacks a column of the model.
+pub fn read_table_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Table, Option<String>)> {
     let card = model.card()?;
     let columns: Vec<&str> = card.channels.lines().chain(card.conditions.lines()).collect();
     let table = Table::read(path, label)?;
@@ -505,7 +562,7 @@ pub fn read_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Re
     let note = (!left_out.is_empty()).then(|| {
         format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
     });
-    Ok((Windows::cut(table, model.conditions(), model.window(), model.hop())?, note))
+    Ok((table, note))
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use safetensors::{Dtype, tensor::TensorView};
-use vae_core::format::{LikelihoodKind, Precision};
+use vae_core::{
+    FrontEnd,
+    format::{LikelihoodKind, Precision},
+};
 
 use crate::{
     calibration::{self, Normal},
@@ -40,6 +43,7 @@ pub fn model_file(
         channels: state.schema.channels.clone(),
         window: state.schema.window,
         hop: state.schema.hop,
+        front_ends: state.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
         latent: state.architecture.latent,
         mean: state.schema.standardiser.mean.clone(),
         scale: state.schema.standardiser.scale.clone(),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use vae_core::{
-    Activation, ChannelCalibration, Model, ScoreKind, Tail,
+    Activation, ChannelCalibration, FrontEnd, Model, ScoreKind, Tail,
     format::{
         LikelihoodKind, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, hidden_len,
         padded_rows, vector_len,
@@ -181,6 +181,8 @@ pub struct ModelFile {
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
+    /// Of each channel; none where the model sees samples.
+    pub front_ends: Vec<FrontEnd>,
     /// Latent dimensions.
     pub latent: usize,
     /// Per feature, subtracted from the input.
@@ -246,7 +248,16 @@ impl ModelFile {
     }
 
     fn assemble(&self, scores: &[vae_core::Score]) -> Result<Vec<u8>> {
-        let features = self.channels.len() * self.window;
+        let features = match &self.front_ends[..] {
+            [] => self.channels.len() * self.window,
+            front_ends => front_ends.iter().map(|front_end| front_end.features(self.window)).sum(),
+        };
+        ensure!(
+            [0, self.channels.len()].contains(&self.front_ends.len()),
+            "{} front-ends for {} channels",
+            self.front_ends.len(),
+            self.channels.len()
+        );
         for (name, values) in [("mean", &self.mean), ("scale", &self.scale), ("variance", &self.variance)] {
             ensure!(values.len() == features, "{name} has {} values for {features} features", values.len());
         }
@@ -298,7 +309,7 @@ impl ModelFile {
         let decoder_at = body.0.len();
         layers(&self.decoder_in_deviations()?, &mut body)?;
         let extras_at = body.0.len();
-        body.value(&"")?;
+        body.value(&self.front_ends.iter().map(|front_end| front_end.code()).collect::<Vec<u8>>())?;
         body.array(&self.calibration.array(self.channels.len())?)?;
         if let Some(mixture) = &self.mixture {
             body.value(&"")?;

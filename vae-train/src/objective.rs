@@ -424,6 +424,7 @@ mod tests {
             channels: (0..4).map(|i| format!("x{i}")).collect(),
             window: 1,
             hop: 1,
+            front_ends: Vec::new(),
             latent: 2,
             mean: vec![0.0; 4],
             scale: vec![1.0; 4],

@@ -297,6 +297,7 @@ mod tests {
             channels: ["a", "b", "c"].map(str::to_owned).to_vec(),
             window: 1,
             hop: 1,
+            front_ends: Vec::new(),
             latent: 1,
             mean: vec![0.0; 3],
             scale: vec![1.0; 3],

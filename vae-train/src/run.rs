@@ -31,7 +31,7 @@ const CHECKPOINT: &str = "checkpoint.bin";
 const EXTRAS: &str = "extras.bin";
 const NORMAL: &str = "normal.bin";
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 2;
+const STATE_VERSION: u32 = 3;
 
 /// What `checkpoint.bin` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,11 +92,10 @@ impl RunDirectory {
         self.write("config.toml", |out| Ok(out.write_all(toml.as_bytes())?))?;
         self.write("standardiser.csv", |out| {
             let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(["channel", "sample", "mean", "scale"])?;
-            let channels = schema.channels.len();
-            for (index, (mean, scale)) in schema.standardiser.mean.iter().zip(&schema.standardiser.scale).enumerate() {
-                let (sample, channel) = (index / channels, &schema.channels[index % channels]);
-                csv.write_record([channel, &sample.to_string(), &mean.to_string(), &scale.to_string()])?;
+            csv.write_record(["feature", "mean", "scale"])?;
+            let constants = schema.standardiser.mean.iter().zip(&schema.standardiser.scale);
+            for (feature, (mean, scale)) in schema.feature_names().iter().zip(constants) {
+                csv.write_record([feature, &mean.to_string(), &scale.to_string()])?;
             }
             Ok(csv.flush()?)
         })?;

@@ -48,6 +48,10 @@ pub(super) struct Fit {
     /// Samples between the starts of successive windows [default: half a window].
     #[arg(long)]
     hop: Option<usize>,
+    /// What the model sees of the samples in a window: raw, statistics (mean, RMS, peak, crest factor, kurtosis, zero crossings) or
+    /// bands:N (energies of N bands of frequencies); of one channel as channel=statistics. May be repeated [default: raw].
+    #[arg(long, value_delimiter = ',')]
+    front_end: Option<Vec<String>>,
     /// Columns that the model is conditional on: given, not modelled.
     #[arg(long, value_delimiter = ',')]
     condition: Option<Vec<String>>,
@@ -202,6 +206,7 @@ impl Fit {
             || self.label.is_some()
             || self.window.is_some()
             || self.hop.is_some()
+            || self.front_end.is_some()
             || self.likelihood.is_some()
             || self.condition.is_some()
             || self.binarise.is_some()
@@ -245,6 +250,7 @@ impl Fit {
             config.hop = (config.window / 2).max(1);
         }
         set(&mut config.hop, &self.hop);
+        set(&mut config.front_end, &self.front_end);
         set(&mut config.condition, &self.condition);
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);

@@ -172,6 +172,10 @@ impl Generate {
 /// One row a sample; windows of several samples are numbered in a first column.
 fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>) -> Result<()> {
     let card = model.card()?;
+    ensure!(
+        !model.has_front_end(),
+        "this model sees features of the samples (fit --front-end): it can generate those, but no samples"
+    );
     write_file(path, existing, |out| {
         let mut csv = csv::Writer::from_writer(out);
         let numbered = model.window() > 1;

@@ -8,7 +8,8 @@ use vae_core::{Importance, Proposal};
 
 use super::{Context, ModelAndData, note};
 use crate::{
-    dataset::read_for_model,
+    dataset::{cut_for_model, read_table_for_model},
+    detection::{Verdicts, describe, detect},
     model_file::AlignedFile,
     output::{Existing, write_file},
     scoring,
@@ -17,7 +18,8 @@ use crate::{
 /// Score every window of a CSV file, as the device will, and write one line for each.
 ///
 /// Columns: row (counted from 0; of a window, its last), elbo, reconstruction, kl, log_likelihood (importance-weighted),
-/// p_value, anomaly (1 where the ELBO is below the model's threshold). Example:
+/// p_value, anomaly (1 where the ELBO is below the model's threshold), and what the device's detector says of the rows as a stream: alarm
+/// (1 while one is raised) and verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame). Example:
 /// vae-train score model.vae new.csv --out scores.csv
 #[derive(Debug, clap::Args)]
 pub(super) struct Score {
@@ -43,6 +45,8 @@ struct Row {
     log_likelihood: f32,
     p_value: f32,
     anomaly: u8,
+    alarm: u8,
+    verdict: String,
 }
 
 #[derive(Serialize)]
@@ -51,6 +55,8 @@ struct Scored {
     windows: usize,
     anomalies: usize,
     mean_elbo: f64,
+    #[serde(flatten)]
+    verdicts: Verdicts,
 }
 
 impl Score {
@@ -59,7 +65,9 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
+        let (table, left_out) = read_table_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
+        let judged = detect(model, &table)?;
+        let windows = cut_for_model(table, &model)?;
         left_out.iter().for_each(|message| note(message));
         let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
         let name = || self.input.data.display().to_string();
@@ -67,9 +75,12 @@ impl Score {
         let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
         let calibration = model.calibration()?;
+        let card = model.card()?;
+        let channels: Vec<&str> = card.channels.lines().collect();
         write_file(&self.out, existing, |out| {
             let mut csv = csv::Writer::from_writer(out);
-            for ((row, score), likelihood) in windows.last_row.iter().zip(&scores).zip(&likelihoods) {
+            let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods);
+            for (((row, score), likelihood), judged) in scored.zip(&judged) {
                 csv.serialize(Row {
                     row: *row,
                     elbo: score.elbo,
@@ -78,18 +89,27 @@ impl Score {
                     log_likelihood: likelihood.value,
                     p_value: calibration.p_value(score.elbo),
                     anomaly: calibration.is_anomalous(score.elbo).into(),
+                    alarm: judged.alarm.into(),
+                    verdict: describe(&judged.verdict, &channels),
                 })?;
             }
             Ok(csv.flush()?)
         })?;
         let anomalies = scores.iter().filter(|score| calibration.is_anomalous(score.elbo)).count();
+        let verdicts = Verdicts::of(&judged);
         let mean_elbo = scores.iter().map(|score| f64::from(score.elbo)).sum::<f64>() / scores.len() as f64;
         let text = format!(
-            "{}: {} windows, {anomalies} below the threshold of {:.3} nats, mean ELBO {mean_elbo:.3} nats",
+            "{}: {} windows, {anomalies} below the threshold of {:.3} nats, mean ELBO {mean_elbo:.3} nats\n{} alarm(s); windows by \
+             verdict: {} normal, {} anomalous, {} with a sensor's fault, {} drifting",
             self.out.display(),
             scores.len(),
-            calibration.threshold()
+            calibration.threshold(),
+            verdicts.alarms,
+            verdicts.normal,
+            verdicts.anomalous,
+            verdicts.sensor_fault,
+            verdicts.drifting
         );
-        context.print(&Scored { out: self.out.clone(), windows: scores.len(), anomalies, mean_elbo }, &text)
+        context.print(&Scored { out: self.out.clone(), windows: scores.len(), anomalies, mean_elbo, verdicts }, &text)
     }
 }

@@ -1,0 +1,98 @@
+//! Runs the core's detector over a table, as the device will over its stream.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use vae_core::{Detector, Drift, DriftKind, Model, Scratch, SensorFault, SensorFaultKind, Verdict};
+
+use crate::{dataset::MAX_FEATURES, table::Table};
+
+/// What the detector said of a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// Index of the window's last row.
+    pub row: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether an alarm is raised.
+    pub alarm: bool,
+}
+
+/// The verdicts on a table whose columns are the model's channels and conditions and whose rows are in the order of time.
+///
+/// # Errors
+/// If the model is not calibrated, or a row cannot be taken.
+pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
+    let mut window = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
+    let (mut state, mut memory) = (vec![0.0; model.state_len()], vec![0.0; model.scratch_len()]);
+    let mut scratch = Scratch::new(&mut memory);
+    let mut detector = Detector::new(model, &mut *window, &mut state)?;
+    let mut judged = Vec::new();
+    for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+        let (sample, condition) = sample.split_at(model.channels());
+        let context = || format!("{}: row {} cannot be judged", table.path.display(), row + 1);
+        detector.given(condition).with_context(context)?;
+        if let Some(verdict) = detector.push(sample, &mut scratch).with_context(context)? {
+            judged.push(Judged { row, verdict, alarm: detector.is_raised() });
+        }
+    }
+    Ok(judged)
+}
+
+/// How often each verdict was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// Windows without alarm.
+    pub normal: usize,
+    /// Windows with an alarm raised.
+    pub anomalous: usize,
+    /// Windows of a sensor that is not to be believed.
+    pub sensor_fault: usize,
+    /// Windows without alarm, while something drifts.
+    pub drifting: usize,
+    /// Alarms raised.
+    pub alarms: usize,
+}
+
+impl Verdicts {
+    /// Counts them.
+    #[must_use]
+    pub fn of(judged: &[Judged]) -> Self {
+        let mut counts = Self::default();
+        let mut raised = false;
+        for Judged { verdict, alarm, .. } in judged {
+            *match verdict {
+                Verdict::Normal(_) => &mut counts.normal,
+                Verdict::Anomalous(_) => &mut counts.anomalous,
+                Verdict::SensorFault(_) => &mut counts.sensor_fault,
+                Verdict::Drifting(_) => &mut counts.drifting,
+            } += 1;
+            counts.alarms += usize::from(*alarm && !raised);
+            raised = *alarm;
+        }
+        counts
+    }
+}
+
+/// A verdict in a few words, with the channel to blame: `normal`, `anomalous: y`, `stuck: x`, `drifting: scores` …
+#[must_use]
+pub fn describe(verdict: &Verdict, channels: &[&str]) -> String {
+    let name = |channel: u32| channels.get(channel as usize).copied().unwrap_or("?");
+    match verdict {
+        Verdict::Normal(_) => "normal".to_owned(),
+        Verdict::Anomalous(anomaly) => format!("anomalous: {}", name(anomaly.channel)),
+        Verdict::SensorFault(SensorFault { channel, kind }) => {
+            let kind = match kind {
+                SensorFaultKind::Missing => "missing",
+                SensorFaultKind::Stuck => "stuck",
+                SensorFaultKind::Saturated => "saturated",
+                SensorFaultKind::OutOfRange => "out of range",
+            };
+            format!("{kind}: {}", name(*channel))
+        }
+        Verdict::Drifting(Drift { kind, .. }) => match kind {
+            DriftKind::Score(_) => "drifting: scores".to_owned(),
+            DriftKind::Mean { channel, .. } => format!("drifting: mean of {}", name(*channel)),
+            DriftKind::Power { channel, .. } => format!("drifting: power of {}", name(*channel)),
+        },
+    }
+}
