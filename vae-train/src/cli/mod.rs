@@ -7,6 +7,7 @@ mod export;
 mod fit;
 mod generate;
 mod info;
+mod inspect;
 mod progress;
 mod score;
 #[cfg(feature = "remote")]
@@ -37,6 +38,7 @@ struct Cli {
 enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
+    Inspect(inspect::Inspect),
     Fit(Box<fit::Fit>),
     Export(export::Export),
     Score(score::Score),
@@ -86,6 +88,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match verb {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
+        Verb::Inspect(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),
         Verb::Score(verb) => verb.run(context),
