@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
@@ -273,6 +275,79 @@ fn streams_are_windowed_and_simulated_data_fit() {
     assert!(evaluation["auroc"].as_f64().unwrap() > baseline + 0.1, "{evaluation}");
     let message = place.fail("simulate motor --out data");
     assert!(message.contains("data/train.csv exists"), "{message}");
+}
+
+#[test]
+fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
+    let place = Workplace::new();
+    place.succeed("simulate motor --out data --seconds 20");
+    let found = place.json("inspect data/train.csv --rate 1600");
+    // 20 to 45 turns a second at 1600 Hz.
+    let period = found["suggestion"]["period"].as_u64().unwrap();
+    assert!((36..=80).contains(&period) && found["suggestion"]["window"].as_u64().unwrap() >= 64, "{found}");
+    assert_eq!((found["rows"].as_u64(), found["columns"][2]["name"].as_str()), (Some(32_000), Some("z")));
+    let text = place.succeed("inspect data/train.csv --rate 1600");
+    for part in
+        ["32000 rows, 20 s at 1600 Hz", "deviation", "--hop 32 (40 ms): the strongest period is", "next: vae-train fit"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // A fit without a window says so, and does the same.
+    let output = place.run("fit data/train.csv --out run --epochs 1");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && message.contains("look like a time series (the strongest period is"),
+        "{message}"
+    );
+    assert!(
+        message.contains("--hop 32 would let the model see")
+            && place.json("fit data/train.csv --out run --resume")["features"] == 3
+    );
+
+    // A date, words, a gap in the values, a stuck sensor, and copies.
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let noise: Vec<[u32; 2]> = (0..600).map(|_| [(); 2].map(|()| rng.random_range(0..1_000_000))).collect();
+    let rows: String = (0..600)
+        .map(|i| {
+            let stuck = if (100..160).contains(&i) { 100 } else { i };
+            let (minute, second) = (i / 60 + usize::from(i >= 300), i % 60);
+            let b = match i {
+                7 => "off".to_owned(),
+                20..30 => String::new(),
+                _ => noise[i][1].to_string(),
+            };
+            let a = noise[stuck][0];
+            format!("2024-05-01 12:{minute:02}:{second:02},{a},{b},{},red,{}\n", 2 * a, usize::from(i == 599))
+        })
+        .collect();
+    place.write("mixed.csv", &format!("time,a,b,twice,colour,label\n{rows}"));
+    let found = place.json("inspect mixed.csv");
+    let clock = &found["clock"];
+    assert_eq!(
+        (clock["rate"].as_f64(), clock["gaps"].as_u64(), clock["longest_gap_row"].as_u64()),
+        (Some(1.0), Some(1), Some(300))
+    );
+    assert_eq!((found["anomalies"].as_u64(), found["suggestion"]["window"].as_u64()), (Some(1), Some(1)), "{found}");
+    assert_eq!(found["columns"][0]["stuck"]["longest"]["first_row"], 101);
+    assert_eq!(found["columns"][1]["longest_gap"], serde_json::json!({ "rows": 10, "first_row": 21, "value": null }));
+    assert_eq!(found["correlated"][0]["columns"], serde_json::json!(["a", "twice"]));
+    let text = place.succeed("inspect mixed.csv");
+    for part in [
+        "b: 1 field(s) are no numbers, first `off` in row 8; fit refuses them",
+        "colour: 600 field(s) are no numbers, first `red` in row 1; fit refuses them: remove the column",
+        "time: a clock, a row every 1 s",
+        "1 gap(s), the longest 61 s after row 300",
+        "a: stays the same for 60 rows from row 101 on",
+        "a, twice: correlation 1.0000",
+        "no --window: rows do not depend",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(place.fail("fit mixed.csv --out new").contains("`2024-05-01 12:00:00` is not a number"));
+    place.write("days.csv", "day,colour\n2024-05-01,red\n2024-05-02,blue\n");
+    assert!(place.fail("inspect days.csv").contains("no column of numbers beside `day`, `colour`"));
+    assert!(place.fail("inspect mixed.csv --rate 0").contains("--rate 0: give the rows per second"));
+    assert!(place.fail("inspect none.csv").contains("cannot read none.csv"));
 }
 
 #[test]

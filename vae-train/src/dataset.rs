@@ -170,12 +170,12 @@ impl Standardiser {
 
 /// Running moments of one column (Welford 1962).
 #[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
+pub(crate) struct Moments {
+    pub(crate) count: f64,
+    pub(crate) mean: f64,
     squares: f64,
-    least: f64,
-    largest: f64,
+    pub(crate) least: f64,
+    pub(crate) largest: f64,
 }
 
 impl Moments {
@@ -189,7 +189,7 @@ impl Moments {
         moments
     }
 
-    fn push(&mut self, value: f64) {
+    pub(crate) fn push(&mut self, value: f64) {
         if value.is_nan() {
             return;
         }
@@ -202,19 +202,19 @@ impl Moments {
             if is_first { (value, value) } else { (self.least.min(value), self.largest.max(value)) };
     }
 
-    fn deviation(&self) -> f64 {
+    pub(crate) fn deviation(&self) -> f64 {
         (self.squares / self.count).sqrt()
     }
 
     /// The value that makes up nearly all of the variance by itself, if there is one.
-    fn outlier(&self) -> Option<f64> {
+    pub(crate) fn outlier(&self) -> Option<f64> {
         let [above, below] = [self.largest - self.mean, self.mean - self.least];
         let (value, distance) = if above > below { (self.largest, above) } else { (self.least, below) };
         // One value at distance d from the mean of all n brings d² n / (n − 1) of the sum of squares.
         (distance * distance * self.count / (self.count - 1.0) > ALONE * self.squares).then_some(value)
     }
 
-    fn is_constant(&self) -> bool {
+    pub(crate) fn is_constant(&self) -> bool {
         // Not `<=`: a column without a single value has a NaN deviation.
         let magnitude = self.largest.max(-self.least);
         !(self.deviation() > CONSTANT * magnitude && self.deviation() > f64::from(f32::MIN_POSITIVE))

@@ -1,23 +1,27 @@
 //! Trains variational autoencoders on the desktop and exports them for `vae-core`.
 //!
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
-//! verbs are made of: [`table`] reads CSV, [`dataset`] cuts windows and standardises, [`network`], [`objective`] and
+//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`network`], [`objective`] and
 //! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
-//! is no second implementation of scoring), [`metrics`] judges the scores, and [`motor`] simulates the demonstration's data.
+//! is no second implementation of scoring), [`metrics`] judges the scores, [`events`] the alarms, and [`motor`] simulates the demonstration's data.
 
 mod adam;
+pub mod autocorrelation;
 pub mod calibration;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod cost;
 pub mod dataset;
 pub mod density;
 pub mod detection;
+pub mod events;
 pub mod export;
 pub mod extras;
 pub mod front_end;
 mod fused;
 pub mod idx;
+pub mod inspection;
 mod kernel;
 pub mod likelihood;
 pub mod metrics;

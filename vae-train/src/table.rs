@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 
 /// Bytes between two reports of how much has been read.
 const REPORT_BYTES: u64 = 1 << 24;
@@ -65,11 +66,56 @@ impl Table {
     /// # Errors
     /// Names the file, and for a bad field its row and column.
     pub fn read_csv(path: &Path, label: Option<&str>, mut watch: impl FnMut(usize, f64)) -> Result<Self> {
-        let file = open(path)?;
-        let bytes = file.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
-        Self::parse_csv(BufReader::new(file), path, label, |rows, position| {
-            watch(rows, position as f64 / bytes.max(1) as f64);
-        })
+        let (file, bytes) = (open(path)?, length(path)?);
+        let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
+        Self::parse_csv(BufReader::new(file), path, label, watch, refuse)
+    }
+
+    /// Like [`Self::read_watched`], but takes fields that are no numbers as missing values; also tells which columns have such
+    /// fields.
+    ///
+    /// # Errors
+    /// Likewise, but not for fields beside the label.
+    pub fn read_leniently(
+        path: &Path,
+        label: Option<&str>,
+        mut watch: impl FnMut(usize, f64),
+    ) -> Result<(Self, Vec<NotNumbers>)> {
+        if crate::idx::is_idx(path) {
+            return Ok((crate::idx::read_idx(path)?, Vec::new()));
+        }
+        let (file, bytes) = (open(path)?, length(path)?);
+        let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
+        let mut found: Vec<NotNumbers> = Vec::new();
+        let table = Self::parse_csv(BufReader::new(file), path, label, watch, |place| {
+            let column = &place.header[place.index];
+            match found.iter_mut().find(|found| found.column == *column) {
+                Some(found) => found.fields += 1,
+                None => found.push(NotNumbers {
+                    column: column.clone(),
+                    fields: 1,
+                    first: text(&place.record[place.index]).into_owned(),
+                    row: place.row,
+                }),
+            }
+            Ok(())
+        })?;
+        Ok((table, found))
+    }
+
+    /// What `parse` makes of each field of one column, row by row; `None` for a file without this column.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str) -> T) -> Result<Option<Vec<T>>> {
+        let mut reader = csv_reader(BufReader::new(open(path)?));
+        let Some(index) = header(&mut reader, path)?.iter().position(|name| name == column) else { return Ok(None) };
+        let mut fields = Vec::new();
+        let mut record = csv::ByteRecord::new();
+        while reader.read_byte_record(&mut record).with_context(|| format!("cannot read {}", path.display()))? {
+            fields.push(parse(&text(record.get(index).unwrap_or_default())));
+        }
+        Ok(Some(fields))
     }
 
     fn parse_csv(
@@ -77,6 +123,7 @@ impl Table {
         path: &Path,
         label: Option<&str>,
         mut watch: impl FnMut(usize, u64),
+        mut on_bad: impl FnMut(&Place<'_>) -> Result<()>,
     ) -> Result<Self> {
         let name = path.display();
         let mut reader = csv_reader(input);
@@ -123,7 +170,8 @@ impl Table {
                 } else if let Some(value) = value {
                     values.push(value);
                 } else {
-                    bail!("{name}: row {row} (line {line}), {}", not_numbers(&record, &header, label_index));
+                    on_bad(&Place { path, record: &record, header: &header, label: label_index, index, row, line })?;
+                    values.push(f32::NAN);
                 }
             }
             if reader.position().byte() >= next_report {
@@ -178,6 +226,40 @@ impl Table {
         self.columns = names.iter().map(|name| name.as_ref().to_owned()).collect();
         Ok((self, left_out))
     }
+}
+
+/// Fields of one column that are no numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotNumbers {
+    /// Its name.
+    pub column: String,
+    /// How many they are.
+    pub fields: usize,
+    /// The first of them.
+    pub first: String,
+    /// The first one's row, counted from 1.
+    pub row: usize,
+}
+
+/// Where a field that is no number stands.
+struct Place<'a> {
+    path: &'a Path,
+    record: &'a csv::ByteRecord,
+    header: &'a [String],
+    label: Option<usize>,
+    index: usize,
+    row: usize,
+    line: u64,
+}
+
+fn refuse(place: &Place<'_>) -> Result<()> {
+    let Place { path, record, header, label, row, line, .. } = place;
+    bail!("{}: row {row} (line {line}), {}", path.display(), not_numbers(record, header, *label))
+}
+
+/// Bytes in a file, at least 1.
+fn length(path: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len().max(1))
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -266,7 +348,7 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
-        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label, |_, _| {})
+        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label, |_, _| {}, refuse)
     }
 
     #[test]
@@ -280,6 +362,21 @@ mod tests {
         let (selected, left_out) = table.select(&["b, c"]).unwrap();
         assert_eq!(selected.values.len(), 3);
         assert_eq!((selected.values[1], left_out), (-1000.0, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn lenient_reading_counts_what_is_no_number() {
+        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        std::fs::write(file.path(), "day,a,label\n2024-05-01,1,0\n2024-05-02,off,0\n2024-05-03,,1\n").unwrap();
+        let (table, found) = Table::read_leniently(file.path(), Some("label"), |_, _| {}).unwrap();
+        let expected = [("day", 3, "2024-05-01", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| {
+            NotNumbers { column: column.to_owned(), fields, first: first.to_owned(), row }
+        });
+        assert_eq!(found, expected);
+        assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
+        let days = Table::read_fields(file.path(), "day", |field| field[8..].parse::<u8>().unwrap()).unwrap();
+        assert_eq!(days, Some(vec![1, 2, 3]));
+        assert_eq!(Table::read_fields(file.path(), "night", |_| ()).unwrap(), None);
     }
 
     #[test]

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::{Context, LABEL, ModelAndData, note};
 use crate::{
-    dataset::read_for_model,
+    dataset::{cut_for_model, read_for_model, read_table_for_model},
     density::{Gaussian, KernelDensity},
+    detection::{Verdicts, detect},
+    events::EventDetection,
     likelihood::{self, Estimate, LikelihoodReport},
     metrics::Detection,
     model_file::AlignedFile,
@@ -115,6 +117,9 @@ pub(super) struct Evaluation {
     pub(super) false_alarm_rate: f64,
     /// Fraction of the anomalies below the threshold.
     pub(super) detection_rate: f64,
+    /// What the device's detector makes of the rows as a stream: alarms against events, which are runs of rows labelled 1.
+    events: EventDetection,
+    verdicts: Verdicts,
     /// Independent Gaussians with the training data's mean and variance.
     baseline_independent_gaussians: Detection,
 }
@@ -143,15 +148,53 @@ impl Evaluate {
             "\nat the model's threshold of {:.3} nats: false-alarm rate {:.4}, detection rate {:.4}",
             evaluation.threshold, evaluation.false_alarm_rate, evaluation.detection_rate
         );
+        text += &describe(&evaluation.events, &evaluation.verdicts);
         context.print(&evaluation, &text)
     }
+}
+
+/// The detector's alarms, in lines.
+fn describe(events: &EventDetection, verdicts: &Verdicts) -> String {
+    let optional =
+        |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{value:.4}{unit}"));
+    let delay = match events.mean_delay_seconds {
+        Some(seconds) => optional(Some(seconds), " s"),
+        None => optional(events.mean_delay, " rows"),
+    };
+    let false_alarms = match events.false_alarms_per_hour {
+        Some(rate) => format!("{rate:.3} an hour"),
+        None => optional(events.false_alarms_per_1000_windows, " per 1000 normal windows"),
+    };
+    format!(
+        "\n\nthe detector, on the rows as a stream:\n  events       {} of {} detected, mean delay {delay}\n  alarms       {} raised, {} of \
+         them outside events: {false_alarms}\n  windows      precision {}, recall {}, F1 {}\n  verdicts     {} normal, {} anomalous, {} with \
+         a sensor's fault, {} drifting",
+        events.detected,
+        events.events.len(),
+        events.alarms,
+        events.false_alarms,
+        optional(events.precision, ""),
+        optional(events.recall, ""),
+        optional(events.f1, ""),
+        verdicts.normal,
+        verdicts.anomalous,
+        verdicts.sensor_fault,
+        verdicts.drifting
+    )
 }
 
 pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let (windows, left_out) = read_for_model(data, Some(label), &model)?;
+    let (table, left_out) = read_table_for_model(data, Some(label), &model)?;
     left_out.iter().for_each(|message| note(message));
+    let judged = detect(model, &table)?;
+    let calibration = model.calibration()?;
+    let (ends, alarms): (Vec<usize>, Vec<bool>) = judged.iter().map(|judged| (judged.row, judged.alarm)).unzip();
+    let rate = calibration.sample_rate().map(f64::from);
+    let rows = table.labels.as_deref().context("the data have no labels")?;
+    let events = EventDetection::of(rows, model.window(), &ends, &alarms, rate)?;
+    let windows = cut_for_model(table, &model)?;
     let labels = windows.labels.as_deref().context("the data have no labels")?;
     let name = || data.display().to_string();
     let elbos: Vec<f32> =
@@ -167,7 +210,6 @@ pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, lab
         })
         .collect();
 
-    let calibration = model.calibration()?;
     let below = |of: bool| {
         let chosen = elbos.iter().zip(labels).filter(|(_, label)| **label == of);
         let (below, all) = chosen
@@ -181,6 +223,8 @@ pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, lab
         threshold: calibration.threshold(),
         false_alarm_rate: below(false),
         detection_rate: below(true),
+        events,
+        verdicts: Verdicts::of(&judged),
         baseline_independent_gaussians: Detection::of(&distances, labels).with_context(name)?,
     })
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{Context, LABEL, note, progress};
 use crate::{
+    autocorrelation::Suggestion,
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::{Dataset, MOST_HELD_OUT},
     extras::{Extras, active_units},
@@ -295,6 +296,9 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         config.label = Some(LABEL.to_owned());
     }
     let table = Table::read_watched(data, config.label.as_deref(), progress::reading(data))?;
+    if config.window == 1 {
+        advise_on_window(&table, &config);
+    }
     let dataset = Dataset::prepare(table, &config)?;
     let windows = dataset.train().chosen.len();
     if windows < config.batch {
@@ -315,6 +319,20 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     }
     dataset.notes.iter().for_each(|message| note(message));
     train(&directory, out, &config, &architecture, &dataset, device, None)
+}
+
+/// Says so where rows that are about to be judged one by one depend on those before them.
+fn advise_on_window(table: &Table, config: &Config) {
+    let is_channel = |column: &usize| !config.condition.contains(&table.columns[*column]);
+    let Suggestion { window, hop, reason, .. } =
+        Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>());
+    if window > 1 {
+        note(&format!(
+            "{}: the rows look like a time series ({reason}), and each is judged by itself: --window {window} --hop {hop} would let \
+             the model see how they follow each other",
+            table.path.display()
+        ));
+    }
 }
 
 fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {

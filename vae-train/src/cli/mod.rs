@@ -8,6 +8,7 @@ mod export;
 mod fit;
 mod generate;
 mod info;
+mod inspect;
 mod progress;
 mod score;
 #[cfg(feature = "remote")]
@@ -38,6 +39,7 @@ struct Cli {
 enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
+    Inspect(inspect::Inspect),
     Fit(Box<fit::Fit>),
     Calibrate(calibrate::Calibrate),
     Export(export::Export),
@@ -88,6 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match verb {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
+        Verb::Inspect(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
         Verb::Calibrate(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),

@@ -1,0 +1,268 @@
+//! `vae-train inspect`: what a table is like, before it is trained on.
+
+use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use super::{Context, LABEL, note, progress};
+use crate::{
+    clock::{self, Clock},
+    inspection::Inspection,
+    table::{NotNumbers, Table, list},
+};
+
+/// Look at a CSV file before it is trained on: gaps, stuck and clipped channels, drift, copies, and which window to choose.
+///
+/// Rows labelled 1 are left out, as `fit` does. A column of times (a number, or an ISO 8601 date) gives the sample rate.
+/// Example: vae-train inspect data.csv --rate 1600
+#[derive(Debug, clap::Args)]
+pub(super) struct Inspect {
+    /// CSV file: a header, then rows in order of time.
+    data: PathBuf,
+    /// Rows per second, in Hz [default: by the column of times, if there is one].
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Column that says 0 normal / 1 anomaly [default: `label`, if there is one].
+    #[arg(long)]
+    label: Option<String>,
+}
+
+/// What `inspect` found.
+#[derive(Serialize)]
+struct Inspected {
+    file: PathBuf,
+    /// Rows per second, in Hz.
+    rate: Option<f64>,
+    clock: Option<Clock>,
+    /// Columns with fields that `fit` refuses.
+    not_numbers: Vec<NotNumbers>,
+    #[serde(flatten)]
+    inspection: Inspection,
+}
+
+impl Inspect {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        if let Some(rate) = self.rate {
+            ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
+        }
+        let mut label = self.label.clone();
+        if label.is_none() && Table::has_column(&self.data, LABEL)? {
+            note(&format!("{}: column `{LABEL}` is taken as the label", self.data.display()));
+            label = Some(LABEL.to_owned());
+        }
+        let (table, not_numbers) = Table::read_leniently(&self.data, label.as_deref(), progress::reading(&self.data))?;
+        let clock = self.clock(&table)?;
+        let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
+        let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
+        let is_clock = |name: &str| clock.as_ref().is_some_and(|clock| clock.column == name);
+        let kept: Vec<String> =
+            table.columns.iter().filter(|name| !is_text(name) && !is_clock(name)).cloned().collect();
+        ensure!(
+            !kept.is_empty(),
+            "{}: no column of numbers beside {}: give measured values",
+            self.data.display(),
+            list(&table.columns)
+        );
+        let (table, _) = table.select(&kept)?;
+        let rate = self.rate.or(clock.as_ref().map(|clock| clock.rate));
+        let inspected = Inspected { file: self.data, rate, clock, not_numbers, inspection: Inspection::of(&table) };
+        context.print(&inspected, &text(&inspected)?)
+    }
+
+    /// The first column that is named like a clock and counts up; read again, as `f32` has no room for a date.
+    fn clock(&self, table: &Table) -> Result<Option<Clock>> {
+        if crate::idx::is_idx(&self.data) {
+            return Ok(None);
+        }
+        for column in table.columns.iter().filter(|name| Clock::is_name(name)) {
+            let times = Table::read_fields(&self.data, column, clock::parse)?.unwrap_or_default();
+            if let Some(clock) = Clock::of(column, &times) {
+                return Ok(Some(clock));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Most columns, and most pairs of them, that are printed.
+const SHOWN: usize = 24;
+const SHOWN_PAIRS: usize = 6;
+
+fn text(inspected: &Inspected) -> Result<String> {
+    let Inspected { file, rate, clock, not_numbers, inspection } = inspected;
+    let Inspection { rows, anomalies, columns, suggestion, .. } = inspection;
+    let mut text = String::new();
+    write!(text, "{}: {rows} rows", file.display())?;
+    if *anomalies > 0 {
+        write!(text, ", {anomalies} of them labelled 1 and left out")?;
+    }
+    if let Some(rate) = rate {
+        write!(text, ", {} at {} Hz", duration(*rows as f64 / rate), significant(*rate))?;
+    }
+    let width = columns.iter().take(SHOWN).map(|column| column.name.chars().count()).max().unwrap_or(0).max(6);
+    writeln!(
+        text,
+        "\n\n{:<width$} {:>8} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
+        "column", "missing", "least", "mean", "largest", "deviation", "distinct", "repeat", "drift"
+    )?;
+    for column in columns.iter().take(SHOWN) {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), significant);
+        writeln!(
+            text,
+            "{:<width$} {:>6.2} % {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
+            column.name,
+            100.0 * column.missing,
+            number(column.least.map(f64::from)),
+            number(column.mean),
+            number(column.largest.map(f64::from)),
+            number(column.deviation),
+            column.distinct,
+            column.longest_repeat.rows,
+            column.drift.map_or("-".to_owned(), |drift| format!("{drift:.2}"))
+        )?;
+    }
+    if columns.len() > SHOWN {
+        writeln!(text, "and {} more columns (--json lists them)", columns.len() - SHOWN)?;
+    }
+    let findings = findings(inspected);
+    if !findings.is_empty() {
+        writeln!(text)?;
+    }
+    for finding in findings.iter().take(2 * SHOWN) {
+        writeln!(text, "{finding}")?;
+    }
+    if findings.len() > 2 * SHOWN {
+        writeln!(text, "and {} more findings (--json has them all)", findings.len() - 2 * SHOWN)?;
+    }
+    let clock_or_text = clock.as_ref().map(|clock| clock.column.clone());
+    let unusable: Vec<String> = clock_or_text.into_iter().chain(not_numbers.iter().map(|n| n.column.clone())).collect();
+    if suggestion.window == 1 {
+        write!(text, "\nno --window: {}", suggestion.reason)?;
+    } else {
+        let seconds = rate.map_or(String::new(), |rate| format!(" ({})", duration(suggestion.window as f64 / rate)));
+        write!(text, "\n--window {} --hop {}{seconds}: {}", suggestion.window, suggestion.hop, suggestion.reason)?;
+    }
+    if unusable.is_empty() {
+        let window = if suggestion.window == 1 { String::new() } else { format!(" --window {}", suggestion.window) };
+        write!(text, "\nnext: vae-train fit {}{window} --out runs/a", file.display())?;
+    }
+    Ok(text)
+}
+
+/// What the user should know, a line each: first what a fit would stumble over.
+fn findings(inspected: &Inspected) -> Vec<String> {
+    let Inspected { rate, clock, not_numbers, inspection, .. } = inspected;
+    let mut findings = Vec::new();
+    for NotNumbers { column, fields, first, row } in not_numbers {
+        let is_clock = clock.as_ref().is_some_and(|clock| clock.column == *column);
+        let what = match (is_clock, 2 * fields > inspection.rows) {
+            (true, _) => continue,
+            (_, true) => "remove the column, or turn each category into a column of 0 and 1",
+            _ => "leave a missing value empty",
+        };
+        findings.push(format!(
+            "{column}: {fields} field(s) are no numbers, first `{first}` in row {row}; fit refuses them: {what}"
+        ));
+    }
+    if let Some(clock) = clock {
+        findings.push(format!(
+            "{}: a clock, a row every {} (jitter {}); remove the column before a fit: the time of tomorrow is never normal",
+            clock.column,
+            duration(clock.interval),
+            duration(clock.jitter)
+        ));
+        if clock.gaps > 0 {
+            findings.push(format!(
+                "{}: {} gap(s), the longest {} after row {}: a window across one joins what does not belong together",
+                clock.column,
+                clock.gaps,
+                duration(clock.longest_gap),
+                clock.longest_gap_row
+            ));
+        }
+        if clock.not_forwards + clock.unreadable > 0 {
+            findings.push(format!(
+                "{}: {} row(s) do not go forwards in time, {} have no time",
+                clock.column, clock.not_forwards, clock.unreadable
+            ));
+        }
+        if let Some(rate) = rate.filter(|rate| (rate / clock.rate - 1.0).abs() > 0.01) {
+            findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(clock.rate)));
+        }
+    }
+    for (distinct, what) in [
+        (0, "have no value: a fit leaves them out"),
+        (1, "never vary: any other value in them will count as an anomaly"),
+    ] {
+        let of_kind = inspection.columns.iter().filter(|column| column.distinct == distinct);
+        let names: Vec<&String> = of_kind.map(|column| &column.name).collect();
+        if !names.is_empty() {
+            findings.push(format!("{} column(s) {what}: {}", names.len(), list(&names)));
+        }
+    }
+    for column in inspection.columns.iter().filter(|column| column.distinct > 1) {
+        findings.extend(column.findings.iter().map(|finding| format!("{}: {finding}", column.name)));
+    }
+    // In a series of few levels equal rows are no wonder.
+    if inspection.duplicates > 0 && inspection.suggestion.window == 1 {
+        findings.push(format!(
+            "{} row(s) ({:.1} %) are copies of earlier ones: copies that are held out make a model look better than it is",
+            inspection.duplicates,
+            100.0 * inspection.duplicates as f64 / (inspection.rows - inspection.anomalies).max(1) as f64
+        ));
+    }
+    for pair in inspection.correlated.iter().take(SHOWN_PAIRS) {
+        let [a, b] = &pair.columns;
+        findings.push(format!("{a}, {b}: correlation {:.4}, nearly copies of each other", pair.correlation));
+    }
+    if inspection.correlated.len() > SHOWN_PAIRS {
+        findings.push(format!("and {} more such pairs", inspection.correlated.len() - SHOWN_PAIRS));
+    }
+    findings
+}
+
+/// A number to five significant digits.
+fn significant(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
+        return format!("{value:.4e}");
+    }
+    let before = if magnitude == 0.0 { 0 } else { magnitude.log10().floor() as i32 };
+    let text = format!("{value:.*}", (4 - before).max(0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A time in the unit that suits it.
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s <= 0.0 => (s, "s"),
+        s if s < 1e-3 => (1e6 * s, "µs"),
+        s if s < 1.0 => (1e3 * s, "ms"),
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "min"),
+        s if s < 172_800.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "days"),
+    };
+    format!("{} {unit}", significant((10.0 * value).round() / 10.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        let numbers =
+            [(0.0, "0"), (12.345_678, "12.346"), (-0.000_123_4, "-0.0001234"), (1600.0, "1600"), (123_456.7, "123457")];
+        for (value, expected) in numbers {
+            assert_eq!(significant(value), expected);
+        }
+        assert_eq!(significant(1.234_56e30), "1.2346e30");
+        for (seconds, expected) in
+            [(0.04, "40 ms"), (0.0, "0 s"), (300.0, "5 min"), (86_400.0, "24 h"), (2e-4, "200 µs")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}
