@@ -1,114 +1,530 @@
-//! The detector: verdicts on simulated motors, sensors that fail, drift, and what it refuses.
+//! The detector: its scores, its verdicts on simulated motors, sensors that fail, drift, what it remembers, and what it refuses.
+
+use std::task::Poll;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vae_core::{Detector, Scratch, Verdict};
-use vae_tests::root;
+use rand_pcg::Pcg32;
+use vae_core::{
+    Alarms, ChannelCalibration, Detector, DetectorError, DriftKind, FrontEnd, Importance, InferError, Model, Proposal,
+    ScoreKind, Scratch, SensorFaultKind, Tail, Verdict,
+    format::{LikelihoodKind, PosteriorKind, Precision},
+};
+use vae_tests::{Family, family_model, root, varied_model};
 use vae_train::{
-    model_file::AlignedFile,
+    model_file::{AlignedFile, Calibration, ModelFile},
     motor::{Condition, simulate},
 };
 
-fn verdicts(model: &AlignedFile, samples: impl Iterator<Item = [f32; 3]>) -> Vec<Verdict> {
-    let model = model.model().unwrap();
-    let mut window = heapless::Vec::<f32, 192>::new();
-    let (mut state, mut memory) = (vec![0.0; model.state_len()], vec![0.0; model.scratch_len()]);
-    let mut scratch = Scratch::new(&mut memory);
-    let mut detector = Detector::new(model, &mut window, &mut state).unwrap();
-    samples.filter_map(|sample| detector.push(&sample, &mut scratch).unwrap()).collect()
+/// Room for the windows of all models here.
+type Buffer = heapless::Vec<f32, 512>;
+
+/// The demonstration's model: three axes in g at 1600 Hz, windows of 64 samples.
+fn motor() -> AlignedFile {
+    AlignedFile::read(&root().join("firmware-example/model/motor.vae")).unwrap()
 }
 
-fn count(verdicts: &[Verdict]) -> [usize; 4] {
-    let mut counts = [0; 4];
-    for verdict in verdicts {
-        counts[match verdict {
-            Verdict::Normal(_) => 0,
-            Verdict::Anomalous(_) => 1,
-            Verdict::SensorFault(_) => 2,
-            Verdict::Drifting(_) => 3,
-        }] += 1;
-    }
-    counts
+/// Runs `use_it` with a fresh detector for `model`.
+fn with_detector<'m, T>(model: Model<'m>, use_it: impl FnOnce(&mut Detector<'m, '_>, &mut Scratch<'_>) -> T) -> T {
+    let (mut state, mut memory) = (vec![0.0; model.state_len()], vec![0.0; 2 * model.scratch_len()]);
+    let mut window = Buffer::new();
+    let mut detector = Detector::new(model, &mut window, &mut state).unwrap();
+    use_it(&mut detector, &mut Scratch::new(&mut memory))
+}
+
+fn run<const N: usize>(
+    detector: &mut Detector<'_, '_>,
+    scratch: &mut Scratch<'_>,
+    samples: impl IntoIterator<Item = [f32; N]>,
+) -> Vec<Verdict> {
+    samples.into_iter().filter_map(|sample| detector.push(&sample, scratch).unwrap()).collect()
+}
+
+fn verdicts(model: Model<'_>, samples: impl IntoIterator<Item = [f32; 3]>) -> Vec<Verdict> {
+    with_detector(model, |detector, scratch| run(detector, scratch, samples))
+}
+
+fn anomalies(verdicts: &[Verdict]) -> usize {
+    verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Anomalous(_))).count()
+}
+
+fn drifts(verdicts: &[Verdict]) -> usize {
+    verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Drifting(_))).count()
+}
+
+/// Calibrated so that nothing is out of the ordinary.
+fn calibrated(score_kind: ScoreKind, threshold: f32) -> Calibration {
+    Calibration { scores: 100, threshold, quantiles: vec![-1e3, 1e3], score_kind, ..Calibration::default() }
 }
 
 #[test]
-fn explore() {
-    let model = AlignedFile::read(&std::path::PathBuf::from(
-        std::env::var("M").unwrap_or(root().join("firmware-example/model/motor.vae").display().to_string()),
-    ))
-    .unwrap();
-    let m = model.model().unwrap();
-    println!("{:?}", m.calibration().unwrap());
-    for c in 0..3 {
-        println!("{:?}", m.calibration().unwrap().channel(c));
-    }
-    for seed in 0..3 {
-        let v = verdicts(&model, simulate(Condition::Normal, 400.0, 1000 + seed).into_iter());
-        println!("normal {:?} {:?}", count(&v), v.iter().find(|v| matches!(v, Verdict::Drifting(_))));
-    }
-    for fault in Condition::FAULTS {
-        let v = verdicts(&model, simulate(fault, 60.0, 7).into_iter());
-        let mut ch = [0; 3];
-        for v in &v {
-            if let Verdict::Anomalous(a) = v {
-                ch[a.channel as usize] += 1;
+fn scores_are_the_models_own_whatever_they_are_and_however_they_are_stepped() {
+    let kinds = [ScoreKind::AtMean, ScoreKind::Samples(3), ScoreKind::Importance(20)];
+    for (precision, kind) in [Precision::F32, Precision::Int8].into_iter().flat_map(|p| kinds.map(|kind| (p, kind))) {
+        // Nothing is anomalous, so that nothing is attributed; the threshold is far, so that the samples end early.
+        let file = ModelFile { calibration: calibrated(kind, -1e9), ..varied_model(precision, 5) };
+        let file = AlignedFile::new(&file.to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let samples: Vec<[f32; 3]> = (0..60).map(|_| [(); 3].map(|()| rng.random_range(-3.0..3.0))).collect();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut own = Scratch::new(&mut memory);
+        let expected: Vec<f32> = (0..11u64)
+            .map(|index| {
+                let x = samples[5 * index as usize..][..10].as_flattened();
+                let mut rng = Pcg32::seed_from_u64(index);
+                match kind {
+                    ScoreKind::AtMean => model.elbo_at_mean(x, &mut own).unwrap().elbo,
+                    ScoreKind::Samples(count) => model.elbo(x, count, &mut rng, &mut own).unwrap().elbo,
+                    ScoreKind::Importance(samples) => {
+                        let decide = Some((-1e9, 3.0));
+                        let importance = Importance { samples, proposal: Proposal::Posterior, decide };
+                        model.log_likelihood_by(x, &importance, &mut rng, &mut own).unwrap().value
+                    }
+                }
+            })
+            .collect();
+        let scores = |verdicts: &[Verdict]| -> Vec<f32> {
+            verdicts.iter().map(|verdict| verdict.assessment().unwrap().score).collect()
+        };
+        let pushed = with_detector(model, |detector, scratch| run(detector, scratch, samples.clone()));
+        assert_eq!(scores(&pushed), expected, "{precision:?} {kind:?}");
+
+        let mut steps = 0;
+        let stepped = with_detector(model, |detector, scratch| {
+            let mut verdicts = Vec::new();
+            for sample in &samples {
+                if !detector.feed(sample).unwrap() {
+                    assert_eq!(detector.step(scratch).unwrap(), Poll::Ready(None));
+                    continue;
+                }
+                // What comes too early is refused, and nothing is lost.
+                assert_eq!(detector.feed(sample), Err(DetectorError::Busy));
+                verdicts.extend(loop {
+                    steps += 1;
+                    if let Poll::Ready(verdict) = detector.step(scratch).unwrap() {
+                        break verdict;
+                    }
+                });
             }
-        }
-        println!("{:?} {:?} channels {ch:?}", fault, count(&v));
+            verdicts
+        });
+        assert_eq!(stepped, pushed, "{precision:?} {kind:?}");
+        // The input, then each of four layers and, for each sample, each of four.
+        let decodings = match kind {
+            ScoreKind::AtMean => 1,
+            ScoreKind::Samples(count) => count,
+            ScoreKind::Importance(_) => 8,
+        };
+        assert_eq!(steps, 11 * (1 + 4 + 4 * decodings), "{kind:?}");
     }
-    for (name, gain, axes) in
-        [("gain all", 1.1, [1, 1, 1]), ("gain y", 1.1, [0, 1, 0]), ("gain x", 1.1, [1, 0, 0]), ("down", 0.9, [1, 1, 1])]
-    {
-        let n = simulate(Condition::Normal, 1200.0, 77);
-        let len = n.len() as f32;
-        let v = verdicts(
-            &model,
-            n.into_iter().enumerate().map(|(i, s)| {
-                let g = 1.0 + (gain - 1.0) * (i as f32 / (0.8 * len)).min(1.0);
-                [0, 1, 2].map(|k| if axes[k] == 1 { s[k] * g } else { s[k] })
-            }),
-        );
-        let first = |f: &dyn Fn(&Verdict) -> bool| v.iter().position(|v| f(v));
-        println!(
-            "{name} {:?} first drift {:?} first anomaly {:?} {:?}",
-            count(&v),
-            first(&|v| matches!(v, Verdict::Drifting(_))),
-            first(&|v| matches!(v, Verdict::Anomalous(_))),
-            v.iter().find(|v| matches!(v, Verdict::Drifting(_)))
-        );
-        println!("   {:?}", v.last());
+}
+
+#[test]
+fn a_condition_and_a_front_end_are_the_models() {
+    let family = Family {
+        posterior: PosteriorKind::DiagonalGaussian,
+        likelihood: LikelihoodKind::GaussianPredicted,
+        conditions: 2,
+    };
+    let file =
+        ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..family_model(family, Precision::Int8, 3) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut own = Scratch::new(&mut memory);
+    let (x, condition) = ([0.3; 7], [0.7, -0.2]);
+    with_detector(model, |detector, scratch| {
+        assert!(matches!(detector.given(&[1.0]), Err(DetectorError::Infer(InferError::WrongCondition { .. }))));
+        detector.given(&condition).unwrap();
+        let found = detector.push(&x, scratch).unwrap().unwrap().assessment().unwrap().score;
+        assert_eq!(found, model.given(&condition).unwrap().elbo_at_mean(&x, &mut own).unwrap().elbo);
+    });
+
+    // Six statistics of two channels each, and the samples of the last: thirty features of windows of 18.
+    let file = ModelFile {
+        front_ends: vec![FrontEnd::Statistics, FrontEnd::Statistics, FrontEnd::Raw],
+        window: 18,
+        hop: 9,
+        calibration: calibrated(ScoreKind::AtMean, -1e9),
+        ..varied_model(Precision::Int8, 6)
+    };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    assert_eq!((model.channel_of(0), model.channel_of(6), model.channel_of(12), model.channel_of(29)), (0, 1, 2, 2));
+    let samples: Vec<[f32; 3]> = (0..18).map(|i| [(i as f32).sin(), (0.3 * i as f32).cos(), 0.1 * i as f32]).collect();
+    let mut features = [0.0; 30];
+    model.extract(samples.as_flattened(), &mut [0.0; 18], &mut features).unwrap();
+    assert_eq!(features[12..], std::array::from_fn::<f32, 18, _>(|i| 0.1 * i as f32));
+    let expected = model.elbo_at_mean(&features, &mut Scratch::new(&mut vec![0.0; model.scratch_len()])).unwrap().elbo;
+    let found = verdicts(model, samples);
+    assert_eq!(found[0].assessment().unwrap().score, expected);
+}
+
+#[test]
+fn a_front_end_that_windows_do_not_fit_is_refused() {
+    // Bands need a power of two.
+    let front_ends = vec![FrontEnd::Statistics, FrontEnd::Bands(4), FrontEnd::Raw];
+    let calibration = calibrated(ScoreKind::AtMean, 0.0);
+    let file = ModelFile { front_ends, window: 20, calibration, ..varied_model(Precision::F32, 6) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let refused = Detector::new(model, &mut Buffer::new(), &mut vec![0.0; model.state_len()]).unwrap_err();
+    assert_eq!(refused, DetectorError::Infer(InferError::Unsupported));
+}
+
+#[test]
+fn normal_running_raises_no_alarm_and_each_fault_is_blamed_on_its_axis() {
+    let file = motor();
+    let model = file.model().unwrap();
+    for seed in 0..3 {
+        // 10,000 windows each, of which one in four million or so raises a false alarm.
+        let found = verdicts(model, simulate(Condition::Normal, 200.0, 1000 + seed));
+        assert_eq!((anomalies(&found), drifts(&found)), (0, 0), "seed {seed}");
     }
+    // Where the simulator puts each fault: both radial axes, the radial one that carries the load, the axial one.
+    let axes: [(Condition, &[u32]); 4] = [
+        (Condition::Imbalance, &[0, 1]),
+        (Condition::Bearing, &[0, 1]),
+        (Condition::Misalignment, &[2]),
+        (Condition::Looseness, &[1]),
+    ];
+    for (condition, axes) in axes {
+        let found = verdicts(model, simulate(condition, 60.0, 7));
+        let blamed =
+            |verdict: &Verdict| matches!(verdict, Verdict::Anomalous(anomaly) if axes.contains(&anomaly.channel));
+        let (anomalous, right) = (anomalies(&found), found.iter().filter(|verdict| blamed(verdict)).count());
+        assert!(10 * anomalous >= 7 * found.len(), "{condition:?}: {anomalous} of {}", found.len());
+        assert!(10 * right >= 9 * anomalous, "{condition:?}: {right} of {anomalous} blamed on {axes:?}");
+    }
+}
+
+#[test]
+fn the_nats_of_an_alarm_are_the_features_own() {
+    let file = motor();
+    let model = file.model().unwrap();
+    let samples = simulate(Condition::Bearing, 4.0, 3);
+    let found = verdicts(model, samples.clone());
+    let (index, anomaly) = found
+        .iter()
+        .enumerate()
+        .find_map(|(index, verdict)| match verdict {
+            Verdict::Anomalous(anomaly) => Some((index, anomaly)),
+            _ => None,
+        })
+        .unwrap();
+    let x = samples[32 * index..][..64].as_flattened();
+    let mut costs = vec![0.0; 192];
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    model.attribute(x, &mut scratch, &mut |feature, nats| costs[feature] = nats).unwrap();
+    // ln p(x|z) is what the features would have at no cost, less what they cost: differences of it are differences of costs.
+    let conditional = |x: &[f32], scratch: &mut Scratch<'_>| model.elbo_at_mean(x, scratch).unwrap().reconstruction;
+    let normalisers = f64::from(conditional(x, &mut scratch)) + costs.iter().map(|c| f64::from(*c)).sum::<f64>();
+    let other = samples[..64].as_flattened();
+    let mut sum = 0.0;
+    model.attribute(other, &mut scratch, &mut |_, nats| sum += f64::from(nats)).unwrap();
+    assert!(
+        (f64::from(conditional(other, &mut scratch)) + sum - normalisers).abs()
+            < 2e-3 * costs.iter().sum::<f32>() as f64,
+        "{normalisers}"
+    );
+
+    let normal = |channel: usize| model.calibration().unwrap().channel(channel).unwrap().nats;
+    let channel = |channel: usize| costs.iter().skip(channel).step_by(3).sum::<f32>() - normal(channel);
+    let worst = (0..3).max_by(|a, b| channel(*a).total_cmp(&channel(*b))).unwrap();
+    let feature = (0..192).max_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap();
+    assert_eq!((anomaly.channel as usize, anomaly.feature as usize), (worst, feature));
+    assert_eq!(anomaly.feature_nats, costs[feature]);
+    assert!((anomaly.channel_nats - channel(worst)).abs() < 1e-3 * anomaly.channel_nats);
+}
+
+#[test]
+fn a_dead_sensor_is_never_the_machines_fault() {
+    let file = motor();
+    let model = file.model().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut total = [0; 4];
-    for trial in 0..300 {
-        let n = simulate(Condition::Normal, 2.0, 5000 + trial);
-        let (axis, at, kind) = (rng.random_range(0..3), rng.random_range(300..1500usize), trial % 5);
-        let mut held = 0.0;
-        let v = verdicts(
-            &model,
-            n.into_iter().enumerate().map(|(i, mut s)| {
-                if i == at {
-                    held = match kind {
-                        0 => s[axis],
-                        1 => 0.0,
-                        2 => f32::NAN,
-                        3 => 16.0,
-                        _ => f32::INFINITY,
-                    };
-                }
-                if i >= at {
-                    s[axis] = held;
-                }
-                s
-            }),
-        );
-        let c = count(&v);
-        if c[1] > 0 {
-            println!("dead: axis {axis} at {at} kind {kind} {c:?}");
-        }
-        for k in 0..4 {
-            total[k] += c[k];
+    for trial in 0..250 {
+        let (axis, at) = (rng.random_range(0..3), rng.random_range(300..1500));
+        // It holds its last value, shows 0, nothing, an end of its range, what is beyond, or no number.
+        let (shown, kind) = [
+            (None, SensorFaultKind::Stuck),
+            (Some(0.0), SensorFaultKind::Stuck),
+            (Some(f32::NAN), SensorFaultKind::Missing),
+            (Some(-16.0), SensorFaultKind::Saturated),
+            (Some(f32::INFINITY), SensorFaultKind::OutOfRange),
+        ][trial % 5];
+        let mut samples = simulate(Condition::Normal, 2.0, 5000 + trial as u64);
+        let held = shown.unwrap_or(samples[at][axis]);
+        samples[at..].iter_mut().for_each(|sample| sample[axis] = held);
+        let found = verdicts(model, samples);
+        assert_eq!(anomalies(&found), 0, "trial {trial}: axis {axis} at {at} shows {held}");
+        match found.last() {
+            Some(Verdict::SensorFault(fault)) => assert_eq!((fault.channel as usize, fault.kind), (axis, kind)),
+            other => panic!("trial {trial}: axis {axis} at {at} shows {held}: {other:?}"),
         }
     }
-    println!("dead {total:?}");
+}
+
+#[test]
+fn bursts_without_values_are_borne_or_blamed_on_the_sensor_but_raise_no_alarm() {
+    let file = motor();
+    let model = file.model().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut samples = simulate(Condition::Normal, 60.0, 99);
+    let clean = verdicts(model, samples.clone());
+    for sample in 0..samples.len() {
+        if rng.random_range(0..100) == 0 {
+            let (axis, len) = (rng.random_range(0..3), rng.random_range(1..6));
+            samples.iter_mut().skip(sample).take(len).for_each(|sample| sample[axis] = f32::NAN);
+        }
+    }
+    let found = verdicts(model, samples);
+    assert_eq!(anomalies(&found), 0);
+    let mean = |verdicts: &[Verdict]| {
+        let scores: Vec<f32> = verdicts.iter().filter_map(Verdict::assessment).map(|a| a.score).collect();
+        (scores.iter().sum::<f32>() / scores.len() as f32, scores.len())
+    };
+    let missing: u32 = found.iter().filter_map(Verdict::assessment).map(|assessment| assessment.missing).sum();
+    // Features that were not observed count as ordinary ones: without that, each would lower the score by 2.5 nats (ln σ of the
+    // noise and half a nat), two of them in a window.
+    let ((clean, _), (found, judged)) = (mean(&clean), mean(&found));
+    assert!(missing as usize > judged && (clean - found).abs() < 1.0, "{clean} {found}, {missing} of {judged} windows");
+}
+
+/// Normal running whose axes' gain rises by a tenth over `ramp` samples.
+fn drifting(seconds: f64, ramp: usize, seed: u64) -> impl Iterator<Item = [f32; 3]> {
+    let samples = simulate(Condition::Normal, seconds, seed).into_iter().enumerate();
+    samples.map(move |(index, sample)| sample.map(|value| value * (1.0 + 0.1 * (index as f32 / ramp as f32).min(1.0))))
+}
+
+#[test]
+fn a_slow_gain_drift_is_drift_and_a_new_baseline_ends_it() {
+    let file = motor();
+    let model = file.model().unwrap();
+    with_detector(model, |detector, scratch| {
+        // Ten minutes: many times the drift's memory of 36 s.
+        let ramp = 960_000;
+        let found = run(detector, scratch, drifting(620.0, ramp, 77));
+        assert_eq!(anomalies(&found), 0);
+        // All of it is reported as drift from the first tenth of the ramp on.
+        let first = found.iter().position(|verdict| matches!(verdict, Verdict::Drifting(_))).unwrap();
+        assert!(first * 32 < ramp / 10, "drift is seen at window {first}");
+        assert_eq!(drifts(&found[first..]), found.len() - first);
+        // Gravity lies on y.
+        match found.last() {
+            Some(Verdict::Drifting(drift)) => match drift.kind {
+                DriftKind::Mean { channel: 1, shift } => assert!((shift + 0.1).abs() < 0.005, "{shift}"),
+                kind => panic!("{kind:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+
+        detector.rebaseline(8000).unwrap();
+        assert!(detector.is_rebaselining());
+        let raised = |seconds: f64, seed: u64| {
+            simulate(Condition::Normal, seconds, seed).into_iter().map(|s| s.map(|v| 1.1 * v))
+        };
+        let quiet = run(detector, scratch, raised(150.0, 78));
+        assert!(quiet.is_empty() && detector.is_rebaselining(), "{} verdicts while the baseline is made", quiet.len());
+        let after = run(detector, scratch, raised(320.0, 79));
+        assert!(!detector.is_rebaselining());
+        assert_eq!((anomalies(&after), drifts(&after)), (0, 0));
+
+        // A machine that fails on the new baseline is still found out.
+        let faulty = simulate(Condition::Bearing, 20.0, 80).into_iter().map(|s| s.map(|v| 1.1 * v));
+        let found = run(detector, scratch, faulty);
+        assert!(2 * anomalies(&found) > found.len(), "{} of {}", anomalies(&found), found.len());
+    });
+}
+
+#[test]
+fn a_snapshot_goes_on_where_it_was_taken_and_no_other_record_does() {
+    let file = motor();
+    let model = file.model().unwrap();
+    let samples = simulate(Condition::Looseness, 30.0, 4);
+    let (before, after) = samples.split_at(20_000);
+    let mut record = vec![0; model.snapshot_len()];
+    let (expected, refused) = with_detector(model, |detector, scratch| {
+        detector.rebaseline(3600).unwrap();
+        run(detector, scratch, drifting(80.0, 1000, 3));
+        run(detector, scratch, before.to_vec());
+        detector.snapshot(&mut record).unwrap();
+        let refused = detector.snapshot(&mut vec![0; model.snapshot_len() - 1]).unwrap_err();
+        // What was restored starts its window anew.
+        detector.gap();
+        (run(detector, scratch, after.to_vec()), refused)
+    });
+    assert!(anomalies(&expected) > 0);
+    assert!(matches!(refused, DetectorError::SnapshotLength { .. }));
+    with_detector(model, |detector, scratch| {
+        detector.restore(&record).unwrap();
+        assert_eq!(run(detector, scratch, after.to_vec()), expected);
+    });
+
+    // A detector that refuses a record is as it was: its verdicts are a fresh one's.
+    let fresh = verdicts(model, after.to_vec());
+    with_detector(model, |detector, scratch| {
+        for bit in 0..8 * record.len() {
+            let mut damaged = record.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(detector.restore(&damaged).is_err(), "bit {bit}");
+        }
+        for len in 0..record.len() {
+            assert!(detector.restore(&record[..len]).is_err(), "{len} bytes");
+        }
+        assert_eq!(run(detector, scratch, after.to_vec()), fresh);
+    });
+    let other = ModelFile { calibration: calibrated(ScoreKind::AtMean, 0.0), ..varied_model(Precision::Int8, 1) };
+    let other = AlignedFile::new(&other.to_bytes().unwrap());
+    let found = model.fingerprint();
+    with_detector(other.model().unwrap(), |detector, _| {
+        let model = detector.model().fingerprint();
+        assert_eq!(detector.restore(&record), Err(DetectorError::OtherModel { model, found }));
+    });
+}
+
+#[test]
+fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
+    let spec = |seed: u64, calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::Int8, seed) };
+    let good = || calibrated(ScoreKind::AtMean, -1e9);
+    let bytes = |spec: ModelFile| AlignedFile::new(&spec.to_bytes().unwrap());
+    let old = bytes(ModelFile { calibration: Calibration { sample_rate: 100.0, ..good() }, ..spec(1, good()) });
+    let new = bytes(spec(2, good()));
+    let renamed =
+        |names: [&str; 3]| bytes(ModelFile { channels: names.map(str::to_owned).to_vec(), ..spec(2, good()) });
+    // A golden vector that another arithmetic computed.
+    let untrue = {
+        let mut bytes = spec(2, good()).to_bytes().unwrap();
+        let file = AlignedFile::new(&bytes);
+        let at = file.model().unwrap().prelude().golden_at as usize + vae_core::format::PRELUDE_LEN + 4 * 30 + 6;
+        bytes[at] ^= 0x40;
+        let body = bytes.split_off(vae_core::format::PRELUDE_LEN);
+        let mut whole = file.model().unwrap().prelude().to_bytes(&body).unwrap().to_vec();
+        whole.extend(body);
+        AlignedFile::new(&whole)
+    };
+    let samples: Vec<[f32; 3]> = (0..40).map(|i| [(i as f32).sin(), (0.3 * i as f32).cos(), 0.1 * i as f32]).collect();
+    let expected = verdicts(old.model().unwrap(), samples.clone());
+    let refuse = |file: AlignedFile| {
+        let new = Model::from_bytes(file.bytes()).unwrap();
+        with_detector(old.model().unwrap(), |detector, scratch| {
+            let mut found = run(detector, scratch, samples[..17].to_vec());
+            let refused = detector.replace(new, scratch).unwrap_err();
+            found.extend(run(detector, scratch, samples[17..].to_vec()));
+            assert_eq!(found, expected, "the old model goes on after {refused}");
+            refused
+        })
+    };
+    assert_eq!(refuse(renamed(["x", "z", "y"])), DetectorError::OtherChannels { model: 3, found: 3 });
+    let fewer = ModelFile {
+        calibration: good(),
+        ..family_model(
+            Family {
+                posterior: PosteriorKind::DiagonalGaussian,
+                likelihood: LikelihoodKind::GaussianFixed,
+                conditions: 0,
+            },
+            Precision::F32,
+            1,
+        )
+    };
+    assert_eq!(refuse(bytes(fewer)), DetectorError::OtherChannels { model: 3, found: 7 });
+    assert_eq!(refuse(bytes(spec(2, Calibration::default()))), DetectorError::NotCalibrated);
+    let other_rate = bytes(spec(2, Calibration { sample_rate: 50.0, ..good() }));
+    assert_eq!(refuse(other_rate), DetectorError::SampleRate { model: 50.0, found: 100.0 });
+    assert!(matches!(refuse(untrue), DetectorError::SelfTest(vae_core::SelfTestError::Differs { .. })));
+
+    let fresh = verdicts(new.model().unwrap(), samples[17..].to_vec());
+    with_detector(old.model().unwrap(), |detector, scratch| {
+        run(detector, scratch, samples[..17].to_vec());
+        detector.replace(new.model().unwrap(), scratch).unwrap();
+        assert_eq!(run(detector, scratch, samples[17..].to_vec()), fresh);
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_kept_are_refused() {
+    let alarms = Tail { start: 0.0, rate: 0.02, scale: 4.0, shape: 1.0, ways: 1.0 };
+    let spec = |calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::F32, 1) };
+    let plain = || calibrated(ScoreKind::AtMean, 0.0);
+    let file = |calibration| AlignedFile::new(&spec(calibration).to_bytes().unwrap());
+    let known = file(Calibration { sample_rate: 100.0, alarms, tail: alarms, votes: (2, 3), ..plain() });
+    let unknown = file(Calibration { alarms, tail: alarms, ..plain() });
+    let without = file(Calibration { sample_rate: 100.0, ..plain() });
+    let mut window = Buffer::new();
+    let mut state = vec![0.0; known.model().unwrap().state_len()];
+    let mut detector = |file: &'_ AlignedFile, settings: &dyn Fn(Detector<'_, '_>) -> Result<f32, DetectorError>| {
+        settings(Detector::new(Model::from_bytes(file.bytes()).unwrap(), &mut window, &mut state)?)
+    };
+    for (needed, of) in [(0, 5), (6, 5), (1, 33)] {
+        let refused = detector(&known, &|d| Ok(d.votes(needed, of)?.threshold()));
+        assert_eq!(refused, Err(DetectorError::Votes { needed, of }));
+    }
+    let refused = detector(&known, &|d| Ok(d.sample_rate(200.0)?.threshold()));
+    assert_eq!(refused, Err(DetectorError::SampleRate { model: 100.0, found: 200.0 }));
+    assert!(detector(&known, &|d| Ok(d.sample_rate(f32::NAN)?.threshold())).is_err());
+    let refused = detector(&unknown, &|d| Ok(d.alarm_rate(Alarms::per_day(1.0))?.threshold()));
+    assert_eq!(refused, Err(DetectorError::NoSampleRate));
+    assert_eq!(
+        detector(&without, &|d| Ok(d.alarm_rate(Alarms::per_day(1.0))?.threshold())),
+        Err(DetectorError::NotCalibrated)
+    );
+    assert_eq!(detector(&file(Calibration::default()), &|d| Ok(d.threshold())), Err(DetectorError::NotCalibrated));
+
+    // 100 samples a second and a hop of 5 are 20 windows: an hour has 72,000. Exponential beyond 0: x = −(ln rate − ln 0.02).
+    let level = |rate: f32| -(rate / 0.02).ln() * 4.0 / -(0.02f32.ln());
+    let found = detector(&known, &|d| Ok(d.alarm_rate(Alarms::per_hour(1.0))?.threshold())).unwrap();
+    assert!((found + level(1.0 / 72_000.0)).abs() < 1e-3, "{found}");
+    // With other votes than the calibration's, so many windows may vote as there may be alarms, times the votes that each needs.
+    let found = detector(&known, &|d| Ok(d.votes(3, 5)?.alarm_rate(Alarms::per_hour(1.0))?.threshold())).unwrap();
+    assert!((found + level(3.0 / 72_000.0)).abs() < 1e-3, "{found}");
+    let given =
+        detector(&unknown, &|d| Ok(d.sample_rate(100.0)?.alarm_rate(Alarms::per_hour(1.0))?.threshold())).unwrap();
+    assert!((given + level(1.0 / 72_000.0)).abs() < 1e-3, "{given}");
+
+    let short = known.model().unwrap().state_len() - 1;
+    let refused = Detector::new(known.model().unwrap(), &mut Buffer::new(), &mut vec![0.0; short]).unwrap_err();
+    assert_eq!(refused, DetectorError::StateTooSmall { needed: short + 1, found: short });
+    with_detector(known.model().unwrap(), |detector, scratch| {
+        let wrong = DetectorError::Infer(InferError::WrongLength { needed: 3, found: 2 });
+        assert_eq!(detector.push(&[1.0, 2.0], scratch), Err(wrong));
+        assert_eq!(detector.rebaseline(5), Err(DetectorError::ShortBaseline { needed: 32, found: 5 }));
+    });
+}
+
+#[test]
+fn a_window_never_spans_a_gap() {
+    let file = ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let samples: Vec<[f32; 3]> = (0..30).map(|i| [(i as f32).sin(); 3]).collect();
+    let whole = verdicts(file.model().unwrap(), samples[7..].to_vec());
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        assert!(run(detector, scratch, samples[..7].to_vec()).is_empty());
+        detector.gap();
+        assert_eq!(run(detector, scratch, samples[7..].to_vec()), whole);
+    });
+}
+
+#[test]
+fn an_unlikely_window_of_a_sensor_that_repeats_itself_has_no_vote() {
+    let normal = ChannelCalibration {
+        range: (-100.0, 100.0),
+        longest_run: 2.0,
+        longest_gap: 0.0,
+        nats: 0.0,
+        mean: 0.0,
+        mean_limit: f32::MAX,
+        power: 1.0,
+        power_limit: f32::MAX,
+    };
+    // Every window is anomalous.
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, 1e9) };
+    let file = AlignedFile::new(&ModelFile { calibration, ..varied_model(Precision::F32, 5) }.to_bytes().unwrap());
+    let found = verdicts(file.model().unwrap(), (0..10).map(|i| [i as f32, (i.min(7)) as f32, -i as f32]));
+    assert!(
+        matches!(found[..], [Verdict::SensorFault(fault)] if fault.channel == 1 && fault.kind == SensorFaultKind::Stuck)
+    );
+    let found = verdicts(file.model().unwrap(), (0..10).map(|i| [i as f32, (i.min(8)) as f32, -i as f32]));
+    assert!(matches!(found[..], [Verdict::Anomalous(_)]), "a run of two is ordinary");
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// `f32`s of a detector's state for each channel.
-pub(crate) const CHANNEL_STATE: usize = 13;
+pub(crate) const CHANNEL_STATE: usize = 14;
 
 /// A run longer than this many times the longest of the normal data (and as many samples) is a fault by itself.
 const CERTAINLY: f32 = 4.0;
@@ -36,25 +36,43 @@ pub(crate) struct Channel<'s> {
     /// The baseline: subtracted from a value, and what then multiplies its distance from the calibration's mean.
     pub(crate) offset: &'s mut f32,
     pub(crate) gain: &'s mut f32,
+    /// The power that is ordinary on this baseline, in units of the calibration's.
+    pub(crate) ordinary_power: &'s mut f32,
     /// What its features cost in the window, while that is being added up.
     pub(crate) nats: &'s mut f32,
 }
 
 impl<'s> Channel<'s> {
     pub(crate) fn new(state: &'s mut [f32; CHANNEL_STATE]) -> Self {
-        let [last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, nats] = state;
-        Self { last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, nats }
+        let [last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, ordinary_power, nats] =
+            state;
+        Self {
+            last,
+            run,
+            gap,
+            fault,
+            since_fault,
+            sum,
+            squares,
+            count,
+            shift,
+            power,
+            offset,
+            gain,
+            ordinary_power,
+            nats,
+        }
     }
 
     /// A sensor of which nothing is known yet, on the calibration's baseline.
     pub(crate) fn reset(&mut self) {
-        (*self.offset, *self.gain) = (0.0, 1.0);
+        (*self.offset, *self.gain, *self.ordinary_power) = (0.0, 1.0, 1.0);
         self.forget_drift();
         self.forget_samples();
     }
 
     pub(crate) fn forget_drift(&mut self) {
-        (*self.shift, *self.power) = (0.0, 1.0);
+        (*self.shift, *self.power) = (0.0, *self.ordinary_power);
     }
 
     /// As after a gap in the stream.
@@ -68,8 +86,9 @@ impl<'s> Channel<'s> {
         (*self.sum, *self.squares, *self.count) = (0.0, 0.0, 0.0);
     }
 
-    /// Takes a sample; returns what the model is to see of it: on the calibration's baseline, and NaN for what is no number.
-    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32) -> f32 {
+    /// Takes a sample; returns what the model is to see of it: on the calibration's baseline, and NaN for what is no number. `window`
+    /// is its samples, `width` what multiplies the drift's limits.
+    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, width: f32) -> f32 {
         *self.since_fault += 1.0;
         *self.gap = if value.is_nan() { *self.gap + 1.0 } else { 0.0 };
         *self.run = if value == *self.last { *self.run + 1.0 } else { 1.0 };
@@ -100,7 +119,7 @@ impl<'s> Channel<'s> {
         *self.sum += distance;
         *self.squares += distance * distance;
         *self.count += 1.0;
-        if self.mean_drifts(normal) { seen - *self.shift } else { seen }
+        if self.shift.abs() > width * normal.mean_limit { seen - *self.shift } else { seen }
     }
 
     /// The fault that a window of so many samples, up to the last one, contains.
@@ -130,22 +149,16 @@ impl<'s> Channel<'s> {
         self.forget_hop();
     }
 
-    /// Whether the mean has left its limits.
-    pub(crate) fn mean_drifts(&self, normal: &ChannelCalibration) -> bool {
-        self.shift.abs() > normal.mean_limit
-    }
-
-    /// Makes what has been averaged, over so many windows, the baseline: the mean always counts where it is beyond half its limit,
-    /// and the scale likewise. Limits are those of the drift's memory, wider for fewer windows.
-    pub(crate) fn rebase(&mut self, windows: f32, memory: f32, normal: &ChannelCalibration) {
-        let width = 0.5 * libm::sqrtf((2.0 * memory / windows).max(1.0));
-        if self.shift.abs() > width * normal.mean_limit {
-            *self.offset = *self.shift;
-        }
-        // The power about the new mean, in units of that about the old one.
+    /// Makes what has been averaged the baseline. The scale is changed only where the power has left its limits: that of a machine that
+    /// works now harder and now less is not known well enough from a few windows.
+    pub(crate) fn rebase(&mut self, normal: &ChannelCalibration, width: f32) {
+        *self.offset = *self.shift;
+        // About the new mean, in units of that about the old one.
         let power = *self.power - *self.shift * *self.shift / normal.power;
         if (power - 1.0).abs() > width * normal.power_limit && power > 0.0 {
             *self.gain = 1.0 / libm::sqrtf(power);
+        } else {
+            *self.ordinary_power = power.max(f32::MIN_POSITIVE);
         }
         self.forget_drift();
     }

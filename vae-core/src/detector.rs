@@ -74,6 +74,8 @@ pub(crate) struct Running {
     /// Windows that a new baseline is made from, and those that it has; 0 where none is made.
     pub(crate) baseline_windows: u32,
     pub(crate) baseline_done: u32,
+    /// Windows that the channels' baseline was averaged over; 0 for the calibration's.
+    pub(crate) baseline_size: u32,
     /// Mean and mean square deviation of the new baseline's −scores.
     pub(crate) baseline_mean: f32,
     pub(crate) baseline_variance: f32,
@@ -263,9 +265,10 @@ impl<'m, 'b> Detector<'m, 'b> {
         if needed != found {
             return Err(InferError::WrongLength { needed, found }.into());
         }
-        let window = self.model.window() as f32;
+        let (window, width) = (self.model.window() as f32, self.running.width(&self.calibration));
         let channels = channels(self.state, &self.calibration);
-        let seen = channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window));
+        let seen =
+            channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window, width));
         let is_complete = self.window.push_values(seen);
         if is_complete {
             self.work = Work::Begin;
@@ -452,7 +455,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// What has moved furthest beyond its limit.
     fn drift(&mut self) -> Option<DriftKind> {
         let p_value = self.running.p_value;
-        let (mut furthest, mut drift) = (1.0, None);
+        let (mut furthest, mut drift) = (self.running.width(&self.calibration), None);
         let mut consider = |extent: f32, kind| {
             if extent > furthest {
                 (furthest, drift) = (extent, Some(kind));
@@ -460,7 +463,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         };
         consider((p_value - 0.5).abs() / self.calibration.drift_limit(), DriftKind::Score(p_value));
         for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration)) {
-            let (shift, factor) = (*state.shift, *state.power);
+            let (shift, factor) = (*state.shift, *state.power / *state.ordinary_power);
             consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift });
             consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
         }
@@ -471,15 +474,16 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// and scale of the scores, and with them quantiles, threshold and limits, from the second. There are no verdicts meanwhile but
     /// [`Verdict::SensorFault`]; windows of such sensors do not count.
     ///
-    /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor. A mean or scale is
-    /// changed only where it differs by more than half of what would be a drift, and scores are never given a narrower spread than they
-    /// had in the calibration.
+    /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, for as long as shows what
+    /// it ordinarily does. A scale is changed only where it differs by what would be a drift, and scores are never given a narrower
+    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain.
     ///
     /// # Errors
-    /// [`DetectorError::ShortBaseline`] for fewer than [`LEAST_BASELINE`] windows.
+    /// [`DetectorError::ShortBaseline`] for fewer windows than twice [`Calibration::drift_memory`], or fewer than [`LEAST_BASELINE`].
     pub fn rebaseline(&mut self, windows: u32) -> Result<(), DetectorError> {
-        if windows < LEAST_BASELINE {
-            return Err(DetectorError::ShortBaseline { needed: LEAST_BASELINE, found: windows });
+        let needed = LEAST_BASELINE.max(libm::ceilf(2.0 * self.calibration.drift_memory()) as u32);
+        if windows < needed {
+            return Err(DetectorError::ShortBaseline { needed, found: windows });
         }
         self.forget();
         self.running.baseline_windows = windows;
@@ -497,9 +501,9 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.running.baseline_done += 1;
         self.average(Some(1.0 / self.running.baseline_done as f32));
         if !self.running.is_measuring_channels() {
-            let (windows, memory) = (self.running.baseline_done as f32, self.calibration.drift_memory());
-            let channels = channels(self.state, &self.calibration);
-            channels.for_each(|(mut channel, normal)| channel.rebase(windows, memory, &normal));
+            self.running.baseline_size = self.running.baseline_done;
+            let width = self.running.width(&self.calibration);
+            channels(self.state, &self.calibration).for_each(|(mut channel, normal)| channel.rebase(&normal, width));
             self.window.clear();
         }
     }
@@ -666,8 +670,17 @@ impl Running {
             score_factor: 1.0,
             baseline_windows: 0,
             baseline_done: 0,
+            baseline_size: 0,
             baseline_mean: 0.0,
             baseline_variance: 0.0,
+        }
+    }
+
+    /// What multiplies the drift's limits: averages over its memory are compared with a baseline that is an average itself.
+    fn width(&self, calibration: &Calibration<'_>) -> f32 {
+        match self.baseline_size {
+            0 => 1.0,
+            windows => libm::sqrtf(1.0 + 2.0 * calibration.drift_memory() / windows as f32),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
 const MAGIC: u32 = u32::from_le_bytes(*b"VDS\x01");
 
 /// Words before the channels': magic, fingerprint of the model, votes, and what the detector has beside its channels.
-const FIXED: usize = 2 + 4 + 8;
+const FIXED: usize = 2 + 4 + 9;
 
 impl Model<'_> {
     /// Bytes of a [`Detector::snapshot`] with this model.
@@ -33,7 +33,7 @@ impl Detector<'_, '_> {
         let (running, votes, channels) = self.remembered();
         let (rule, state) = (votes.rule(), votes.state());
         let fixed = [MAGIC, self.model().fingerprint(), rule.0, rule.1, state[0], state[1]];
-        let Running { windows, baseline_windows, baseline_done, .. } = *running;
+        let Running { windows, baseline_windows, baseline_done, baseline_size, .. } = *running;
         let floats = [
             running.p_value,
             running.score_centre,
@@ -41,7 +41,7 @@ impl Detector<'_, '_> {
             running.baseline_mean,
             running.baseline_variance,
         ];
-        let words = fixed.into_iter().chain([windows, baseline_windows, baseline_done]);
+        let words = fixed.into_iter().chain([windows, baseline_windows, baseline_done, baseline_size]);
         let words = words.chain(floats.iter().chain(channels).map(|value| value.to_bits()));
         let slots = record.as_chunks_mut::<4>().0;
         for (slot, word) in slots.iter_mut().zip(words) {
@@ -82,11 +82,12 @@ impl Detector<'_, '_> {
             windows: word_at(words, 6),
             baseline_windows: word_at(words, 7),
             baseline_done: word_at(words, 8),
-            p_value: float(9),
-            score_centre: float(10),
-            score_factor: float(11),
-            baseline_mean: float(12),
-            baseline_variance: float(13),
+            baseline_size: word_at(words, 9),
+            p_value: float(10),
+            score_centre: float(11),
+            score_factor: float(12),
+            baseline_mean: float(13),
+            baseline_variance: float(14),
         };
         self.recall(running, votes, words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word))));
         Ok(())
