@@ -290,12 +290,16 @@ fn short(what: &str, value: &Value) -> String {
         }
         ("channels", Value::Array(channels)) => {
             const SHOWN: usize = 3;
-            let channel =
-                |c: &Value| format!("{} {} ± {}", c["name"].as_str().unwrap_or_default(), c["mean"], c["scale"]);
+            let channel = |c: &Value| {
+                let [name, mean, scale] = ["name", "mean", "scale"].map(|key| short("", &c[key]));
+                format!("{name} {mean} ± {scale}")
+            };
             let more = if channels.len() > SHOWN { " …" } else { "" };
             channels.iter().take(SHOWN).map(channel).collect::<Vec<_>>().join(", ") + more
         }
         (_, Value::String(text)) => text.clone(),
+        // As the f32 that it was.
+        (_, Value::Number(number)) if number.is_f64() => (number.as_f64().unwrap_or_default() as f32).to_string(),
         (_, Value::Array(values)) if values.is_empty() => "none".to_owned(),
         (_, Value::Array(values)) => values.iter().map(|value| short(what, value)).collect::<Vec<_>>().join("; "),
         _ => value.to_string(),
