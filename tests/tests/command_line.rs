@@ -351,6 +351,76 @@ fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
 }
 
 #[test]
+fn diff_says_what_changes_when_a_model_replaces_another() {
+    let place = Workplace::with_tables();
+    place.succeed(FIT);
+    place.succeed("export run --out old.vae");
+    place.succeed("export run --out f32.vae --precision f32");
+    place.succeed(&format!(
+        "{} --latent 1 --seed 5",
+        FIT.replace("--latent 2", "").replace("run", "other").replace("--epochs 60", "--epochs 2")
+    ));
+    place.succeed("export other --out poor.vae --force");
+
+    let same = place.json("diff old.vae old.vae --data test.csv");
+    assert_eq!(same["changes"], serde_json::json!([]));
+    assert_eq!(
+        (same["matters"].as_array().unwrap().len(), same["scores"]["rank_correlation"].as_f64()),
+        (0, Some(1.0))
+    );
+    assert_eq!(same["scores"]["score_shift"]["largest"], 0.0);
+
+    // The figures are those of the verbs that know one model.
+    let found = place.json("diff old.vae poor.vae --data test.csv --label label");
+    let scores = &found["scores"];
+    let [old, poor] = ["old", "poor"].map(|model| place.json(&format!("evaluate {model}.vae test.csv --label label")));
+    for (index, evaluation) in [&old, &poor].into_iter().enumerate() {
+        for key in ["auroc", "false_alarm_rate", "detection_rate"] {
+            assert_eq!(scores["labelled"][key][index], evaluation[key], "{key} {index}");
+        }
+    }
+    let columns = ["old", "poor"].map(|model| {
+        place.succeed(&format!("score {model}.vae test.csv --out {model}.csv"));
+        let text = fs::read_to_string(place.path(&format!("{model}.csv"))).unwrap();
+        let row = |line: &str| {
+            let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+            (fields[1], fields[6] == 1.0)
+        };
+        text.lines().skip(1).map(row).collect::<Vec<_>>()
+    });
+    let pairs = || columns[0].iter().zip(&columns[1]);
+    assert_eq!(scores["newly_anomalous"], pairs().filter(|(a, b)| !a.1 && b.1).count());
+    assert_eq!(scores["no_longer_anomalous"], pairs().filter(|(a, b)| a.1 && !b.1).count());
+    let mean = pairs().map(|(a, b)| b.0 - a.0).sum::<f64>() / 400.0;
+    assert!((scores["score_shift"]["mean"].as_f64().unwrap() - mean).abs() < 1e-4, "{mean}: {found}");
+    let matters = found["matters"].to_string();
+    assert!(matters.contains("verdicts flip") && matters.contains("the AUROC falls by"), "{matters}");
+
+    let text = place.succeed("diff old.vae f32.vae");
+    let flash = |name: &str| fs::metadata(place.path(name)).unwrap().len();
+    let (old, f32) = (flash("old.vae"), flash("f32.vae"));
+    for part in
+        ["Int8 → F32".to_owned(), format!("{old} → {f32}"), format!("what matters: {} bytes more of flash", f32 - old)]
+    {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+    let text = place.succeed("diff f32.vae old.vae --data test.csv --label label");
+    assert!(text.contains("400 windows, new less old") && text.contains("nothing that matters"), "{text}");
+
+    place.write("two.csv", &fs::read_to_string(place.path("train.csv")).unwrap().replacen("a,b", "a,x", 1));
+    place.succeed(&FIT.replace("train.csv", "two.csv").replace("--out run", "--out two").replace("60", "2"));
+    place.succeed("export two --out two.vae --force");
+    place.succeed(&FIT.replace("--out run", "--out windows --window 4").replace("60", "2"));
+    place.succeed("export windows --out windows.vae --force");
+    assert!(
+        place.fail("diff old.vae two.vae").contains("channels differ: `a`, `b`, `c, d` in old.vae, `a`, `x`, `c, d`")
+    );
+    assert!(place.fail("diff old.vae windows.vae").contains("windows of 1 samples and windows.vae of 4"));
+    assert!(place.fail("diff old.vae f32.vae --data two.csv").contains("lacks 1 of the model's 3 columns"));
+    assert_eq!(place.run("diff old.vae").status.code(), Some(2), "wrong usage");
+}
+
+#[test]
 fn bad_input_is_named_and_nothing_is_written() {
     let place = Workplace::with_tables();
     place.succeed(FIT);

@@ -45,6 +45,17 @@ fn optdigits() {
     check("optdigits", 0.96);
 }
 
+#[test]
+fn only_series_ask_for_a_window() {
+    let tables = ["cardio", "satellite", "optdigits", "letter", "mnist", "annthyroid", "shuttle", "waveform"];
+    let series = ["smd_machine_1_6", "asd_omi_8"];
+    for (name, is_series) in tables.map(|name| (name, false)).into_iter().chain(series.map(|name| (name, true))) {
+        let Some(data) = real_data(name) else { continue };
+        let suggestion = &run(&["inspect", data.join("train.csv").to_str().unwrap()])["suggestion"];
+        assert_eq!(suggestion["window"].as_u64().unwrap() > 1, is_series, "{name}: {suggestion}");
+    }
+}
+
 /// Some minutes on two cores: run it with
 /// `VAE_DATA=… cargo test --release -p vae-tests --test real_data -- --ignored --nocapture`.
 #[test]

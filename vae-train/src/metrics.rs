@@ -76,6 +76,29 @@ pub fn quantile(sorted: &[f32], p: f64) -> f32 {
     (f64::from(low) + (f64::from(high) - f64::from(low)) * at.fract()) as f32
 }
 
+/// Spearman's rank correlation of two lists of equal length, ties at their mean rank; `None` if one of them is all ties.
+#[must_use]
+pub fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
+    let variances = dot(&a, &a) * dot(&b, &b);
+    (variances > 0.0).then(|| dot(&a, &b) / variances.sqrt())
+}
+
+/// The rank of each value, counted from 0; the mean rank of equal ones.
+fn ranks(values: &[f32]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let (mut ranks, mut below) = (vec![0.0; values.len()], 0);
+    for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let rank = below as f64 + (tied.len() as f64 - 1.0) / 2.0;
+        tied.iter().for_each(|&index| ranks[index] = rank);
+        below += tied.len();
+    }
+    ranks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +140,19 @@ mod tests {
     fn one_class_or_nan_is_refused() {
         assert!(Detection::of(&[1.0, 2.0], &[true, true]).is_err());
         assert!(Detection::of(&[1.0, f64::NAN], &[true, false]).is_err());
+    }
+
+    #[test]
+    fn rank_correlation_is_that_of_the_definition() {
+        // Without ties: 1 − 6 Σ d² / (n (n² − 1)), here with d = 0, 1, −1, 1, −1.
+        let found = rank_correlation(&[1.0, 2.0, 3.0, 4.0, 5.0], &[0.1, 50.0, 3.0, 900.0, 200.0]).unwrap();
+        assert!((found - (1.0 - 6.0 * 4.0 / 120.0)).abs() < 1e-12, "{found}");
+        let falling = rank_correlation(&[1.0, 2.0, 3.0], &[-1.0, -8.0, -27.0]).unwrap();
+        assert!((falling + 1.0).abs() < 1e-12);
+        // Ranks 0.5, 0.5, 2, 3 and 0, 1, 2.5, 2.5: covariance 4 of √(4.5 · 4.5).
+        let tied = rank_correlation(&[1.0, 1.0, 2.0, 3.0], &[0.0, 1.0, 2.0, 2.0]).unwrap();
+        assert!((tied - 4.0 / 4.5).abs() < 1e-12, "{tied}");
+        assert_eq!(rank_correlation(&[1.0, 1.0], &[1.0, 2.0]), None);
     }
 
     #[test]

@@ -64,6 +64,26 @@ pub struct ScoreShift {
     pub largest: f64,
 }
 
+impl ScoreShift {
+    /// How far the ELBOs `new` are from `old`, window by window.
+    ///
+    /// # Errors
+    /// If they are not equally many, or none.
+    pub fn between(new: &[f32], old: &[f32]) -> Result<Self> {
+        ensure!(new.len() == old.len() && !new.is_empty(), "{} scores beside {}", new.len(), old.len());
+        let shifts: Vec<f64> = new.iter().zip(old).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+        let mut magnitudes: Vec<f32> = shifts.iter().map(|shift| shift.abs() as f32).collect();
+        magnitudes.sort_by(f32::total_cmp);
+        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / shifts.len() as f64;
+        Ok(Self {
+            mean: mean(&mut shifts.iter().copied()),
+            mean_magnitude: mean(&mut shifts.iter().map(|shift| shift.abs())),
+            magnitude_95: f64::from(quantile(&magnitudes, 0.95)),
+            largest: f64::from(quantile(&magnitudes, 1.0)),
+        })
+    }
+}
+
 impl Quantisation {
     /// Compares two calibrated models on `windows`, in physical units, each with its condition behind it.
     ///
@@ -71,23 +91,14 @@ impl Quantisation {
     /// If the windows cannot be scored.
     pub fn measure(int8: &ModelFile, f32: &ModelFile, windows: &[f32]) -> Result<Self> {
         let (a, b) = (elbos(int8, windows)?, elbos(f32, windows)?);
-        let shifts: Vec<f64> = a.iter().zip(&b).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
-        let mut magnitudes: Vec<f32> = shifts.iter().map(|shift| shift.abs() as f32).collect();
-        magnitudes.sort_by(f32::total_cmp);
         let mut sorted = b.clone();
         sorted.sort_by(f32::total_cmp);
-        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / shifts.len() as f64;
         let anomalous = |file: &ModelFile, elbo: f32| elbo < file.calibration.threshold;
         let flipped = a.iter().zip(&b).filter(|(a, b)| anomalous(int8, **a) != anomalous(f32, **b)).count();
         Ok(Self {
-            windows: shifts.len(),
+            windows: a.len(),
             layers: layers(int8, f32, windows)?,
-            score_shift: ScoreShift {
-                mean: mean(&mut shifts.iter().copied()),
-                mean_magnitude: mean(&mut shifts.iter().map(|shift| shift.abs())),
-                magnitude_95: f64::from(quantile(&magnitudes, 0.95)),
-                largest: f64::from(quantile(&magnitudes, 1.0)),
-            },
+            score_shift: ScoreShift::between(&a, &b)?,
             spread: f64::from(quantile(&sorted, 0.75)) - f64::from(quantile(&sorted, 0.25)),
             flipped,
         })

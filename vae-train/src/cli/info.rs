@@ -1,9 +1,14 @@
 //! `vae-train info`: what is in a model file.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde::Serialize;
+use vae_core::Model;
 
 use super::Context;
 use crate::{cost, model_file::AlignedFile};
@@ -33,8 +38,9 @@ struct Channel {
     scale: f32,
 }
 
+/// What `info` says of a model.
 #[derive(Serialize)]
-struct Description {
+pub(super) struct Description {
     model: PathBuf,
     precision: String,
     posterior: String,
@@ -68,7 +74,13 @@ struct Description {
 impl Info {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let file = AlignedFile::read(&self.model)?;
-        let model = file.model()?;
+        let description = Description::of(&self.model, &file.model()?)?;
+        context.print(&description, &text(&description)?)
+    }
+}
+
+impl Description {
+    pub(super) fn of(path: &Path, model: &Model<'_>) -> Result<Self> {
         let (header, card, calibration) = (model.header()?, model.card()?, model.calibration()?);
         let mut layers = Vec::new();
         for (index, layer) in model.layers()?.enumerate() {
@@ -82,8 +94,8 @@ impl Info {
         }
         let (mean, inverse_scale) = model.standardiser()?;
         let channels = card.channels.lines().zip(mean.iter().zip(inverse_scale));
-        let description = Description {
-            model: self.model.clone(),
+        Ok(Self {
+            model: path.to_owned(),
             precision: format!("{:?}", header.precision),
             posterior: format!("{:?}", header.posterior),
             likelihood: format!("{:?}", header.likelihood),
@@ -91,9 +103,9 @@ impl Info {
             window: model.window(),
             hop: model.hop(),
             latent: model.latent(),
-            products: cost::products(&model)?,
+            products: cost::products(model)?,
             layers,
-            instructions: cost::instructions(&model)?.into_iter().collect(),
+            instructions: cost::instructions(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
             threshold: calibration.threshold(),
@@ -109,8 +121,7 @@ impl Info {
             data: card.data.to_owned(),
             seed: card.seed,
             metrics: card.metrics.lines().map(str::to_owned).collect(),
-        };
-        context.print(&description, &text(&description)?)
+        })
     }
 }
 

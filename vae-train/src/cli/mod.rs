@@ -3,6 +3,7 @@
 mod attribute;
 mod calibrate;
 mod demo;
+mod diff;
 mod evaluate;
 mod export;
 mod fit;
@@ -46,6 +47,7 @@ enum Verb {
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
+    Diff(diff::Diff),
     Generate(generate::Generate),
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
@@ -97,6 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Score(verb) => verb.run(context),
         Verb::Evaluate(verb) => verb.run(context),
         Verb::Info(verb) => verb.run(context),
+        Verb::Diff(verb) => verb.run(context),
         Verb::Generate(verb) => verb.run(context),
         #[cfg(feature = "remote")]
         Verb::Serve(verb) => verb.run(),
