@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod density;
 pub mod export;
 pub mod extras;
+pub mod false_alarms;
 mod fused;
 pub mod idx;
 mod kernel;
