@@ -3,7 +3,8 @@
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
 //! verbs are made of: [`table`] reads CSV, [`dataset`] cuts windows and standardises, [`network`], [`objective`] and
 //! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
-//! is no second implementation of scoring), [`metrics`] judges the scores, and [`motor`] simulates the demonstration's data.
+//! is no second implementation of scoring), [`metrics`] judges the scores, [`tail`]
+//! and [`false_alarms`] say how often normal windows raise an alarm, [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
 
 mod adam;
 pub mod cli;

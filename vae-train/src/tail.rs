@@ -82,7 +82,7 @@ impl Tail {
     }
 
     /// The same tail, written from a threshold that is exceeded at `rate`.
-    fn from_rate(&self, rate: f64) -> Self {
+    fn at_rate(&self, rate: f64) -> Self {
         let growth = (rate / self.base).ln() / (self.rate / self.base).ln();
         Self { threshold: self.level(rate), scale: self.scale * growth.powf(self.shape), rate, ..*self }
     }
@@ -126,7 +126,7 @@ impl TailFit {
     /// What another recording, of so many windows, would tell if this tail is the truth.
     pub(crate) fn with_windows(&self, windows: f64) -> Result<Self> {
         let (mut levels, mut counts, mut count) = (Vec::new(), Vec::new(), most(windows));
-        let tail = self.tail.from_rate(count / windows);
+        let tail = self.tail.at_rate(count / windows);
         while count >= 1.0 {
             levels.push(tail.level(count / windows));
             counts.push(count);
@@ -155,8 +155,8 @@ impl TailFit {
 /// Most windows that a tail is fitted to.
 ///
 /// All of the upper 2 % up to 10⁵ windows; above, fewer in proportion, so that bias falls along with the variance.
-fn most(windows: f64) -> f64 {
-    (BODY * windows).min(windows.powf(2.0 / 3.0))
+pub(crate) fn most(windows: f64) -> f64 {
+    (BODY * windows).min(windows.cbrt().powi(2))
 }
 
 /// Distinct ascending values among the highest `most` of ascending values, at ranks that fall by a factor of 1.1.
@@ -262,4 +262,123 @@ fn inverse([[a, b], [c, d]]: [[f64; 2]; 2]) -> Result<[[f64; 2]; 2]> {
     let determinant = a * d - b * c;
     ensure!(determinant > 0.0 && determinant.is_finite(), "the highest scores do not determine a tail");
     Ok([[d / determinant, -b / determinant], [-c / determinant, a / determinant]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scores of a Weibull distribution, `P(x) = exp(−(x / 3)^k)`, at evenly spaced chances, ascending.
+    fn weibull(windows: usize, k: f64) -> Vec<f64> {
+        let chance = |index: usize| (index as f64 + 0.5) / windows as f64;
+        (0..windows).rev().map(|index| 3.0 * (-chance(index).ln()).powf(k.recip())).collect()
+    }
+
+    #[test]
+    fn a_weibull_tail_is_exact() {
+        // x = 3 y^(1/k) for y = −ln P: the threshold is that of y = 4, and its slope to ln y is the scale.
+        for k in [0.5, 1.0, 2.0, 7.0] {
+            let (threshold, shape) = (3.0 * 4f64.powf(1.0 / k), 1.0 / k);
+            let tail = Tail { threshold, scale: shape * threshold, shape, rate: (-4f64).exp(), base: 1.0 };
+            for x in [0.9 * threshold, threshold, 1.5 * threshold, 2.0 * threshold] {
+                let expected = (-(x / 3.0).powf(k)).exp();
+                assert!((tail.rate_above(x) / expected - 1.0).abs() < 1e-11, "{k} {x}");
+                assert!((tail.level(expected) / x - 1.0).abs() < 1e-11, "{k} {x}");
+                let (from, other) = (tail.at_rate(1e-6), tail.rate_above(x));
+                assert!((from.rate_above(x) / other - 1.0).abs() < 1e-11);
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_of_zero_and_below_are_the_gumbel_and_the_bounded_tail() {
+        let tail = |shape| Tail { threshold: 2.0, scale: 0.5, shape, rate: 0.01, base: 1.0 };
+        let expected = (0.01f64.ln() * (0.6f64 / 0.5).exp()).exp();
+        for shape in [0.0, 1e-8, -1e-8] {
+            assert!((tail(shape).rate_above(2.6) / expected - 1.0).abs() < 1e-6);
+            assert!((tail(shape).level(expected) - 2.6).abs() < 1e-6);
+        }
+        // 1 − 0.25 (x − 2) / 0.5 is 0 at x = 4.
+        assert_eq!(tail(-0.25).rate_above(4.0), 0.0);
+        assert!(tail(-0.25).rate_above(3.0) > 0.0 && tail(-0.25).level(1e-300) < 4.0);
+        // A shape above 0 has a lower end, where every window is above.
+        assert_eq!(tail(0.5).rate_above(0.9), 1.0);
+    }
+
+    #[test]
+    fn slopes_are_derivatives() {
+        for shape in [-0.3, 1e-6, 0.4, 1.0, 2.5] {
+            for z in [-0.2, 1e-5, 0.7, 2.0] {
+                let log = |scale: f64, shape: f64| {
+                    Tail { threshold: 0.0, scale, shape, rate: 0.02, base: 1.0 }.growth(z / scale).ln()
+                };
+                let by_scale = (log(1.0 + 1e-6, shape) - log(1.0 - 1e-6, shape)) / 2e-6;
+                let by_shape = (log(1.0, shape + 1e-5) - log(1.0, shape - 1e-5)) / 2e-5;
+                let slopes = Tail { threshold: 0.0, scale: 1.0, shape, rate: 0.02, base: 1.0 }.slopes(z);
+                // Rounding of the differences, and near a shape of 0 of growth itself.
+                assert!((slopes[0] - by_scale).abs() < 1e-7, "{shape} {z}: {} {by_scale}", slopes[0]);
+                assert!((slopes[1] - by_shape).abs() < 1e-4, "{shape} {z}: {} {by_shape}", slopes[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_fit_finds_the_tail_of_ideal_scores() {
+        for k in [0.5, 1.0, 2.0] {
+            let fit = TailFit::of(&weibull(1_000_000, k)).unwrap();
+            assert_eq!(fit.count, 10_000.0);
+            // Spacings, and the prior at the outer shapes, cost less than half the standard error of a sample as large.
+            assert!((fit.tail.shape - 1.0 / k).abs() < 0.5 * fit.covariance[1][1].sqrt(), "{k}: {:?}", fit.tail);
+            let level = 3.0 * (1e-7f64).ln().abs().powf(1.0 / k);
+            assert!((fit.tail.rate_above(level) / 1e-7).ln().abs() < 0.2, "{k}: {}", fit.tail.rate_above(level));
+        }
+    }
+
+    #[test]
+    fn the_fit_agrees_with_scipy() {
+        // scipy 1.17.1: minimize(method="Nelder-Mead") of −Σ dⱼ ln(Sⱼ − Sⱼ₊₁) + (shape − 1)² / (2 · 0.5²), from these scores'
+        // 40, 36, 32, … highest with dⱼ the differences of these ranks, S of numpy.
+        let mut scores: Vec<f64> = (1..=2000)
+            .map(|i| {
+                let (i, n) = (f64::from(i), 2000.0);
+                i.sqrt() * ((i * 7919.0) % n + 0.5) / n + (-((i - 0.5) / n).ln()).powf(1.5)
+            })
+            .collect();
+        scores.sort_by(f64::total_cmp);
+        let tail = TailFit::of(&scores).unwrap().tail;
+        let found = [tail.threshold, tail.rate, tail.scale, tail.shape];
+        for (found, expected) in found.into_iter().zip([38.443_414_720_8, 0.02, 8.618_032_528, 0.667_193_367]) {
+            assert!((found / expected - 1.0).abs() < 1e-6, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn the_variance_is_that_of_repeated_fits() {
+        // Shape 1, where the prior's mean is right: an exponential's scores through ordinary generated uniforms.
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let (mut errors, mut variances) = (Vec::new(), 0.0);
+        for _ in 0..200 {
+            let mut scores: Vec<f64> = (0..20_000).map(|_| -rng.random::<f64>().ln()).collect();
+            scores.sort_by(f64::total_cmp);
+            let fit = TailFit::of(&scores).unwrap();
+            errors.push(1e-6f64.ln() + fit.tail.level(1e-6));
+            variances += fit.variance(1e-6) / 200.0;
+        }
+        // A variance of 200 has a relative standard error of 0.1; the shape is not normal, nor its prior a source of error.
+        let variance = errors.iter().map(|error| error * error).sum::<f64>() / 200.0;
+        assert!((0.6..1.2).contains(&(variance / variances)), "{variance} for {variances}");
+    }
+
+    #[test]
+    fn ties_are_fitted_and_constants_are_refused() {
+        let rounded: Vec<f64> = weibull(100_000, 1.0).into_iter().map(|score| (2.0 * score).round() / 2.0).collect();
+        let tail = TailFit::of(&rounded).unwrap().tail;
+        // Rounded to ½, of an e-folding of 3.
+        assert!((tail.level(1e-6) / (3.0 * 1e6f64.ln()) - 1.0).abs() < 0.1, "{}", tail.level(1e-6));
+        assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all 1"));
+        assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
+        assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
+        assert!(TailFit::of(&[]).is_err());
+    }
 }
