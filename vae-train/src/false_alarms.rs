@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use anyhow::{Context, Result, bail, ensure};
 use vae_core::Alarms;
 
-use crate::tail::{LEAST, Tail, TailFit, levels, most};
+use crate::tail::{BODY, LEAST, Tail, TailFit, levels, most};
 
 /// Highest rate of windows above the levels from which the dependence between windows is learned.
 const TOGETHER: f64 = 0.1;
@@ -222,11 +222,12 @@ impl FalseAlarms {
     pub fn support(&self, rate: f64, windows_per_second: f64) -> Result<()> {
         ensure!(rate > 0.0 && windows_per_second > 0.0, "rates must be above 0");
         let text = |rate: f64| describe(rate * windows_per_second);
+        let highest = self.highest_rate();
         ensure!(
-            rate <= self.dependence.rate,
+            rate <= highest,
             "{} false alarms are too frequent to be told from the tail of the scores: ask for {} or less",
             text(rate),
-            text(self.dependence.rate)
+            text(highest)
         );
         let (_, most) = self.interval(rate);
         if most <= TOLERANCE * rate {
@@ -247,13 +248,19 @@ impl FalseAlarms {
         )
     }
 
+    /// The rate of alarms, per window, up to which alarms and the windows that raise them are rare.
+    fn highest_rate(&self) -> f64 {
+        let Dependence { base, power, .. } = self.dependence;
+        BODY.min(base * TOGETHER.powf(power))
+    }
+
     /// The lowest rate of alarms per window that is supported, within a tenth.
     #[must_use]
     pub fn least_rate(&self) -> f64 {
-        let rarer = std::iter::successors(Some(self.dependence.rate), |rate| Some(rate / 1.1));
+        let rarer = std::iter::successors(Some(self.highest_rate()), |rate| Some(rate / 1.1));
         let supported =
             rarer.take_while(|rate| *rate > f64::MIN_POSITIVE && self.interval(*rate).1 <= TOLERANCE * rate);
-        supported.last().unwrap_or(self.dependence.rate)
+        supported.last().unwrap_or(self.highest_rate())
     }
 
     /// How many windows of normal data would support a rate of alarms per window, within a tenth, if the tail is as it was

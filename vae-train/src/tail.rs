@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 
 /// Highest rate at which a tail may begin, per window.
-const BODY: f64 = 0.02;
+pub(crate) const BODY: f64 = 0.02;
 
 /// Fewest scores above the threshold that a tail is fitted to.
 pub(crate) const LEAST: f64 = 10.0;
