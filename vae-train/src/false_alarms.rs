@@ -13,6 +13,9 @@ const TOGETHER: f64 = 0.1;
 /// Most alarms that it is learned from: the power is then known to a hundredth, and rarer alarms are closer to the limit.
 const ALARMS: f64 = 1e4;
 
+/// Parts of a recording from which the scatter of its counts is learned.
+const PARTS: usize = 50;
+
 /// Standard deviations from the middle of a normal distribution to the ends of its central 90 %.
 const NINETY_PERCENT: f64 = 1.645;
 
@@ -78,10 +81,6 @@ struct Statistic {
     stays: f64,
 }
 
-impl Statistic {
-    const NONE: Self = Self { raises: f64::NEG_INFINITY, stays: f64::NEG_INFINITY };
-}
-
 /// Alarms raised at `level`.
 fn raised(statistics: &[Statistic], level: f64) -> usize {
     let (mut alarm, mut count) = (false, 0);
@@ -93,6 +92,18 @@ fn raised(statistics: &[Statistic], level: f64) -> usize {
         alarm &= statistic.stays >= level;
     }
     count
+}
+
+/// Variance of the events in a part of a recording for each one of a Poisson's, and at least that.
+///
+/// It holds whatever makes events come together in less than a fiftieth of the recording, and drift.
+fn dispersion<T>(recording: &[T], events: impl Fn(&[T]) -> usize) -> f64 {
+    let parts = recording.chunks_exact((recording.len() / PARTS).max(1));
+    let counts: Vec<f64> = parts.map(|part| events(part) as f64).collect();
+    let mean = counts.iter().sum::<f64>() / counts.len() as f64;
+    let squares: f64 = counts.iter().map(|count| (count - mean) * (count - mean)).sum();
+    // At least 1, and not a number for a recording without events.
+    (squares / (mean * (counts.len() as f64 - 1.0))).max(1.0)
 }
 
 /// How alarms follow from windows: `alarms per window = base · (chance of a window)^power`.
@@ -108,6 +119,8 @@ struct Dependence {
     /// Alarms per window at the lowest level that it was learned from, and their number.
     rate: f64,
     count: f64,
+    /// Variance of the count for each one of a Poisson's.
+    dispersion: f64,
 }
 
 impl Dependence {
@@ -117,16 +130,16 @@ impl Dependence {
     /// at most m, the power of independent windows.
     fn of(scores: &[f64], sorted: &[f64], votes: Votes) -> Result<Self> {
         let windows = scores.len() as f64;
-        let mut statistics = votes.statistics(scores);
+        let statistics = votes.statistics(scores);
         let lowest = sorted[sorted.len() - ((TOGETHER * windows) as usize).clamp(1, sorted.len())];
         // Only windows that matter at the lowest level, and one that clears the alarm in the place of each stretch of others.
-        statistics.iter_mut().filter(|statistic| statistic.stays < lowest).for_each(|other| *other = Statistic::NONE);
-        statistics.dedup_by(|a, b| a.stays < lowest && b.stays < lowest);
-        let mut raises: Vec<f64> = statistics.iter().map(|statistic| statistic.raises).collect();
+        let mut kept = statistics.clone();
+        kept.dedup_by(|a, b| a.stays < lowest && b.stays < lowest);
+        let mut raises: Vec<f64> = kept.iter().map(|statistic| statistic.raises).collect();
         raises.retain(|level| *level >= lowest);
         raises.sort_by(f64::total_cmp);
         let levels = levels(&raises, raises.len());
-        let counts: Vec<f64> = levels.iter().map(|&level| raised(&statistics, level) as f64).collect();
+        let counts: Vec<f64> = levels.iter().map(|&level| raised(&kept, level) as f64).collect();
         let most = most(windows).min(ALARMS);
         // At low levels alarms run together, and there are fewer of them.
         let peak = (0..counts.len()).max_by(|&a, &b| counts[a].total_cmp(&counts[b])).unwrap_or(0);
@@ -155,8 +168,9 @@ impl Dependence {
         ensure!(mean_excess > 0.0, "the highest scores of the normal data are all the same");
         let power = mean_excess.recip().min(votes.raise as f64);
         let rate = count / windows;
-        let first = rarities.first().context("no levels")?;
-        Ok(Self { base: rate * (power * first).exp(), power, rate, count })
+        let (first, level) = rarities.first().zip(levels.first()).context("no levels")?;
+        let dispersion = dispersion(&statistics, |part| raised(part, *level));
+        Ok(Self { base: rate * (power * first).exp(), power, rate, count, dispersion })
     }
 }
 
@@ -166,8 +180,8 @@ pub struct FalseAlarms {
     /// Windows of normal data.
     windows: f64,
     single: TailFit,
-    /// Windows above the tail's threshold for each time that it is crossed.
-    together: f64,
+    /// Variance of the windows above the tail's threshold for each one of a Poisson's.
+    dispersion: f64,
     dependence: Dependence,
 }
 
@@ -181,10 +195,10 @@ impl FalseAlarms {
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);
         let single = TailFit::of(&sorted)?;
-        let crossings = raised(&Votes::SINGLE.statistics(scores), single.tail.threshold);
-        let together = single.count / crossings.max(1) as f64;
+        let dispersion =
+            dispersion(scores, |part| part.iter().filter(|score| **score >= single.tail.threshold).count());
         let dependence = Dependence::of(scores, &sorted, votes)?;
-        Ok(Self { windows: scores.len() as f64, single, together, dependence })
+        Ok(Self { windows: scores.len() as f64, single, dispersion, dependence })
     }
 
     /// The tail of single windows: chances as low as these are p-values.
@@ -207,9 +221,9 @@ impl FalseAlarms {
         let Dependence { base, power, count, .. } = self.dependence;
         let chance = (rate / base).powf(power.recip());
         let distance = (self.dependence.rate / rate).ln();
-        // Neighbouring windows that are high together tell as much as one.
-        let of_windows = power * power * self.together * self.single.variance(chance);
-        let of_dependence = (1.0 + distance * distance) / count;
+        // Windows, or alarms, that come together tell less.
+        let of_windows = power * power * self.dispersion * self.single.variance(chance);
+        let of_dependence = self.dependence.dispersion * (1.0 + distance * distance) / count;
         let factor = (NINETY_PERCENT * (of_windows + of_dependence + MODEL * MODEL).sqrt()).exp();
         (rate / factor, rate * factor)
     }
@@ -431,6 +445,22 @@ mod tests {
             let held = held.count();
             assert!(held >= 80, "{votes:?}: {held}");
         }
+    }
+
+    #[test]
+    fn events_in_pairs_have_twice_the_variance() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let single: Vec<bool> = (0..500_000).map(|_| rng.random::<f64>() < 0.01).collect();
+        let pairs: Vec<bool> = single.iter().flat_map(|event| [*event; 2]).collect();
+        let count = |part: &[bool]| part.iter().filter(|event| **event).count();
+        // The variance of 50 counts has a relative standard error of 0.2. No pair is cut: the parts are of even length.
+        let (single, pairs) = (dispersion(&single, count), dispersion(&pairs, count));
+        assert!((1.0..1.6).contains(&single), "{single}");
+        assert!((1.2..3.2).contains(&pairs), "{pairs}");
+        assert_eq!(dispersion(&[false; 100], count), 1.0);
+        // Drift: all events in one half.
+        let drift: Vec<bool> = (0..100_000).map(|index| index < 50_000 && index % 100 == 0).collect();
+        assert!(dispersion(&drift, count) > 5.0);
     }
 
     #[test]
