@@ -445,7 +445,7 @@ fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
 
 #[test]
 fn settings_that_cannot_be_kept_are_refused() {
-    let alarms = Tail { start: 0.0, rate: 0.02, scale: 4.0, shape: 1.0, ways: 1.0 };
+    let alarms = Tail { start: 0.0, rate: 0.02, scale: 4.0, shape: 1.0, base: 1.0 };
     let spec = |calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::F32, 1) };
     let plain = || calibrated(ScoreKind::AtMean, 0.0);
     let file = |calibration| AlignedFile::new(&spec(calibration).to_bytes().unwrap());

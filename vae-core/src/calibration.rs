@@ -8,7 +8,7 @@ pub const CALIBRATION_CONSTANTS: usize = 20;
 pub const CHANNEL_CONSTANTS: usize = 9;
 
 /// How rare high values of a statistic are, far beyond those that were seen: a generalised Weibull tail,
-/// `ln (rate_above(x) / ways) = ln (rate / ways) · (1 + shape · (x − start) / scale)^(1 / shape)`.
+/// `ln (rate_above(x) / base) = ln (rate / base) · (1 + shape · (x − start) / scale)^(1 / shape)`.
 ///
 /// It is the generalised Pareto tail with the logarithm of the rate in the place of the rate, whose extrapolation over many orders of
 /// magnitude is less biased.
@@ -26,31 +26,28 @@ pub struct Tail {
     pub scale: f32,
     /// 1 for an exponential tail, ½ for a Gaussian's; below 0 there is a highest value.
     pub shape: f32,
-    /// The rate that logarithms are relative to: in how many ways rare windows raise an alarm; 1 for single windows.
-    pub ways: f32,
+    /// The rate that logarithms are relative to; 1 for single windows.
+    pub base: f32,
 }
 
 impl Tail {
-    /// Events per window above `x` nats; `rate` for anything below the start.
+    /// Events per window above `x` nats.
     #[must_use]
     pub fn rate_above(&self, x: f32) -> f32 {
         let excess = (x - self.start) / self.scale;
         let product = self.shape * excess;
-        if !(excess > 0.0) {
-            self.rate
-        } else if product <= -1.0 {
-            0.0
-        } else {
-            let log_growth = if self.shape == 0.0 { excess } else { libm::log1pf(product) / self.shape };
-            self.ways * libm::expf(libm::logf(self.rate / self.ways) * libm::expf(log_growth))
+        if product <= -1.0 {
+            return if self.shape < 0.0 { 0.0 } else { self.base };
         }
+        let log_growth = if self.shape == 0.0 { excess } else { libm::log1pf(product) / self.shape };
+        self.base * libm::expf(libm::logf(self.rate / self.base) * libm::expf(log_growth))
     }
 
-    /// The nats above which there are `rate` events per window; the start for a rate above the tail's.
+    /// The nats above which there are `rate` events per window; the start for a rate that is not below the base.
     #[must_use]
     pub fn level(&self, rate: f32) -> f32 {
-        let log_growth = libm::logf(libm::logf(rate / self.ways) / libm::logf(self.rate / self.ways));
-        if !(log_growth > 0.0) {
+        let log_growth = libm::logf(libm::logf(rate / self.base) / libm::logf(self.rate / self.base));
+        if !log_growth.is_finite() {
             self.start
         } else if self.shape == 0.0 {
             self.start + self.scale * log_growth
@@ -118,16 +115,16 @@ impl<'m> Calibration<'m> {
         let (constants, rest) = values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(error)?;
         let (channels, quantiles) = rest.split_at_checked(CHANNEL_CONSTANTS * channels).ok_or(error)?;
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
-        let [start, rate, scale, shape, ways, constants @ ..] = constants;
-        let tail = Tail { start, rate, scale, shape, ways };
-        let [start, rate, scale, shape, ways, centre, spread, samples, memory, drift_limit] = constants;
+        let [start, rate, scale, shape, base, constants @ ..] = constants;
+        let tail = Tail { start, rate, scale, shape, base };
+        let [start, rate, scale, shape, base, centre, spread, samples, memory, drift_limit] = constants;
         Ok(Self {
             threshold,
             scores,
             sample_rate,
             votes: (needed, of),
             tail,
-            alarms: Tail { start, rate, scale, shape, ways },
+            alarms: Tail { start, rate, scale, shape, base },
             centre,
             spread,
             samples,
@@ -243,11 +240,11 @@ impl<'m> Calibration<'m> {
 mod tests {
     use super::*;
 
-    const TAIL: Tail = Tail { start: 4.0, rate: 0.02, scale: 5.0, shape: 0.7, ways: 1.0 };
+    const TAIL: Tail = Tail { start: 4.0, rate: 0.02, scale: 5.0, shape: 0.7, base: 1.0 };
 
     fn calibration<'m>(values: &'m mut [f32; CALIBRATION_CONSTANTS + 5], tail: Tail) -> Calibration<'m> {
         values[..5].copy_from_slice(&[-8.0, 99.0, 0.0, 1.0, 1.0]);
-        values[5..10].copy_from_slice(&[tail.start, tail.rate, tail.scale, tail.shape, tail.ways]);
+        values[5..10].copy_from_slice(&[tail.start, tail.rate, tail.scale, tail.shape, tail.base]);
         values[CALIBRATION_CONSTANTS..].copy_from_slice(&[-10.0, -4.0, -2.0, -2.0, 0.0]);
         Calibration::new(values, 0).unwrap()
     }
@@ -278,22 +275,22 @@ mod tests {
     #[test]
     fn tails_of_known_distributions() {
         // Exponential: shape 1, and a scale of −ln rate nats. Of exp(−x), 0.02 are above 3.912, 1e-7 above 16.118.
-        let exponential = Tail { start: 3.912_023, rate: 0.02, scale: 3.912_023, shape: 1.0, ways: 1.0 };
+        let exponential = Tail { start: 3.912_023, rate: 0.02, scale: 3.912_023, shape: 1.0, base: 1.0 };
         // Weibull, exp(−√x): shape 2; 0.02 are above 15.304, 1e-7 above 259.79.
-        let weibull = Tail { start: 15.303_92, rate: 0.02, scale: 2.0 * 15.303_92, shape: 2.0, ways: 1.0 };
+        let weibull = Tail { start: 15.303_92, rate: 0.02, scale: 2.0 * 15.303_92, shape: 2.0, base: 1.0 };
         // exp(−eˣ) / shape 0: 0.02 above ln 3.912.
-        let gumbel = Tail { start: 1.364_054, rate: 0.02, scale: 1.0, shape: 0.0, ways: 1.0 };
+        let gumbel = Tail { start: 1.364_054, rate: 0.02, scale: 1.0, shape: 0.0, base: 1.0 };
         for (tail, x) in [(exponential, 16.118_095), (weibull, 259.793), (gumbel, 2.779_946)] {
             assert!((tail.rate_above(x) / 1e-7 - 1.0).abs() < 1e-4, "{tail:?}: {}", tail.rate_above(x));
             assert!((tail.level(1e-7) / x - 1.0).abs() < 1e-5, "{tail:?}: {}", tail.level(1e-7));
         }
         for shape in [-0.3, 0.0, 0.5, 1.5] {
-            let tail = Tail { shape, ways: 6.0, ..TAIL };
-            for rate in [0.01, 1e-4, 1e-8] {
+            let tail = Tail { shape, base: 6.0, ..TAIL };
+            for rate in [0.05, 0.01, 1e-4, 1e-8] {
                 let x = tail.level(rate);
                 assert!((tail.rate_above(x) / rate - 1.0).abs() < 1e-3, "{shape} {rate}: {}", tail.rate_above(x));
             }
-            assert_eq!((tail.level(0.5), tail.rate_above(0.0)), (4.0, 0.02));
+            assert_eq!((tail.level(6.0), tail.level(7.0)), (4.0, 4.0));
         }
         assert_eq!(Tail { shape: -0.5, ..TAIL }.rate_above(14.1), 0.0);
     }

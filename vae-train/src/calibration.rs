@@ -3,15 +3,16 @@
 use anyhow::{Context, Result, bail, ensure};
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
-use vae_core::{ChannelCalibration, Importance, Model, Proposal, ScoreKind, Tail as CoreTail};
+use vae_core::{ChannelCalibration, Importance, MOST_VOTES, Model, Proposal, ScoreKind, Tail as CoreTail, Votes};
 
 use crate::{
     dataset::cut_for_model,
+    false_alarms::FalseAlarms,
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
     table::Table,
-    tail::{Fit, Votes},
+    tail::{Tail, TailFit},
 };
 
 /// Quantiles of the normal scores that a model file holds.
@@ -133,7 +134,8 @@ fn of_scores(scores: &[f32]) -> Calibration {
     let centre = scores.iter().map(|score| -f64::from(*score)).sum::<f64>() / n;
     let spread = (scores.iter().map(|score| (-f64::from(*score) - centre).powi(2)).sum::<f64>() / n).sqrt();
     // Too few windows have no tail: p-values then end at 1 / (n + 1).
-    let tail = Fit::of_windows(&negated(scores)).map_or(CoreTail::default(), |fit| to_core(&fit));
+    let ascending: Vec<f64> = sorted.iter().rev().map(|score| -f64::from(*score)).collect();
+    let tail = TailFit::of(&ascending).map_or(CoreTail::default(), |fit| to_core(&fit.tail));
     Calibration {
         quantiles: (0..QUANTILES).map(|k| quantile(&sorted, k as f64 / (QUANTILES - 1) as f64)).collect(),
         scores: scores.len(),
@@ -147,11 +149,10 @@ fn negated(scores: &[f32]) -> Vec<f64> {
     scores.iter().map(|score| -f64::from(*score)).collect()
 }
 
-fn to_core(fit: &Fit) -> CoreTail {
-    let tail = &fit.tail;
-    let [start, rate, scale, shape, ways] =
-        [tail.threshold, tail.rate, tail.scale, tail.shape, tail.ways].map(|value| value as f32);
-    CoreTail { start, rate, scale, shape, ways }
+fn to_core(tail: &Tail) -> CoreTail {
+    let [start, rate, scale, shape, base] =
+        [tail.threshold, tail.rate, tail.scale, tail.shape, tail.base].map(|value| value as f32);
+    CoreTail { start, rate, scale, shape, base }
 }
 
 /// The calibration of a model on normal data in the order of time; `false_alarms` as for [`of_windows`], where no rate of alarms is
@@ -181,26 +182,32 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     calibration.score_kind = settings.score_kind();
     calibration.sample_rate = settings.sample_rate.unwrap_or(0.0) as f32;
     let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
-    let votes = Votes::new(settings.votes.0 as usize, settings.votes.1 as usize)?;
-    let fit = Fit::of_alarms(&negated(&scores), votes);
-    if let Ok(fit) = &fit {
-        calibration.alarms = to_core(fit);
+    let (needed, of) = settings.votes;
+    let votes = Votes::new(needed, of).with_context(|| format!("{needed} of {of} votes: 1 ≤ m ≤ n ≤ {MOST_VOTES}"))?;
+    let false_alarms_of_votes = FalseAlarms::of(&negated(&scores), votes);
+    if let Ok(found) = &false_alarms_of_votes {
+        calibration.alarms = to_core(&found.alarms());
     }
     let mut sorted = scores.clone();
     sorted.sort_by(f32::total_cmp);
     calibration.threshold = quantile(&sorted, false_alarms);
-    let mut alarms = None;
-    if let Some(asked) = settings.alarms {
-        let Some(rate) = windows_per_second else {
-            bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second");
-        };
-        let fit = fit.with_context(|| name.clone())?;
-        let per_window = asked / rate;
-        calibration.threshold = -calibration.alarms.level(per_window as f32);
-        let (low, high) = fit.interval(per_window);
-        alarms = Some((asked, (low * rate, high * rate)));
-    } else if let Err(error) = fit {
-        notes.push(format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}"));
+    let (mut alarms, mut refusal) = (None, None);
+    match (settings.alarms, false_alarms_of_votes) {
+        (None, Ok(_)) => {}
+        (None, Err(error)) => {
+            notes.push(format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}"));
+        }
+        (Some(asked), found) => {
+            let found = found.with_context(|| name.clone())?;
+            let Some(windows_per_second) = windows_per_second else {
+                bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second");
+            };
+            let per_window = asked / windows_per_second;
+            calibration.threshold = -found.alarms().level(per_window) as f32;
+            let (low, high) = found.interval(per_window);
+            alarms = Some((asked, (low * windows_per_second, high * windows_per_second)));
+            refusal = found.support(per_window, windows_per_second).err().map(|error| format!("{name}: {error:#}"));
+        }
     }
 
     let memory = (count as f64 / MEMORIES).clamp(MEMORY.0, MEMORY.1);
@@ -267,7 +274,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         alarms,
         drift_run_length: 1.0 / drift_rate,
         drift_memory: memory,
-        refusal: None,
+        refusal,
         notes,
     };
     Ok((calibration, report))

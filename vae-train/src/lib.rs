@@ -3,7 +3,8 @@
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
 //! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`network`], [`objective`] and
 //! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
-//! is no second implementation of scoring), [`metrics`] judges the scores, [`events`] the alarms, and [`motor`] simulates the demonstration's data.
+//! is no second implementation of scoring), [`metrics`] judges the scores, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`calibration`] says
+//! what is normal, [`tail`] and [`false_alarms`] say how often normal windows raise an alarm, [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
 
 mod adam;
 pub mod autocorrelation;
@@ -18,6 +19,7 @@ pub mod detection;
 pub mod events;
 pub mod export;
 pub mod extras;
+pub mod false_alarms;
 pub mod front_end;
 mod fused;
 pub mod idx;

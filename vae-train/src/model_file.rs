@@ -86,7 +86,7 @@ impl Calibration {
             ScoreKind::Samples(samples) => samples as f32,
             ScoreKind::Importance(samples) => -(samples as f32),
         };
-        let tail = |tail: &Tail| [tail.start, tail.rate, tail.scale, tail.shape, tail.ways];
+        let tail = |tail: &Tail| [tail.start, tail.rate, tail.scale, tail.shape, tail.base];
         let mut values = vec![self.threshold, self.scores as f32, self.sample_rate];
         values.extend([self.votes.0 as f32, self.votes.1 as f32]);
         values.extend(tail(&self.tail).into_iter().chain(tail(&self.alarms)));

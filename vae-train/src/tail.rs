@@ -1,119 +1,56 @@
-//! How often normal windows raise an alarm: the tail of their scores, extrapolated to rates rarer than the recording.
-
-use std::collections::VecDeque;
+//! How often normal windows have a high score: the tail of the scores, extrapolated beyond the recording.
 
 use anyhow::{Context, Result, bail, ensure};
-use vae_core::Alarms;
 
-/// Highest rate of alarms (or windows) at which the tail may begin, per window.
-const BODY: f64 = 0.02;
+/// Highest rate at which a tail may begin, per window.
+pub(crate) const BODY: f64 = 0.02;
 
-/// Fewest alarms above the threshold that a tail is fitted to.
-const LEAST: f64 = 10.0;
+/// Fewest scores above the threshold that a tail is fitted to.
+pub(crate) const LEAST: f64 = 10.0;
 
-/// Ratio of the counts at neighbouring levels; below 1.2 the fit is within 1 % of the one to every peak by itself.
+/// Ratio of the counts at neighbouring levels: a hundred levels do for 10⁷ windows, and the fit to all scores is as good.
 const STEP: f64 = 1.1;
 
 /// Standard deviation of the shape before the data have spoken; its mean is 1, the exponential tail.
 ///
-/// At a threshold of 2 % it says ±0.13 about the generalised-Pareto shape, as in the prior of Martins & Stedinger (2000).
+/// At a threshold of 2 % it says ±0.13 about the generalised-Pareto shape, as the prior of Martins & Stedinger (2000) does.
 const PRIOR: f64 = 0.5;
 
-/// Standard deviations from the middle of a normal distribution to the ends of its central 90 %.
-const NINETY_PERCENT: f64 = 1.645;
-
-/// Times the requested rate that the upper end of the interval may be for the request to count as supported.
-pub const TOLERANCE: f64 = 10.0;
-
-/// When windows above a threshold are an alarm: raised by `raise` of the last `of`, cleared when none of the last `of` is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Votes {
-    raise: usize,
-    of: usize,
-}
-
-impl Votes {
-    /// Every window by itself.
-    pub const SINGLE: Self = Self { raise: 1, of: 1 };
-
-    /// `raise` of the last `of` windows.
-    ///
-    /// # Errors
-    /// Unless 1 ≤ `raise` ≤ `of` ≤ 32.
-    pub fn new(raise: usize, of: usize) -> Result<Self> {
-        ensure!(1 <= raise && raise <= of && of <= 32, "votes must be m of n with 1 ≤ m ≤ n ≤ 32, not {raise} of {of}");
-        Ok(Self { raise, of })
-    }
-
-    /// In how many ways independent rare windows raise an alarm: which of the windows before the last one are above.
-    fn ways(self) -> f64 {
-        (1..self.raise).map(|k| (self.of - k) as f64 / k as f64).product()
-    }
-
-    /// At each window, the highest level that raises an alarm and the highest at which a raised one stays.
-    fn statistics(self, scores: &[f64]) -> Vec<Statistic> {
-        let (mut last, mut sorted) = (VecDeque::with_capacity(self.of), Vec::with_capacity(self.of));
-        let statistics = scores.iter().map(|&score| {
-            if last.len() == self.of
-                && let Some(oldest) = last.pop_front()
-            {
-                sorted.remove(sorted.partition_point(|other| *other > oldest));
-            }
-            last.push_back(score);
-            sorted.insert(sorted.partition_point(|other| *other > score), score);
-            let raises = sorted.get(self.raise - 1).copied().unwrap_or(f64::NEG_INFINITY);
-            Statistic { raises, stays: sorted[0] }
-        });
-        statistics.collect()
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Statistic {
-    raises: f64,
-    stays: f64,
-}
-
-impl Statistic {
-    const NONE: Self = Self { raises: f64::NEG_INFINITY, stays: f64::NEG_INFINITY };
-}
-
-/// The rate at which a score is exceeded, above a threshold: four numbers, which the device has too.
+/// The rate of windows (or alarms) above a score, for high scores: five numbers, which the device has too.
 ///
-/// `ln rate_above(x) = ln(rate) · (1 + shape (x − threshold) / scale)^(1 / shape)`. A shape of 1 is an exponential tail, ½ a
-/// Gaussian's, above 1 heavier than exponential; below 0 the score is bounded.
+/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`. A shape of 1 is an
+/// exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded.
 ///
 /// # Source
 /// C. de Valk (2016), *Approximation and estimation of very small probabilities of multivariate extreme events*, Extremes
-/// 19: the generalised Weibull tail. It is the generalised Pareto tail with the logarithm of the rate in the place of the
-/// rate, `rate_above(x) = rate^G` for `rate / G`, and with it rates of many orders of magnitude less are reached with
-/// less bias: a Pareto fitted to the highest 2 % of Gaussian scores raises 7.7 alarms for each one that is asked for at
-/// 3·10⁻⁸ per window, this one 1.15.
+/// 19: the generalised Weibull tail. It is the generalised Pareto tail, `rate / G`, with the logarithm of the rate in the
+/// rate's place, and many orders of magnitude further its bias is far less: on the highest 2 % of Gaussian scores, the
+/// Pareto raises 7.7 alarms for each one asked for at 3·10⁻⁸ per window, this one 1.15.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tail {
     /// The score at which the tail begins.
     pub threshold: f64,
-    /// How often the threshold is exceeded, per window; below 1.
-    pub rate: f64,
-    /// How much the score rises as the logarithm of the rate doubles, roughly; above 0.
+    /// By how much the score rises while the logarithm of `base / rate` grows by its own size, to first order; above 0.
     pub scale: f64,
-    /// Power of the logarithm of the rate with which the score rises.
+    /// Power of the logarithm of `base / rate` with which the score rises.
     pub shape: f64,
-    /// The rate that logarithms are relative to: in how many ways rare windows raise an alarm, 1 for windows.
-    pub ways: f64,
+    /// How often the threshold is exceeded, per window; above 0 and below the base.
+    pub rate: f64,
+    /// The rate that logarithms are relative to: 1 per window for windows.
+    pub base: f64,
 }
 
 impl Tail {
-    /// How often a score of `x` or more occurs, per window, for `x` at or above the threshold.
+    /// How often a score of `x` or more occurs, per window.
     #[must_use]
     pub fn rate_above(&self, x: f64) -> f64 {
-        self.ways * ((self.rate / self.ways).ln() * self.growth((x - self.threshold) / self.scale)).exp()
+        self.base * ((self.rate / self.base).ln() * self.growth((x - self.threshold) / self.scale)).exp()
     }
 
-    /// The score that is exceeded at `rate` per window, for rates at or below the threshold's.
+    /// The score that is exceeded at `rate` per window; the inverse of [`Self::rate_above`].
     #[must_use]
     pub fn level(&self, rate: f64) -> f64 {
-        let growth = ((rate / self.ways).ln() / (self.rate / self.ways).ln()).ln();
+        let growth = ((rate / self.base).ln() / (self.rate / self.base).ln()).ln();
         let z = if self.shape.abs() < 1e-9 { growth } else { (self.shape * growth).exp_m1() / self.shape };
         self.threshold + self.scale * z
     }
@@ -122,10 +59,12 @@ impl Tail {
     fn growth(&self, z: f64) -> f64 {
         if self.shape.abs() < 1e-9 {
             z.exp()
-        } else if self.shape * z <= -1.0 {
+        } else if self.shape * z > -1.0 {
+            ((self.shape * z).ln_1p() / self.shape).exp()
+        } else if self.shape < 0.0 {
             f64::INFINITY
         } else {
-            ((self.shape * z).ln_1p() / self.shape).exp()
+            0.0
         }
     }
 
@@ -141,111 +80,142 @@ impl Tail {
         };
         [by_scale, by_shape]
     }
-}
 
-/// How often each of some ascending levels is exceeded.
-struct Curve {
-    windows: f64,
-    ways: f64,
-    levels: Vec<f64>,
-    counts: Vec<f64>,
-}
-
-impl Curve {
-    /// Counts alarms, by the votes, at levels in the upper 2 % of the statistic that they are raised by.
-    fn of_alarms(scores: &[f64], votes: Votes) -> Result<Self> {
-        let statistics = votes.statistics(scores);
-        let mut raises: Vec<f64> = statistics.iter().map(|statistic| statistic.raises).collect();
-        let levels = levels(&mut raises)?;
-        // Only the windows that matter at the lowest level, and one that clears the alarm in the place of all others.
-        let mut kept = Vec::new();
-        for group in statistics.chunk_by(|a, b| (a.stays >= levels[0]) == (b.stays >= levels[0])) {
-            if group[0].stays >= levels[0] { kept.extend_from_slice(group) } else { kept.push(Statistic::NONE) }
-        }
-        let counts = levels.iter().map(|&level| raised(&kept, level) as f64).collect();
-        Ok(Self { windows: scores.len() as f64, ways: votes.ways(), levels, counts })
+    /// The same tail, written from a threshold that is exceeded at `rate`.
+    fn at_rate(&self, rate: f64) -> Self {
+        let growth = (rate / self.base).ln() / (self.rate / self.base).ln();
+        Self { threshold: self.level(rate), scale: self.scale * growth.powf(self.shape), rate, ..*self }
     }
+}
 
-    /// Counts windows, at levels in the upper 2 %.
-    fn of_windows(scores: &[f64]) -> Result<Self> {
-        let mut sorted = scores.to_vec();
-        let levels = levels(&mut sorted)?;
-        sorted.retain(|score| *score >= levels[0]);
-        sorted.sort_by(f64::total_cmp);
+/// How often single windows have a high score, and how well that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct TailFit {
+    /// The tail of greatest likelihood; its base is 1.
+    pub tail: Tail,
+    /// Windows above the tail's threshold.
+    pub count: f64,
+    /// Of `ln scale` and the shape.
+    covariance: [[f64; 2]; 2],
+}
+
+impl TailFit {
+    /// Fits to ascending scores of normal windows, by maximum product of spacings with a weak prior on the shape.
+    ///
+    /// # Errors
+    /// If the scores are too few or too much alike to have a tail.
+    ///
+    /// # Source
+    /// R. C. H. Cheng & N. A. K. Amin (1983), *Estimating parameters in continuous univariate distributions with a shifted
+    /// origin*: unlike the likelihood, spacings are bounded where the tail has an end.
+    pub fn of(sorted: &[f64]) -> Result<Self> {
+        let windows = sorted.len() as f64;
+        let most = most(windows) as usize;
+        ensure!(
+            most as f64 >= LEAST,
+            "{windows} windows of normal data are too few for a tail: at least {:.0} are needed",
+            LEAST / BODY
+        );
+        let levels = levels(sorted, most);
         let above = |level: &f64| (sorted.len() - sorted.partition_point(|score| score < level)) as f64;
-        let counts = levels.iter().map(above).collect();
-        Ok(Self { windows: scores.len() as f64, ways: 1.0, levels, counts })
+        let curve = Curve { windows, counts: levels.iter().map(above).collect(), levels };
+        let (tail, covariance) = curve.fit()?;
+        Ok(Self { tail, count: tail.rate * windows, covariance })
     }
 
-    /// What a recording of `windows` would count if `tail` were the truth.
-    fn expected(tail: &Tail, windows: f64) -> Self {
-        let mut count = most(windows);
-        let (mut levels, mut counts) = (Vec::new(), Vec::new());
+    /// What another recording, of so many windows, would tell if this tail is the truth.
+    pub(crate) fn with_windows(&self, windows: f64) -> Result<Self> {
+        let (mut levels, mut counts, mut count) = (Vec::new(), Vec::new(), most(windows));
+        let tail = self.tail.at_rate(count / windows);
         while count >= 1.0 {
             levels.push(tail.level(count / windows));
             counts.push(count);
             count /= STEP;
         }
-        Self { windows, ways: tail.ways, levels, counts }
+        let curve = Curve { windows, levels, counts };
+        Ok(Self { tail, count: most(windows), covariance: inverse(curve.likelihood(&tail).information)? })
     }
 
-    /// Drops the levels below the threshold, which is the lowest with at most [`most`] counts and, where alarms run
-    /// together at low levels, not below the level with the most of them.
-    fn above_threshold(mut self) -> Self {
-        let (counts, most) = (&self.counts, most(self.windows));
-        let peak = (0..counts.len()).max_by(|&a, &b| counts[a].total_cmp(&counts[b])).unwrap_or(0);
-        let start = (peak..counts.len()).find(|&index| counts[index] <= most).unwrap_or(counts.len());
-        self.levels.drain(..start);
-        self.counts.drain(..start);
-        // Alarms that part into two at a higher level are rare here; a count that rises has no likelihood.
-        let mut least = 0.0f64;
-        for count in self.counts.iter_mut().rev() {
-            least = least.max(*count);
-            *count = least;
-        }
-        self
+    /// Variance of the logarithm of [`Tail::rate_above`] at the level for `rate`, for independent windows.
+    pub(crate) fn variance(&self, rate: f64) -> f64 {
+        let tail = &self.tail;
+        let z = (tail.level(rate) - tail.threshold) / tail.scale;
+        let [by_scale, by_shape] = tail.slopes(z).map(|slope| (rate / tail.base).ln() * slope);
+        let [[v, c], [_, w]] = self.covariance;
+        // The count above the threshold is Poisson; with it the rate moves while `scale / ln rate`, which the scores
+        // above the threshold determine, stays.
+        let by_rate = tail.growth(z) * (1.0 + tail.slopes(z)[0]);
+        v * by_scale * by_scale
+            + 2.0 * c * by_scale * by_shape
+            + w * by_shape * by_shape
+            + by_rate * by_rate / self.count
     }
+}
 
-    /// The tail of maximum product of spacings, and the inverse of its information on `ln scale` and shape.
+/// Most windows that a tail is fitted to.
+///
+/// All of the upper 2 % up to 10⁵ windows; above, fewer in proportion, so that bias falls along with the variance.
+pub(crate) fn most(windows: f64) -> f64 {
+    (BODY * windows).min(windows.cbrt().powi(2))
+}
+
+/// Distinct ascending values among the highest `most` of ascending values, at ranks that fall by a factor of 1.1.
+pub(crate) fn levels(sorted: &[f64], most: usize) -> Vec<f64> {
+    let (mut levels, mut rank) = (Vec::new(), most.min(sorted.len()));
+    while rank > 0 {
+        levels.push(sorted[sorted.len() - rank]);
+        rank = (rank - 1).min((rank as f64 / STEP) as usize);
+    }
+    levels.dedup();
+    levels
+}
+
+/// How many windows have a score of each of some ascending levels or more.
+struct Curve {
+    windows: f64,
+    levels: Vec<f64>,
+    counts: Vec<f64>,
+}
+
+impl Curve {
+    /// The tail of greatest likelihood above the lowest level, and the covariance of its `ln scale` and shape.
     fn fit(&self) -> Result<(Tail, [[f64; 2]; 2])> {
-        let (&threshold, &count) =
-            self.levels.first().zip(self.counts.first()).context("no scores above a threshold")?;
+        let (&threshold, &count) = self.levels.first().zip(self.counts.first()).context("no scores")?;
         let steps = self.levels.windows(2).zip(&self.counts[1..]);
         let mean_excess = steps.map(|(pair, count)| (pair[1] - pair[0]) * count).sum::<f64>() / count;
         let rate = count / self.windows;
-        ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores are all the same: {threshold}");
-        // An exponential tail to begin with.
-        let scale = -(rate / self.ways).ln() * mean_excess;
-        let mut tail = Tail { threshold, rate, scale, shape: 1.0, ways: self.ways };
+        ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
+        // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
+        let mut tail = Tail { threshold, scale: -rate.ln() * mean_excess, shape: 1.0, rate, base: 1.0 };
         let mut point = self.likelihood(&tail);
         for _ in 0..200 {
             let covariance = inverse(point.information)?;
             let step = covariance.map(|row| row[0] * point.gradient[0] + row[1] * point.gradient[1]);
-            if step[0].abs() + step[1].abs() < 1e-7 {
-                return Ok((tail, covariance));
-            }
             let mut length = 1.0;
-            loop {
+            let better = loop {
                 let scale = tail.scale * (length * step[0]).exp();
                 let next = Tail { scale, shape: tail.shape + length * step[1], ..tail };
                 let there = self.likelihood(&next);
                 if there.value >= point.value {
-                    (tail, point) = (next, there);
-                    break;
+                    break Some((next, there));
                 }
                 length /= 2.0;
                 // Rounding, not the likelihood, decides over steps as short.
                 if length < 1e-6 {
-                    return Ok((tail, covariance));
+                    break None;
                 }
+            };
+            match better {
+                Some(better) if step[0].abs() + step[1].abs() > 1e-7 => (tail, point) = better,
+                _ => return Ok((tail, covariance)),
             }
         }
-        bail!("the tail of the scores could not be fitted")
+        bail!("the tail of the normal data's scores could not be fitted")
     }
 
     /// Logarithm of the product of spacings and of the prior, its gradient, and the expected information.
     fn likelihood(&self, tail: &Tail) -> Likelihood {
-        let y = -(tail.rate / tail.ways).ln();
+        let y = -(tail.rate / tail.base).ln();
         // Chance to be above a level given that the threshold is exceeded, and its derivatives.
         let survival = |level: f64| {
             let z = (level - tail.threshold) / tail.scale;
@@ -259,13 +229,13 @@ impl Curve {
             gradient: [0.0, -distance / PRIOR],
             information: [[0.0, 0.0], [0.0, 1.0 / (PRIOR * PRIOR)]],
         };
-        let total = self.counts[0];
+        let total = self.counts.first().copied().unwrap_or(0.0);
         let (mut above, mut slopes) = (1.0, [0.0; 2]);
         for (index, count) in self.counts.iter().enumerate() {
             let (next, next_slopes) = self.levels.get(index + 1).map_or((0.0, [0.0; 2]), |level| survival(*level));
             let within = count - self.counts.get(index + 1).copied().unwrap_or(0.0);
             let chance: f64 = above - next;
-            if !(chance > 0.0) {
+            if chance.is_nan() || chance <= 0.0 {
                 return Likelihood { value: f64::NEG_INFINITY, ..likelihood };
             }
             likelihood.value += within * chance.ln();
@@ -288,118 +258,127 @@ struct Likelihood {
     information: [[f64; 2]; 2],
 }
 
-/// Alarms raised at `level`.
-fn raised(statistics: &[Statistic], level: f64) -> usize {
-    let (mut alarm, mut count) = (false, 0);
-    for statistic in statistics {
-        if !alarm && statistic.raises >= level {
-            alarm = true;
-            count += 1;
-        }
-        alarm &= statistic.stays >= level;
-    }
-    count
-}
-
-/// Most alarms that a tail is fitted to.
-///
-/// All of the upper 2 % up to 10⁵ windows; above, fewer in proportion, so that bias falls along with the variance.
-fn most(windows: f64) -> f64 {
-    (BODY * windows).min(windows.powf(2.0 / 3.0))
-}
-
-/// Distinct ascending values among the highest 2 %, at ranks that fall by [`STEP`]; reorders the values.
-fn levels(values: &mut [f64]) -> Result<Vec<f64>> {
-    let highest = (BODY * values.len() as f64) as usize;
-    ensure!(
-        highest as f64 >= LEAST,
-        "{} windows of normal data, of which the highest {highest} are the tail: at least {:.0} windows are needed",
-        values.len(),
-        LEAST / BODY
-    );
-    let start = values.len() - highest;
-    values.select_nth_unstable_by(start, f64::total_cmp);
-    let top = &mut values[start..];
-    top.sort_by(|a, b| b.total_cmp(a));
-    let (mut levels, mut rank) = (Vec::new(), 1);
-    while rank <= top.len() {
-        levels.push(top[rank - 1]);
-        rank = (rank + 1).max((rank as f64 * STEP) as usize);
-    }
-    levels.dedup();
-    levels.reverse();
-    Ok(levels)
-}
-
 fn inverse([[a, b], [c, d]]: [[f64; 2]; 2]) -> Result<[[f64; 2]; 2]> {
     let determinant = a * d - b * c;
     ensure!(determinant > 0.0 && determinant.is_finite(), "the highest scores do not determine a tail");
     Ok([[d / determinant, -b / determinant], [-c / determinant, a / determinant]])
 }
 
-/// A tail with what it was fitted to.
-#[derive(Clone, Copy, Debug)]
-pub struct Fit {
-    /// The tail of greatest likelihood.
-    pub tail: Tail,
-    /// Windows of normal data.
-    pub windows: f64,
-    /// Alarms (or windows) above the tail's threshold.
-    pub count: f64,
-    /// Of `ln scale` and the shape.
-    covariance: [[f64; 2]; 2],
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Fit {
-    /// Fits how often an alarm is raised, to the scores of normal windows in the order of time, higher more anomalous.
-    ///
-    /// Alarms are counted at each level as the device would raise and clear them, so that whatever makes neighbouring windows
-    /// alike is measured.
-    ///
-    /// # Errors
-    /// If a score is not finite, or they are too few or too much alike to have a tail.
-    pub fn of_alarms(scores: &[f64], votes: Votes) -> Result<Self> {
-        ensure!(scores.iter().all(|score| score.is_finite()), "a score is not finite");
-        Self::of(Curve::of_alarms(scores, votes)?)
+    /// Scores of a Weibull distribution, `P(x) = exp(−(x / 3)^k)`, at evenly spaced chances, ascending.
+    fn weibull(windows: usize, k: f64) -> Vec<f64> {
+        let chance = |index: usize| (index as f64 + 0.5) / windows as f64;
+        (0..windows).rev().map(|index| 3.0 * (-chance(index).ln()).powf(k.recip())).collect()
     }
 
-    /// Fits how often a single window is as anomalous: the p-values of the rare windows.
-    ///
-    /// # Errors
-    /// If a score is not finite, or they are too few or too much alike to have a tail.
-    pub fn of_windows(scores: &[f64]) -> Result<Self> {
-        ensure!(scores.iter().all(|score| score.is_finite()), "a score is not finite");
-        Self::of(Curve::of_windows(scores)?)
+    #[test]
+    fn a_weibull_tail_is_exact() {
+        // x = 3 y^(1/k) for y = −ln P: the threshold is that of y = 4, and its slope to ln y is the scale.
+        for k in [0.5, 1.0, 2.0, 7.0] {
+            let (threshold, shape) = (3.0 * 4f64.powf(1.0 / k), 1.0 / k);
+            let tail = Tail { threshold, scale: shape * threshold, shape, rate: (-4f64).exp(), base: 1.0 };
+            for x in [0.9 * threshold, threshold, 1.5 * threshold, 2.0 * threshold] {
+                let expected = (-(x / 3.0).powf(k)).exp();
+                assert!((tail.rate_above(x) / expected - 1.0).abs() < 1e-11, "{k} {x}");
+                assert!((tail.level(expected) / x - 1.0).abs() < 1e-11, "{k} {x}");
+                let (from, other) = (tail.at_rate(1e-6), tail.rate_above(x));
+                assert!((from.rate_above(x) / other - 1.0).abs() < 1e-11);
+            }
+        }
     }
 
-    fn of(curve: Curve) -> Result<Self> {
-        let curve = curve.above_threshold();
-        let count = curve.counts.first().copied().unwrap_or(0.0);
-        ensure!(
-            count >= LEAST,
-            "{} windows of normal data have {count} alarms in their highest {} %: at least {LEAST} are needed",
-            curve.windows,
-            100.0 * BODY
-        );
-        let (tail, covariance) = curve.fit()?;
-        Ok(Self { tail, windows: curve.windows, count, covariance })
+    #[test]
+    fn shapes_of_zero_and_below_are_the_gumbel_and_the_bounded_tail() {
+        let tail = |shape| Tail { threshold: 2.0, scale: 0.5, shape, rate: 0.01, base: 1.0 };
+        let expected = (0.01f64.ln() * (0.6f64 / 0.5).exp()).exp();
+        for shape in [0.0, 1e-8, -1e-8] {
+            assert!((tail(shape).rate_above(2.6) / expected - 1.0).abs() < 1e-6);
+            assert!((tail(shape).level(expected) - 2.6).abs() < 1e-6);
+        }
+        // 1 − 0.25 (x − 2) / 0.5 is 0 at x = 4.
+        assert_eq!(tail(-0.25).rate_above(4.0), 0.0);
+        assert!(tail(-0.25).rate_above(3.0) > 0.0 && tail(-0.25).level(1e-300) < 4.0);
+        // A shape above 0 has a lower end, where every window is above.
+        assert_eq!(tail(0.5).rate_above(0.9), 1.0);
     }
 
-    /// The rates per window, with a confidence of 90 %, that the level for `rate` really has.
-    #[must_use]
-    pub fn interval(&self, rate: f64) -> (f64, f64) {
-        let tail = &self.tail;
-        let z = (tail.level(rate) - tail.threshold) / tail.scale;
-        let growth = tail.growth(z);
-        let [by_scale, by_shape] = tail.slopes(z).map(|slope| (rate / tail.ways).ln() * slope);
-        let [[v, c], [_, w]] = self.covariance;
-        // The count above the threshold is Poisson; by it moves the rate while the scores' spread about it stays.
-        let by_rate = growth * (1.0 + tail.slopes(z)[0]);
-        let variance = v * by_scale * by_scale
-            + 2.0 * c * by_scale * by_shape
-            + w * by_shape * by_shape
-            + by_rate * by_rate / self.count;
-        let factor = (NINETY_PERCENT * variance.sqrt()).exp();
-        (rate / factor, rate * factor)
+    #[test]
+    fn slopes_are_derivatives() {
+        for shape in [-0.3, 1e-6, 0.4, 1.0, 2.5] {
+            for z in [-0.2, 1e-5, 0.7, 2.0] {
+                let log = |scale: f64, shape: f64| {
+                    Tail { threshold: 0.0, scale, shape, rate: 0.02, base: 1.0 }.growth(z / scale).ln()
+                };
+                let by_scale = (log(1.0 + 1e-6, shape) - log(1.0 - 1e-6, shape)) / 2e-6;
+                let by_shape = (log(1.0, shape + 1e-5) - log(1.0, shape - 1e-5)) / 2e-5;
+                let slopes = Tail { threshold: 0.0, scale: 1.0, shape, rate: 0.02, base: 1.0 }.slopes(z);
+                // Rounding of the differences, and near a shape of 0 of growth itself.
+                assert!((slopes[0] - by_scale).abs() < 1e-7, "{shape} {z}: {} {by_scale}", slopes[0]);
+                assert!((slopes[1] - by_shape).abs() < 1e-4, "{shape} {z}: {} {by_shape}", slopes[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_fit_finds_the_tail_of_ideal_scores() {
+        for k in [0.5, 1.0, 2.0] {
+            let fit = TailFit::of(&weibull(1_000_000, k)).unwrap();
+            assert_eq!(fit.count, 10_000.0);
+            // Spacings, and the prior at the outer shapes, cost less than half the standard error of a sample as large.
+            assert!((fit.tail.shape - 1.0 / k).abs() < 0.5 * fit.covariance[1][1].sqrt(), "{k}: {:?}", fit.tail);
+            let level = 3.0 * (1e-7f64).ln().abs().powf(1.0 / k);
+            assert!((fit.tail.rate_above(level) / 1e-7).ln().abs() < 0.2, "{k}: {}", fit.tail.rate_above(level));
+        }
+    }
+
+    #[test]
+    fn the_fit_agrees_with_scipy() {
+        // scipy 1.17.1: minimize(method="Nelder-Mead") of −Σ dⱼ ln(Sⱼ − Sⱼ₊₁) + (shape − 1)² / (2 · 0.5²), from these scores'
+        // 40, 36, 32, … highest with dⱼ the differences of these ranks, S of numpy.
+        let mut scores: Vec<f64> = (1..=2000)
+            .map(|i| {
+                let (i, n) = (f64::from(i), 2000.0);
+                i.sqrt() * ((i * 7919.0) % n + 0.5) / n + (-((i - 0.5) / n).ln()).powf(1.5)
+            })
+            .collect();
+        scores.sort_by(f64::total_cmp);
+        let tail = TailFit::of(&scores).unwrap().tail;
+        let found = [tail.threshold, tail.rate, tail.scale, tail.shape];
+        for (found, expected) in found.into_iter().zip([38.443_414_720_8, 0.02, 8.618_032_528, 0.667_193_367]) {
+            assert!((found / expected - 1.0).abs() < 1e-6, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn the_variance_is_that_of_repeated_fits() {
+        // Shape 1, where the prior's mean is right: an exponential's scores through ordinary generated uniforms.
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let (mut errors, mut variances) = (Vec::new(), 0.0);
+        for _ in 0..200 {
+            let mut scores: Vec<f64> = (0..20_000).map(|_| -rng.random::<f64>().ln()).collect();
+            scores.sort_by(f64::total_cmp);
+            let fit = TailFit::of(&scores).unwrap();
+            errors.push(1e-6f64.ln() + fit.tail.level(1e-6));
+            variances += fit.variance(1e-6) / 200.0;
+        }
+        // A variance of 200 has a relative standard error of 0.1; the shape is not normal, nor its prior a source of error.
+        let variance = errors.iter().map(|error| error * error).sum::<f64>() / 200.0;
+        assert!((0.6..1.2).contains(&(variance / variances)), "{variance} for {variances}");
+    }
+
+    #[test]
+    fn ties_are_fitted_and_constants_are_refused() {
+        let rounded: Vec<f64> = weibull(100_000, 1.0).into_iter().map(|score| (2.0 * score).round() / 2.0).collect();
+        let tail = TailFit::of(&rounded).unwrap().tail;
+        // Rounded to ½, of an e-folding of 3.
+        assert!((tail.level(1e-6) / (3.0 * 1e6f64.ln()) - 1.0).abs() < 0.1, "{}", tail.level(1e-6));
+        assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all 1"));
+        assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
+        assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
+        assert!(TailFit::of(&[]).is_err());
     }
 }

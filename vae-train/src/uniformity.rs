@@ -18,7 +18,7 @@ impl Uniformity {
     /// If there is no value, or one is outside 0 … 1 or NaN.
     ///
     /// # Accuracy
-    /// The p-value is within 0.002 of the exact one from 10 values on.
+    /// From 10 values on, p-values below 0.2 are within 0.0035 of the exact ones, and all within 0.023.
     ///
     /// # Source
     /// M. A. Stephens (1970), *Use of the Kolmogorov–Smirnov, Cramér–von Mises and related statistics without extensive
@@ -46,4 +46,42 @@ fn kolmogorov(lambda: f64) -> f64 {
     }
     let term = |j: i32| f64::from(1 - 2 * ((j + 1) % 2)) * (-2.0 * f64::from(j * j) * lambda * lambda).exp();
     (2.0 * (1..=30).map(term).sum::<f64>()).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: [f64; 12] = [0.61, 0.11, 0.13, 0.27, 0.31, 0.97, 0.45, 0.58, 0.02, 0.62, 0.79, 0.32];
+
+    #[test]
+    fn the_distribution_is_scipys() {
+        // scipy 1.17.1: scipy.special.kolmogorov
+        for (lambda, expected) in [
+            (0.1, 1.0),
+            (0.2, 0.999_999_999_999_495),
+            (0.5, 0.963_945_243_664_875),
+            (1.3581, 0.049_999_630_431_667),
+            (2.0, 0.000_670_925_255_78),
+        ] {
+            assert!((kolmogorov(lambda) - expected).abs() < 1e-12, "{lambda}: {}", kolmogorov(lambda));
+        }
+    }
+
+    #[test]
+    fn uniform_and_crowded_values_are_told_apart() {
+        // scipy 1.17.1: kstest(values, "uniform", method="exact"), statistic and p-value
+        let found = Uniformity::of(&VALUES).unwrap();
+        assert!((found.distance - 0.213_333_333_333).abs() < 1e-9, "{found:?}");
+        assert!((found.p_value - 0.574_178).abs() < 0.023, "{found:?}");
+        let found = Uniformity::of(&VALUES.map(|value| value * value)).unwrap();
+        assert!((found.distance - 0.448_933_333_333).abs() < 1e-9, "{found:?}");
+        assert!((found.p_value - 0.010_027).abs() < 0.0035, "{found:?}");
+    }
+
+    #[test]
+    fn what_is_no_chance_is_refused() {
+        assert!(Uniformity::of(&[]).is_err());
+        assert!(Uniformity::of(&[0.5, f64::NAN]).is_err() && Uniformity::of(&[1.1]).is_err());
+    }
 }

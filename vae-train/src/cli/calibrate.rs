@@ -4,12 +4,13 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
-use vae_core::{Votes, format::Precision};
+use vae_core::{Alarms, Votes, format::Precision};
 
 use super::{Context, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     export::model_file,
+    false_alarms::{describe as in_words, parse_alarms},
     run::RunDirectory,
     table::{Table, list},
 };
@@ -26,10 +27,10 @@ pub(super) struct Calibrate {
     /// CSV file of normal data with the model's columns, row after row as they were recorded.
     #[arg(long)]
     normal: PathBuf,
-    /// False alarms that are borne: a number per hour, day, week, month or year, as in 1/week. Without it the threshold is the 1 %
+    /// False alarms that are borne: a number per hour, day, week or year, as in 1/week. Without it the threshold is the 1 %
     /// quantile of the windows' scores.
-    #[arg(long, requires = "rate", value_parser = alarms)]
-    alarms: Option<f64>,
+    #[arg(long, requires = "rate", value_parser = parse_alarms)]
+    alarms: Option<Alarms>,
     /// Samples (rows) a second.
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
@@ -68,7 +69,7 @@ impl Calibrate {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
         let settings = Settings {
-            alarms: self.alarms,
+            alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
             sample_rate: self.rate,
             samples: self.score,
@@ -100,13 +101,12 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
     }
     writeln!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;
     if let Some((asked, (low, high))) = alarms {
-        let weekly = |rate: f64| rate * 7.0 * 86_400.0;
         writeln!(
             text,
-            "alarms     {:.3} a week asked for; with 90 % confidence between {:.3} and {:.3} on normal data like these",
-            weekly(*asked),
-            weekly(*low),
-            weekly(*high)
+            "alarms     {} asked for; with 90 % confidence between {} and {} on normal data like these",
+            in_words(*asked),
+            in_words(*low),
+            in_words(*high)
         )?;
     }
     writeln!(
@@ -114,20 +114,6 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
         "drift      averaged over {drift_memory:.0} windows; reported falsely at most every {drift_run_length:.0} windows on average"
     )?;
     Ok(())
-}
-
-/// Alarms per second.
-fn alarms(text: &str) -> Result<f64> {
-    const HOUR: f64 = 3600.0;
-    const YEAR: f64 = 365.25 * 24.0 * HOUR;
-    let units =
-        [("hour", HOUR), ("day", 24.0 * HOUR), ("week", 7.0 * 24.0 * HOUR), ("month", YEAR / 12.0), ("year", YEAR)];
-    let parsed = text.split_once('/').and_then(|(count, unit)| {
-        let count = count.trim().parse::<f64>().ok().filter(|count| *count > 0.0 && count.is_finite())?;
-        let (_, seconds) = units.iter().find(|(name, _)| *name == unit.trim())?;
-        Some(count / seconds)
-    });
-    parsed.ok_or_else(|| anyhow!("give a number per hour, day, week, month or year, as in 1/week"))
 }
 
 fn positive(text: &str) -> Result<f64, String> {
