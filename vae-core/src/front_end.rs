@@ -8,6 +8,8 @@ use crate::{InferError, LoadError, Model};
 pub enum FrontEnd {
     /// Its samples.
     Raw,
+    /// Their mean, for levels that matter more than what they do within a window.
+    Mean,
     /// Six numbers: mean, `ln` RMS about it, `ln` of the peak (largest distance from it), crest factor (peak / RMS), kurtosis
     /// (mean fourth power / RMS⁴; 3 for Gaussian noise), and the share of successive samples between which the mean is crossed.
     ///
@@ -27,12 +29,13 @@ const STATISTICS: usize = 6;
 const SPECTRUM: core::ops::RangeInclusive<usize> = 16..=2048;
 
 impl FrontEnd {
-    /// As the file's byte says: 0 raw, 1 statistics, n > 1 so many bands.
+    /// As the file's byte says: 0 raw, 1 mean, 2 statistics, n > 2 so many bands.
     #[must_use]
     pub const fn from_code(code: u8) -> Self {
         match code {
             0 => Self::Raw,
-            1 => Self::Statistics,
+            1 => Self::Mean,
+            2 => Self::Statistics,
             bands => Self::Bands(bands),
         }
     }
@@ -42,7 +45,8 @@ impl FrontEnd {
     pub const fn code(self) -> u8 {
         match self {
             Self::Raw => 0,
-            Self::Statistics => 1,
+            Self::Mean => 1,
+            Self::Statistics => 2,
             Self::Bands(bands) => bands,
         }
     }
@@ -52,6 +56,7 @@ impl FrontEnd {
     pub const fn features(self, window: usize) -> usize {
         match self {
             Self::Raw => window,
+            Self::Mean => 1,
             Self::Statistics => STATISTICS,
             Self::Bands(bands) => bands as usize,
         }
@@ -63,13 +68,14 @@ impl FrontEnd {
     pub const fn fits(self, window: usize) -> bool {
         match self {
             Self::Raw => true,
+            Self::Mean => window > 1,
             Self::Statistics => window > STATISTICS,
             Self::Bands(bands) => {
                 cfg!(feature = "spectrum")
                     && window >= *SPECTRUM.start()
                     && window <= *SPECTRUM.end()
                     && window.is_power_of_two()
-                    && bands > 1
+                    && bands > 2
                     && bands as usize <= window / 4
             }
         }
@@ -107,6 +113,10 @@ impl FrontEnd {
         }
         match self {
             Self::Raw => Ok(()),
+            Self::Mean => {
+                features.fill(mean);
+                Ok(())
+            }
             Self::Statistics => {
                 statistics(mean, count, samples, features);
                 Ok(())
@@ -285,6 +295,8 @@ mod tests {
         let mut samples = [1.0, -2.0, f32::NAN, 3.0, 0.5, 1.5, f32::NAN, 2.5, -1.0];
         FrontEnd::Statistics.extract(&mut samples, &mut holes).unwrap();
         assert_eq!(whole, holes);
+        FrontEnd::Mean.extract(&mut [2.0, f32::NAN, 3.0], &mut holes[..1]).unwrap();
+        assert_eq!(holes[0], 2.5);
         FrontEnd::Statistics.extract(&mut [f32::NAN; 9], &mut holes).unwrap();
         assert!(holes.iter().all(|value| value.is_nan()));
     }
@@ -292,6 +304,7 @@ mod tests {
     #[test]
     fn windows_that_a_front_end_is_not_defined_for_are_refused() {
         for (front_end, window) in [
+            (FrontEnd::Mean, 1),
             (FrontEnd::Statistics, 6),
             (FrontEnd::Bands(4), 48),
             (FrontEnd::Bands(5), 16),

@@ -180,7 +180,7 @@ pub struct Config {
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
-    /// What the model sees of a channel's samples in a window: `raw` (they themselves), `statistics` (mean, RMS, peak, crest factor,
+    /// What the model sees of a channel's samples in a window: `raw` (they themselves), `mean`, `statistics` (mean, RMS, peak, crest factor,
     /// kurtosis, zero crossings) or `bands:N` (the energies of N bands of frequencies), of all channels or, as `channel=statistics`,
     /// of one. What is named later counts.
     pub front_end: Vec<String>,
@@ -206,6 +206,10 @@ pub struct Config {
     /// Bernoulli likelihood. By default its variance is 0.09 and features per training window more, at most 1 in all: the less
     /// is known of each feature, the less is trusted (as covariances are shrunk, Ledoit & Wolf 2004).
     pub input_noise: Option<f32>,
+    /// How far the level of each channel may wander before that is an anomaly: the model is trained, and its threshold chosen,
+    /// on copies of the windows that were moved by a normal number of so many [steps](crate::drift::level_steps), the
+    /// differences between neighbouring eighths of the data. For streams, whose rows are in order of time. 0 for none.
+    pub drift: f32,
     /// Weight of the KL in the objective.
     pub beta: f32,
     /// Nats of KL per latent dimension that cost nothing.
@@ -267,6 +271,7 @@ impl Default for Config {
             estimator: None,
             prior: None,
             input_noise: None,
+            drift: 0.0,
             beta: 1.0,
             free_bits: 0.0,
             warm_up: 0,
@@ -332,6 +337,11 @@ impl Config {
         if let Some(deviation) = self.input_noise {
             ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");
         }
+        ensure!(self.drift.is_finite() && self.drift >= 0.0, "drift {}: give 0 or more", self.drift);
+        ensure!(
+            self.drift == 0.0 || self.likelihood != Likelihood::Bernoulli,
+            "drift moves values, which a Bernoulli likelihood's may not be: leave out --drift"
+        );
         ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
         ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
         ensure!(

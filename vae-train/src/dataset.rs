@@ -10,6 +10,7 @@ use vae_core::{FrontEnd, Model, Window};
 
 use crate::{
     config::{Binarise, CONTINUOUS_FLOOR, Config, DISCRETE_FLOOR, Likelihood, Split},
+    drift,
     front_end::{front_ends, of_model},
     table::{Table, list},
     training::{Part, binarise},
@@ -360,7 +361,7 @@ impl Dataset {
             front_ends.is_empty() || config.likelihood != Likelihood::Bernoulli,
             "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
         );
-        let mut windows = Windows::cut(table, conditions, config.window, config.hop)?.through(&front_ends)?;
+        let mut windows = Windows::cut(table, conditions, config.window, config.hop)?;
         let mut chosen: Vec<usize> = (0..windows.len()).collect();
         if let Some(labels) = &windows.labels {
             chosen.retain(|&index| !labels[index]);
@@ -369,18 +370,30 @@ impl Dataset {
                 notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
             }
         }
+        // Before they are shuffled.
+        let reach: Option<Vec<f64>> = (config.drift > 0.0).then(|| {
+            let steps = drift::level_steps(&windows, &chosen, kept.len());
+            steps.iter().map(|step| f64::from(config.drift) * step).collect()
+        });
         match config.split.unwrap_or(if config.window > 1 { Split::Time } else { Split::Seeded }) {
             Split::Time => {}
             Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
         }
         let held = ((chosen.len() as f64 * config.validation).round() as usize).max(1);
-        let training = chosen.len().saturating_sub(held);
+        let mut training = chosen.len().saturating_sub(held);
         ensure!(
             chosen.len() >= LEAST_WINDOWS && training >= 2,
             "{name}: {} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
              {LEAST_WINDOWS}; give more data or a shorter --hop",
             chosen.len()
         );
+        if let Some(reach) = reach {
+            training *= drift::copies(chosen.len());
+            windows = drift::carried(&windows, &chosen, &reach, config.seed);
+            chosen = (0..windows.len()).collect();
+        }
+        // Behind the drift, which moves samples.
+        let mut windows = windows.through(&front_ends)?;
         let width = windows.features + conditions;
         let values = |index: &usize| &windows.values[index * width..][..width];
         let x = |index: &usize| &values(index)[..windows.features];
@@ -511,6 +524,7 @@ fn feature_names(channels: &[String], front_ends: &[FrontEnd], window: usize) ->
     let names = channels.iter().zip(front_ends).flat_map(|(channel, front_end)| {
         (0..front_end.features(window)).map(move |index| match front_end {
             FrontEnd::Raw => format!("{channel}, sample {index}"),
+            FrontEnd::Mean => format!("{channel}, mean"),
             FrontEnd::Statistics => format!("{channel}, {}", STATISTICS[index]),
             FrontEnd::Bands(_) => format!("{channel}, band {index}"),
         })
@@ -617,6 +631,27 @@ mod tests {
             let variance = values().map(|v| v * v).sum::<f64>() / 100.0;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
         }
+    }
+
+    #[test]
+    fn drift_widens_the_scale_of_what_drifts_and_keeps_held_out_rows_apart() {
+        // One channel swings about its level, the other rises by 0.01 a row: by 1.25 in an eighth of the rows.
+        let value = |r: usize, c: usize| if c == 0 { (r % 2) as f32 } else { 0.01 * r as f32 };
+        let config = Config { drift: 4.0, ..Config::default() };
+        for split in [Split::Time, Split::Seeded] {
+            let config = Config { split: Some(split), ..config.clone() };
+            let data = Dataset::prepare(table(2, 1000, value), &config).unwrap();
+            let [swings, rises] = data.schema.standardiser.scale[..] else { panic!() };
+            let expected = (10.0f32.powi(2) / 12.0 + (4.0 * 1.25f32).powi(2)).sqrt();
+            assert!((swings - 0.5).abs() < 0.01 && (rises / expected - 1.0).abs() < 0.03, "{swings} {rises}");
+            assert_eq!((data.train.len(), data.holdout_rows.len()), (8000, 2000));
+            let trained: std::collections::HashSet<usize> =
+                data.train.iter().map(|window| data.windows.last_row[*window]).collect();
+            assert_eq!(trained.len(), 800);
+            assert!(data.holdout_rows.iter().all(|row| !trained.contains(row)));
+        }
+        let bernoulli = Config { likelihood: Likelihood::Bernoulli, ..config };
+        assert!(bernoulli.check().unwrap_err().to_string().contains("--drift"));
     }
 
     #[test]

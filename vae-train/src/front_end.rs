@@ -5,16 +5,19 @@ use vae_core::{FrontEnd, Model};
 
 use crate::{dataset::Windows, table::list};
 
-/// Reads `raw`, `statistics` or `bands:N`.
+/// Reads `raw`, `mean`, `statistics` or `bands:N`.
 fn parse(text: &str) -> Result<FrontEnd> {
     Ok(match text.split_once(':') {
         None if text == "raw" => FrontEnd::Raw,
+        None if text == "mean" => FrontEnd::Mean,
         None if text == "statistics" => FrontEnd::Statistics,
         Some(("bands", count)) => {
-            let count = count.parse().ok().filter(|count| (2..=u8::MAX).contains(count));
-            FrontEnd::Bands(count.with_context(|| format!("`{text}`: give 2 to 255 bands, as in bands:16"))?)
+            let count = count.parse().ok().filter(|count| (3..=u8::MAX).contains(count));
+            FrontEnd::Bands(count.with_context(|| format!("`{text}`: give 3 to 255 bands, as in bands:16"))?)
         }
-        _ => bail!("`{text}` is no front-end: give raw, statistics or bands:N, for one channel as channel=statistics"),
+        _ => bail!(
+            "`{text}` is no front-end: give raw, mean, statistics or bands:N, for one channel as channel=statistics"
+        ),
     })
 }
 
@@ -42,6 +45,7 @@ pub fn front_ends(settings: &[String], channels: &[String], window: usize) -> Re
                 "{bands} bands of windows of {window} samples: give --window as a power of two from 16 to 2048, and at most a quarter as \
                  many bands"
             ),
+            FrontEnd::Mean => bail!("means of windows of {window} samples: give a --window of at least 2"),
             _ => bail!("statistics of windows of {window} samples: give a --window of at least 7"),
         }
     }

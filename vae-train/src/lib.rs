@@ -1,7 +1,8 @@
 //! Trains variational autoencoders on the desktop and exports them for `vae-core`.
 //!
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
-//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`network`], [`objective`] and
+//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`drift`] lets levels
+//! wander, [`network`], [`objective`] and
 //! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
 //! is no second implementation of scoring), [`metrics`] judges the scores, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`calibration`] says
 //! what is normal, [`tail`] and [`false_alarms`] say how often normal windows raise an alarm, [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
@@ -16,6 +17,7 @@ pub mod cost;
 pub mod dataset;
 pub mod density;
 pub mod detection;
+pub mod drift;
 pub mod events;
 pub mod export;
 pub mod extras;

@@ -49,7 +49,7 @@ pub(super) struct Fit {
     /// Samples between the starts of successive windows [default: half a window].
     #[arg(long)]
     hop: Option<usize>,
-    /// What the model sees of the samples in a window: raw, statistics (mean, RMS, peak, crest factor, kurtosis, zero crossings) or
+    /// What the model sees of the samples in a window: raw, mean, statistics (mean, RMS, peak, crest factor, kurtosis, zero crossings) or
     /// bands:N (energies of N bands of frequencies); of one channel as channel=statistics. May be repeated [default: raw].
     #[arg(long, value_delimiter = ',')]
     front_end: Option<Vec<String>>,
@@ -81,6 +81,10 @@ pub(super) struct Fit {
     /// more for few windows of many features; 0 for none].
     #[arg(long)]
     input_noise: Option<f32>,
+    /// How far levels may wander before that is an anomaly, in differences between neighbouring eighths of the data, for
+    /// rows in order of time [default: 0].
+    #[arg(long)]
+    drift: Option<f32>,
     /// Weight of the KL [default: 1].
     #[arg(long)]
     beta: Option<f32>,
@@ -217,6 +221,7 @@ impl Fit {
             || self.estimator.is_some()
             || self.prior.is_some()
             || self.input_noise.is_some()
+            || self.drift.is_some()
             || self.beta.is_some()
             || self.free_bits.is_some()
             || self.warm_up.is_some()
@@ -256,6 +261,7 @@ impl Fit {
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);
         set(&mut config.objective, &self.objective);
+        set(&mut config.drift, &self.drift);
         set(&mut config.beta, &self.beta);
         set(&mut config.free_bits, &self.free_bits);
         set(&mut config.warm_up, &self.warm_up);
