@@ -1,4 +1,4 @@
-//! Puts the emulated machine's memory map where the linker finds it.
+//! Puts the emulated machine's memory map where the linker finds it, and names the linker's scripts.
 
 use std::{env, fs, path::PathBuf};
 
@@ -12,5 +12,10 @@ fn main() {
     };
     fs::copy(map, out.join("memory.x")).expect("the memory map is copied to OUT_DIR");
     println!("cargo::rustc-link-search={}", out.display());
+    // Here and not in .cargo/config.toml, which holds for the folders below as well.
+    if target.starts_with("riscv32") {
+        println!("cargo::rustc-link-arg-bins=-Tmemory.x");
+    }
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rerun-if-changed=memory");
 }

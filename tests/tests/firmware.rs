@@ -43,3 +43,17 @@ fn the_example_prints_the_scores_that_the_host_computes() {
     assert_eq!(lines.next(), None);
     assert!(windows == 35 && anomalies == 30, "{anomalies} of {windows}");
 }
+
+#[test]
+fn other_tasks_have_their_turn_during_a_score_and_a_watchdog_sees_when_they_have_not() {
+    if !can_emulate(TARGET) {
+        return;
+    }
+    // It fails if the watchdog bites while it is fed, or does not at the end, where it is not.
+    let printed = emulate(TARGET, "embassy", &[], &["embassy"]).unwrap();
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines.len() == 4 && lines[0] == "35 windows, 30 anomalies", "{printed}");
+    let heartbeats = lines[1].strip_prefix("heartbeats during a score: at least ").unwrap();
+    assert!(heartbeats.parse::<u32>().unwrap() >= 1, "{printed}");
+    assert_eq!(lines[3], "the watchdog bites, as it should");
+}
