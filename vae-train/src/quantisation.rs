@@ -213,6 +213,7 @@ fn decoder_of(file: &ModelFile, mut decoder: Vec<Dense>) -> ModelFile {
         channels: vec!["output".to_owned(); features],
         window: 1,
         hop: 1,
+        front_ends: Vec::new(),
         mean: vec![0.0; features],
         scale: vec![1.0; features],
         variance: vec![1.0; features],
