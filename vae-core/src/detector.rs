@@ -6,8 +6,8 @@ use heapless::VecView;
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
-    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError, Model,
-    Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
+    LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels},
     importance::LogMeanExp,
     likelihood::Likelihood,
@@ -146,10 +146,17 @@ impl<'m, 'b> Detector<'m, 'b> {
         if calibration.scores() == 0 {
             return Err(DetectorError::NotCalibrated);
         }
+        let mut found = 0;
         for channel in 0..model.channels() {
-            if !model.front_end(channel).map_err(InferError::Model)?.fits(model.window()) {
+            let front_end = model.front_end(channel).map_err(InferError::Model)?;
+            if !front_end.fits(model.window()) {
                 return Err(InferError::Unsupported.into());
             }
+            found += front_end.features(model.window());
+        }
+        let expected = model.features();
+        if expected != found {
+            return Err(InferError::Model(LoadError::Shape { expected, found }).into());
         }
         let (needed, of) = calibration.votes();
         Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
