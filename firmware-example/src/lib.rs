@@ -3,9 +3,11 @@
 
 use core::panic::PanicInfo;
 
+pub mod flash;
 #[path = "../../vae-train/src/motor/simulator.rs"]
 pub mod motor;
 pub mod scenario;
+pub mod update;
 
 /// Starts the timer that [`ticks`] reads; to be called once.
 pub fn start_timer() {

@@ -61,7 +61,7 @@ pub const BEFORE: [Part; 4] = [
     Part::new("the sensor's gain drifts by 10 %, in three minutes", 9000, (1.0, 1.1)),
     Part {
         event: Event::Rebaseline,
-        ..Part::new("the machine is inspected and found healthy: a new baseline is made", 400, (1.1, 1.1))
+        ..Part::new("the machine is inspected and found healthy: a new baseline is made", 3600, (1.1, 1.1))
     },
     Part::new("it runs on", 300, (1.1, 1.1)),
 ];
