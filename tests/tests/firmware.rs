@@ -124,7 +124,8 @@ fn each_part_of_the_example_is_seen_as_what_it_is() {
     assert!(stuck[2] > 0.97 && stuck[1] == 0.0, "{stuck:?}");
     assert!(recovered[0] > 0.97 && recovered[1] == 0.0, "{recovered:?}");
     assert!(torn[2] > 0.97 && torn[1] == 0.0, "{torn:?}");
-    assert!(bearing[1] > 0.97 && bearing[2] == 0.0, "{bearing:?}");
+    // Its severity is drawn anew every second, and may be mild.
+    assert!(bearing[1] > 0.9 && bearing[2] == 0.0, "{bearing:?}");
 
     // It is the snapshot that keeps the baseline.
     let (_, verdicts) = host(false);
