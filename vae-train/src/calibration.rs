@@ -363,3 +363,52 @@ fn exit_distance(memories: f64) -> f64 {
     }
     k
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn drift_is_reported_falsely_no_more_often_than_stated() {
+        // By scipy: quad(lambda y: exp(y*y/2) * sqrt(pi/2) * erf(y/sqrt(2)), 0, k)[0] for k = 1, 2.5, 5.
+        for (k, memories) in [(1.0, 0.595_749), (2.5, 12.698), (5.0, 70_369.4)] {
+            assert!((exit_distance(memories) - k).abs() < 2e-3, "{k}: {}", exit_distance(memories));
+        }
+        // Uniform p-values, averaged over 64: the average's variance is 1/12 · 1/(2 · 64 − 1).
+        let (mut rng, memory) = (ChaCha8Rng::seed_from_u64(1), 64.0);
+        let limit = exit_distance(20.0) * (1.0f64 / 12.0 / (2.0 * memory - 1.0)).sqrt();
+        let mut length = || {
+            let (mut mean, mut windows) = (0.5f64, 0.0);
+            while (mean - 0.5).abs() <= limit {
+                mean += (rng.random::<f64>() - mean) / memory;
+                windows += 1.0;
+            }
+            windows
+        };
+        let mean = (0..2000).map(|_| length()).sum::<f64>() / 2000.0;
+        // Stated are 20 memories. Run lengths are about exponential: a standard error of 2 %. In steps, the average may leave its limits
+        // and come back unseen, which makes it some more.
+        assert!((1.0..1.4).contains(&(mean / (20.0 * memory))), "{}", mean / memory);
+    }
+
+    #[test]
+    fn an_averages_deviation_is_that_of_its_recording() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let series: Vec<f64> = (0..100_000).map(|_| rng.random::<f64>()).collect();
+        let expected = (1.0f64 / 12.0 / (2.0 * 50.0 - 1.0)).sqrt();
+        // A thousand independent averages: 2 % of standard error, and a caution of 3.7 %.
+        let found = ewma_deviation(&series, 0.5, 50.0) / expected;
+        assert!((0.98..1.11).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn the_longest_runs_of_a_value_and_of_none() {
+        let nan = f32::NAN;
+        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0]), (2, 3));
+        assert_eq!(runs(&[nan]), (0, 1));
+        assert_eq!(runs(&[]), (0, 0));
+    }
+}
