@@ -231,7 +231,7 @@ pub struct Config {
     /// 0.1 for rows and 0.01 for windows of a stream.
     pub variance_floor: Option<f32>,
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model. By default 128 and 64, or as
-    /// many fewer as keep an int8 model of up to 1,100 features within 64 KiB.
+    /// many fewer as keep an int8 model of up to 1,100 features of a few channels, or of 600 channels, within 64 KiB.
     pub hidden: Option<Vec<usize>>,
     /// Latent dimensions; 0 chooses `min(8, features / 2 + 1)`.
     pub latent: usize,
