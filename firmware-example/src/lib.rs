@@ -1,7 +1,13 @@
-//! What the checks on emulated cores share: a timer and a way out.
+//! What the programs for emulated cores share: a timer, a way out, and the machines and flash that they simulate.
 #![no_std]
 
 use core::panic::PanicInfo;
+
+pub mod flash;
+#[path = "../../vae-train/src/motor/simulator.rs"]
+pub mod motor;
+pub mod scenario;
+pub mod update;
 
 /// Starts the timer that [`ticks`] reads; to be called once.
 pub fn start_timer() {

@@ -1,22 +1,28 @@
-//! Scores a motor's vibration: checks the embedded model at boot, then judges window after window.
+//! Watches a motor: checks the embedded model at boot, then judges its vibration window after window.
 //!
-//! The accelerometer is a recording here, made by `vae-train demo`: healthy running, then one fault after the other. On a
-//! board, read the sensor where this program reads `samples()`.
+//! Motor and accelerometer are simulated here, by `vae-train`'s simulator: the machine drifts and is given a new baseline, the power is
+//! lost, a sensor sticks, a cable is torn, and at last a bearing spalls. On a board, read the sensor where this program simulates it.
 #![no_std]
 #![no_main]
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
+use cortex_m_semihosting::{debug, hio, hprintln};
+use firmware_example::{
+    motor::Motor,
+    scenario::{AFTER, BEFORE, Event, Log, SEED},
+    start_timer, ticks, ticks_since,
+};
 use panic_semihosting as _;
 use static_cell::ConstStaticCell;
-use vae_core::{Model, Scratch, Window, include_model};
+use vae_core::{Alarms, Anomaly, Assessment, Detector, DetectorError, Model, Scratch, Verdict, include_model};
 
 static MODEL: Model<'static> = include_model!("../model/motor.vae"); // a damaged file fails the build
 static SCRATCH: ConstStaticCell<[f32; MODEL.scratch_len()]> = ConstStaticCell::new([0.0; MODEL.scratch_len()]);
 static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.features() }>> = ConstStaticCell::new(heapless::Vec::new());
+static STATE: ConstStaticCell<[f32; MODEL.state_len()]> = ConstStaticCell::new([0.0; MODEL.state_len()]);
 
-/// The recording's parts, in order, each of the same length.
-const CONDITIONS: [&str; 6] = ["normal", "imbalance", "bearing", "misalignment", "looseness", "stuck-sensor"];
+/// Instructions that QEMU executes in a tick of the timer: one a nanosecond, at 25 MHz.
+const INSTRUCTIONS_PER_TICK: u32 = 40;
 
 #[entry]
 fn main() -> ! {
@@ -32,49 +38,58 @@ fn main() -> ! {
     }
 }
 
-fn run() -> Result<(), vae_core::SelfTestError> {
+fn run() -> Result<(), DetectorError> {
+    start_timer();
     let mut scratch = Scratch::new(SCRATCH.take());
     MODEL.self_test(&mut scratch)?; // the desktop's bits, checked at boot
+    let (window, state) = (WINDOW.take(), STATE.take());
     hprintln!(
-        "self-test passed: {} bytes of model, {} bytes of scratch, {} features",
+        "self-test passed; model {} bytes; RAM: scratch {}, window {}, state {}, detector {} bytes; snapshot {} bytes",
         MODEL.flash_len(),
         4 * MODEL.scratch_len(),
-        MODEL.features()
+        4 * window.capacity(),
+        4 * state.len(),
+        size_of::<Detector<'_, '_>>(),
+        MODEL.snapshot_len()
     );
 
-    let calibration = MODEL.calibration()?;
-    let mut window = Window::new(&MODEL, WINDOW.take())?;
-    hprintln!(
-        "{:>6} {:>10} {:>14} {:>7}  {:<8} {}",
-        "sample",
-        "elbo",
-        "reconstruction",
-        "kl",
-        "verdict",
-        "recorded as"
-    );
-    let part = samples().count() / CONDITIONS.len();
-    for (index, sample) in samples().enumerate() {
-        if let Some(x) = window.push(&sample)? {
-            let score = MODEL.elbo_at_mean(x, &mut scratch)?;
-            let verdict = if calibration.is_anomalous(score.elbo) { "ANOMALY" } else { "normal" };
-            let condition = CONDITIONS.get(index / part).copied().unwrap_or_default();
-            hprintln!(
-                "{:>6} {:>10.3} {:>14.3} {:>7.3}  {:<8} {}",
-                index,
-                score.elbo,
-                score.reconstruction,
-                score.kl,
-                verdict,
-                condition
-            );
+    let mut record = [0; MODEL.snapshot_len()]; // in flash on a board: see src/bin/ota.rs
+    let (mut motor, mut most_ticks) = (Motor::new(SEED, 0), 0);
+    let Ok(out) = hio::hstdout() else { return Ok(()) };
+    let mut log = Log::new(out);
+    for (boot, parts) in [&BEFORE[..], &AFTER].into_iter().enumerate() {
+        let mut detector = Detector::new(MODEL, window, state)?.alarm_rate(Alarms::per_day(1.0))?;
+        if boot > 0 {
+            detector.restore(&record)?;
+            let checksum = record.last_chunk::<4>().copied().map_or(0, u32::from_le_bytes);
+            log.event(format_args!("the power fails; the detector is restored from its snapshot, {checksum:08x}"));
         }
+        for part in parts {
+            log.event(format_args!("{}", part.title));
+            if part.event == Event::Rebaseline {
+                detector.rebaseline(part.windows)?;
+            }
+            for index in 0..part.samples() {
+                let [x, y, z] = part.sense(index, motor.sample(part.condition));
+                log.set_time(motor.seconds());
+                let start = ticks();
+                let verdict = detector.push(&[x, y, z], &mut scratch)?; // in g; NaN for what the sensor did not give
+                most_ticks = most_ticks.max(ticks_since(start));
+                match verdict {
+                    None => {} // no window is complete yet, or a new baseline is being made
+                    Some(Verdict::Normal(window)) => log.verdict("normal", format_args!("p = {:.3}", window.p_value)),
+                    Some(Verdict::Drifting(drift)) => log.verdict("drifting", format_args!("{:.4?}", drift.kind)),
+                    Some(Verdict::SensorFault(fault)) => log.verdict("SENSOR FAULT", format_args!("{fault}")),
+                    Some(Verdict::Anomalous(anomaly)) => {
+                        let Anomaly { assessment: Assessment { score, p_value, .. }, channel, .. } = anomaly;
+                        let particulars = format_args!("{score:.3} nats, p = {p_value:.1e}, channel {channel}");
+                        log.verdict("ANOMALOUS", particulars);
+                    }
+                }
+            }
+        }
+        detector.snapshot(&mut record)?; // now and then on a board, whose power fails unannounced
     }
+    hprintln!("a sample took at most {} instructions", INSTRUCTIONS_PER_TICK * most_ticks);
     Ok(())
-}
-
-/// The recording: x, y and z in g, 1600 times a second.
-fn samples() -> impl Iterator<Item = [f32; 3]> {
-    let values = include_bytes!("../model/stream.f32").as_chunks::<4>().0;
-    values.as_chunks::<3>().0.iter().map(|sample| sample.map(f32::from_le_bytes))
 }

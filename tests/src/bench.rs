@@ -18,7 +18,10 @@ use vae_core::{
     format::{LikelihoodKind, Precision},
     standard_normal,
 };
-use vae_train::model_file::{AlignedFile, Dense, Mixture, ModelFile};
+use vae_train::{
+    model_file::{AlignedFile, Dense, Mixture, ModelFile},
+    motor::{Condition, simulate},
+};
 
 use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root};
 
@@ -268,9 +271,9 @@ pub fn write_models(folder: &Path, more: &[ModelFile]) -> Result<()> {
         models.push((file.to_bytes()?, normal_window(file)));
     }
     let motor = fs::read(example.join("motor.vae"))?;
-    let stream = fs::read(example.join("stream.f32"))?;
     let features = AlignedFile::new(&motor).model()?.features();
-    let window = stream.as_chunks::<4>().0.iter().take(features).map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let mut window = simulate(Condition::Normal, 1.0, 0x7E57).into_flattened();
+    window.truncate(features);
     models.insert(2, (motor, window));
     let mut pack = Vec::new();
     for (model, window) in &models {

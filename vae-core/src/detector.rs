@@ -6,8 +6,8 @@ use heapless::VecView;
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
-    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError, Model,
-    Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
+    LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels},
     importance::LogMeanExp,
     likelihood::Likelihood,
@@ -39,8 +39,9 @@ pub const LEAST_BASELINE: u32 = 32;
 /// 2. A window votes for an alarm if its score is below the threshold. m votes of the last n windows raise the alarm, none clears it;
 ///    while it is raised, windows are [`Verdict::Anomalous`].
 /// 3. Exponentially weighted averages of each channel's mean and power and of the p-values, over the memory that the calibration
-///    chose, are compared with its limits: [`Verdict::Drifting`]. Windows that vote do not count. A channel whose mean has left its
-///    limits is scored without that shift, so that what is explained by a slow drift raises no alarm.
+///    chose, are compared with its limits: [`Verdict::Drifting`]. Windows that vote do not count. While a channel's mean is beyond its
+///    limits it is scored without that shift, and while the p-values are, scores vote without theirs: what is explained by a slow drift
+///    raises no alarm.
 ///
 /// # Source
 /// Roberts (1959), *Control chart tests based on geometric moving averages*: the drift's averages.
@@ -66,8 +67,11 @@ pub struct Detector<'m, 'b> {
 pub(crate) struct Running {
     /// Windows so far: seeds what is drawn for the next one.
     pub(crate) windows: u32,
-    /// Averages p-values.
+    /// Average p-value, −score, and its squared distance from that average, over the drift's memory.
     pub(crate) p_value: f32,
+    pub(crate) mean: f32,
+    pub(crate) variance: f32,
+    pub(crate) is_drifting: bool,
     /// Maps −scores to those of the calibration: `centre + factor · (s − own centre)`.
     pub(crate) score_centre: f32,
     pub(crate) score_factor: f32,
@@ -146,10 +150,17 @@ impl<'m, 'b> Detector<'m, 'b> {
         if calibration.scores() == 0 {
             return Err(DetectorError::NotCalibrated);
         }
+        let mut found = 0;
         for channel in 0..model.channels() {
-            if !model.front_end(channel).map_err(InferError::Model)?.fits(model.window()) {
+            let front_end = model.front_end(channel).map_err(InferError::Model)?;
+            if !front_end.fits(model.window()) {
                 return Err(InferError::Unsupported.into());
             }
+            found += front_end.features(model.window());
+        }
+        let expected = model.features();
+        if expected != found {
+            return Err(InferError::Model(LoadError::Shape { expected, found }).into());
         }
         let (needed, of) = calibration.votes();
         Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
@@ -431,7 +442,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let own = score_factor == 1.0 && score_centre == centre;
         let nats = if own { -score } else { centre + score_factor * (-score - score_centre) };
         let assessment = Assessment { score, p_value: self.calibration.p_value(-nats), missing };
-        let votes = nats > self.threshold;
+        let votes = self.running.without_drift(nats, &self.calibration) > self.threshold;
         if votes && let Some(fault) = self.suspicion() {
             return self.conclude_fault(fault);
         }
@@ -439,7 +450,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let weight = (!votes).then(|| 1.0 / self.calibration.drift_memory());
         self.average(weight);
         if let Some(weight) = weight {
-            self.running.p_value += weight * (assessment.p_value - self.running.p_value);
+            self.running.average(weight, nats, assessment.p_value);
         }
         Some(if is_raised {
             // Who is to blame is found out next.
@@ -455,7 +466,9 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// What has moved furthest beyond its limit.
     fn drift(&mut self) -> Option<DriftKind> {
         let p_value = self.running.p_value;
-        let (mut furthest, mut drift) = (self.running.width(&self.calibration), None);
+        // Once reported, it ends at half its limits.
+        let least = if self.running.is_drifting { 0.5 } else { 1.0 };
+        let (mut furthest, mut drift) = (least * self.running.width(&self.calibration), None);
         let mut consider = |extent: f32, kind| {
             if extent > furthest {
                 (furthest, drift) = (extent, Some(kind));
@@ -467,6 +480,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift });
             consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
         }
+        self.running.is_drifting = drift.is_some();
         drift
     }
 
@@ -663,10 +677,14 @@ fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &L
 
 impl Running {
     fn new(calibration: &Calibration<'_>) -> Self {
+        let (centre, spread) = calibration.location_and_scale();
         Self {
             windows: 0,
             p_value: 0.5,
-            score_centre: calibration.location_and_scale().0,
+            mean: centre,
+            variance: spread * spread,
+            is_drifting: false,
+            score_centre: centre,
             score_factor: 1.0,
             baseline_windows: 0,
             baseline_done: 0,
@@ -674,6 +692,23 @@ impl Running {
             baseline_mean: 0.0,
             baseline_variance: 0.0,
         }
+    }
+
+    fn average(&mut self, weight: f32, nats: f32, p_value: f32) {
+        self.p_value += weight * (p_value - self.p_value);
+        let distance = nats - self.mean;
+        self.mean += weight * distance;
+        self.variance += weight * (distance * (nats - self.mean) - self.variance);
+    }
+
+    /// A −score less what is explained by a slow drift: as it is while the scores are within their limits, else on the scale of the
+    /// calibration's, and never further out than it is.
+    fn without_drift(&self, nats: f32, calibration: &Calibration<'_>) -> f32 {
+        let (centre, spread) = calibration.location_and_scale();
+        if (self.p_value - 0.5).abs() <= self.width(calibration) * calibration.drift_limit() || self.mean < centre {
+            return nats;
+        }
+        centre + (nats - self.mean) * (spread / libm::sqrtf(self.variance)).clamp(LEAST_FACTOR, 1.0)
     }
 
     /// What multiplies the drift's limits: averages over its memory are compared with a baseline that is an average itself.
@@ -705,7 +740,7 @@ impl Running {
         }
         let (_, spread) = calibration.location_and_scale();
         self.score_centre = self.baseline_mean;
-        self.score_factor = (spread / libm::sqrtf(self.baseline_variance)).min(1.0).max(LEAST_FACTOR);
+        self.score_factor = (spread / libm::sqrtf(self.baseline_variance)).clamp(LEAST_FACTOR, 1.0);
         (self.baseline_windows, self.baseline_done) = (0, 0);
         true
     }

@@ -304,7 +304,7 @@ impl fmt::Display for DetectorError {
                 f.write_str("the new model's channels or conditions differ in name or order from those of the one in use")
             }
             Self::SnapshotLength { needed, found } => {
-                write!(f, "a snapshot of this detector has {needed} bytes, not {found}: size it with Detector::snapshot_len()")
+                write!(f, "a snapshot of this detector has {needed} bytes, not {found}: size it with Model::snapshot_len()")
             }
             Self::SnapshotDamaged => f.write_str("the snapshot is damaged: start without it"),
             Self::OtherModel { model, found } => {

@@ -1,8 +1,8 @@
 //! A model, read in place from its file.
 
 use crate::{
-    AsVector, AsWindow, Calibration, FrontEnd, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError,
-    Posterior, Samples, Scratch,
+    AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
+    Scratch,
     activation::sigmoid,
     channel::CHANNEL_STATE,
     format::{
@@ -158,7 +158,8 @@ impl<'m> Model<'m> {
     }
 
     /// Checks everything that the file says: structure, sizes, alignment, ranges, and (again) the checksum, so that flash
-    /// which decayed after the build is found too. Only its texts are not looked at.
+    /// which decayed after the build is found too. Only its texts are not looked at, nor what [`Detector`](crate::Detector) asks of it beyond
+    /// a score, which [`Detector::new`](crate::Detector::new) checks.
     ///
     /// # Errors
     /// The first fault found. A model that passes never gives [`InferError::Model`].
@@ -193,11 +194,8 @@ impl<'m> Model<'m> {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
             checks.finite(mixture.parameters);
         }
-        let NamedArray { name, array } = records.read()?;
+        let NamedArray { array, .. } = records.read()?;
         checks.finite(all_values(array)?);
-        let raw = self.channels() * self.window();
-        let extracted = name.iter().map(|code| FrontEnd::from_code(*code).features(self.window())).sum();
-        checks.equal(if name.is_empty() { raw } else { extracted }, features);
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
             checks.finite(Mixture::read(array, latent)?.parameters);

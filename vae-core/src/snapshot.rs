@@ -10,7 +10,7 @@ use crate::{
 const MAGIC: u32 = u32::from_le_bytes(*b"VDS\x01");
 
 /// Words before the channels': magic, fingerprint of the model, votes, and what the detector has beside its channels.
-const FIXED: usize = 2 + 4 + 9;
+const FIXED: usize = 2 + 4 + 12;
 
 impl Model<'_> {
     /// Bytes of a [`Detector::snapshot`] with this model.
@@ -33,15 +33,18 @@ impl Detector<'_, '_> {
         let (running, votes, channels) = self.remembered();
         let (rule, state) = (votes.rule(), votes.state());
         let fixed = [MAGIC, self.model().fingerprint(), rule.0, rule.1, state[0], state[1]];
-        let Running { windows, baseline_windows, baseline_done, baseline_size, .. } = *running;
+        let Running { windows, baseline_windows, baseline_done, baseline_size, is_drifting, .. } = *running;
         let floats = [
             running.p_value,
+            running.mean,
+            running.variance,
             running.score_centre,
             running.score_factor,
             running.baseline_mean,
             running.baseline_variance,
         ];
-        let words = fixed.into_iter().chain([windows, baseline_windows, baseline_done, baseline_size]);
+        let words =
+            fixed.into_iter().chain([windows, baseline_windows, baseline_done, baseline_size, is_drifting.into()]);
         let words = words.chain(floats.iter().chain(channels).map(|value| value.to_bits()));
         let slots = record.as_chunks_mut::<4>().0;
         for (slot, word) in slots.iter_mut().zip(words) {
@@ -83,11 +86,14 @@ impl Detector<'_, '_> {
             baseline_windows: word_at(words, 7),
             baseline_done: word_at(words, 8),
             baseline_size: word_at(words, 9),
-            p_value: float(10),
-            score_centre: float(11),
-            score_factor: float(12),
-            baseline_mean: float(13),
-            baseline_variance: float(14),
+            is_drifting: word_at(words, 10) != 0,
+            p_value: float(11),
+            mean: float(12),
+            variance: float(13),
+            score_centre: float(14),
+            score_factor: float(15),
+            baseline_mean: float(16),
+            baseline_variance: float(17),
         };
         self.recall(running, votes, words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word))));
         Ok(())

@@ -20,7 +20,7 @@ use crate::{
     metrics::Detection,
     model_file::AlignedFile,
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
-    output::{Existing, write_file},
+    output::Existing,
     run::RunDirectory,
     scoring,
     table::Table,
@@ -31,8 +31,6 @@ const WINDOW: usize = 64;
 const HOP: usize = 32;
 const CALIBRATION_SECONDS: f64 = 1800.0;
 const VOTES: (u32, u32) = (2, 3);
-/// Windows of each condition in the stream that the firmware example scores.
-const STREAM_WINDOWS: usize = 3;
 
 /// Simulate a motor, fit a model on its normal running, export it, and score every fault through vae-core.
 ///
@@ -95,7 +93,7 @@ impl Demo {
         let settings = Settings {
             alarms: Some(f64::from(Alarms::per_day(1.0).per_second())),
             votes: VOTES,
-            sample_rate: Some(SAMPLE_RATE),
+            sample_rate: Some(SAMPLE_RATE.into()),
             // What such an accelerometer can give, in g.
             ranges: CHANNELS.map(|channel| (channel.to_owned(), -16.0, 16.0)).to_vec(),
             ..Settings::default()
@@ -108,12 +106,8 @@ impl Demo {
 
         let file = AlignedFile::read(&model_path)?;
         let model = file.model()?;
-        let mut stream: Vec<f32> = Vec::new();
-        let mut elbos = |condition: Condition| -> Result<Vec<f32>> {
+        let elbos = |condition: Condition| -> Result<Vec<f32>> {
             let samples = test_samples(condition, TRAINING_SECONDS, seed);
-            let per_stream = STREAM_WINDOWS * WINDOW;
-            // From the middle of the recording, where the motor has left its starting state.
-            stream.extend(samples.iter().skip(samples.len() / 2).take(per_stream).flatten());
             let windows = Windows::cut(motor_table(condition, samples), 0, WINDOW, HOP)?;
             Ok(scoring::elbo(&model, &windows.values)?.iter().map(|score| score.elbo).collect())
         };
@@ -133,10 +127,6 @@ impl Demo {
                 detection_rate: below(&faulty),
             });
         }
-        write_file(&out.join("stream.f32"), existing, |file| {
-            Ok(stream.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?)
-        })?;
-
         let result = Result_ {
             false_alarm_rate: below(&normal),
             normal_windows: normal.len(),
@@ -174,7 +164,7 @@ fn text(result: &Result_) -> Result<String> {
     )?;
     writeln!(text, "flash      {flash} bytes for the model")?;
     writeln!(text, "RAM        {scratch} bytes of scratch, {} bytes of window", result.window_ram)?;
-    writeln!(text, "files      {}: data/*.csv, run/, motor.vae, stream.f32", result.files.display())?;
+    writeln!(text, "files      {}: data/*.csv, run/, motor.vae", result.files.display())?;
     writeln!(text, "next       vae-train info {}", model.display())?;
     Ok(text)
 }
