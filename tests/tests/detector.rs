@@ -7,11 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_pcg::Pcg32;
 use vae_core::{
     Alarms, ChannelCalibration, Detector, DetectorError, DriftKind, FrontEnd, Importance, InferError, Model, Proposal,
-    ScoreKind, Scratch, SensorFaultKind, Tail, Verdict,
+    ScoreKind, Scratch, SensorFaultKind, Tail, Verdict, Votes,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model, root, varied_model};
 use vae_train::{
+    false_alarms::FalseAlarms,
     model_file::{AlignedFile, Calibration, ModelFile},
     motor::{Condition, simulate},
 };
@@ -527,4 +528,45 @@ fn an_unlikely_window_of_a_sensor_that_repeats_itself_has_no_vote() {
     );
     let found = verdicts(file.model().unwrap(), (0..10).map(|i| [i as f32, (i.min(8)) as f32, -i as f32]));
     assert!(matches!(found[..], [Verdict::Anomalous(_)]), "a run of two is ordinary");
+}
+
+#[test]
+fn the_device_raises_as_many_false_alarms_as_are_asked_for() {
+    // Half a chi-square of 8 degrees of freedom about 250 nats, as large as scores of wide windows, so that f32 rounds them.
+    let scores = |seed: u64, count: usize| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let score = move |_| (-250.0 + (0..4).map(|_| rng.random::<f64>().ln()).sum::<f64>()) as f32;
+        (0..count).map(score)
+    };
+    let normal: Vec<f64> = scores(1, 200_000).map(|score| -f64::from(score)).collect();
+    for (needed, of) in [(1, 1), (2, 3)] {
+        let found = FalseAlarms::of(&normal, Votes::new(needed, of).unwrap()).unwrap().alarms();
+        let [start, rate, scale, shape, base] =
+            [found.threshold, found.rate, found.scale, found.shape, found.base].map(|value| value as f32);
+        let calibration = Calibration {
+            alarms: Tail { start, rate, scale, shape, base },
+            votes: (needed, of),
+            // Windows every five samples: one a second.
+            sample_rate: 5.0,
+            ..calibrated(ScoreKind::AtMean, 0.0)
+        };
+        let file = ModelFile { calibration, ..varied_model(Precision::F32, 1) };
+        let file = AlignedFile::new(&file.to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let (mut window, mut state) = (Buffer::new(), vec![0.0; model.state_len()]);
+        let detector = Detector::new(model, &mut window, &mut state).unwrap();
+        let threshold = detector.alarm_rate(Alarms::per_hour(0.36)).unwrap().threshold();
+
+        let (mut votes, mut was, mut alarms) = (Votes::new(needed, of).unwrap(), false, 0);
+        for score in scores(2, 2_000_000) {
+            let is = votes.push(score < threshold);
+            alarms += u32::from(is && !was);
+            was = is;
+        }
+        // 0.36 an hour are 200 in 2 million seconds: 0.07 is the standard error of the logarithm of their count, and 0.11 that of
+        // the tail's rate there, with 20 windows of the normal data beyond it. ln 1.5 is three of both together.
+        let ratio = f64::from(alarms) / 200.0;
+        assert!(ratio.ln().abs() < 1.5f64.ln(), "{needed} of {of}: {alarms} alarms for 200");
+        println!("{needed} of {of}: {alarms} alarms for 200");
+    }
 }

@@ -1,9 +1,8 @@
 //! What a model considers normal: from normal data to the calibration that its file holds.
 
-use anyhow::{Context, Result, bail, ensure};
-use rand_pcg::{Pcg32, rand_core::SeedableRng};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use vae_core::{ChannelCalibration, Importance, MOST_VOTES, Model, Proposal, ScoreKind, Tail as CoreTail, Votes};
+use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
 
 use crate::{
     dataset::cut_for_model,
@@ -174,7 +173,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let width = model.features() + model.conditions();
     let count = values.len() / width;
     ensure!(count > 0, "{name}: no normal window is complete");
-    let scores = scores(&model, &values, settings.score_kind()).with_context(|| name.clone())?;
+    let scores = scoring::by_kind(&model, &values, settings.score_kind()).with_context(|| name.clone())?;
 
     let mut notes = Vec::new();
     let mut calibration = of_scores(&scores);
@@ -203,10 +202,17 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
                 bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second");
             };
             let per_window = asked / windows_per_second;
+            let support = found.support(per_window, windows_per_second).with_context(|| name.clone());
             calibration.threshold = -found.alarms().level(per_window) as f32;
+            if !calibration.threshold.is_finite() {
+                // More alarms than the tail has windows are not in it, which --force cannot change.
+                return Err(support
+                    .err()
+                    .unwrap_or_else(|| anyhow!("{name}: the tail of alarms has no level for them")));
+            }
             let (low, high) = found.interval(per_window);
             alarms = Some((asked, (low * windows_per_second, high * windows_per_second)));
-            refusal = found.support(per_window, windows_per_second).err().map(|error| format!("{name}: {error:#}"));
+            refusal = support.err().map(|error| format!("{error:#}"));
         }
     }
 
@@ -230,8 +236,13 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         ensure!(names.contains(&range.as_str()), "--range: there is no channel `{range}`; the model's are {names:?}");
     }
     let columns = table.columns.len();
-    let samples = || windows.last_row.first().into_iter().flat_map(|_| table.values.chunks_exact(columns));
-    let moments = moments(table.values.chunks_exact(columns), model.channels());
+    // What an anomaly does to a sensor is not what is normal of it.
+    let is_normal_row = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
+    let samples = || {
+        let rows = table.values.chunks_exact(columns).enumerate();
+        rows.filter(|(row, _)| is_normal_row(*row)).map(|(_, sample)| sample)
+    };
+    let moments = moments(samples(), model.channels());
     for (channel, ((nats, (mean, power)), name)) in nats.into_iter().zip(moments).zip(&names).enumerate() {
         let series: Vec<f32> = samples().map(|sample| sample[channel]).collect();
         let (longest_run, longest_gap) = runs(&series);
@@ -278,21 +289,6 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         notes,
     };
     Ok((calibration, report))
-}
-
-/// The scores that the device's detector gives to windows; drawn as it draws.
-fn scores(model: &Model<'_>, windows: &[f32], kind: ScoreKind) -> Result<Vec<f32>> {
-    scoring::for_each_window(model, windows, |index, model, x, scratch| {
-        let mut rng = Pcg32::seed_from_u64(index as u64);
-        Ok(match kind {
-            ScoreKind::AtMean => model.elbo_at_mean(x, scratch)?.elbo,
-            ScoreKind::Samples(samples) => model.elbo(x, samples, &mut rng, scratch)?.elbo,
-            ScoreKind::Importance(samples) => {
-                let importance = Importance { samples, proposal: Proposal::Posterior, decide: None };
-                model.log_likelihood_by(x, &importance, &mut rng, scratch)?.value
-            }
-        })
-    })
 }
 
 /// What each channel's features cost in a window, on average.

@@ -138,7 +138,7 @@ impl Quantisation {
 
 fn elbos(file: &ModelFile, windows: &[f32]) -> Result<Vec<f32>> {
     let file = AlignedFile::new(&file.to_bytes()?);
-    Ok(scoring::elbo(&file.model()?, windows)?.iter().map(|score| score.elbo).collect())
+    scoring::of_device(&file.model()?, windows)
 }
 
 fn layers(int8: &ModelFile, f32: &ModelFile, windows: &[f32]) -> Result<Vec<LayerError>> {

@@ -6,11 +6,11 @@ use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, Votes, format::Precision};
 
-use super::{Context, note};
+use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     export::model_file,
-    false_alarms::{describe as in_words, parse_alarms},
+    false_alarms::{describe as in_words, parse_alarms, span},
     run::RunDirectory,
     table::{Table, list},
 };
@@ -44,7 +44,7 @@ pub(super) struct Calibrate {
     /// log-likelihood by up to K samples).
     #[arg(long, default_value = "mean", value_parser = samples)]
     score: i32,
-    /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out.
+    /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long)]
     label: Option<String>,
     /// Accept a rate of alarms that the data do not support.
@@ -62,8 +62,13 @@ struct Calibrated {
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let (directory, state) = RunDirectory::open(&self.run)?;
-        let label = self.label.as_deref();
         let columns: Vec<&String> = state.schema.channels.iter().chain(&state.schema.conditions).collect();
+        let is_column = columns.iter().any(|column| *column == LABEL);
+        let mut label = self.label.as_deref();
+        if label.is_none() && !is_column && Table::has_column(&self.normal, LABEL)? {
+            note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
+            label = Some(LABEL);
+        }
         let (table, left_out) = Table::read(&self.normal, label)?.select(&columns)?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
@@ -96,7 +101,7 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
     let Report { windows, windows_per_second, threshold, alarms, drift_memory, drift_run_length, .. } = report;
     write!(text, "windows    {windows} normal")?;
     match windows_per_second {
-        Some(rate) => writeln!(text, ", {:.2} hours at {rate:.3} a second", *windows as f64 / rate / 3600.0)?,
+        Some(rate) => writeln!(text, ", {} at {rate:.3} a second", span(*windows as f64 / rate))?,
         None => writeln!(text)?,
     }
     writeln!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;

@@ -139,9 +139,7 @@ impl Diff {
         let (windows, left_out) = read_for_model(data, label, old)?;
         left_out.iter().for_each(|message| note(message));
         let name = || data.display().to_string();
-        let elbos = |model| -> Result<Vec<f32>> {
-            Ok(scoring::elbo(model, &windows.values).with_context(name)?.iter().map(|score| score.elbo).collect())
-        };
+        let elbos = |model| scoring::of_device(model, &windows.values).with_context(name);
         let elbos = [elbos(old)?, elbos(new)?];
         let calibrations = [old.calibration()?, new.calibration()?];
         let verdicts = [0, 1].map(|model| {

@@ -197,8 +197,7 @@ pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, lab
     let windows = cut_for_model(table, &model)?;
     let labels = windows.labels.as_deref().context("the data have no labels")?;
     let name = || data.display().to_string();
-    let elbos: Vec<f32> =
-        scoring::elbo(&model, &windows.values).with_context(name)?.iter().map(|score| score.elbo).collect();
+    let elbos = scoring::of_device(&model, &windows.values).with_context(name)?;
     let scores: Vec<f64> = elbos.iter().map(|elbo| -f64::from(*elbo)).collect();
 
     let (mean, inverse_scale) = model.standardiser()?;

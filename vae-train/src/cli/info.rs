@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use serde::Serialize;
-use vae_core::Model;
+use vae_core::{FrontEnd, Model, ScoreKind};
 
 use super::Context;
 use crate::{cost, model_file::AlignedFile};
@@ -33,9 +33,13 @@ struct Layer {
 #[derive(Serialize)]
 struct Channel {
     name: String,
-    /// Of the window's first sample.
+    /// What the model sees of it, as `fit --front-end` calls it.
+    front_end: String,
+    /// Of its first feature.
     mean: f32,
     scale: f32,
+    /// What its sensor can give, where the calibration was told.
+    range: Option<(f32, f32)>,
 }
 
 /// What `info` says of a model.
@@ -58,8 +62,24 @@ pub(super) struct Description {
     flash: usize,
     /// Bytes of scratch.
     scratch: usize,
+    /// Bytes of the samples in a window.
+    window_bytes: usize,
+    /// Bytes that a detector keeps beside window and scratch.
+    detector_state: usize,
+    /// Bytes of what a detector remembers over a loss of power.
+    snapshot: usize,
+    /// What is compared with the threshold, as `calibrate --score` calls it.
+    score: String,
     threshold: f32,
     calibration_windows: u32,
+    /// m of n windows below the threshold raise an alarm.
+    votes: (u32, u32),
+    /// Samples a second; null where the calibration was not told.
+    sample_rate: Option<f32>,
+    /// Whether the device can set the threshold by a rate of false alarms.
+    has_alarm_tail: bool,
+    /// Windows that drift is averaged over; null where drift is not watched.
+    drift_memory: Option<f32>,
     channels: Vec<Channel>,
     conditions: Vec<String>,
     attributes: Vec<String>,
@@ -93,7 +113,20 @@ impl Description {
             });
         }
         let (mean, inverse_scale) = model.standardiser()?;
-        let channels = card.channels.lines().zip(mean.iter().zip(inverse_scale));
+        let mut channels = Vec::new();
+        let mut feature = 0;
+        for (index, name) in card.channels.lines().enumerate() {
+            let front_end = model.front_end(index)?;
+            channels.push(Channel {
+                name: name.to_owned(),
+                front_end: front_end_name(front_end),
+                mean: mean.get(feature).copied().unwrap_or(f32::NAN),
+                scale: inverse_scale.get(feature).map_or(f32::NAN, |inverse| 1.0 / inverse),
+                range: calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN),
+            });
+            // Samples lie side by side, features channel after channel.
+            feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
+        }
         Ok(Self {
             model: path.to_owned(),
             precision: format!("{:?}", header.precision),
@@ -108,11 +141,21 @@ impl Description {
             instructions: cost::instructions(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
+            window_bytes: 4 * model.channels() * model.window(),
+            detector_state: 4 * model.state_len(),
+            snapshot: model.snapshot_len(),
+            score: match calibration.score_kind() {
+                ScoreKind::AtMean => "mean".to_owned(),
+                ScoreKind::Samples(samples) => format!("samples:{samples}"),
+                ScoreKind::Importance(samples) => format!("importance:{samples}"),
+            },
             threshold: calibration.threshold(),
             calibration_windows: calibration.scores(),
-            channels: channels
-                .map(|(name, (mean, inverse))| Channel { name: name.to_owned(), mean: *mean, scale: 1.0 / inverse })
-                .collect(),
+            votes: calibration.votes(),
+            sample_rate: calibration.sample_rate(),
+            has_alarm_tail: calibration.alarm_tail().rate > 0.0,
+            drift_memory: Some(calibration.drift_memory()).filter(|memory| *memory > 1.0),
+            channels,
             conditions: card.conditions.lines().map(str::to_owned).collect(),
             attributes: model.attributes()?.map(|attribute| Ok(attribute?.0.to_owned())).collect::<Result<_>>()?,
             mixture_components: header.mixture_components,
@@ -125,6 +168,16 @@ impl Description {
     }
 }
 
+/// The name by which `fit --front-end` knows it.
+fn front_end_name(front_end: FrontEnd) -> String {
+    match front_end {
+        FrontEnd::Raw => "raw".to_owned(),
+        FrontEnd::Mean => "mean".to_owned(),
+        FrontEnd::Statistics => "statistics".to_owned(),
+        FrontEnd::Bands(bands) => format!("bands:{bands}"),
+    }
+}
+
 fn text(d: &Description) -> Result<String> {
     const SHOWN: usize = 12;
     let mut text = String::new();
@@ -133,7 +186,7 @@ fn text(d: &Description) -> Result<String> {
     writeln!(text, "  {precision} weights, {posterior} posterior, {likelihood} likelihood")?;
     writeln!(
         text,
-        "  input        {} features: {} channels × {} samples, a window every {}",
+        "  input        {} features of {} channels × {} samples, a window every {}",
         d.features,
         d.channels.len(),
         d.window,
@@ -148,10 +201,32 @@ fn text(d: &Description) -> Result<String> {
         writeln!(text, "  instructions {core}: about {instructions} a score")?;
     }
     writeln!(text, "  flash        {} bytes", d.flash)?;
-    writeln!(text, "  RAM          {} bytes of scratch, {} of window", d.scratch, 4 * d.features)?;
-    writeln!(text, "  threshold    {:.3} nats ({} calibration windows)", d.threshold, d.calibration_windows)?;
-    for channel in d.channels.iter().take(SHOWN) {
-        writeln!(text, "  channel      {}: mean {}, scale {}", channel.name, channel.mean, channel.scale)?;
+    let Description { scratch, window_bytes, detector_state, snapshot, .. } = d;
+    writeln!(
+        text,
+        "  RAM          {scratch} bytes of scratch, {window_bytes} of window, {detector_state} of detector; a snapshot of it takes \
+         {snapshot}"
+    )?;
+    writeln!(
+        text,
+        "  threshold    {:.3} nats ({} calibration windows), score by {}, {} of {} votes raise an alarm",
+        d.threshold, d.calibration_windows, d.score, d.votes.0, d.votes.1
+    )?;
+    match (d.sample_rate, d.has_alarm_tail) {
+        (Some(rate), true) => writeln!(text, "  alarms       by any rate of them, at {rate} samples a second")?,
+        (None, true) => writeln!(text, "  alarms       by any rate of them, once the device knows its sample rate")?,
+        (_, false) => {
+            writeln!(text, "  alarms       by the threshold only: vae-train calibrate gives it a rate of them")?
+        }
+    }
+    match d.drift_memory {
+        Some(memory) => writeln!(text, "  drift        averaged over {memory:.0} windows")?,
+        None => writeln!(text, "  drift        not watched: vae-train calibrate tells it what is ordinary")?,
+    }
+    for Channel { name, front_end, mean, scale, range } in d.channels.iter().take(SHOWN) {
+        let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}, first with ") };
+        let range = range.map_or(String::new(), |(low, high)| format!(", sensor {low} to {high}"));
+        writeln!(text, "  channel      {name}: {front_end}mean {mean}, scale {scale}{range}")?;
     }
     if d.channels.len() > SHOWN {
         writeln!(text, "  and {} more channels (--json lists them)", d.channels.len() - SHOWN)?;

@@ -18,7 +18,8 @@ use crate::{
 /// Score every window of a CSV file, as the device will, and write one line for each.
 ///
 /// Columns: row (counted from 0; of a window, its last), elbo, reconstruction, kl, log_likelihood (importance-weighted),
-/// p_value, anomaly (1 where the ELBO is below the model's threshold), and what the device's detector says of the rows as a stream: alarm
+/// p_value, anomaly (1 where what the model was calibrated by, the ELBO unless `calibrate --score` said otherwise, is below its
+/// threshold), and what the device's detector says of the rows as a stream: alarm
 /// (1 while one is raised) and verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame). Example:
 /// vae-train score model.vae new.csv --out scores.csv
 #[derive(Debug, clap::Args)]
@@ -72,6 +73,8 @@ impl Score {
         let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
         let name = || self.input.data.display().to_string();
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
+        // What the threshold and the p-values are for: not the ELBO, where the model was calibrated by something else.
+        let judged_by = scoring::of_device(&model, &windows.values).with_context(name)?;
         let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
         let calibration = model.calibration()?;
@@ -79,23 +82,23 @@ impl Score {
         let channels: Vec<&str> = card.channels.lines().collect();
         write_file(&self.out, existing, |out| {
             let mut csv = csv::Writer::from_writer(out);
-            let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods);
-            for (((row, score), likelihood), judged) in scored.zip(&judged) {
+            let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods).zip(&judged_by);
+            for ((((row, score), likelihood), device), judged) in scored.zip(&judged) {
                 csv.serialize(Row {
                     row: *row,
                     elbo: score.elbo,
                     reconstruction: score.reconstruction,
                     kl: score.kl,
                     log_likelihood: likelihood.value,
-                    p_value: calibration.p_value(score.elbo),
-                    anomaly: calibration.is_anomalous(score.elbo).into(),
+                    p_value: calibration.p_value(*device),
+                    anomaly: calibration.is_anomalous(*device).into(),
                     alarm: judged.alarm.into(),
                     verdict: describe(&judged.verdict, &channels),
                 })?;
             }
             Ok(csv.flush()?)
         })?;
-        let anomalies = scores.iter().filter(|score| calibration.is_anomalous(score.elbo)).count();
+        let anomalies = judged_by.iter().filter(|score| calibration.is_anomalous(**score)).count();
         let verdicts = Verdicts::of(&judged);
         let mean_elbo = scores.iter().map(|score| f64::from(score.elbo)).sum::<f64>() / scores.len() as f64;
         let text = format!(
