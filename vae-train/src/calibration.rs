@@ -220,14 +220,15 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let statistics = 1 + 2 * model.channels();
     let drift_rate = settings.alarms.zip(windows_per_second).map_or(DRIFT_RATE, |(alarms, rate)| alarms / rate);
     let reach = exit_distance(statistics as f64 / drift_rate / memory);
-    let limit = |series: &[f64], target: f64| reach * ewma_deviation(series, target, memory);
+    let limit =
+        |series: &[f64], target: f64| (reach * ewma_deviation(series, target, memory)).min(f32::MAX.into()) as f32;
     calibration.drift_memory = memory as f32;
     // Of the calibration itself, so that the model's own p-values are meant.
     let with_quantiles = ModelFile { calibration: calibration.clone(), ..file.clone() };
     let bytes = AlignedFile::new(&with_quantiles.to_bytes()?);
     let judged = bytes.model()?.calibration()?;
     let p_values: Vec<f64> = scores.iter().map(|score| f64::from(judged.p_value(*score))).collect();
-    calibration.drift_limit = limit(&p_values, 0.5) as f32;
+    calibration.drift_limit = limit(&p_values, 0.5);
 
     let nats = channel_nats(&model, &values)?;
     let card = model.card()?;
@@ -256,8 +257,8 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
                 range.1
             );
         }
-        // A channel that does not vary has no drift but what the scores show.
-        let varies = power > 0.0;
+        // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
+        let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
         let hops = |of: &dyn Fn(f64) -> f64| -> Vec<f64> {
             let observed = |hop: &[f32]| {
                 let seen: Vec<f64> = hop.iter().filter(|v| !v.is_nan()).map(|v| of(f64::from(*v) - mean)).collect();
@@ -272,9 +273,9 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
             longest_gap: longest_gap as f32,
             nats: nats as f32,
             mean: mean as f32,
-            mean_limit: if varies { limit(&shifts, 0.0) as f32 } else { f32::MAX },
+            mean_limit: if varies { limit(&shifts, 0.0) } else { f32::MAX },
             power: if varies { power as f32 } else { 1.0 },
-            power_limit: if varies { limit(&powers, 1.0) as f32 } else { f32::MAX },
+            power_limit: if varies { limit(&powers, 1.0) } else { f32::MAX },
         });
     }
     let report = Report {
@@ -328,7 +329,8 @@ fn runs(series: &[f32]) -> (usize, usize) {
     (longest(false), longest(true))
 }
 
-/// Standard deviation about `target` of a series' exponentially weighted mean, with a caution that few memories in it ask for.
+/// Standard deviation about `target` of a series' exponentially weighted mean, with a caution that few memories in it ask for; infinite
+/// where the series is too short to say.
 fn ewma_deviation(series: &[f64], target: f64, memory: f64) -> f64 {
     let mut mean = target;
     let path = series.iter().map(|value| {
@@ -337,7 +339,10 @@ fn ewma_deviation(series: &[f64], target: f64, memory: f64) -> f64 {
     });
     // From where the start is forgotten.
     let settled: Vec<f64> = path.skip((2.0 * memory) as usize).collect();
-    let squares = settled.iter().map(|mean| (mean - target).powi(2)).sum::<f64>() / settled.len().max(1) as f64;
+    if settled.is_empty() {
+        return f64::INFINITY;
+    }
+    let squares = settled.iter().map(|mean| (mean - target).powi(2)).sum::<f64>() / settled.len() as f64;
     let independent = (settled.len() as f64 / (2.0 * memory)).max(1.0);
     squares.sqrt() * (1.0 + CAUTION / (2.0 * independent).sqrt())
 }
@@ -398,6 +403,7 @@ mod tests {
         // A thousand independent averages: 2 % of standard error, and a caution of 3.7 %.
         let found = ewma_deviation(&series, 0.5, 50.0) / expected;
         assert!((0.98..1.11).contains(&found), "{found}");
+        assert_eq!(ewma_deviation(&series[..100], 0.5, 50.0), f64::INFINITY);
     }
 
     #[test]
