@@ -18,7 +18,7 @@ use vae_core::{Alarms, Anomaly, Assessment, Detector, DetectorError, Model, Scra
 
 static MODEL: Model<'static> = include_model!("../model/motor.vae"); // a damaged file fails the build
 static SCRATCH: ConstStaticCell<[f32; MODEL.scratch_len()]> = ConstStaticCell::new([0.0; MODEL.scratch_len()]);
-static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.features() }>> = ConstStaticCell::new(heapless::Vec::new());
+static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.window_len() }>> = ConstStaticCell::new(heapless::Vec::new());
 static STATE: ConstStaticCell<[f32; MODEL.state_len()]> = ConstStaticCell::new([0.0; MODEL.state_len()]);
 
 /// Instructions that QEMU executes in a tick of the timer: one a nanosecond, at 25 MHz.

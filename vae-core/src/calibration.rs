@@ -96,6 +96,13 @@ pub struct ChannelCalibration {
     pub power_limit: f32,
 }
 
+impl ChannelCalibration {
+    pub(crate) fn new(constants: &[f32; CHANNEL_CONSTANTS]) -> Self {
+        let [low, high, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit] = *constants;
+        Self { range: (low, high), longest_run, longest_gap, nats, mean, mean_limit, power, power_limit }
+    }
+}
+
 /// What the detector's score of a window is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -202,10 +209,11 @@ impl<'m> Calibration<'m> {
     /// How a channel behaves; none for a channel that the model does not have.
     #[must_use]
     pub fn channel(&self, index: usize) -> Option<ChannelCalibration> {
-        let [low, high, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit] =
-            *self.channels.get(index)?;
-        let range = (low, high);
-        Some(ChannelCalibration { range, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit })
+        self.channels.get(index).map(ChannelCalibration::new)
+    }
+
+    pub(crate) fn channels(&self) -> &'m [[f32; CHANNEL_CONSTANTS]] {
+        self.channels
     }
 
     /// Whether an ELBO (in nats) is below the threshold.

@@ -169,7 +169,6 @@ pub(crate) fn channels<'s>(
     state: &'s mut [f32],
     calibration: &Calibration<'s>,
 ) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
-    let calibration = *calibration;
-    let channels = state.as_chunks_mut().0.iter_mut().map(Channel::new);
-    channels.enumerate().filter_map(move |(index, channel)| Some((channel, calibration.channel(index)?)))
+    let normal = calibration.channels().iter().map(ChannelCalibration::new);
+    state.as_chunks_mut().0.iter_mut().map(Channel::new).zip(normal)
 }

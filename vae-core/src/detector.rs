@@ -31,7 +31,7 @@ pub const LEAST_BASELINE: u32 = 32;
 /// moves slowly away, and whether a sensor is to be believed at all.
 ///
 /// It works in buffers of the caller; everything that it remembers fits into a [snapshot](Self::snapshot). The sizes:
-/// `heapless::Vec<f32, { MODEL.channels() * MODEL.window() }>` for the window, `[f32; MODEL.state_len()]` for the state.
+/// `heapless::Vec<f32, { MODEL.window_len() }>` for the window, `[f32; MODEL.state_len()]` for the state.
 ///
 /// # What a verdict is
 /// 1. A window that contains samples of a sensor that is not to be believed is a [`Verdict::SensorFault`] and not scored. So is a
@@ -118,7 +118,7 @@ struct Estimate {
 impl<'m, 'b> Detector<'m, 'b> {
     /// A detector for `model` that has seen nothing yet, with the threshold and votes of the model's calibration.
     ///
-    /// `window` has room for [`Model::channels`] · [`Model::window`] values, `state` for [`Model::state_len`].
+    /// `window` has room for [`Model::window_len`] values, `state` for [`Model::state_len`].
     ///
     /// # Errors
     /// If the model is faulty or not calibrated, or a buffer too small.

@@ -206,7 +206,7 @@ impl<'m> Model<'m> {
     /// Whether the model sees features of the samples rather than the samples.
     #[must_use]
     pub const fn has_front_end(&self) -> bool {
-        self.features() != self.channels() * self.window()
+        self.features() != self.window_len()
     }
 
     /// What the model sees of a channel.
@@ -224,7 +224,7 @@ impl<'m> Model<'m> {
     /// # Errors
     /// See [`FrontEnd::extract`].
     pub fn extract(&self, samples: &[f32], work: &mut [f32], features: &mut [f32]) -> Result<(), InferError> {
-        let (needed, found) = (self.channels() * self.window(), samples.len());
+        let (needed, found) = (self.window_len(), samples.len());
         if needed != found {
             return Err(InferError::WrongLength { needed, found });
         }

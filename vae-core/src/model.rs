@@ -98,6 +98,12 @@ impl<'m> Model<'m> {
         self.prelude.features as usize
     }
 
+    /// Samples' values in a window, `channels · window`: the capacity of a [`Detector`](crate::Detector)'s window.
+    #[must_use]
+    pub const fn window_len(&self) -> usize {
+        self.channels() * self.window()
+    }
+
     /// Dimensions of the latent vector.
     #[must_use]
     pub const fn latent(&self) -> usize {

@@ -1,14 +1,15 @@
-//! The detector as one of several tasks: one takes samples, one scores their windows piece by piece, and one, which gets its
-//! turn between two pieces, feeds a watchdog.
+//! The detector as one of several tasks: one takes samples, one judges their windows layer by layer, and one, which gets its
+//! turn between two layers, feeds a watchdog.
 //!
-//! The watchdog is a counter of the system timer's exceptions. It ends the program when it is not fed in time, and is shown
-//! to do so at the end: windows are then scored without a pause, until it bites.
+//! The watchdog is a counter of the system timer's exceptions. It ends the program when it is not fed in time, which takes less
+//! than a score, and is shown to do so at the end: a window is then scored without a pause.
 #![no_std]
 #![no_main]
 
 use core::{
     fmt,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    task::Poll,
 };
 
 use cortex_m::{Peripherals, peripheral::syst::SystClkSource};
@@ -19,19 +20,20 @@ use embassy_futures::yield_now;
 use embassy_sync::{blocking_mutex::raw::CriticalSectionRawMutex, channel::Channel};
 use panic_semihosting as _;
 use static_cell::ConstStaticCell;
-use vae_core::{InferError, Model, Score, Scratch, SelfTestError, Window, include_model};
+use vae_core::{Detector, DetectorError, InferError, Model, Scratch, Verdict, include_model};
 
 static MODEL: Model<'static> = include_model!("../../model/motor.vae");
 static SCRATCH: ConstStaticCell<[f32; MODEL.scratch_len()]> = ConstStaticCell::new([0.0; MODEL.scratch_len()]);
-static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.features() }>> = ConstStaticCell::new(heapless::Vec::new());
+static STATE: ConstStaticCell<[f32; MODEL.state_len()]> = ConstStaticCell::new([0.0; MODEL.state_len()]);
+static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.window_len() }>> = ConstStaticCell::new(heapless::Vec::new());
 
 /// x, y and z in g; `None` behind the last.
 static SAMPLES: Channel<CriticalSectionRawMutex, Option<[f32; 3]>, 16> = Channel::new();
 
 /// Clock cycles between two ticks of the watchdog: 10 µs at 25 MHz, in which QEMU executes 10,000 instructions.
 const TICK: u32 = 250;
-/// Ticks after which it bites. A score, which is one piece as yet, takes 8.
-const PATIENCE: u32 = 12;
+/// Ticks after which it bites. A score takes 8 or more, and the largest step of one 4.
+const PATIENCE: u32 = 6;
 /// Ticks since it was fed.
 static HUNGER: AtomicU32 = AtomicU32::new(0);
 /// The most of them.
@@ -62,42 +64,48 @@ async fn main(spawner: Spawner) {
 
 async fn run(spawner: Spawner) -> Result<(), Error> {
     let mut scratch = Scratch::new(SCRATCH.take());
-    MODEL.self_test(&mut scratch)?;
-    let calibration = MODEL.calibration().map_err(SelfTestError::from)?;
-    let mut window = Window::new(&MODEL, WINDOW.take())?;
+    MODEL.self_test(&mut scratch).map_err(DetectorError::from)?;
+    let mut detector = Detector::new(MODEL, WINDOW.take(), STATE.take())?;
     spawner.spawn(sensor()?);
     spawner.spawn(heartbeat()?);
     start_watchdog();
 
-    let (mut windows, mut anomalies, mut least) = (0, 0, u32::MAX);
+    let (mut windows, mut anomalies, mut faults, mut least) = (0, 0, 0, u32::MAX);
     while let Some(sample) = SAMPLES.receive().await {
-        if let Some(x) = window.push(&sample)? {
-            let before = HEARTBEATS.load(Relaxed);
-            let score = score(x, &mut scratch).await?;
+        detector.feed(&sample)?;
+        let before = HEARTBEATS.load(Relaxed);
+        let Some(verdict) = judge(&mut detector, &mut scratch).await? else { continue };
+        windows += 1;
+        if let Verdict::SensorFault(_) = verdict {
+            faults += 1; // without a score
+        } else {
+            anomalies += u32::from(matches!(verdict, Verdict::Anomalous(_)));
             least = least.min(HEARTBEATS.load(Relaxed) - before);
-            windows += 1;
-            anomalies += u32::from(calibration.is_anomalous(score.elbo));
         }
     }
-    hprintln!("{} windows, {} anomalies", windows, anomalies);
-    hprintln!("heartbeats during a score: at least {}", least);
+    hprintln!("{} windows, {} anomalies, {} sensor faults", windows, anomalies, faults);
+    let layers = MODEL.layers().map_err(InferError::from)?.count() as u32;
+    hprintln!("heartbeats during a score of {} layers: at least {}", layers, least);
     hprintln!("watchdog: fed after at most {} of {} ticks", WORST_HUNGER.load(Relaxed), PATIENCE);
-    if least == 0 {
+    if least < layers {
         return Err(Error::NoTurn);
     }
 
     STARVING.store(true, Relaxed);
-    for _ in 0..PATIENCE {
-        MODEL.elbo_at_mean(&[0.0; MODEL.features()], &mut scratch)?;
-    }
+    MODEL.elbo_at_mean(&[0.0; MODEL.features()], &mut scratch)?;
     Ok(())
 }
 
-/// A window's score. The other tasks have their turn behind each piece of it.
-async fn score(x: &[f32], scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
-    let score = MODEL.elbo_at_mean(x, scratch);
-    yield_now().await;
-    score
+/// The verdict on the window, if it is complete. The other tasks have their turn behind each step, which
+/// is a layer at most.
+async fn judge(detector: &mut Detector<'_, '_>, scratch: &mut Scratch<'_>) -> Result<Option<Verdict>, DetectorError> {
+    loop {
+        let outcome = detector.step(scratch)?;
+        yield_now().await;
+        if let Poll::Ready(verdict) = outcome {
+            return Ok(verdict);
+        }
+    }
 }
 
 /// The recording, as fast as it is taken.
@@ -139,33 +147,31 @@ fn exit(success: bool) -> ! {
 
 /// What can go wrong.
 enum Error {
-    SelfTest(SelfTestError),
-    Infer(InferError),
+    Detector(DetectorError),
     Spawn(SpawnError),
-    /// A window was scored, and no other task had its turn meanwhile.
+    /// A window was scored, and the other task did not have its turns meanwhile.
     NoTurn,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SelfTest(error) => write!(f, "{error}"),
-            Self::Infer(error) => write!(f, "{error}"),
+            Self::Detector(error) => write!(f, "{error}"),
             Self::Spawn(error) => write!(f, "{error:?}"),
-            Self::NoTurn => f.write_str("no other task had its turn"),
+            Self::NoTurn => f.write_str("the other task did not have its turns"),
         }
     }
 }
 
-impl From<SelfTestError> for Error {
-    fn from(error: SelfTestError) -> Self {
-        Self::SelfTest(error)
+impl From<DetectorError> for Error {
+    fn from(error: DetectorError) -> Self {
+        Self::Detector(error)
     }
 }
 
 impl From<InferError> for Error {
     fn from(error: InferError) -> Self {
-        Self::Infer(error)
+        Self::Detector(error.into())
     }
 }
 

@@ -141,7 +141,7 @@ impl Description {
             instructions: cost::instructions(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
-            window_bytes: 4 * model.channels() * model.window(),
+            window_bytes: 4 * model.window_len(),
             detector_state: 4 * model.state_len(),
             snapshot: model.snapshot_len(),
             score: match calibration.score_kind() {

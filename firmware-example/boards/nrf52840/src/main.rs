@@ -1,4 +1,5 @@
-//! Watches a motor with an nRF52840 DK and an accelerometer: LED 1 is on while the motor runs unlike itself.
+//! Watches a motor with an nRF52840 DK and an accelerometer: LED 1 is on while the motor runs unlike itself
+//! or the sensor is not to be believed.
 //!
 //! SDA on P0.26, SCL on P0.27, with pull-ups, as sensor boards have them.
 #![no_std]
@@ -6,7 +7,7 @@
 
 use core::convert::Infallible;
 
-use board_shared::{Accelerometer, Error, LIS2DW12, Monitor, POLL_MS, Verdict, WATCHDOG_MS};
+use board_shared::{Accelerometer, Anomaly, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_nrf::{
@@ -46,24 +47,33 @@ async fn watch(
     mut led: Output<'_>,
     mut watchdog: WatchdogHandle,
 ) -> Result<Infallible, Error<twim::Error>> {
-    let mut monitor = Monitor::new()?;
+    let (mut detector, mut scratch) = detector(&LIS2DW12)?;
     let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
     let mut ticker = Ticker::every(Duration::from_millis(POLL_MS));
     loop {
         let waiting = sensor.waiting().await?;
         if waiting.lost {
             defmt::warn!("samples lost");
-            monitor.gap();
+            detector.gap();
         }
         for _ in 0..waiting.samples {
-            match monitor.push(&sensor.read().await?)? {
-                None => {}
-                Some(Verdict::Normal(_)) => led.set_high(),
-                Some(Verdict::Anomalous(score)) => {
+            let Some(verdict) = detector.push(&sensor.read().await?, &mut scratch)? else { continue };
+            match verdict {
+                Verdict::Normal(_) => led.set_high(),
+                Verdict::Drifting(drift) => {
+                    led.set_high();
+                    defmt::info!("drift: {}", drift.kind);
+                }
+                Verdict::Anomalous(Anomaly { assessment, channel, .. }) => {
                     led.set_low();
-                    defmt::warn!("anomaly: {}", score);
+                    defmt::warn!("anomaly: p = {}, above all in channel {}", assessment.p_value, channel);
+                }
+                Verdict::SensorFault(fault) => {
+                    led.set_low();
+                    defmt::error!("channel {} of the sensor: {}", fault.channel, fault.kind);
                 }
             }
+            break; // to see at once whether the queue overflowed meanwhile
         }
         watchdog.pet();
         ticker.next().await;

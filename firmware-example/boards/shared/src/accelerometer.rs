@@ -12,6 +12,8 @@ use crate::Error;
 pub struct Sensor {
     /// Address on the bus.
     pub address: u8,
+    /// Samples per second.
+    pub rate: f32,
     /// A register that identifies it, and what that holds.
     pub identity: (u8, u8),
     /// Registers and what to write into them, in order.
@@ -29,6 +31,7 @@ pub struct Sensor {
 /// ST's LIS2DW12 at ±8 g and 1600 Hz, at the address it has with SA0 open or high.
 pub const LIS2DW12: Sensor = Sensor {
     address: 0x19,
+    rate: 1600.0,
     identity: (0x0F, 0x44),
     // CTRL2: whole samples, addresses count up; CTRL6: ±8 g, low noise; FIFO_CTRL: bypass, which empties it, then continuous;
     // CTRL1: 1600 Hz, high performance.
@@ -39,9 +42,10 @@ pub const LIS2DW12: Sensor = Sensor {
     scale: 8.0 / 32768.0,
 };
 
-/// ST's LIS3DH at ±8 g and 1344 Hz, at the address it has with SA0 low. Its model must have been trained at this rate.
+/// ST's LIS3DH at ±8 g and 1344 Hz, at the address it has with SA0 low.
 pub const LIS3DH: Sensor = Sensor {
     address: 0x18,
+    rate: 1344.0,
     identity: (0x0F, 0x33),
     // CTRL_REG4: whole samples, ±8 g, 12 bits; CTRL_REG5: with a queue; FIFO_CTRL_REG: bypass, then stream; CTRL_REG1: 1344 Hz,
     // three axes.
@@ -53,9 +57,10 @@ pub const LIS3DH: Sensor = Sensor {
 };
 
 /// Analog Devices' ADXL345 at ±16 g and 800 Hz, the most that its data sheet allows on I2C, at the address it has with SDO
-/// low. Its model must have been trained at this rate.
+/// low.
 pub const ADXL345: Sensor = Sensor {
     address: 0x53,
+    rate: 800.0,
     identity: (0x00, 0xE5),
     // DATA_FORMAT: ±16 g at full resolution; BW_RATE: 800 Hz; FIFO_CTL: bypass, then stream; POWER_CTL: measure.
     setup: &[(0x31, 0x0B), (0x2C, 0x0D), (0x38, 0x00), (0x38, 0x80), (0x2D, 0x08)],

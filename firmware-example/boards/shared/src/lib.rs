@@ -3,27 +3,28 @@
 //! Each program sets up its bus, its LED and its watchdog, and then goes round:
 //!
 //! ```ignore
-//! let mut monitor = Monitor::new()?;
+//! let (mut detector, mut scratch) = detector(&LIS2DW12)?;
 //! let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
 //! loop {
 //!     for _ in 0..sensor.waiting().await?.samples {
-//!         let verdict = monitor.push(&sensor.read().await?)?;
+//!         let verdict = detector.push(&sensor.read().await?, &mut scratch)?;
 //!     }
 //! }
 //! ```
 #![no_std]
 
 mod accelerometer;
-mod monitor;
+mod detector;
 
 pub use accelerometer::{ADXL345, Accelerometer, LIS2DW12, LIS3DH, Sensor, Waiting};
-pub use monitor::{Monitor, Verdict};
+pub use detector::detector;
+pub use vae_core::{Anomaly, Verdict};
 
-use vae_core::{InferError, SelfTestError};
+use vae_core::DetectorError;
 
 /// How often the sensor's queue is emptied, in milliseconds: 8 samples at 1600 Hz.
 ///
-/// The queue holds 32, so that a score may take 15 ms: see the figures of `README.md` for the slowest core.
+/// The queue holds 32, so that a verdict may take 15 ms: see the figures of `README.md` for the slowest core.
 pub const POLL_MS: u64 = 5;
 
 /// The watchdog resets a board that does not get around to feeding it for this long, in milliseconds.
@@ -41,20 +42,12 @@ pub enum Error<B> {
         /// What it holds.
         found: u8,
     },
-    /// The model does not compute what it computed on the desktop.
-    SelfTest(SelfTestError),
-    /// A window could not be scored.
-    Infer(InferError),
+    /// The model cannot be used here, or not with this sensor.
+    Detector(DetectorError),
 }
 
-impl<B> From<SelfTestError> for Error<B> {
-    fn from(error: SelfTestError) -> Self {
-        Self::SelfTest(error)
-    }
-}
-
-impl<B> From<InferError> for Error<B> {
-    fn from(error: InferError) -> Self {
-        Self::Infer(error)
+impl<B> From<DetectorError> for Error<B> {
+    fn from(error: DetectorError) -> Self {
+        Self::Detector(error)
     }
 }
