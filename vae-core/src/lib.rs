@@ -5,26 +5,32 @@
 //! kernel module, no panic, and the same `f32` bits on every target, so that the host's tests speak for the device.
 //!
 //! ```no_run
-//! use vae_core::{Model, Scratch, Window, include_model};
+//! use vae_core::{Alarms, Detector, DetectorError, Model, Scratch, Verdict, include_model};
 //! # macro_rules! include_model { ($p:expr) => {{ static B: [u8; 0] = []; match Model::from_bytes(&B) { Ok(m) => m, Err(_) => loop {} } }} }
 //!
-//! fn main_task(samples: impl Iterator<Item = [f32; 3]>) -> Option<()> {
+//! fn main_task(samples: impl Iterator<Item = [f32; 3]>) -> Result<(), DetectorError> {
 //!     let model: Model<'static> = include_model!("../model/motor.vae"); // a damaged file fails the build
 //!     let mut memory = [0.0; 512]; // or `static` with `[0.0; MODEL.scratch_len()]`
 //!     let mut scratch = Scratch::new(&mut memory);
-//!     model.self_test(&mut scratch).ok()?; // the desktop's bits, checked at boot
+//!     model.self_test(&mut scratch)?; // the desktop's bits, checked at boot
 //!
-//!     let mut buffer = heapless::Vec::<f32, 192>::new();
-//!     let mut window = Window::new(&model, &mut buffer).ok()?;
+//!     let mut window = heapless::Vec::<f32, 192>::new(); // MODEL.window_len()
+//!     let mut state = [0.0; 42]; // MODEL.state_len()
+//!     let mut detector = Detector::new(model, &mut window, &mut state)?.alarm_rate(Alarms::per_week(1.0))?;
 //!     for sample in samples {
-//!         if let Some(values) = window.push(&sample).ok()? {
-//!             let score = model.elbo_at_mean(values, &mut scratch).ok()?; // physical units in, nats out
-//!             let alarm = model.calibration().ok()?.is_anomalous(score.elbo);
+//!         match detector.push(&sample, &mut scratch)? { // physical units in
+//!             None | Some(Verdict::Normal(_)) => {}
+//!             Some(Verdict::Anomalous(anomaly)) => { /* anomaly.assessment.p_value, anomaly.channel */ }
+//!             Some(Verdict::SensorFault(fault)) => { /* fault.channel, fault.kind */ }
+//!             Some(Verdict::Drifting(drift)) => { /* drift.kind */ }
 //!         }
 //!     }
-//!     Some(())
+//!     Ok(())
 //! }
 //! ```
+//!
+//! Below the detector lie [`Window`], [`Model::elbo_at_mean`] and its kin, [`Model::encode`], [`Posterior::sample`], [`Model::decode`]
+//! and [`Calibration`].
 //!
 //! # Units and names
 //! Every probability is a natural logarithm of a density (or mass) in the units of the input: nats. `x` is a window of
