@@ -52,6 +52,8 @@ fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
         assert!(footprint.static_ram + footprint.stack <= 3_400, "{}: {footprint:?}", core.name);
         let unwanted = core.unwanted_symbols("footprint", folder.path()).unwrap();
         assert!(unwanted.is_empty(), "{}: {unwanted:?}", core.name);
+        let unwanted = core.unwanted_symbols("watch", folder.path()).unwrap();
+        assert!(unwanted.is_empty(), "{}, with a detector: {unwanted:?}", core.name);
         // The check itself can fail: the bench formats what it prints.
         assert!(!core.unwanted_symbols("bench", folder.path()).unwrap().is_empty(), "{}", core.name);
     }
