@@ -946,8 +946,8 @@ fn alarms_of_a_calibrated_model_are_scored_and_evaluated_as_events() {
         assert_eq!((event["first_row"].as_u64(), event["last_row"].as_u64()), (Some(first), Some(last)));
         let first_on = rows.iter().find(|(row, _)| row[0] >= first as f64 && row[7] == 1.0).unwrap().0[0];
         assert_eq!(event["delay"].as_f64().unwrap(), first_on - first as f64, "{event}");
-        // Two windows of 32 samples every 16: sooner than half a second.
-        assert!(first_on - (first as f64) < 800.0, "{event}");
+        // The faults' severity is drawn anew every second, of which one may be mild.
+        assert!(first_on - (first as f64) < 3200.0, "{event}");
     }
     assert_eq!(events["alarms"].as_u64(), Some(alarms));
     let falsely = events["false_alarms"].as_f64().unwrap();

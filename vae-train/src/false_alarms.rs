@@ -458,7 +458,7 @@ mod tests {
                     let rate = f64::from(rate.per_second());
                     let ratio = exact_rate(above(found.alarms().level(rate)), votes) / rate;
                     let (low, high) = found.interval(rate);
-                    println!("{:?} 1/{name}: {ratio:.3}, {:.2} to {:.2}", votes.rule(), low / rate, high / rate);
+                    eprintln!("{:?} 1/{name}: {ratio:.3}, {:.2} to {:.2}", votes.rule(), low / rate, high / rate);
                     assert!(found.support(rate, 1.0).is_ok());
                     // Single windows once a year lie 32 times beyond the recording: their standard error is that of the interval,
                     // 0.27, and three of them a factor of 2.2.
@@ -472,7 +472,7 @@ mod tests {
         for (votes, realised) in VOTES.into_iter().zip(&realised) {
             for ((name, _), realised) in rates.iter().zip(realised) {
                 let mean = (realised.iter().sum::<f64>() / RECORDINGS as f64).exp();
-                println!("{:?} 1/{name}: {mean:.3} on average", votes.rule());
+                eprintln!("{:?} 1/{name}: {mean:.3} on average", votes.rule());
                 assert!(mean.ln().abs() < 1.5f64.ln(), "{votes:?} 1/{name}: {mean} on average");
             }
         }
