@@ -470,7 +470,8 @@ impl<'m, 'b> Detector<'m, 'b> {
         let least = if self.running.is_drifting { 0.5 } else { 1.0 };
         let (mut furthest, mut drift) = (least * self.running.width(&self.calibration), None);
         let mut consider = |extent: f32, kind| {
-            if extent > furthest {
+            // What f32 cannot hold is not known to drift.
+            if extent > furthest && extent.is_finite() {
                 (furthest, drift) = (extent, Some(kind));
             }
         };

@@ -220,14 +220,15 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let statistics = 1 + 2 * model.channels();
     let drift_rate = settings.alarms.zip(windows_per_second).map_or(DRIFT_RATE, |(alarms, rate)| alarms / rate);
     let reach = exit_distance(statistics as f64 / drift_rate / memory);
-    let limit = |series: &[f64], target: f64| reach * ewma_deviation(series, target, memory);
+    let limit =
+        |series: &[f64], target: f64| (reach * ewma_deviation(series, target, memory)).min(f32::MAX.into()) as f32;
     calibration.drift_memory = memory as f32;
     // Of the calibration itself, so that the model's own p-values are meant.
     let with_quantiles = ModelFile { calibration: calibration.clone(), ..file.clone() };
     let bytes = AlignedFile::new(&with_quantiles.to_bytes()?);
     let judged = bytes.model()?.calibration()?;
     let p_values: Vec<f64> = scores.iter().map(|score| f64::from(judged.p_value(*score))).collect();
-    calibration.drift_limit = limit(&p_values, 0.5) as f32;
+    calibration.drift_limit = limit(&p_values, 0.5);
 
     let nats = channel_nats(&model, &values)?;
     let card = model.card()?;
@@ -256,8 +257,8 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
                 range.1
             );
         }
-        // A channel that does not vary has no drift but what the scores show.
-        let varies = power > 0.0;
+        // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
+        let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
         let hops = |of: &dyn Fn(f64) -> f64| -> Vec<f64> {
             let observed = |hop: &[f32]| {
                 let seen: Vec<f64> = hop.iter().filter(|v| !v.is_nan()).map(|v| of(f64::from(*v) - mean)).collect();
@@ -272,9 +273,9 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
             longest_gap: longest_gap as f32,
             nats: nats as f32,
             mean: mean as f32,
-            mean_limit: if varies { limit(&shifts, 0.0) as f32 } else { f32::MAX },
+            mean_limit: if varies { limit(&shifts, 0.0) } else { f32::MAX },
             power: if varies { power as f32 } else { 1.0 },
-            power_limit: if varies { limit(&powers, 1.0) as f32 } else { f32::MAX },
+            power_limit: if varies { limit(&powers, 1.0) } else { f32::MAX },
         });
     }
     let report = Report {
@@ -328,7 +329,8 @@ fn runs(series: &[f32]) -> (usize, usize) {
     (longest(false), longest(true))
 }
 
-/// Standard deviation about `target` of a series' exponentially weighted mean, with a caution that few memories in it ask for.
+/// Standard deviation about `target` of a series' exponentially weighted mean, with a caution that few memories in it ask for; infinite
+/// where the series is too short to say.
 fn ewma_deviation(series: &[f64], target: f64, memory: f64) -> f64 {
     let mut mean = target;
     let path = series.iter().map(|value| {
@@ -337,7 +339,10 @@ fn ewma_deviation(series: &[f64], target: f64, memory: f64) -> f64 {
     });
     // From where the start is forgotten.
     let settled: Vec<f64> = path.skip((2.0 * memory) as usize).collect();
-    let squares = settled.iter().map(|mean| (mean - target).powi(2)).sum::<f64>() / settled.len().max(1) as f64;
+    if settled.is_empty() {
+        return f64::INFINITY;
+    }
+    let squares = settled.iter().map(|mean| (mean - target).powi(2)).sum::<f64>() / settled.len() as f64;
     let independent = (settled.len() as f64 / (2.0 * memory)).max(1.0);
     squares.sqrt() * (1.0 + CAUTION / (2.0 * independent).sqrt())
 }
@@ -358,4 +363,54 @@ fn exit_distance(memories: f64) -> f64 {
         passage += STEP * (0.5 * middle * middle).exp() * inner;
     }
     k
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn drift_is_reported_falsely_no_more_often_than_stated() {
+        // By scipy: quad(lambda y: exp(y*y/2) * sqrt(pi/2) * erf(y/sqrt(2)), 0, k)[0] for k = 1, 2.5, 5.
+        for (k, memories) in [(1.0, 0.595_749), (2.5, 12.698), (5.0, 70_369.4)] {
+            assert!((exit_distance(memories) - k).abs() < 2e-3, "{k}: {}", exit_distance(memories));
+        }
+        // Uniform p-values, averaged over 64: the average's variance is 1/12 · 1/(2 · 64 − 1).
+        let (mut rng, memory) = (ChaCha8Rng::seed_from_u64(1), 64.0);
+        let limit = exit_distance(20.0) * (1.0f64 / 12.0 / (2.0 * memory - 1.0)).sqrt();
+        let mut length = || {
+            let (mut mean, mut windows) = (0.5f64, 0.0);
+            while (mean - 0.5).abs() <= limit {
+                mean += (rng.random::<f64>() - mean) / memory;
+                windows += 1.0;
+            }
+            windows
+        };
+        let mean = (0..2000).map(|_| length()).sum::<f64>() / 2000.0;
+        // Stated are 20 memories. Run lengths are about exponential: a standard error of 2 %. In steps, the average may leave its limits
+        // and come back unseen, which makes it some more.
+        assert!((1.0..1.4).contains(&(mean / (20.0 * memory))), "{}", mean / memory);
+    }
+
+    #[test]
+    fn an_averages_deviation_is_that_of_its_recording() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let series: Vec<f64> = (0..100_000).map(|_| rng.random::<f64>()).collect();
+        let expected = (1.0f64 / 12.0 / (2.0 * 50.0 - 1.0)).sqrt();
+        // A thousand independent averages: 2 % of standard error, and a caution of 3.7 %.
+        let found = ewma_deviation(&series, 0.5, 50.0) / expected;
+        assert!((0.98..1.11).contains(&found), "{found}");
+        assert_eq!(ewma_deviation(&series[..100], 0.5, 50.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_longest_runs_of_a_value_and_of_none() {
+        let nan = f32::NAN;
+        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0]), (2, 3));
+        assert_eq!(runs(&[nan]), (0, 1));
+        assert_eq!(runs(&[]), (0, 0));
+    }
 }
