@@ -46,7 +46,8 @@ fn optdigits() {
     check("optdigits", 0.96);
 }
 
-/// Heart beats, a sample a column: the best of the baselines in the data's README has 0.989.
+/// Heart beats, a sample a column: the best of the baselines in the data's README has 0.989, on average of three seeds. This is one of
+/// ours; seeds 0, 1 and 2 have 0.993, 0.991 and 0.980.
 #[test]
 fn ecg5000() {
     check("ecg5000", 0.989);
@@ -118,6 +119,27 @@ fn p_values_of_satellite_are_uniform() {
 #[test]
 fn p_values_of_mnist_are_uniform() {
     check_p_values("mnist");
+}
+
+/// A file of each part of SKAB by its own protocol, with the recipe that is measured on all 34 by
+/// `cargo run --release -p vae-tests --bin skab -- $VAE_DATA/public/skab` (some minutes).
+#[test]
+fn three_experiments_of_skab() {
+    let files = ["valve1/0.csv", "valve2/1.csv", "other/9.csv"];
+    let Some(data) = real_data_file("skab", files[0]) else { return };
+    let place = tempfile::tempdir().unwrap();
+    for file in files {
+        std::fs::create_dir_all(place.path().join(file).parent().unwrap()).unwrap();
+        std::fs::copy(data.join(file), place.path().join(file)).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_skab")).arg(place.path()).args(["--seeds", "1"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{text}");
+    let int8: Vec<&str> = text.lines().find(|line| line.contains("int8")).unwrap().split_whitespace().collect();
+    let [f1, pooled] = [2, 5].map(|column| int8[column].parse::<f64>().unwrap());
+    // To call all rows anomalous has an F1 of 0.69 here; one seed has 0.819 and 0.863.
+    assert!(f1 > 0.77 && pooled > 0.83, "{text}");
 }
 
 #[test]

@@ -460,20 +460,19 @@ mod tests {
                     let (low, high) = found.interval(rate);
                     eprintln!("{:?} 1/{name}: {ratio:.3}, {:.2} to {:.2}", votes.rule(), low / rate, high / rate);
                     assert!(found.support(rate, 1.0).is_ok());
-                    // Single windows once a year lie 32 times beyond the recording: their standard error is that of the interval,
-                    // 0.27, and three of them a factor of 2.2.
-                    let bound = if votes == SINGLE && *name == "year" { 2.2 } else { 1.5f64 };
-                    assert!(ratio.ln().abs() < bound.ln(), "{votes:?} 1/{name}: {ratio}");
+                    // The largest standard error of the logarithm, by the intervals, is 0.1 with votes. Of single windows once a
+                    // year, 32 times beyond the recording on the scale of rates, it is 0.27: these recordings are no exceptions.
+                    assert!(ratio.ln().abs() < 1.5f64.ln(), "{votes:?} 1/{name}: {ratio}");
                     realised.push(ratio.ln());
                 }
             }
         }
-        // On average all rates are within a factor of 1.5, those too.
+        // A bias would stay on average: standard errors of 0.12 for single windows once a year, and of 0.05.
         for (votes, realised) in VOTES.into_iter().zip(&realised) {
             for ((name, _), realised) in rates.iter().zip(realised) {
                 let mean = (realised.iter().sum::<f64>() / RECORDINGS as f64).exp();
                 eprintln!("{:?} 1/{name}: {mean:.3} on average", votes.rule());
-                assert!(mean.ln().abs() < 1.5f64.ln(), "{votes:?} 1/{name}: {mean} on average");
+                assert!(mean.ln().abs() < 1.25f64.ln(), "{votes:?} 1/{name}: {mean} on average");
             }
         }
     }
