@@ -3,7 +3,7 @@
 use crate::LoadError;
 
 /// `f32`s of the calibration before the channels' and the quantiles.
-pub const CALIBRATION_CONSTANTS: usize = 20;
+pub const CALIBRATION_CONSTANTS: usize = 21;
 /// `f32`s of the calibration for each channel.
 pub const CHANNEL_CONSTANTS: usize = 9;
 
@@ -97,6 +97,18 @@ pub struct ChannelCalibration {
 }
 
 impl ChannelCalibration {
+    /// A channel of which nothing is known: no value, run or mean of it is out of the ordinary.
+    pub const UNKNOWN: Self = Self {
+        range: (f32::MIN, f32::MAX),
+        longest_run: f32::MAX,
+        longest_gap: f32::MAX,
+        nats: 0.0,
+        mean: 0.0,
+        mean_limit: f32::MAX,
+        power: 1.0,
+        power_limit: f32::MAX,
+    };
+
     pub(crate) fn new(constants: &[f32; CHANNEL_CONSTANTS]) -> Self {
         let [low, high, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit] = *constants;
         Self { range: (low, high), longest_run, longest_gap, nats, mean, mean_limit, power, power_limit }
@@ -117,14 +129,19 @@ pub enum ScoreKind {
 
 impl<'m> Calibration<'m> {
     pub(crate) fn new(values: &'m [f32], channels: usize) -> Result<Self, LoadError> {
-        let expected = CALIBRATION_CONSTANTS + CHANNEL_CONSTANTS * channels;
-        let error = LoadError::Shape { expected, found: values.len() };
-        let (constants, rest) = values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(error)?;
-        let (channels, quantiles) = rest.split_at_checked(CHANNEL_CONSTANTS * channels).ok_or(error)?;
+        let (expected, found) = (CALIBRATION_CONSTANTS, values.len());
+        let (constants, rest) =
+            values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(LoadError::Shape { expected, found })?;
+        let quantiles = constants[CALIBRATION_CONSTANTS - 1] as usize;
+        let (expected, found) = (CHANNEL_CONSTANTS * channels, rest.len().saturating_sub(quantiles));
+        if found != 0 && found != expected {
+            return Err(LoadError::Shape { expected, found });
+        }
+        let (channels, quantiles) = rest.split_at_checked(found).unwrap_or_default();
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
         let [start, rate, scale, shape, base, constants @ ..] = constants;
         let tail = Tail { start, rate, scale, shape, base };
-        let [start, rate, scale, shape, base, centre, spread, samples, memory, drift_limit] = constants;
+        let [start, rate, scale, shape, base, centre, spread, samples, memory, drift_limit, _] = constants;
         Ok(Self {
             threshold,
             scores,
@@ -206,7 +223,7 @@ impl<'m> Calibration<'m> {
         (self.centre, self.spread)
     }
 
-    /// How a channel behaves; none for a channel that the model does not have.
+    /// How a channel behaves; none where the file does not say, or for a channel that the model does not have.
     #[must_use]
     pub fn channel(&self, index: usize) -> Option<ChannelCalibration> {
         self.channels.get(index).map(ChannelCalibration::new)
@@ -253,6 +270,7 @@ mod tests {
     fn calibration<'m>(values: &'m mut [f32; CALIBRATION_CONSTANTS + 5], tail: Tail) -> Calibration<'m> {
         values[..5].copy_from_slice(&[-8.0, 99.0, 0.0, 1.0, 1.0]);
         values[5..10].copy_from_slice(&[tail.start, tail.rate, tail.scale, tail.shape, tail.base]);
+        values[CALIBRATION_CONSTANTS - 1] = 5.0;
         values[CALIBRATION_CONSTANTS..].copy_from_slice(&[-10.0, -4.0, -2.0, -2.0, 0.0]);
         Calibration::new(values, 0).unwrap()
     }

@@ -169,6 +169,7 @@ pub(crate) fn channels<'s>(
     state: &'s mut [f32],
     calibration: &Calibration<'s>,
 ) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
-    let normal = calibration.channels().iter().map(ChannelCalibration::new);
+    let known = calibration.channels().iter().map(ChannelCalibration::new);
+    let normal = known.chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
     state.as_chunks_mut().0.iter_mut().map(Channel::new).zip(normal)
 }

@@ -672,7 +672,7 @@ fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &L
     let missing = values.iter().enumerate().filter(|(_, value)| value.is_nan());
     missing.fold(0.0, |sum, (feature, _)| {
         let normal = calibration.channel(model.channel_of(feature));
-        sum + likelihood.log_normaliser(feature) - normal.map_or(0.0, |normal| normal.nats * each)
+        sum + likelihood.log_normaliser(feature) - normal.map_or(0.5, |normal| normal.nats * each)
     })
 }
 

@@ -94,7 +94,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// The calibration of a model without one on windows whose order is not known: quantiles, their tail, and what channels cost. The
+/// The calibration of a model without one on windows whose order is not known: quantiles and their tail. The
 /// threshold is the quantile at `false_alarms`.
 ///
 /// # Errors
@@ -104,26 +104,12 @@ pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Resul
     let model = bytes.model()?;
     let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
     let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    let channels =
-        channel_nats(&model, windows)?.into_iter().map(|nats| ChannelCalibration { nats: nats as f32, ..UNBOUNDED });
-    let mut calibration = Calibration { channels: channels.collect(), ..of_scores(&scores) };
+    let mut calibration = of_scores(&scores);
     let mut sorted = scores;
     sorted.sort_by(f32::total_cmp);
     calibration.threshold = quantile(&sorted, false_alarms);
     Ok(calibration)
 }
-
-/// A channel whose values, runs and means are all borne.
-const UNBOUNDED: ChannelCalibration = ChannelCalibration {
-    range: (f32::MIN, f32::MAX),
-    longest_run: f32::MAX,
-    longest_gap: f32::MAX,
-    nats: 0.0,
-    mean: 0.0,
-    mean_limit: f32::MAX,
-    power: 1.0,
-    power_limit: f32::MAX,
-};
 
 /// Quantiles, tail, location and scale of scores.
 fn of_scores(scores: &[f32]) -> Calibration {

@@ -156,8 +156,6 @@ const LEAST_HIDDEN: usize = 8;
 const MODEL_BYTES: usize = 60_000;
 /// Bytes of an int8 model per feature beside weights: constants, name, golden vectors.
 const BYTES_PER_FEATURE: usize = 40;
-/// Likewise per channel: what the calibration says of its sensor.
-const BYTES_PER_CHANNEL: usize = 36;
 /// Passes over the training data by default, and what they may come to in steps.
 const EPOCHS: usize = 300;
 const LEAST_STEPS: usize = 6000;
@@ -231,7 +229,7 @@ pub struct Config {
     /// 0.1 for rows and 0.01 for windows of a stream.
     pub variance_floor: Option<f32>,
     /// Widths of the encoder's hidden layers; the decoder mirrors them. Empty for a linear model. By default 128 and 64, or as
-    /// many fewer as keep an int8 model of up to 1,100 features of a few channels, or of 600 channels, within 64 KiB.
+    /// many fewer as keep an int8 model of up to 1,100 features within 64 KiB (less what `calibrate` adds, 36 bytes a channel).
     pub hidden: Option<Vec<usize>>,
     /// Latent dimensions; 0 chooses `min(8, features / 2 + 1)`.
     pub latent: usize,
@@ -439,10 +437,7 @@ impl Config {
     /// Widths of the hidden layers for a model of `features` values.
     #[must_use]
     pub fn hidden_for(&self, features: usize) -> Vec<usize> {
-        // A front-end makes at least one feature of each channel.
-        let channels = if self.front_end.is_empty() { features / self.window.max(1) } else { features };
-        let constants = BYTES_PER_FEATURE * features + BYTES_PER_CHANNEL * channels;
-        let room = MODEL_BYTES.saturating_sub(constants) / (2 * (features + HIDDEN[1]));
+        let room = MODEL_BYTES.saturating_sub(BYTES_PER_FEATURE * features) / (2 * (features + HIDDEN[1]));
         // Whole blocks of four rows, as the file has them.
         let first = (room & !3).clamp(LEAST_HIDDEN, HIDDEN[0]);
         self.hidden.clone().unwrap_or_else(|| vec![first, HIDDEN[1].min(first)])

@@ -91,9 +91,8 @@ impl Calibration {
         values.extend([self.votes.0 as f32, self.votes.1 as f32]);
         values.extend(tail(&self.tail).into_iter().chain(tail(&self.alarms)));
         values.extend([self.location_and_scale.0, self.location_and_scale.1, samples]);
-        values.extend([self.drift_memory, self.drift_limit]);
-        for index in 0..channels {
-            let c = self.channels.get(index).copied().unwrap_or(UNKNOWN_CHANNEL);
+        values.extend([self.drift_memory, self.drift_limit, self.quantiles.len() as f32]);
+        for c in &self.channels {
             values.extend([c.range.0, c.range.1, c.longest_run, c.longest_gap, c.nats]);
             values.extend([c.mean, c.mean_limit, c.power, c.power_limit]);
         }
@@ -101,18 +100,6 @@ impl Calibration {
         Ok(values)
     }
 }
-
-/// A channel of which nothing is known: no value, run or mean of it is out of the ordinary.
-const UNKNOWN_CHANNEL: ChannelCalibration = ChannelCalibration {
-    range: (f32::MIN, f32::MAX),
-    longest_run: f32::MAX,
-    longest_gap: f32::MAX,
-    nats: 0.0,
-    mean: 0.0,
-    mean_limit: f32::MAX,
-    power: 1.0,
-    power_limit: f32::MAX,
-};
 
 /// A mixture of diagonal Gaussians over the latent space.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
