@@ -137,6 +137,10 @@ fn a_condition_and_a_front_end_are_the_models() {
     let (x, condition) = ([0.3; 7], [0.7, -0.2]);
     with_detector(model, |detector, scratch| {
         assert!(matches!(detector.given(&[1.0]), Err(DetectorError::Infer(InferError::WrongCondition { .. }))));
+        assert!(matches!(
+            detector.push(&x, scratch),
+            Err(DetectorError::Infer(InferError::BadCondition { condition: 0 }))
+        ));
         detector.given(&condition).unwrap();
         let found = detector.push(&x, scratch).unwrap().unwrap().assessment().unwrap().score;
         assert_eq!(found, model.given(&condition).unwrap().elbo_at_mean(&x, &mut own).unwrap().elbo);

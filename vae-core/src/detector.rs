@@ -137,6 +137,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             running: Running::new(&calibration),
             work: Work::Idle,
         };
+        Parts::of(detector.state, &detector.model).condition.fill(f32::NAN);
         detector.forget();
         Ok(detector)
     }
@@ -238,7 +239,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.votes.is_raised()
     }
 
-    /// The condition of a conditional model for the windows from now on, in physical units.
+    /// The condition of a conditional model for the windows from now on, in physical units; until it is given no window is judged.
     ///
     /// # Errors
     /// [`InferError::WrongCondition`] or [`InferError::BadCondition`].
@@ -293,7 +294,8 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// the steps for a window `scratch` must be the same, and not be used by others.
     ///
     /// # Errors
-    /// See [`DetectorError`]. The window is then given up.
+    /// See [`DetectorError`], and [`InferError::BadCondition`] where [`Self::given`] has not been called for a conditional model. The
+    /// window is then given up.
     pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
         let work = core::mem::replace(&mut self.work, Work::Idle);
         match work {
@@ -317,6 +319,9 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
         let values = if self.model.has_front_end() { &*parts.features } else { self.window.values() };
         let x = Samples::F32(values);
+        if let Some(condition) = parts.condition.iter().position(|value| value.is_nan()) {
+            return Err(InferError::BadCondition { condition }.into());
+        }
         let network = Network { condition: parts.condition, ..unconditional };
         let mut buffers = scratch.split(&self.model)?;
         self.work = match work {
