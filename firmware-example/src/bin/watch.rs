@@ -8,7 +8,7 @@ use core::{hint::black_box, panic::PanicInfo};
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hio;
-use vae_core::{Aligned, Alarms, Detector, DetectorError, Model, Scratch, Verdict, include_model};
+use vae_core::{Alarms, Aligned, Detector, DetectorError, Model, Scratch, Verdict, include_model};
 
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("../../model/motor.vae"));
 /// Read while the program is compiled, for the sizes alone.
