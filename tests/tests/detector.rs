@@ -574,3 +574,19 @@ fn the_device_raises_as_many_false_alarms_as_are_asked_for() {
         println!("{needed} of {of}: {alarms} alarms for 200");
     }
 }
+
+#[test]
+fn features_in_the_state_are_no_channels() {
+    // Front-ends and no calibration of channels: behind the channels' states lie samples and features.
+    let file = ModelFile {
+        front_ends: vec![FrontEnd::Statistics, FrontEnd::Statistics, FrontEnd::Raw],
+        window: 18,
+        hop: 1,
+        calibration: calibrated(ScoreKind::AtMean, -1e9),
+        ..varied_model(Precision::Int8, 6)
+    };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    // Features that are constant, as are those of a steady channel, are no sensor that is stuck.
+    let found = verdicts(file.model().unwrap(), (0..200).map(|i| [(i % 2) as f32, (i % 3) as f32, 1.0]));
+    assert!(found.iter().all(|verdict| matches!(verdict, Verdict::Normal(_) | Verdict::Drifting(_))), "{found:?}");
+}

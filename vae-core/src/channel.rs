@@ -164,12 +164,13 @@ impl<'s> Channel<'s> {
     }
 }
 
-/// The channels of a detector's state, each with how it behaves in normal data.
+/// The channels that a detector's state begins with, each with how it behaves in normal data.
 pub(crate) fn channels<'s>(
     state: &'s mut [f32],
     calibration: &Calibration<'s>,
+    count: usize,
 ) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
     let known = calibration.channels().iter().map(ChannelCalibration::new);
     let normal = known.chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
-    state.as_chunks_mut().0.iter_mut().map(Channel::new).zip(normal)
+    state.as_chunks_mut().0.iter_mut().take(count).map(Channel::new).zip(normal)
 }

@@ -278,7 +278,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             return Err(InferError::WrongLength { needed, found }.into());
         }
         let (window, width) = (self.model.window() as f32, self.running.width(&self.calibration));
-        let channels = channels(self.state, &self.calibration);
+        let channels = channels(self.state, &self.calibration, self.model.channels());
         let seen =
             channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window, width));
         let is_complete = self.window.push_values(seen);
@@ -376,7 +376,8 @@ impl<'m, 'b> Detector<'m, 'b> {
                     Work::Attribute(pass, assessment)
                 } else {
                     let (mut feature, mut feature_nats) = (0, 0.0);
-                    channels(parts.channels, &self.calibration).for_each(|(channel, _)| *channel.nats = 0.0);
+                    channels(parts.channels, &self.calibration, self.model.channels())
+                        .for_each(|(channel, _)| *channel.nats = 0.0);
                     let states = parts.channels.as_chunks_mut::<CHANNEL_STATE>().0;
                     unconditional.finish_attribution(x, pass, &mut buffers.layers, &mut |index, nats| {
                         if nats > feature_nats {
@@ -388,7 +389,9 @@ impl<'m, 'b> Detector<'m, 'b> {
                     })?;
                     let excess = |(channel, normal): (Channel<'_>, ChannelCalibration)| *channel.nats - normal.nats;
                     let (mut channel, mut channel_nats) = (0, f32::NEG_INFINITY);
-                    for (index, nats) in (0..).zip(channels(parts.channels, &self.calibration).map(excess)) {
+                    for (index, nats) in
+                        (0..).zip(channels(parts.channels, &self.calibration, self.model.channels()).map(excess))
+                    {
                         if nats > channel_nats {
                             (channel, channel_nats) = (index, nats);
                         }
@@ -404,13 +407,13 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// The first sensor of the window that is not to be believed.
     fn sensor_fault(&mut self) -> Option<SensorFault> {
         let window = self.model.window() as f32;
-        let mut faults = (0..).zip(channels(self.state, &self.calibration));
+        let mut faults = (0..).zip(channels(self.state, &self.calibration, self.model.channels()));
         faults.find_map(|(channel, (state, _))| Some(SensorFault { channel, kind: state.fault(window)? }))
     }
 
     /// The first sensor that repeats its value for longer than in normal data.
     fn suspicion(&mut self) -> Option<SensorFault> {
-        let mut channels = (0..).zip(channels(self.state, &self.calibration));
+        let mut channels = (0..).zip(channels(self.state, &self.calibration, self.model.channels()));
         let (channel, _) = channels.find(|(_, (state, normal))| state.is_suspicious(normal))?;
         Some(SensorFault { channel, kind: SensorFaultKind::Stuck })
     }
@@ -422,7 +425,8 @@ impl<'m, 'b> Detector<'m, 'b> {
 
     /// Averages the samples since the last window, with this weight; drops them without one.
     fn average(&mut self, weight: Option<f32>) {
-        channels(self.state, &self.calibration).for_each(|(mut channel, normal)| channel.average(weight, &normal));
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, normal)| channel.average(weight, &normal));
     }
 
     /// The score, as it comes from the model, below which a window votes.
@@ -481,7 +485,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             }
         };
         consider((p_value - 0.5).abs() / self.calibration.drift_limit(), DriftKind::Score(p_value));
-        for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration)) {
+        for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration, self.model.channels())) {
             let (shift, factor) = (*state.shift, *state.power / *state.ordinary_power);
             consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift });
             consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
@@ -523,7 +527,8 @@ impl<'m, 'b> Detector<'m, 'b> {
         if !self.running.is_measuring_channels() {
             self.running.baseline_size = self.running.baseline_done;
             let width = self.running.width(&self.calibration);
-            channels(self.state, &self.calibration).for_each(|(mut channel, normal)| channel.rebase(&normal, width));
+            channels(self.state, &self.calibration, self.model.channels())
+                .for_each(|(mut channel, normal)| channel.rebase(&normal, width));
             self.window.clear();
         }
     }
@@ -532,7 +537,8 @@ impl<'m, 'b> Detector<'m, 'b> {
     pub fn gap(&mut self) {
         self.work = Work::Idle;
         self.window.clear();
-        channels(self.state, &self.calibration).for_each(|(mut channel, _)| channel.forget_samples());
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, _)| channel.forget_samples());
     }
 
     /// What a snapshot holds: also the channels' states.
@@ -563,7 +569,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.window.clear();
         self.votes.clear();
         self.running = Running::new(&self.calibration);
-        channels(self.state, &self.calibration).for_each(|(mut channel, _)| channel.reset());
+        channels(self.state, &self.calibration, self.model.channels()).for_each(|(mut channel, _)| channel.reset());
     }
 
     /// Goes on with another model, such as one received over the air, once it has passed its self-test. Alarm rate and sample rate are
