@@ -180,8 +180,8 @@ pub struct Config {
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
-    /// What the model sees of a channel's samples in a window: `raw` (they themselves), `mean`, `statistics` (mean, RMS, peak, crest factor,
-    /// kurtosis, zero crossings) or `bands:N` (the energies of N bands of frequencies), of all channels or, as `channel=statistics`,
+    /// What the model sees of a channel's samples in a window: `raw` (they themselves), `mean`, `statistics` (mean, RMS, peak, crest
+    /// factor, kurtosis, zero crossings) or `bands:N` (the energies of N bands of frequencies), of all channels or, as `channel=statistics`,
     /// of one. What is named later counts.
     pub front_end: Vec<String>,
     /// Columns that the model is conditional on, `p(x|c)`: given to encoder and decoder, not modelled. Of a window, the last

@@ -1,11 +1,12 @@
 //! Trains variational autoencoders on the desktop and exports them for `vae-core`.
 //!
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
-//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`drift`] lets levels
-//! wander, [`network`], [`objective`] and
-//! [`training`] fit with burn, [`run`] keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there
-//! is no second implementation of scoring), [`metrics`] judges the scores, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`calibration`] says
-//! what is normal, [`tail`] and [`false_alarms`] say how often normal windows raise an alarm, [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
+//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`front_end`] puts
+//! them through the core's front-ends, [`drift`] lets levels wander, [`network`], [`objective`] and [`training`] fit with burn, [`run`]
+//! keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second
+//! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
+//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
+//! [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
 
 mod adam;
 pub mod autocorrelation;
