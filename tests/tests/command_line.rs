@@ -1033,8 +1033,17 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
         assert!(message.contains(expected), "{arguments}: {message}");
     }
     assert!(place.fail("calibrate none --normal same.csv").contains("none holds no run"));
+    // Without a rate: a row a second, or what a clock says; here both are too few for what is asked.
+    assert!(place.fail("calibrate run --normal short.csv --alarms 1/year").contains("no --rate: the rows are taken"));
+    let text = std::fs::read_to_string(place.path("short.csv")).unwrap();
+    let timed = text.lines().enumerate().map(|(row, line)| match row {
+        0 => format!("time,{line}\n"),
+        _ => format!("{},{line}\n", 0.125 * row as f64),
+    });
+    place.write("timed.csv", &timed.collect::<String>());
+    let message = place.fail("calibrate run --normal timed.csv --alarms 1/year");
+    assert!(message.contains("no --rate: 8.000000 rows a second, by column `time`"), "{message}");
     for (arguments, expected) in [
-        ("--alarms 1/week", "--rate <RATE>"),
         ("--rate 1600 --alarms 1/fortnight", "is not a rate of alarms such as 1/week"),
         ("--rate 0", "`0` is not a positive number"),
         ("--votes 0/5", "0 of 5 votes: 1 ≤ m ≤ n ≤ 32"),

@@ -9,6 +9,7 @@ use vae_core::{Alarms, Votes, format::Precision};
 use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
+    clock::{self, Clock},
     export::model_file,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::RunDirectory,
@@ -29,9 +30,9 @@ pub(super) struct Calibrate {
     normal: PathBuf,
     /// False alarms that are borne: a number per hour, day, week or year, as in 1/week. Without it the threshold is the 1 %
     /// quantile of the windows' scores.
-    #[arg(long, requires = "rate", value_parser = parse_alarms)]
+    #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second.
+    /// Samples (rows) a second [default: what a column of times says, else one].
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
@@ -69,14 +70,19 @@ impl Calibrate {
             note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
             label = Some(LABEL);
         }
-        let (table, left_out) = Table::read(&self.normal, label)?.select(&columns)?;
+        let table = Table::read(&self.normal, label)?;
+        let sample_rate = match (self.rate, self.alarms) {
+            (None, Some(_)) => Some(self.rate_of(&table)?),
+            (rate, _) => rate,
+        };
+        let (table, left_out) = table.select(&columns)?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
         let settings = Settings {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
-            sample_rate: self.rate,
+            sample_rate,
             samples: self.score,
             ranges: self.range,
         };
@@ -94,6 +100,21 @@ impl Calibrate {
         describe(&report, self.votes, &mut text)?;
         writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
         context.print(&Calibrated { run: self.run, report }, &text)
+    }
+}
+
+impl Calibrate {
+    /// Rows a second, as the table's clock says; one, where it has none.
+    fn rate_of(&self, table: &Table) -> Result<f64> {
+        for column in table.columns.iter().filter(|column| Clock::is_name(column)) {
+            let times = Table::read_fields(&self.normal, column, clock::parse)?.unwrap_or_default();
+            if let Some(clock) = Clock::of(column, &times) {
+                note(&format!("no --rate: {:.6} rows a second, by column `{column}`", clock.rate));
+                return Ok(clock.rate);
+            }
+        }
+        note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
+        Ok(1.0)
     }
 }
 
