@@ -104,15 +104,11 @@ pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Resul
     let model = bytes.model()?;
     let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
     let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    let mut calibration = of_scores(&scores);
-    let mut sorted = scores;
-    sorted.sort_by(f32::total_cmp);
-    calibration.threshold = quantile(&sorted, false_alarms);
-    Ok(calibration)
+    Ok(of_scores(&scores, false_alarms))
 }
 
-/// Quantiles, tail, location and scale of scores.
-fn of_scores(scores: &[f32]) -> Calibration {
+/// Quantiles, tail, location and scale of scores, and the quantile at `false_alarms` as the threshold.
+fn of_scores(scores: &[f32], false_alarms: f64) -> Calibration {
     let mut sorted = scores.to_vec();
     sorted.sort_by(f32::total_cmp);
     let n = scores.len() as f64;
@@ -124,6 +120,7 @@ fn of_scores(scores: &[f32]) -> Calibration {
     Calibration {
         quantiles: (0..QUANTILES).map(|k| quantile(&sorted, k as f64 / (QUANTILES - 1) as f64)).collect(),
         scores: scores.len(),
+        threshold: quantile(&sorted, false_alarms),
         tail,
         location_and_scale: (centre as f32, (spread as f32).max(f32::MIN_POSITIVE)),
         ..Calibration::default()
@@ -162,7 +159,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let scores = scoring::by_kind(&model, &values, settings.score_kind()).with_context(|| name.clone())?;
 
     let mut notes = Vec::new();
-    let mut calibration = of_scores(&scores);
+    let mut calibration = of_scores(&scores, false_alarms);
     calibration.votes = settings.votes;
     calibration.score_kind = settings.score_kind();
     calibration.sample_rate = settings.sample_rate.unwrap_or(0.0) as f32;
@@ -173,9 +170,6 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     if let Ok(found) = &false_alarms_of_votes {
         calibration.alarms = to_core(&found.alarms());
     }
-    let mut sorted = scores.clone();
-    sorted.sort_by(f32::total_cmp);
-    calibration.threshold = quantile(&sorted, false_alarms);
     let (mut alarms, mut refusal) = (None, None);
     match (settings.alarms, false_alarms_of_votes) {
         (None, Ok(_)) => {}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use vae_core::{Importance, Proposal};
+use vae_core::{Importance, Proposal, ScoreKind};
 
 use super::{Context, ModelAndData, note};
 use crate::{
@@ -72,12 +72,15 @@ impl Score {
         left_out.iter().for_each(|message| note(message));
         let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
         let name = || self.input.data.display().to_string();
+        let calibration = model.calibration()?;
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
         // What the threshold and the p-values are for: not the ELBO, where the model was calibrated by something else.
-        let judged_by = scoring::of_device(&model, &windows.values).with_context(name)?;
+        let judged_by: Vec<f32> = match calibration.score_kind() {
+            ScoreKind::AtMean => scores.iter().map(|score| score.elbo).collect(),
+            kind => scoring::by_kind(&model, &windows.values, kind).with_context(name)?,
+        };
         let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
-        let calibration = model.calibration()?;
         let card = model.card()?;
         let channels: Vec<&str> = card.channels.lines().collect();
         write_file(&self.out, existing, |out| {
