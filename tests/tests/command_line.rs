@@ -290,6 +290,33 @@ fn streams_are_windowed_and_simulated_data_fit() {
     assert!(message.contains("data/train.csv exists"), "{message}");
 }
 
+/// As a logger with a European locale writes it: semicolons, decimal commas, a column of times, one of names.
+#[test]
+fn a_loggers_file_is_taken_as_it_is() {
+    let place = Workplace::new();
+    let mut log = "Zeit;time;Druck (bar);Zustand\n".to_owned();
+    for second in 0..600 {
+        let comma = format!("{:.3}", 4.0 + f64::from(second * 7919 % 1000) / 1000.0).replace('.', ",");
+        log += &format!("x;2026-03-09 10:{:02}:{:02};{comma};run\n", second / 60, second % 60);
+    }
+    place.write("log.csv", &log);
+    let next = "next: vae-train fit log.csv --ignore Zeit,Zustand ";
+    assert!(place.succeed("inspect log.csv").contains(next));
+    assert!(place.fail("fit log.csv --out runs/a").contains("leave columns of names out (`fit --ignore Zeit`)"));
+    assert!(place.fail("fit log.csv --ignore Zeiten --out runs/a").contains("no column `Zeiten` to ignore"));
+    let output = place.run("fit log.csv --ignore Zeit,Zustand --out runs/a --epochs 2");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && message.contains("column `time` tells the time and is left out"), "{message}");
+    let output = place.run("calibrate runs/a --normal log.csv --alarms 1/hour --force");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && message.contains("1.000000 rows a second, by column `time`"), "{message}");
+    place.succeed("export runs/a --out model.vae");
+    place.succeed("score model.vae log.csv --out scores.csv");
+    assert_eq!(fs::read_to_string(place.path("scores.csv")).unwrap().lines().count(), 601);
+    // Resumed, it is the same table.
+    place.succeed("fit log.csv --out runs/a --resume");
+}
+
 #[test]
 fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
     let place = Workplace::new();
@@ -347,7 +374,7 @@ fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
     let text = place.succeed("inspect mixed.csv");
     for part in [
         "b: 1 field(s) are no numbers, first `off` in row 8; fit refuses them",
-        "colour: 600 field(s) are no numbers, first `red` in row 1; fit refuses them: remove the column",
+        "colour: 600 field(s) are no numbers, first `red` in row 1; fit refuses them: leave the column out (--ignore)",
         "time: a clock, a row every 1 s",
         "1 gap(s), the longest 61 s after row 300",
         "a: stays the same for 60 rows from row 101 on",
@@ -356,7 +383,7 @@ fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(place.fail("fit mixed.csv --out new").contains("`2024-05-01 12:00:00` is not a number"));
+    assert!(place.fail("fit mixed.csv --out new").contains("`red` is not a number"));
     place.write("days.csv", "day,colour\n2024-05-01,red\n2024-05-02,blue\n");
     assert!(place.fail("inspect days.csv").contains("no column of numbers beside `day`, `colour`"));
     assert!(place.fail("inspect mixed.csv --rate 0").contains("--rate 0: give the rows per second"));
@@ -473,7 +500,7 @@ fn bad_input_is_named_and_nothing_is_written() {
         ("fit same.csv --out new", "every column is constant"),
         (
             "fit categories.csv --out new",
-            "row 1 (line 2), column `day`: `2024-05-01` is not a number (nor are `colour`)",
+            "row 1 (line 2), column `day`: `2024-05-01` is not a number (nor are all fields of `colour`)",
         ),
         ("fit categories.csv --out new", "turn each category into a column of 0 and 1"),
         ("fit unlabelled.csv --out new", "row 2 (line 3), column `label`: the label is `` where 0 (normal) or 1"),

@@ -1,7 +1,12 @@
 //! Columns that tell the time: how fast a table was sampled, and where samples are missing.
 
+use std::path::Path;
+
+use anyhow::Result;
 use jiff::{Timestamp, civil};
 use serde::Serialize;
+
+use crate::table::Table;
 
 /// Names of a column that tells the time, or the first words of them.
 const NAMES: [&str; 12] =
@@ -39,6 +44,20 @@ impl Clock {
     #[must_use]
     pub fn is_name(name: &str) -> bool {
         words(name).next().is_some_and(|word| NAMES.contains(&&*word))
+    }
+
+    /// The first column of a file that is named like a clock and counts up; read by itself, as `f32` has no room for a date.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn of_file(path: &Path) -> Result<Option<Self>> {
+        for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
+            let times = Table::read_fields(path, column, parse)?.unwrap_or_default();
+            if let Some(clock) = Self::of(column, &times) {
+                return Ok(Some(clock));
+            }
+        }
+        Ok(None)
     }
 
     /// The clock of a column's fields; `None` if they do not count up.

@@ -187,6 +187,8 @@ pub struct Config {
     /// Columns that the model is conditional on, `p(x|c)`: given to encoder and decoder, not modelled. Of a window, the last
     /// sample's values.
     pub condition: Vec<String>,
+    /// Columns that are left out, whatever they hold; a clock that no model is conditional on always is.
+    pub ignore: Vec<String>,
     /// Turns grey values between 0 and 1 into zeros and ones, for a Bernoulli likelihood.
     pub binarise: Option<Binarise>,
     /// Family of the posterior `q(z|x)`.
@@ -264,6 +266,7 @@ impl Default for Config {
             hop: 1,
             front_end: Vec::new(),
             condition: Vec::new(),
+            ignore: Vec::new(),
             binarise: None,
             posterior: Posterior::Diagonal,
             objective: Bound::Elbo,

@@ -571,8 +571,8 @@ pub fn cut_for_model(table: Table, model: &Model<'_>) -> Result<Windows> {
 pub fn read_table_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Table, Option<String>)> {
     let card = model.card()?;
     let columns: Vec<&str> = card.channels.lines().chain(card.conditions.lines()).collect();
-    let table = Table::read(path, label)?;
-    let (table, left_out) = table.select(&columns).context("the data do not fit the model")?;
+    let (table, left_out) =
+        Table::read_columns(path, label, &columns, |_, _| {}).context("the data do not fit the model")?;
     let note = (!left_out.is_empty()).then(|| {
         format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
     });

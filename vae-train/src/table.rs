@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
-    io::{BufReader, Read},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -33,10 +33,10 @@ impl Table {
         self.values.len() / self.columns.len()
     }
 
-    /// Reads a file of images (IDX, which has no labels) or of CSV.
+    /// Reads a table, all of whose fields are numbers or missing.
     ///
     /// # Errors
-    /// See [`Self::read_csv`] and [`read_idx`](crate::idx::read_idx).
+    /// See [`Self::read_leniently`]; names the first field that is no number.
     pub fn read(path: &Path, label: Option<&str>) -> Result<Self> {
         Self::read_watched(path, label, |_, _| {})
     }
@@ -46,36 +46,54 @@ impl Table {
     /// # Errors
     /// Likewise.
     pub fn read_watched(path: &Path, label: Option<&str>, watch: impl FnMut(usize, f64)) -> Result<Self> {
-        if crate::idx::is_idx(path) { crate::idx::read_idx(path) } else { Self::read_csv(path, label, watch) }
+        let (table, found) = Self::read_leniently(path, label, watch)?;
+        refuse(path, &found)?;
+        Ok(table)
     }
 
-    /// Whether the file has a column of this name, by its first line.
+    /// Reads these columns in this order; also the names of the file's other columns, whatever they hold.
+    ///
+    /// # Errors
+    /// See [`Self::read_leniently`]; for a column that is not there, and for a field of these columns that is no number.
+    pub fn read_columns(
+        path: &Path,
+        label: Option<&str>,
+        names: &[impl AsRef<str>],
+        watch: impl FnMut(usize, f64),
+    ) -> Result<(Self, Vec<String>)> {
+        let (table, mut found) = Self::read_leniently(path, label, watch)?;
+        let selected = table.select(names)?;
+        found.retain(|found| names.iter().any(|name| name.as_ref() == found.column));
+        refuse(path, &found)?;
+        Ok(selected)
+    }
+
+    /// Names of all columns, the label's among them, by the file's first line; none of a file of images.
+    ///
+    /// # Errors
+    /// If the file or its header cannot be read.
+    pub fn names(path: &Path) -> Result<Vec<String>> {
+        if crate::idx::is_idx(path) {
+            return Ok(Vec::new());
+        }
+        header(&mut csv_reader(BufReader::new(open(path)?), path)?.0, path)
+    }
+
+    /// Whether the file has a column of this name.
     ///
     /// # Errors
     /// If the file or its header cannot be read.
     pub fn has_column(path: &Path, column: &str) -> Result<bool> {
-        if crate::idx::is_idx(path) {
-            return Ok(false);
-        }
-        Ok(header(&mut csv_reader(open(path)?), path)?.iter().any(|name| name == column))
+        Ok(Self::names(path)?.iter().any(|name| name == column))
     }
 
-    /// Reads a CSV file: a header, then rows of numbers; fields may be quoted. An empty field, `NaN` and `NA` are missing
-    /// values. The column named `label`, where given, holds 0 (normal) or 1 (anomaly) and is kept apart.
+    /// Reads a file of images (IDX, which has no labels) or of CSV: a header, then rows of numbers, separated by commas, or by semicolons or
+    /// tabs, whichever the header has more of; fields may be quoted, and without commas between them have a decimal comma. An empty
+    /// field, `NaN` and `NA` are missing values, as are fields that are no numbers; which columns have such fields is told. The
+    /// column named `label`, where given, holds 0 (normal) or 1 (anomaly) and is kept apart.
     ///
     /// # Errors
-    /// Names the file, and for a bad field its row and column.
-    pub fn read_csv(path: &Path, label: Option<&str>, mut watch: impl FnMut(usize, f64)) -> Result<Self> {
-        let (file, bytes) = (open(path)?, length(path)?);
-        let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
-        Self::parse_csv(BufReader::new(file), path, label, watch, refuse)
-    }
-
-    /// Like [`Self::read_watched`], but takes fields that are no numbers as missing values; also tells which columns have such
-    /// fields.
-    ///
-    /// # Errors
-    /// Likewise, but not for fields beside the label.
+    /// Names the file, and for a bad row or label its place.
     pub fn read_leniently(
         path: &Path,
         label: Option<&str>,
@@ -86,21 +104,7 @@ impl Table {
         }
         let (file, bytes) = (open(path)?, length(path)?);
         let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
-        let mut found: Vec<NotNumbers> = Vec::new();
-        let table = Self::parse_csv(BufReader::new(file), path, label, watch, |place| {
-            let column = &place.header[place.index];
-            match found.iter_mut().find(|found| found.column == *column) {
-                Some(found) => found.fields += 1,
-                None => found.push(NotNumbers {
-                    column: column.clone(),
-                    fields: 1,
-                    first: text(&place.record[place.index]).into_owned(),
-                    row: place.row,
-                }),
-            }
-            Ok(())
-        })?;
-        Ok((table, found))
+        Self::parse_csv(BufReader::new(file), path, label, watch)
     }
 
     /// What `parse` makes of each field of one column, row by row; `None` for a file without this column.
@@ -108,7 +112,7 @@ impl Table {
     /// # Errors
     /// If the file cannot be read.
     pub fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str) -> T) -> Result<Option<Vec<T>>> {
-        let mut reader = csv_reader(BufReader::new(open(path)?));
+        let (mut reader, _) = csv_reader(BufReader::new(open(path)?), path)?;
         let Some(index) = header(&mut reader, path)?.iter().position(|name| name == column) else { return Ok(None) };
         let mut fields = Vec::new();
         let mut record = csv::ByteRecord::new();
@@ -119,14 +123,13 @@ impl Table {
     }
 
     fn parse_csv(
-        input: impl Read,
+        input: impl BufRead,
         path: &Path,
         label: Option<&str>,
         mut watch: impl FnMut(usize, u64),
-        mut on_bad: impl FnMut(&Place<'_>) -> Result<()>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Vec<NotNumbers>)> {
         let name = path.display();
-        let mut reader = csv_reader(input);
+        let (mut reader, decimal_comma) = csv_reader(input, path)?;
         let header = header(&mut reader, path)?;
         let label_index = match label {
             None => None,
@@ -137,6 +140,7 @@ impl Table {
         };
         let mut values = Vec::new();
         let mut labels = Vec::new();
+        let mut found: Vec<NotNumbers> = Vec::new();
         let mut record = csv::ByteRecord::new();
         let mut next_report = REPORT_BYTES;
         for row in 1.. {
@@ -155,7 +159,7 @@ impl Table {
                 );
             }
             for (index, field) in record.iter().enumerate() {
-                let value = parse(field);
+                let value = parse(field, decimal_comma);
                 if Some(index) == label_index {
                     labels.push(match value {
                         Some(0.0) => false,
@@ -167,11 +171,21 @@ impl Table {
                             text(field)
                         ),
                     });
-                } else if let Some(value) = value {
-                    values.push(value);
                 } else {
-                    on_bad(&Place { path, record: &record, header: &header, label: label_index, index, row, line })?;
-                    values.push(f32::NAN);
+                    if value.is_none() {
+                        let column = &header[index];
+                        match found.iter_mut().find(|found| found.column == *column) {
+                            Some(found) => found.fields += 1,
+                            None => found.push(NotNumbers {
+                                column: column.clone(),
+                                fields: 1,
+                                first: text(field).into_owned(),
+                                row,
+                                line,
+                            }),
+                        }
+                    }
+                    values.push(value.unwrap_or(f32::NAN));
                 }
             }
             if reader.position().byte() >= next_report {
@@ -183,7 +197,7 @@ impl Table {
             header.into_iter().enumerate().filter(|(i, _)| Some(*i) != label_index).map(|(_, name)| name).collect();
         ensure!(!columns.is_empty(), "{name} has no column of data beside its label");
         ensure!(!values.is_empty(), "{name} has a header and no rows");
-        Ok(Self { path: path.to_owned(), columns, values, labels: label_index.map(|_| labels) })
+        Ok((Self { path: path.to_owned(), columns, values, labels: label_index.map(|_| labels) }, found))
     }
 
     /// The table with these columns only, in this order; also the names of the columns that are left out.
@@ -239,22 +253,31 @@ pub struct NotNumbers {
     pub first: String,
     /// The first one's row, counted from 1.
     pub row: usize,
+    /// The first one's line in the file, counted from 1.
+    pub line: u64,
 }
 
-/// Where a field that is no number stands.
-struct Place<'a> {
-    path: &'a Path,
-    record: &'a csv::ByteRecord,
-    header: &'a [String],
-    label: Option<usize>,
-    index: usize,
-    row: usize,
-    line: u64,
-}
-
-fn refuse(place: &Place<'_>) -> Result<()> {
-    let Place { path, record, header, label, row, line, .. } = place;
-    bail!("{}: row {row} (line {line}), {}", path.display(), not_numbers(record, header, *label))
+/// Refuses a table with fields that are no numbers.
+///
+/// # Errors
+/// Names the first of them and what to do about it.
+pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
+    let Some(NotNumbers { column, first, row, line, .. }) = found.iter().min_by_key(|found| found.row) else {
+        return Ok(());
+    };
+    let place = format!("{}: row {row} (line {line}), column `{column}`: `{first}`", path.display());
+    if first.parse::<f32>().is_ok() {
+        bail!(
+            "{place} is beyond the range of 32-bit numbers (±3.4e38): rescale the column, or leave the field empty if the value is \
+             missing"
+        );
+    }
+    let also: Vec<&String> = found.iter().map(|found| &found.column).filter(|also| *also != column).collect();
+    let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
+    bail!(
+        "{place} is not a number{also}; leave a missing value empty, turn each category into a column of 0 and 1, and leave columns of \
+         names out (`fit --ignore {column}`)"
+    )
 }
 
 /// Bytes in a file, at least 1.
@@ -268,8 +291,15 @@ fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn csv_reader<R: Read>(input: R) -> csv::Reader<R> {
-    csv::ReaderBuilder::new().flexible(true).from_reader(input)
+/// A reader by the separator that the header has most of; also whether numbers may have a decimal comma.
+fn csv_reader<R: BufRead>(mut input: R, path: &Path) -> Result<(csv::Reader<R>, bool)> {
+    let beginning = input.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
+    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+    // The last of equals is taken.
+    let separator = [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',');
+    let reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(input);
+    Ok((reader, separator != b','))
 }
 
 /// The names of the columns, all different.
@@ -282,9 +312,9 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
     };
     ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
     if let [only] = &header[..]
-        && let Some(separator) = [';', '\t', '|'].into_iter().find(|separator| only.contains(*separator))
+        && only.contains('|')
     {
-        bail!("{name}: the header is one name with `{}` in it: separate fields by commas", separator.escape_debug());
+        bail!("{name}: the header is one name with `|` in it: separate fields by commas, semicolons or tabs");
     }
     if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
         bail!("{name}: the first line holds the number `{number}` where a column's name belongs: add a header line");
@@ -299,37 +329,22 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
 }
 
 /// A finite number, or NaN for a missing value.
-fn parse(field: &[u8]) -> Option<f32> {
+fn parse(field: &[u8], decimal_comma: bool) -> Option<f32> {
     let field = field.trim_ascii();
     if field.is_empty() || field.eq_ignore_ascii_case(b"nan") || field.eq_ignore_ascii_case(b"na") {
         return Some(f32::NAN);
     }
-    std::str::from_utf8(field).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
+    let number = std::str::from_utf8(field).ok()?;
+    let value = number.parse().ok().or_else(|| {
+        let comma = if decimal_comma { number.find(',') } else { None }?;
+        // No thousands: their points would be read as decimal ones.
+        if number.contains('.') { None } else { format!("{}.{}", &number[..comma], &number[comma + 1..]).parse().ok() }
+    });
+    value.filter(|value: &f32| value.is_finite())
 }
 
 fn text(field: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(field.trim_ascii())
-}
-
-/// Says which fields of a row are no numbers, and what to do about them.
-fn not_numbers(record: &csv::ByteRecord, header: &[String], label: Option<usize>) -> String {
-    let fields = record.iter().zip(header).enumerate().filter(|(index, _)| Some(*index) != label);
-    let bad: Vec<_> = fields.map(|(_, pair)| pair).filter(|(field, _)| parse(field).is_none()).collect();
-    let Some((field, column)) = bad.first() else { return String::new() };
-    if text(field).parse::<f32>().is_ok() {
-        return format!(
-            "column `{column}`: `{}` is beyond the range of 32-bit numbers (±3.4e38): rescale the column, or leave the field \
-             empty if the value is missing",
-            text(field)
-        );
-    }
-    let also: Vec<&String> = bad.iter().skip(1).map(|(_, column)| *column).collect();
-    let also = if also.is_empty() { String::new() } else { format!(" (nor are {})", list(&also)) };
-    format!(
-        "column `{column}`: `{}` is not a number{also}; leave a missing value empty, remove columns of names and dates, and \
-         turn each category into a column of 0 and 1",
-        text(field)
-    )
 }
 
 /// The first names of a list, for a message.
@@ -348,7 +363,25 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
-        Table::parse_csv(text.as_bytes(), Path::new("x.csv"), label, |_, _| {}, refuse)
+        let path = Path::new("x.csv");
+        let (table, found) = Table::parse_csv(text.as_bytes(), path, label, |_, _| {})?;
+        refuse(path, &found)?;
+        Ok(table)
+    }
+
+    #[test]
+    fn semicolons_and_tabs_separate_and_leave_the_comma_to_decimals() {
+        let table = parse_text("a;\"b, c\";d\n1,5;-0,25;\n2.5;1e3;3\n", None).unwrap();
+        assert_eq!(table.columns, ["a", "b, c", "d"]);
+        assert_eq!(table.values[..2], [1.5, -0.25]);
+        assert!(table.values[2].is_nan());
+        assert_eq!(table.values[3..], [2.5, 1000.0, 3.0]);
+        assert_eq!(parse_text("a\tb\n1\t2,5\n", None).unwrap().values, [1.0, 2.5]);
+        for number in ["1.234,5", "1,2,3", "1,234.5"] {
+            let message = format!("{:#}", parse_text(&format!("a;b\n1;{number}\n"), None).unwrap_err());
+            assert!(message.contains(&format!("`{number}` is not a number")), "{message}");
+        }
+        assert!(parse_text("a,b\n1,\"2,5\"\n", None).is_err());
     }
 
     #[test]
@@ -370,7 +403,7 @@ mod tests {
         std::fs::write(file.path(), "day,a,label\n2024-05-01,1,0\n2024-05-02,off,0\n2024-05-03,,1\n").unwrap();
         let (table, found) = Table::read_leniently(file.path(), Some("label"), |_, _| {}).unwrap();
         let expected = [("day", 3, "2024-05-01", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| {
-            NotNumbers { column: column.to_owned(), fields, first: first.to_owned(), row }
+            NotNumbers { column: column.to_owned(), fields, first: first.to_owned(), row, line: row as u64 + 1 }
         });
         assert_eq!(found, expected);
         assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
@@ -384,10 +417,10 @@ mod tests {
         let cases = [
             ("", None, "is empty"),
             ("1,2\n3,4\n", None, "add a header"),
-            ("a;b\n1;2\n", None, "one name with `;` in it: separate fields by commas"),
+            ("a|b\n1|2\n", None, "one name with `|` in it: separate fields by commas"),
             ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
             ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
-            ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are `b`)"),
+            ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are all fields of `b`)"),
             ("a,b\n1,1e99\n", None, "column `b`: `1e99` is beyond the range"),
             ("a,y\n1,\n", Some("y"), "the label is `` where 0"),
             ("a,y\n1,yes\n", Some("y"), "the label is `yes` where 0"),

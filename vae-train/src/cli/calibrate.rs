@@ -9,7 +9,7 @@ use vae_core::{Alarms, Votes, format::Precision};
 use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
-    clock::{self, Clock},
+    clock::Clock,
     export::model_file,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::RunDirectory,
@@ -70,12 +70,11 @@ impl Calibrate {
             note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
             label = Some(LABEL);
         }
-        let table = Table::read(&self.normal, label)?;
         let sample_rate = match (self.rate, self.alarms) {
-            (None, Some(_)) => Some(self.rate_of(&table)?),
+            (None, Some(_)) => Some(self.rate_by_clock()?),
             (rate, _) => rate,
         };
-        let (table, left_out) = table.select(&columns)?;
+        let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
@@ -105,13 +104,10 @@ impl Calibrate {
 
 impl Calibrate {
     /// Rows a second, as the table's clock says; one, where it has none.
-    fn rate_of(&self, table: &Table) -> Result<f64> {
-        for column in table.columns.iter().filter(|column| Clock::is_name(column)) {
-            let times = Table::read_fields(&self.normal, column, clock::parse)?.unwrap_or_default();
-            if let Some(clock) = Clock::of(column, &times) {
-                note(&format!("no --rate: {:.6} rows a second, by column `{column}`", clock.rate));
-                return Ok(clock.rate);
-            }
+    fn rate_by_clock(&self) -> Result<f64> {
+        if let Some(clock) = Clock::of_file(&self.normal)? {
+            note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
+            return Ok(clock.rate);
         }
         note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
         Ok(1.0)

@@ -17,13 +17,14 @@ use serde::Serialize;
 use super::{Context, LABEL, note, progress};
 use crate::{
     autocorrelation::Suggestion,
+    clock::Clock,
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::{Dataset, MOST_HELD_OUT},
     extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
     run::{RunDirectory, State},
-    table::Table,
+    table::{Table, list},
     training::{Checkpoint, Divergence, Ending, LARGEST_EPOCH, Part, Training},
 };
 
@@ -56,6 +57,9 @@ pub(super) struct Fit {
     /// Columns that the model is conditional on: given, not modelled.
     #[arg(long, value_delimiter = ',')]
     condition: Option<Vec<String>>,
+    /// Columns to leave out: names, states, other labels. A column of times is left out by itself.
+    #[arg(long, value_delimiter = ',')]
+    ignore: Option<Vec<String>>,
     /// Likelihood of the decoder [default: gaussian].
     #[arg(long)]
     likelihood: Option<Likelihood>,
@@ -214,6 +218,7 @@ impl Fit {
             || self.front_end.is_some()
             || self.likelihood.is_some()
             || self.condition.is_some()
+            || self.ignore.is_some()
             || self.binarise.is_some()
             || self.posterior.is_some()
             || self.objective.is_some()
@@ -258,6 +263,7 @@ impl Fit {
         set(&mut config.hop, &self.hop);
         set(&mut config.front_end, &self.front_end);
         set(&mut config.condition, &self.condition);
+        set(&mut config.ignore, &self.ignore);
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);
         set(&mut config.objective, &self.objective);
@@ -301,7 +307,7 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
         config.label = Some(LABEL.to_owned());
     }
-    let table = Table::read_watched(data, config.label.as_deref(), progress::reading(data))?;
+    let table = training_table(data, &config)?;
     if config.window == 1 {
         advise_on_window(&table, &config);
     }
@@ -327,6 +333,30 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
 
+/// The columns to train on: without those to be ignored, and without a clock.
+fn training_table(data: &Path, config: &Config) -> Result<Table> {
+    let names = Table::names(data)?;
+    if names.is_empty() {
+        return Table::read_watched(data, config.label.as_deref(), progress::reading(data));
+    }
+    if let Some(unknown) = config.ignore.iter().find(|name| !names.contains(name)) {
+        bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&names));
+    }
+    let clock = Clock::of_file(data)?.map(|clock| clock.column).filter(|column| !config.condition.contains(column));
+    if let Some(clock) = &clock
+        && !config.ignore.contains(clock)
+    {
+        note(&format!("{}: column `{clock}` tells the time and is left out", data.display()));
+    }
+    let is_kept = |name: &&String| {
+        config.label.as_ref() != Some(*name) && clock.as_ref() != Some(*name) && !config.ignore.contains(*name)
+    };
+    let kept: Vec<&String> = names.iter().filter(is_kept).collect();
+    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&names));
+    let (table, _) = Table::read_columns(data, config.label.as_deref(), &kept, progress::reading(data))?;
+    Ok(table)
+}
+
 /// Says so where rows that are about to be judged one by one depend on those before them.
 fn advise_on_window(table: &Table, config: &Config) {
     let is_channel = |column: &usize| !config.condition.contains(&table.columns[*column]);
@@ -346,8 +376,7 @@ fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {
     if checkpoint.done {
         note(&format!("the run in {} is complete: nothing to do", out.display()));
     }
-    let dataset =
-        Dataset::prepare(Table::read_watched(data, config.label.as_deref(), progress::reading(data))?, &config)?;
+    let dataset = Dataset::prepare(training_table(data, &config)?, &config)?;
     ensure!(
         dataset.schema == schema,
         "{} is not what the run in {} was started with ({} where the run has {}): give the same file, or start anew with --force",

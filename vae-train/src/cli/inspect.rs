@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Context, LABEL, note, progress};
 use crate::{
-    clock::{self, Clock},
+    clock::Clock,
     inspection::Inspection,
     table::{NotNumbers, Table, list},
 };
@@ -34,6 +34,7 @@ struct Inspected {
     file: PathBuf,
     /// Rows per second, in Hz.
     rate: Option<f64>,
+    label: Option<String>,
     clock: Option<Clock>,
     /// Columns with fields that `fit` refuses.
     not_numbers: Vec<NotNumbers>,
@@ -52,7 +53,7 @@ impl Inspect {
             label = Some(LABEL.to_owned());
         }
         let (table, not_numbers) = Table::read_leniently(&self.data, label.as_deref(), progress::reading(&self.data))?;
-        let clock = self.clock(&table)?;
+        let clock = Clock::of_file(&self.data)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
         let is_clock = |name: &str| clock.as_ref().is_some_and(|clock| clock.column == name);
@@ -66,22 +67,9 @@ impl Inspect {
         );
         let (table, _) = table.select(&kept)?;
         let rate = self.rate.or(clock.as_ref().map(|clock| clock.rate));
-        let inspected = Inspected { file: self.data, rate, clock, not_numbers, inspection: Inspection::of(&table) };
+        let inspected =
+            Inspected { file: self.data, rate, label, clock, not_numbers, inspection: Inspection::of(&table) };
         context.print(&inspected, &text(&inspected)?)
-    }
-
-    /// The first column that is named like a clock and counts up; read again, as `f32` has no room for a date.
-    fn clock(&self, table: &Table) -> Result<Option<Clock>> {
-        if crate::idx::is_idx(&self.data) {
-            return Ok(None);
-        }
-        for column in table.columns.iter().filter(|name| Clock::is_name(name)) {
-            let times = Table::read_fields(&self.data, column, clock::parse)?.unwrap_or_default();
-            if let Some(clock) = Clock::of(column, &times) {
-                return Ok(Some(clock));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -90,7 +78,7 @@ const SHOWN: usize = 24;
 const SHOWN_PAIRS: usize = 6;
 
 fn text(inspected: &Inspected) -> Result<String> {
-    let Inspected { file, rate, clock, not_numbers, inspection } = inspected;
+    let Inspected { file, rate, label, clock, not_numbers, inspection } = inspected;
     let Inspection { rows, anomalies, columns, suggestion, .. } = inspection;
     let mut text = String::new();
     write!(text, "{}: {rows} rows", file.display())?;
@@ -135,17 +123,28 @@ fn text(inspected: &Inspected) -> Result<String> {
     if findings.len() > 2 * SHOWN {
         writeln!(text, "and {} more findings (--json has them all)", findings.len() - 2 * SHOWN)?;
     }
-    let clock_or_text = clock.as_ref().map(|clock| clock.column.clone());
-    let unusable: Vec<String> = clock_or_text.into_iter().chain(not_numbers.iter().map(|n| n.column.clone())).collect();
     if suggestion.window == 1 {
         write!(text, "\nno --window: {}", suggestion.reason)?;
     } else {
         let seconds = rate.map_or(String::new(), |rate| format!(" ({})", duration(suggestion.window as f64 / rate)));
         write!(text, "\n--window {} --hop {}{seconds}: {}", suggestion.window, suggestion.hop, suggestion.reason)?;
     }
-    if unusable.is_empty() {
-        let window = if suggestion.window == 1 { String::new() } else { format!(" --window {}", suggestion.window) };
-        write!(text, "\nnext: vae-train fit {}{window} --out runs/a", file.display())?;
+    let is_clock = |found: &&NotNumbers| clock.as_ref().is_some_and(|clock| clock.column == found.column);
+    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) =
+        not_numbers.iter().filter(|found| !is_clock(found)).partition(|found| 2 * found.fields > *rows);
+    if to_mend.is_empty() {
+        write!(text, "\nnext: vae-train fit {}", file.display())?;
+        if let Some(label) = label {
+            write!(text, " --label {label}")?;
+        }
+        if !names.is_empty() {
+            let names: Vec<&str> = names.iter().map(|found| &*found.column).collect();
+            write!(text, " --ignore {}", names.join(","))?;
+        }
+        if suggestion.window > 1 {
+            write!(text, " --window {} --hop {}", suggestion.window, suggestion.hop)?;
+        }
+        write!(text, " --out runs/a")?;
     }
     Ok(text)
 }
@@ -154,11 +153,11 @@ fn text(inspected: &Inspected) -> Result<String> {
 fn findings(inspected: &Inspected) -> Vec<String> {
     let Inspected { rate, clock, not_numbers, inspection, .. } = inspected;
     let mut findings = Vec::new();
-    for NotNumbers { column, fields, first, row } in not_numbers {
+    for NotNumbers { column, fields, first, row, .. } in not_numbers {
         let is_clock = clock.as_ref().is_some_and(|clock| clock.column == *column);
         let what = match (is_clock, 2 * fields > inspection.rows) {
             (true, _) => continue,
-            (_, true) => "remove the column, or turn each category into a column of 0 and 1",
+            (_, true) => "leave the column out (--ignore), or turn each category into a column of 0 and 1",
             _ => "leave a missing value empty",
         };
         findings.push(format!(
@@ -167,7 +166,7 @@ fn findings(inspected: &Inspected) -> Vec<String> {
     }
     if let Some(clock) = clock {
         findings.push(format!(
-            "{}: a clock, a row every {} (jitter {}); remove the column before a fit: the time of tomorrow is never normal",
+            "{}: a clock, a row every {} (jitter {}); a fit leaves it out: the time of tomorrow is never normal",
             clock.column,
             duration(clock.interval),
             duration(clock.jitter)
