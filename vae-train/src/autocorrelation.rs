@@ -34,8 +34,10 @@ const NEARLY: f64 = 0.8;
 /// Shortest window that is proposed for dependent rows, and the longest.
 const LEAST_WINDOW: usize = 8;
 const MOST_WINDOW: usize = 1024;
-/// Most values in a proposed window: as many as a model of 64 KiB has room for without narrower layers.
-const MOST_VALUES: usize = 1024;
+/// Most values in a proposed window that holds a period: beyond, a model of 64 KiB has room for layers of 8 units only.
+const MOST_VALUES_OF_A_PERIOD: usize = 1024;
+/// Most values in a proposed window where none stands out, and longer ones show little more: 64 KiB have room for layers of 64.
+const MOST_VALUES: usize = 256;
 /// A table has at least so many times the rows of a proposed window.
 const WINDOWS_PER_TABLE: usize = 10;
 
@@ -108,7 +110,8 @@ impl Suggestion {
         let period = period(&mean, rows);
         let span = mean.iter().position(|r| *r < (-1.0f64).exp()).unwrap_or(lags);
         let wanted = period.unwrap_or(2 * span).next_power_of_two().max(LEAST_WINDOW);
-        let by_width = power_of_two_up_to(MOST_VALUES / columns.len().max(1));
+        let most_values = if period.is_some() { MOST_VALUES_OF_A_PERIOD } else { MOST_VALUES };
+        let by_width = power_of_two_up_to(most_values / columns.len().max(1));
         let by_rows = power_of_two_up_to(table.rows() / WINDOWS_PER_TABLE);
         let window = wanted.min(by_width).min(by_rows).min(MOST_WINDOW);
         let mut reason = match period {

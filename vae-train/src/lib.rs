@@ -35,6 +35,7 @@ pub mod motor;
 pub mod network;
 pub mod objective;
 pub mod output;
+pub mod pump;
 pub mod quantisation;
 pub mod run;
 pub mod scoring;

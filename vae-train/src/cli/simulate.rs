@@ -9,10 +9,11 @@ use super::Context;
 use crate::{
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     output::{Existing, write_file},
+    pump::{self, Pump},
     toy,
 };
 
-/// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition.
+/// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition, for the pump holdout.csv.
 ///
 /// Example: vae-train simulate motor --out data/
 #[derive(Debug, clap::Args)]
@@ -39,6 +40,8 @@ pub(super) const TRAINING_SECONDS: f64 = 80.0;
 enum Source {
     /// A motor with a three-axis accelerometer at 1600 Hz, healthy and with five faults.
     Motor,
+    /// The log of a pump, a row a second with the time: 18 hours, 24 to hold out, and 2 in which a sensor sticks and the filter clogs.
+    Pump,
     /// The ring z/10 + z/‖z‖ in two dimensions.
     Ring,
     /// Six features, linear in two latents, with Gaussian noise: its evidence is known.
@@ -71,6 +74,7 @@ impl Simulate {
                 let what = format!("{SAMPLE_RATE} samples a second of {} in g", CHANNELS.join(", "));
                 (write_motor(&self.out, self.seconds, seed, existing)?, what)
             }
+            Source::Pump => (write_pump(&self.out, seed, existing)?, "the log of a pump, a row a second".to_owned()),
             Source::Ring => {
                 (toy("x", 2, &|seed| toy::ring(rows, seed).into_flattened())?, "points of a ring".to_owned())
             }
@@ -131,6 +135,42 @@ pub(super) fn write_motor(out: &Path, seconds: f64, seed: u64, existing: Existin
     write_csv(&files[1], existing, &labelled, true)?;
     for (file, (_, samples)) in files[2..].iter().zip(&tests) {
         write_csv(file, existing, &[(false, samples)], false)?;
+    }
+    Ok(files)
+}
+
+/// The pressure sensor sticks and the filter clogs in these seconds of the pump's test.csv.
+const PUMP_STUCK: std::ops::Range<u32> = 2400..2580;
+const PUMP_CLOGGING: std::ops::Range<u32> = 4800..5400;
+
+/// Writes the pump's files; returns their paths.
+fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
+    const HOUR: u32 = 3600;
+    // Monday, Tuesday, and Wednesday morning; test.csv alone has faults and says where.
+    let parts = [("train.csv", 2u8, 18 * HOUR), ("holdout.csv", 3, 24 * HOUR), ("test.csv", 4, 2 * HOUR)];
+    let files: Vec<PathBuf> = parts.iter().map(|(name, _, _)| out.join(name)).collect();
+    files.iter().try_for_each(|file| existing.check(file))?;
+    for (file, (_, day, seconds)) in files.iter().zip(parts) {
+        let is_test = day == 4;
+        let mut pump = Pump::new(seed.wrapping_mul(8).wrapping_add(u64::from(day)));
+        let (mut stuck, mut row) = (0.0, [0.0; 4]);
+        write_file(file, existing, |out| {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record(std::iter::once("time").chain(pump::COLUMNS).chain(is_test.then_some("label")))?;
+            for second in 0..seconds {
+                let clogging = (second as f32 - PUMP_CLOGGING.start as f32) / PUMP_CLOGGING.len() as f32;
+                stuck = row[1];
+                row = pump.row(if is_test { clogging.clamp(0.0, 1.0) } else { 0.0 });
+                if is_test && PUMP_STUCK.contains(&second) {
+                    row[1] = stuck;
+                }
+                let time = format!("2026-03-0{day} {:02}:{:02}:{:02}", second / HOUR, second / 60 % 60, second % 60);
+                let label = is_test.then(|| u8::from(second >= PUMP_CLOGGING.start).to_string());
+                let values = row.iter().map(|value| format!("{value:.2}"));
+                csv.write_record(std::iter::once(time).chain(values).chain(label))?;
+            }
+            Ok(csv.flush()?)
+        })?;
     }
     Ok(files)
 }
