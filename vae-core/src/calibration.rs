@@ -3,9 +3,9 @@
 use crate::LoadError;
 
 /// `f32`s of the calibration before the channels' and the quantiles.
-pub const CALIBRATION_CONSTANTS: usize = 21;
+pub(crate) const CALIBRATION_CONSTANTS: usize = 21;
 /// `f32`s of the calibration for each channel.
-pub const CHANNEL_CONSTANTS: usize = 9;
+pub(crate) const CHANNEL_CONSTANTS: usize = 9;
 
 /// How rare high values of a statistic are, far beyond those that were seen: a generalised Weibull tail,
 /// `ln (rate_above(x) / base) = ln (rate / base) · (1 + shape · (x − start) / scale)^(1 / shape)`.
