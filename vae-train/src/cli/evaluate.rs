@@ -22,9 +22,10 @@ use crate::{
 
 /// Score data through vae-core: how well anomalies are told from normal windows, or (--likelihood) how well the model
 /// explains the data.
-///
-/// Example: vae-train evaluate model.vae test.csv --label label
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train evaluate model.vae test.csv --label label --json
+  vae-train evaluate model.vae test.csv --likelihood --train train.csv --windows 200")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     input: ModelAndData,

@@ -18,9 +18,11 @@ use crate::{
 
 /// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).
 ///
-/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead. Example:
-/// vae-train generate model.vae -n 100 --out samples.csv
+/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train generate model.vae -n 100 --out samples.csv
+  vae-train generate model.vae --like test.csv --attribute load --amount 0.5 --out changed.csv")]
 pub(super) struct Generate {
     /// Model file (.vae).
     model: PathBuf,

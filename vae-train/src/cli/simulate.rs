@@ -13,9 +13,10 @@ use crate::{
 };
 
 /// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition.
-///
-/// Example: vae-train simulate motor --out data/
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train simulate motor --out data --seconds 80
+  vae-train simulate linear-gaussian --out toy --rows 1000")]
 pub(super) struct Simulate {
     /// What to simulate.
     source: Source,
