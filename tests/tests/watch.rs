@@ -76,7 +76,7 @@ fn lines_from_standard_input_are_printed_counted_and_kept() {
     assert_eq!(code, Some(0), "{said}");
     let lines = LOG.lines().map(str::trim_end).collect::<Vec<_>>();
     assert_eq!(printed.lines().collect::<Vec<_>>(), lines, "lines in a pipe are those of the device");
-    let expected = "-: 8 lines, 2 malformed; 1 alarm(s); windows by verdict: 1 normal, 1 anomalous, 1 with a sensor's fault, 1 drifting";
+    let expected = "standard input: 8 lines, 2 malformed; 1 alarm(s); windows by verdict: 1 normal, 1 anomalous, 1 with a sensor's fault, 1 drifting";
     assert!(said.contains(expected) && said.contains("written to new/scores.csv"), "{said}");
     let row = |fields: [&str; 4]| fields.map(str::to_owned);
     assert_eq!(
@@ -238,34 +238,47 @@ fn frames_of_defmt_are_the_verdicts_that_the_host_computes() {
     assert!(malformed > 0 && found.len() + 6 > all.len() && found.len() < all.len(), "{malformed}, {}", found.len());
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod pseudo_terminals {
-    use std::{fs::File, io::Read, os::unix::fs::symlink, process::ChildStderr, sync::mpsc};
+    use std::{
+        fs::{File, OpenOptions},
+        io::{BufRead, BufReader, Read},
+        os::{
+            fd::OwnedFd,
+            unix::fs::{OpenOptionsExt, symlink},
+        },
+        process::ChildStderr,
+        sync::mpsc,
+    };
 
     use nix::{
-        pty::{OpenptyResult, Winsize, openpty},
+        fcntl::OFlag,
+        pty::{grantpt, posix_openpt, ptsname_r, unlockpt},
         sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr},
-        unistd::ttyname,
     };
 
     use super::*;
 
-    /// A pair whose line passes bytes as they are, as a serial line does.
-    fn line() -> OpenptyResult {
-        let pair = openpty(&Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }, None).unwrap();
-        let mut settings = tcgetattr(&pair.slave).unwrap();
+    /// A pair that passes bytes as they are, as a serial line does: the device's end, and the name and the file of the other.
+    fn line() -> (File, String, File) {
+        // Not inherited by the processes that other tests start: the line is down when we close it.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname_r(&master).unwrap();
+        let mut options = OpenOptions::new();
+        let slave = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name).unwrap();
+        let mut settings = tcgetattr(&slave).unwrap();
         cfmakeraw(&mut settings);
-        tcsetattr(&pair.slave, SetArg::TCSANOW, &settings).unwrap();
-        pair
+        tcsetattr(&slave, SetArg::TCSANOW, &settings).unwrap();
+        (File::from(OwnedFd::from(master)), name, slave)
     }
 
     /// What a process says, line by line, while it lives.
     fn lines_of(stderr: ChildStderr) -> mpsc::Receiver<String> {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
-            std::io::BufRead::lines(std::io::BufReader::new(stderr))
-                .map_while(Result::ok)
-                .for_each(|line| drop(sender.send(line)));
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
         });
         receiver
     }
@@ -284,11 +297,10 @@ mod pseudo_terminals {
         // As udev names a device: the same name, whatever it is plugged into.
         let port = place.path().join("device");
         let csv = place.path().join("scores.csv");
-        let OpenptyResult { master, slave } = line();
-        symlink(ttyname(&slave).unwrap(), &port).unwrap();
+        let (mut device, name, slave) = line();
+        symlink(name, &port).unwrap();
         let mut child = watch(place.path(), &["device", "--baud", "57600", "--out", "scores.csv"]).spawn().unwrap();
         until("the port is open", || csv.exists());
-        let mut device = File::from(master);
         let say =
             |device: &mut File, number: usize| writeln!(device, "{number}.0 s  normal  300.0 nats, p = 0.5").unwrap();
         for number in 1..=3 {
@@ -302,12 +314,11 @@ mod pseudo_terminals {
             message.contains("device is gone (") && message.contains("waiting until it is plugged in again"),
             "{message}"
         );
-        let OpenptyResult { master, slave } = line();
+        let (mut device, name, _slave) = line();
         fs::remove_file(&port).unwrap();
-        symlink(ttyname(&slave).unwrap(), &port).unwrap();
+        symlink(name, &port).unwrap();
         let message = said.recv_timeout(Duration::from_secs(30)).unwrap();
         assert!(message.contains("device is back"), "{message}");
-        let mut device = File::from(master);
         say(&mut device, 4);
         write!(device, "5.0 s  normal  300.0 na").unwrap();
         until("the line is kept", || count(&csv) == 5);
@@ -320,58 +331,63 @@ mod pseudo_terminals {
     #[test]
     fn an_interrupted_watch_ends_with_its_summary() {
         let place = tempfile::tempdir().unwrap();
-        let OpenptyResult { master, slave } = line();
-        let port = ttyname(&slave).unwrap();
-        let child = watch(place.path(), &[port.to_str().unwrap(), "--out", "scores.csv", "--json"]).spawn().unwrap();
+        let (mut device, port, _slave) = line();
+        let child = watch(place.path(), &[&port, "--out", "scores.csv", "--json"]).spawn().unwrap();
         let csv = place.path().join("scores.csv");
         until("the port is open", || csv.exists());
-        writeln!(File::from(master.try_clone().unwrap()), "normal  300.0 nats, p = 0.5").unwrap();
+        writeln!(device, "normal  300.0 nats, p = 0.5").unwrap();
         until("the line is kept", || count(&csv) == 2);
         signal(&child, "-INT");
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(summary["normal"], 1);
-        drop((master, slave));
     }
 
     #[test]
     fn on_a_terminal_it_plots_until_q() {
         let place = tempfile::tempdir().unwrap();
-        let (serial, screen) = (line(), line());
-        let port = ttyname(&serial.slave).unwrap();
-        let mut command = watch(place.path(), &[port.to_str().unwrap(), "--out", "scores.csv"]);
-        command.env("TERM", "xterm").stdin(screen.slave.try_clone().unwrap()).stdout(screen.slave.try_clone().unwrap());
+        let (mut device, port, _slave) = line();
+        let (mut terminal, _, slave) = line();
+        assert!(
+            Command::new("stty")
+                .args(["rows", "30", "cols", "100"])
+                .stdin(slave.try_clone().unwrap())
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut command = watch(place.path(), &[&port, "--out", "scores.csv"]);
+        command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
         let mut child = command.spawn().unwrap();
-        let mut shown = File::from(screen.master.try_clone().unwrap());
+        let mut shown = terminal.try_clone().unwrap();
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = shown.read(&mut buffer) {
-                if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                if sender.send(buffer[..length].to_vec()).is_err() {
                     return;
                 }
             }
         });
-        let mut device = File::from(serial.master);
-        let mut picture = String::new();
-        let mut shows = |what: &str| {
+        let mut screen = vt100::Parser::new(30, 100, 0);
+        let mut shows = |is_alternate: bool, what: &str| {
             until(what, || {
-                picture.extend(receiver.try_iter());
-                picture.contains(what)
+                receiver.try_iter().for_each(|bytes| screen.process(&bytes));
+                screen.screen().alternate_screen() == is_alternate && screen.screen().contents().contains(what)
             });
         };
-        shows("\x1b[?1049h"); // the alternate screen
-        shows("waiting for a verdict");
+        shows(true, "waiting for a verdict");
         writeln!(device, "threshold 200 nats").unwrap();
         for second in 0..20 {
             writeln!(device, "{second}.0 s  normal  300.0 nats, p = 0.5").unwrap();
         }
-        shows("20 normal");
-        shows("threshold");
-        File::from(screen.master).write_all(b"q").unwrap();
-        shows("\x1b[?1049l"); // given back
-        shows("1 alarm(s)".replace('1', "0").as_str());
+        shows(true, "0 alarm(s); 20 normal, 0 drifting, 0 sensor fault, 0 anomalous; 0 malformed; q quits");
+        shows(true, "threshold");
+        shows(true, "score, nats");
+        terminal.write_all(b"q").unwrap();
+        // The terminal is as it was, with the summary on it.
+        shows(false, "windows by verdict: 20 normal");
         until("it ends", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
         assert_eq!(count(&place.path().join("scores.csv")), 21);

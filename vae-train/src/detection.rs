@@ -1,6 +1,6 @@
 //! Runs the core's detector over a table, as the device will over its stream.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use vae_core::{Detector, Drift, DriftKind, Model, Scratch, SensorFault, SensorFaultKind, Verdict};
 
@@ -30,6 +30,14 @@ pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
     for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
         let (sample, condition) = sample.split_at(model.channels());
         let context = || format!("{}: row {} cannot be judged", table.path.display(), row + 1);
+        if let Some(missing) = condition.iter().position(|value| !value.is_finite()) {
+            bail!(
+                "{}: row {}: the condition `{}` is missing, and no row can be judged without it",
+                table.path.display(),
+                row + 1,
+                table.columns[model.channels() + missing]
+            );
+        }
         detector.given(condition).with_context(context)?;
         if let Some(verdict) = detector.push(sample, &mut scratch).with_context(context)? {
             judged.push(Judged { row, verdict, alarm: detector.is_raised() });

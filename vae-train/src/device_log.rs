@@ -88,7 +88,7 @@ impl Fields<'_> {
 
     fn number<T: FromStr>(&mut self) -> Option<T> {
         let text = self.0.trim_start();
-        let end = text.find([' ', '\t', ',']).unwrap_or(text.len());
+        let end = text.find(|next: char| next == ',' || next.is_whitespace()).unwrap_or(text.len());
         let number = text[..end].parse().ok()?;
         self.0 = &text[end..];
         Some(number)
@@ -158,7 +158,8 @@ impl Fields<'_> {
 /// # Errors
 /// If the file is no ELF file, or holds no messages or those of another version of defmt.
 pub fn formats(elf: &[u8]) -> Result<Table> {
-    Table::parse(elf)?.context("it holds no defmt messages: give the ELF file that the device was flashed with")
+    let formats = Table::parse(elf).context("it is no ELF file with messages of defmt that can be read")?;
+    formats.context("it holds no messages of defmt: give the ELF file that the device was flashed with")
 }
 
 /// Takes a stream of bytes apart into lines.

@@ -71,7 +71,10 @@ impl Evaluate {
             likelihood::report(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
         let (mut gaussian, mut kernel_density) = (None, None);
         if let Some(train) = &self.train {
-            ensure!(model.conditions() == 0, "--train is for models without conditions: the baselines have none");
+            ensure!(
+                model.conditions() == 0,
+                "--train is for models without conditions, as the baselines have none: leave it out"
+            );
             let (rows, _) = read_for_model(train, self.input.label.as_deref(), &model)?;
             let is_normal = |index: &usize| rows.labels.as_ref().is_none_or(|labels| !labels[*index]);
             let normal = rows.iter().enumerate().filter(|(index, _)| is_normal(index));

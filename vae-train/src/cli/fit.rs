@@ -300,7 +300,7 @@ impl Fit {
         config.estimator = self.estimator.or(config.estimator);
         config.prior = self.prior.or(config.prior);
         config.input_noise = self.input_noise.or(config.input_noise);
-        for (name, given) in [("epochs", self.epochs), ("patience", self.patience)] {
+        for (name, given) in [("epochs", self.epochs), ("patience", self.patience), ("latent", self.latent)] {
             ensure!(given != Some(0), "{name} is 0: give at least 1, or leave it out");
         }
         config.hidden = self.hidden.clone().or(config.hidden);
@@ -346,6 +346,11 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         ));
         config.batch = batch;
     }
+    ensure!(
+        config.mixture <= windows,
+        "a mixture of {} components for {windows} training windows: give fewer in --mixture, or more data",
+        config.mixture
+    );
     if windows > LARGEST_EPOCH {
         note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
     }

@@ -160,7 +160,7 @@ impl Generate {
         match (&self.attribute, self.from) {
             (Some(attribute), _) => {
                 format!(
-                    "window {index} along `{attribute}` (the model's attributes: {})",
+                    "window {index} along `{attribute}` (the model's attributes: {}; vae-train attribute learns one)",
                     list(&names.unwrap_or_default())
                 )
             }
@@ -176,7 +176,7 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
     let card = model.card()?;
     ensure!(
         !model.has_front_end(),
-        "this model sees features of the samples (fit --front-end): it can generate those, but no samples"
+        "this model sees features of the samples (fit --front-end): it can generate those, but no samples; fit without --front-end for them"
     );
     write_file(path, existing, |out| {
         let mut csv = csv::Writer::from_writer(out);

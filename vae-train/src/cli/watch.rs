@@ -175,7 +175,8 @@ impl Watch {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let existing = Existing::from_force(self.force);
         self.out.as_deref().map_or(Ok(()), |out| existing.check(out))?;
-        let mut seen = Seen { source: self.source.clone(), out: self.out.clone(), ..Seen::default() };
+        let name = if self.source == "-" { "standard input" } else { &self.source };
+        let mut seen = Seen { source: name.to_owned(), out: self.out.clone(), ..Seen::default() };
         if let Some(path) = &self.model {
             let file = AlignedFile::read(path)?;
             let model = file.model()?;

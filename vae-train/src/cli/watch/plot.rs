@@ -121,7 +121,7 @@ fn chart(frame: &mut Frame<'_>, area: ratatui::layout::Rect, seen: &Seen) {
     let points = &seen.history.points;
     let (Some((first, _)), Some((last, _))) = (points.front(), points.back()) else { return };
     let scores = || points.iter().filter_map(|(_, verdict)| Some(f64::from(verdict.assessment()?.score)));
-    let threshold = seen.threshold.map(f64::from);
+    let threshold = seen.threshold.map(f64::from).filter(|nats| nats.is_finite());
     let (low, high) = scale(scores(), threshold);
     let mut plotted = [const { Vec::new() }; KINDS.len()];
     for (time, verdict) in points {
