@@ -17,5 +17,8 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-Tmemory.x");
     }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo::rustc-link-arg-bin=verdicts=-Tdefmt.x");
+    }
     println!("cargo::rerun-if-changed=memory");
 }

@@ -14,7 +14,7 @@ use firmware_example::{
 };
 use panic_semihosting as _;
 use static_cell::ConstStaticCell;
-use vae_core::{Alarms, Anomaly, Assessment, Detector, DetectorError, Model, Scratch, Verdict, include_model};
+use vae_core::{Alarms, Detector, DetectorError, Model, Scratch, include_model};
 
 static MODEL: Model<'static> = include_model!("../model/motor.vae"); // a damaged file fails the build
 static SCRATCH: ConstStaticCell<[f32; MODEL.scratch_len()]> = ConstStaticCell::new([0.0; MODEL.scratch_len()]);
@@ -64,6 +64,7 @@ fn run() -> Result<(), DetectorError> {
             let checksum = record.last_chunk::<4>().copied().map_or(0, u32::from_le_bytes);
             log.event(format_args!("the power fails; the detector is restored from its snapshot, {checksum:08x}"));
         }
+        log.threshold(detector.threshold());
         for part in parts {
             log.event(format_args!("{}", part.title));
             if part.event == Event::Rebaseline {
@@ -75,16 +76,8 @@ fn run() -> Result<(), DetectorError> {
                 let start = ticks();
                 let verdict = detector.push(&[x, y, z], &mut scratch)?; // in g; NaN for what the sensor did not give
                 most_ticks = most_ticks.max(ticks_since(start));
-                match verdict {
-                    None => {} // no window is complete yet, or a new baseline is being made
-                    Some(Verdict::Normal(window)) => log.verdict("normal", format_args!("p = {:.3}", window.p_value)),
-                    Some(Verdict::Drifting(drift)) => log.verdict("drifting", format_args!("{:.4?}", drift.kind)),
-                    Some(Verdict::SensorFault(fault)) => log.verdict("SENSOR FAULT", format_args!("{fault}")),
-                    Some(Verdict::Anomalous(anomaly)) => {
-                        let Anomaly { assessment: Assessment { score, p_value, .. }, channel, .. } = anomaly;
-                        let particulars = format_args!("{score:.3} nats, p = {p_value:.1e}, channel {channel}");
-                        log.verdict("ANOMALOUS", particulars);
-                    }
+                if let Some(verdict) = verdict {
+                    log.verdict(&verdict); // none before a window is complete, or while a new baseline is made
                 }
             }
         }

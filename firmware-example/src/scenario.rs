@@ -1,7 +1,12 @@
 //! What the demonstration's motor and its sensor go through, and what is printed of it. The host's test has the same file, and expects
 //! the same lines.
 
-use core::fmt;
+use core::{
+    fmt,
+    mem::{Discriminant, discriminant},
+};
+
+use vae_core::Verdict;
 
 use super::motor::Condition;
 
@@ -76,19 +81,19 @@ pub const AFTER: [Part; 6] = [
     Part { condition: Condition::Bearing, ..Part::new("a bearing spalls", 300, (1.1, 1.1)) },
 ];
 
-/// Prints when the verdict changes, and now and then while it does not.
+/// Prints when the verdict changes, and now and then while it does not: the lines that `vae-train watch` reads.
 pub struct Log<W> {
     out: W,
     seconds: f32,
     /// The last verdict's kind, and how often it came since it was printed.
-    kind: &'static str,
+    kind: Option<Discriminant<Verdict>>,
     count: u32,
 }
 
 impl<W: fmt::Write> Log<W> {
     /// A log that has nothing to say yet.
     pub fn new(out: W) -> Self {
-        Self { out, seconds: 0.0, kind: "", count: 0 }
+        Self { out, seconds: 0.0, kind: None, count: 0 }
     }
 
     /// Says how late it is.
@@ -100,13 +105,19 @@ impl<W: fmt::Write> Log<W> {
     pub fn event(&mut self, event: fmt::Arguments<'_>) {
         // Where nobody listens, the detector works all the same.
         let _ = writeln!(self.out, "{:>6.2} s  -- {event}", self.seconds);
-        self.kind = "";
+        self.kind = None;
     }
 
-    /// Takes a verdict of this kind, with its particulars.
-    pub fn verdict(&mut self, kind: &'static str, particulars: fmt::Arguments<'_>) {
+    /// Prints the score below which a window votes for an alarm.
+    pub fn threshold(&mut self, nats: f32) {
+        let _ = writeln!(self.out, "{:>6.2} s  threshold     {nats:.3} nats", self.seconds);
+    }
+
+    /// Takes a verdict.
+    pub fn verdict(&mut self, verdict: &Verdict) {
+        let kind = Some(discriminant(verdict));
         if kind != self.kind || self.count == EVERY {
-            let _ = writeln!(self.out, "{:>6.2} s  {kind:<12}  {particulars}", self.seconds);
+            let _ = writeln!(self.out, "{:>6.2} s  {verdict}", self.seconds);
             (self.kind, self.count) = (kind, 0);
         }
         self.count += 1;

@@ -186,19 +186,25 @@ pub(crate) fn firmware(
     environment: &[(&str, &Path)],
     features: &[&str],
 ) -> Result<String> {
-    let output = Command::new("cargo")
+    let mut command = firmware_command(verb, target, binary, features);
+    let output = command.envs(environment.iter().copied()).output().context("cargo cannot be run")?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{target} {binary}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
+}
+
+/// The command by which cargo `run`s or `build`s a binary of `firmware-example`.
+#[must_use]
+pub fn firmware_command(verb: &str, target: &str, binary: &str, features: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command
         .args([verb, "--release", "--quiet", "--locked", "--target", target, "--bin", binary, "--features"])
         .arg(features.join(","))
         .current_dir(root().join("firmware-example"))
         // The host's build must not shape the firmware's.
         .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_TARGET_DIR")
-        .envs(environment.iter().copied())
-        .output()
-        .context("cargo cannot be run")?;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{target} {binary}: {printed}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(printed)
+        .env_remove("CARGO_TARGET_DIR");
+    command
 }
 
 /// The folder of a real data set, if `VAE_DATA` is set; says on standard error that the check is skipped, if not.

@@ -809,7 +809,7 @@ fn a_condition_explains_what_is_normal_only_under_it() {
     place.write("without.csv", "a,b\n1,2\n");
     assert!(place.fail("score model.vae without.csv --out s.csv").contains("`speed`"));
     place.write("missing.csv", "speed,a,b\n1,1,1\n,1,2\n");
-    assert!(place.fail("score model.vae missing.csv --out s.csv").contains("row 2 cannot be judged: condition 0"));
+    assert!(place.fail("score model.vae missing.csv --out s.csv").contains("row 2: the condition `speed` is missing"));
     assert!(place.fail("fit train.csv --out new --condition load").contains("`load`"));
 }
 
@@ -1046,7 +1046,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
             "--normal normal.csv --rate 1600 --alarms 90000/hour",
             "too frequent to be told from the tail of the scores: ask for",
         ),
-        ("--normal same.csv --range w=-1:1", "--range: there is no channel `w`; the model's are [\"x\", \"y\", \"z\"]"),
+        ("--normal same.csv --range w=-1:1", "--range: there is no channel `w`; the model's are `x`, `y`, `z`"),
         ("--normal same.csv --range y=-0.5:16", "channel `y` is "),
         ("--normal same.csv --range y=-0.5:16", "in normal data, outside its --range -0.5 to 16"),
         ("--normal spike.csv --range y=-16:16", "channel `y` is 99 in normal data"),

@@ -1,6 +1,6 @@
 //! The firmware example prints what the host computes, and that is worth showing.
 
-use vae_core::{Alarms, Anomaly, Assessment, Detector, Scratch, Verdict};
+use vae_core::{Alarms, Detector, Scratch, Verdict};
 use vae_tests::{can_emulate, emulate, root};
 use vae_train::{
     model_file::AlignedFile,
@@ -35,6 +35,7 @@ fn host(restores: bool) -> (String, Vec<(&'static Part, Vec<Verdict>)>) {
             let checksum = u32::from_le_bytes(*record.last_chunk().unwrap());
             log.event(format_args!("the power fails; the detector is restored from its snapshot, {checksum:08x}"));
         }
+        log.threshold(detector.threshold());
         for part in *parts {
             log.event(format_args!("{}", part.title));
             if part.event == Event::Rebaseline {
@@ -46,16 +47,8 @@ fn host(restores: bool) -> (String, Vec<(&'static Part, Vec<Verdict>)>) {
                 log.set_time(motor.seconds());
                 let verdict = detector.push(&sample, &mut scratch).unwrap();
                 seen.extend(verdict);
-                match verdict {
-                    None => {}
-                    Some(Verdict::Normal(window)) => log.verdict("normal", format_args!("p = {:.3}", window.p_value)),
-                    Some(Verdict::Drifting(drift)) => log.verdict("drifting", format_args!("{:.4?}", drift.kind)),
-                    Some(Verdict::SensorFault(fault)) => log.verdict("SENSOR FAULT", format_args!("{fault}")),
-                    Some(Verdict::Anomalous(anomaly)) => {
-                        let Anomaly { assessment: Assessment { score, p_value, .. }, channel, .. } = anomaly;
-                        let particulars = format_args!("{score:.3} nats, p = {p_value:.1e}, channel {channel}");
-                        log.verdict("ANOMALOUS", particulars);
-                    }
+                if let Some(verdict) = verdict {
+                    log.verdict(&verdict);
                 }
             }
             verdicts.push((part, seen));

@@ -3,8 +3,19 @@
 use core::fmt;
 
 /// What a detector says about a window.
+///
+/// `Display` and `defmt::Format` print the line that `vae-train watch` reads, defmt with all digits:
+///
+/// ```text
+/// normal        412.345 nats, p = 0.226
+/// drifting      409.100 nats, p = 0.412, 2 missing, mean of channel 1 off by -7.42e-2
+/// SENSOR FAULT  the sensor of channel 0 repeats one value
+/// ANOMALOUS     114.554 nats, p = 7.1e-17, channel 1 costs 211.4, feature 40 costs 33.0
+/// ```
+///
+/// Other drifts are `power of channel 1 times 1.203` and `mean p = 0.102`. Before it may stand a time and what else the firmware likes,
+/// as in `12.00 s  normal …`; the level that scores are compared with is printed as `threshold 371.200 nats`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// No alarm. The window by itself may still be unlikely: one vote of several.
     Normal(Assessment),
@@ -29,9 +40,19 @@ impl Verdict {
     }
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal(assessment) => write!(f, "normal        {assessment}"),
+            Self::Anomalous(anomaly) => write!(f, "ANOMALOUS     {anomaly}"),
+            Self::SensorFault(fault) => write!(f, "SENSOR FAULT  {fault}"),
+            Self::Drifting(drift) => write!(f, "drifting      {drift}"),
+        }
+    }
+}
+
 /// A window's score.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Assessment {
     /// ELBO or log-likelihood, in nats: [`Calibration::score_kind`](crate::Calibration::score_kind). Features that were not observed
     /// count as ordinary ones.
@@ -42,9 +63,21 @@ pub struct Assessment {
     pub missing: u32,
 }
 
+impl fmt::Display for Assessment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { score, p_value, missing } = self;
+        write!(f, "{score:.3} nats, p = ")?;
+        if *p_value < 1e-3 {
+            write!(f, "{p_value:.1e}")?
+        } else {
+            write!(f, "{p_value:.3}")?
+        }
+        if *missing > 0 { write!(f, ", {missing} missing") } else { Ok(()) }
+    }
+}
+
 /// Why an alarm is raised.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Anomaly {
     /// Of the window.
     pub assessment: Assessment,
@@ -58,9 +91,15 @@ pub struct Anomaly {
     pub feature_nats: f32,
 }
 
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { assessment, channel, channel_nats, feature, feature_nats } = self;
+        write!(f, "{assessment}, channel {channel} costs {channel_nats:.1}, feature {feature} costs {feature_nats:.1}")
+    }
+}
+
 /// Which sensor is not to be believed, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SensorFault {
     /// The first such channel, in the model's order.
     pub channel: u32,
@@ -70,7 +109,6 @@ pub struct SensorFault {
 
 /// What is wrong with a sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SensorFaultKind {
     /// It gave no value (NaN) for longer than it did in normal data.
     Missing,
@@ -84,19 +122,23 @@ pub enum SensorFaultKind {
 
 impl fmt::Display for SensorFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            SensorFaultKind::Missing => "gives no values",
-            SensorFaultKind::Stuck => "repeats one value",
-            SensorFaultKind::Saturated => "stays at an end of its range",
-            SensorFaultKind::OutOfRange => "gives values outside its range",
-        };
-        write!(f, "the sensor of channel {} {what}", self.channel)
+        write!(f, "the sensor of channel {} {}", self.channel, self.kind)
+    }
+}
+
+impl fmt::Display for SensorFaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "gives no values",
+            Self::Stuck => "repeats one value",
+            Self::Saturated => "stays at an end of its range",
+            Self::OutOfRange => "gives values outside its range",
+        })
     }
 }
 
 /// What has moved slowly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Drift {
     /// Of the window.
     pub assessment: Assessment,
@@ -106,7 +148,6 @@ pub struct Drift {
 
 /// What has moved slowly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DriftKind {
     /// The scores: their p-values, ½ on average, come to this.
     Score(f32),
@@ -124,4 +165,93 @@ pub enum DriftKind {
         /// Its power, in units of the calibration's.
         factor: f32,
     },
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.assessment, self.kind)
+    }
+}
+
+impl fmt::Display for DriftKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Score(mean) => write!(f, "mean p = {mean:.3}"),
+            Self::Mean { channel, shift } => write!(f, "mean of channel {channel} off by {shift:.2e}"),
+            Self::Power { channel, factor } => write!(f, "power of channel {channel} times {factor:.3}"),
+        }
+    }
+}
+
+/// The same lines, of which the device sends the numbers alone.
+#[cfg(feature = "defmt")]
+mod with_defmt {
+    use defmt::{Format, Formatter, write};
+
+    use super::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
+
+    impl Format for Verdict {
+        fn format(&self, f: Formatter<'_>) {
+            match self {
+                Self::Normal(assessment) => write!(f, "normal        {}", assessment),
+                Self::Anomalous(anomaly) => write!(f, "ANOMALOUS     {}", anomaly),
+                Self::SensorFault(fault) => write!(f, "SENSOR FAULT  {}", fault),
+                Self::Drifting(drift) => write!(f, "drifting      {}", drift),
+            }
+        }
+    }
+
+    impl Format for Assessment {
+        fn format(&self, f: Formatter<'_>) {
+            let Self { score, p_value, missing } = *self;
+            match missing {
+                0 => write!(f, "{=f32} nats, p = {=f32}", score, p_value),
+                _ => write!(f, "{=f32} nats, p = {=f32}, {=u32} missing", score, p_value, missing),
+            }
+        }
+    }
+
+    impl Format for Anomaly {
+        fn format(&self, f: Formatter<'_>) {
+            let Self { assessment, channel, channel_nats, feature, feature_nats } = *self;
+            write!(
+                f,
+                "{}, channel {=u32} costs {=f32}, feature {=u32} costs {=f32}",
+                assessment, channel, channel_nats, feature, feature_nats
+            );
+        }
+    }
+
+    impl Format for SensorFault {
+        fn format(&self, f: Formatter<'_>) {
+            write!(f, "the sensor of channel {=u32} {}", self.channel, self.kind);
+        }
+    }
+
+    impl Format for SensorFaultKind {
+        fn format(&self, f: Formatter<'_>) {
+            match self {
+                Self::Missing => write!(f, "gives no values"),
+                Self::Stuck => write!(f, "repeats one value"),
+                Self::Saturated => write!(f, "stays at an end of its range"),
+                Self::OutOfRange => write!(f, "gives values outside its range"),
+            }
+        }
+    }
+
+    impl Format for Drift {
+        fn format(&self, f: Formatter<'_>) {
+            write!(f, "{}, {}", self.assessment, self.kind);
+        }
+    }
+
+    impl Format for DriftKind {
+        fn format(&self, f: Formatter<'_>) {
+            match *self {
+                Self::Score(mean) => write!(f, "mean p = {=f32}", mean),
+                Self::Mean { channel, shift } => write!(f, "mean of channel {=u32} off by {=f32}", channel, shift),
+                Self::Power { channel, factor } => write!(f, "power of channel {=u32} times {=f32}", channel, factor),
+            }
+        }
+    }
 }

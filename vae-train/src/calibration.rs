@@ -10,7 +10,7 @@ use crate::{
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
-    table::Table,
+    table::{Table, list},
     tail::{Tail, TailFit},
 };
 
@@ -214,7 +214,11 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let card = model.card()?;
     let names: Vec<&str> = card.channels.lines().collect();
     for (range, ..) in &settings.ranges {
-        ensure!(names.contains(&range.as_str()), "--range: there is no channel `{range}`; the model's are {names:?}");
+        ensure!(
+            names.contains(&range.as_str()),
+            "--range: there is no channel `{range}`; the model's are {}",
+            list(&names)
+        );
     }
     let columns = table.columns.len();
     // What an anomaly does to a sensor is not what is normal of it.

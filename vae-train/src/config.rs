@@ -330,12 +330,12 @@ impl Config {
             );
             ensure!(
                 bound == Bound::Elbo && self.posterior != Posterior::Full,
-                "the score-function estimator is for the ELBO with diagonal or Bernoulli posteriors"
+                "the score-function estimator is for the ELBO with diagonal or Bernoulli posteriors: leave out --estimator"
             );
         }
         ensure!(
             bound == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
-            "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none"
+            "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none; leave them out, or --objective"
         );
         if let Some(deviation) = self.input_noise {
             ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");
@@ -358,7 +358,7 @@ impl Config {
         );
         ensure!(
             !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
-            "mixture and second stage are Gaussian: they do not fit Bernoulli latents"
+            "mixture and second stage are Gaussian: they do not fit Bernoulli latents; leave out --mixture and --second-stage"
         );
         ensure!(
             !self.hidden.iter().flatten().any(|width| *width == 0),

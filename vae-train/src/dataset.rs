@@ -67,7 +67,7 @@ impl Windows {
         let features = channels.saturating_mul(window);
         ensure!(
             table.rows() >= window,
-            "{}: a window of {window} samples is longer than the data ({} rows): give a shorter --window",
+            "{}: a window of {window} samples is longer than the data ({} rows): give more data, or fit with a shorter --window",
             table.path.display(),
             table.rows()
         );

@@ -99,6 +99,47 @@ impl KernelDensity {
     }
 }
 
+/// Independent features, fitted by maximum likelihood: what is known of them without how they depend on each other.
+pub struct Independent {
+    /// Mean and variance of each; of zeros and ones, the mean alone.
+    moments: Vec<(f64, Option<f64>)>,
+}
+
+impl Independent {
+    /// Gaussians with at least the variances `floors`; or, where there are none, zeros and ones, each as if seen once more than it was.
+    /// NaN is not observed.
+    pub fn fit<'a>(windows: impl Iterator<Item = &'a [f32]>, features: usize, floors: Option<&[f32]>) -> Self {
+        let mut sums = vec![(0.0, 0.0, 0.0); features];
+        for window in windows {
+            for ((count, sum, squares), value) in sums.iter_mut().zip(window).filter(|(_, value)| !value.is_nan()) {
+                let value = f64::from(*value);
+                (*count, *sum, *squares) = (*count + 1.0, *sum + value, *squares + value * value);
+            }
+        }
+        let moments = sums.iter().enumerate().map(|(feature, (count, sum, squares))| match floors {
+            Some(floors) => {
+                let (count, floor) =
+                    (f64::max(*count, 1.0), floors.get(feature).map_or(0.0, |floor| f64::from(*floor)));
+                let mean = sum / count;
+                (mean, Some((squares / count - mean * mean).max(floor)))
+            }
+            None => ((sum + 1.0) / (count + 2.0), None),
+        });
+        Self { moments: moments.collect() }
+    }
+
+    /// `ln p(x)`, in nats; features that were not observed are left out.
+    #[must_use]
+    pub fn log_density(&self, x: &[f32]) -> f64 {
+        let features = self.moments.iter().zip(x.iter().map(|x| f64::from(*x))).filter(|(_, x)| !x.is_nan());
+        let nats = features.map(|((mean, variance), x)| match variance {
+            Some(variance) => -0.5 * ((x - mean).powi(2) / variance + (std::f64::consts::TAU * variance).ln()),
+            None => x * mean.ln() + (1.0 - x) * (1.0 - mean).ln(),
+        });
+        nats.sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +172,20 @@ mod tests {
         // Mean 4, variance 5 (maximum likelihood).
         let exact = -0.5 * ((6.0f64 - 4.0).powi(2) / 5.0 + (std::f64::consts::TAU * 5.0).ln());
         assert!((gaussian.log_density(&[6.0]) - exact).abs() < 1e-5);
+    }
+
+    #[test]
+    fn independent_features_have_the_product_of_their_densities() {
+        let rows = [[1.0f32, 5.0, 2.0], [3.0, f32::NAN, 2.0]];
+        let fitted = Independent::fit(rows.iter().map(|row| &row[..]), 3, Some(&[0.1, 0.1, 0.5]));
+        // N(2, 1), N(5, 0.1) and N(2, 0.5): variances below the floor are the floor's.
+        let tau = std::f64::consts::TAU;
+        let exact = -0.5 * (4.0 + tau.ln()) - 0.5 * (0.4 + (0.1 * tau).ln()) - 0.5 * (2.0 + (0.5 * tau).ln());
+        assert!((fitted.log_density(&[4.0, 5.2, 3.0]) - exact).abs() < 1e-5);
+        assert!((fitted.log_density(&[4.0, f32::NAN, f32::NAN]) + 0.5 * (4.0 + tau.ln())).abs() < 1e-6);
+        let bits = [[1.0f32], [1.0], [0.0], [1.0]];
+        let fitted = Independent::fit(bits.iter().map(|row| &row[..]), 1, None);
+        let expected = [(1.0, (4.0f64 / 6.0).ln()), (0.0, (2.0f64 / 6.0).ln())];
+        assert!(expected.iter().all(|(x, nats)| (fitted.log_density(&[*x]) - nats).abs() < 1e-12));
     }
 }

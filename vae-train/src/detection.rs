@@ -1,6 +1,6 @@
 //! Runs the core's detector over a table, as the device will over its stream.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use vae_core::{Detector, Drift, DriftKind, Model, Scratch, SensorFault, SensorFaultKind, Verdict};
 
@@ -30,6 +30,14 @@ pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
     for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
         let (sample, condition) = sample.split_at(model.channels());
         let context = || format!("{}: row {} cannot be judged", table.path.display(), row + 1);
+        if let Some(missing) = condition.iter().position(|value| !value.is_finite()) {
+            bail!(
+                "{}: row {}: the condition `{}` is missing, and no row can be judged without it",
+                table.path.display(),
+                row + 1,
+                table.columns[model.channels() + missing]
+            );
+        }
         detector.given(condition).with_context(context)?;
         if let Some(verdict) = detector.push(sample, &mut scratch).with_context(context)? {
             judged.push(Judged { row, verdict, alarm: detector.is_raised() });
@@ -60,23 +68,29 @@ impl Verdicts {
         let mut counts = Self::default();
         let mut raised = false;
         for Judged { verdict, alarm, .. } in judged {
-            *match verdict {
-                Verdict::Normal(_) => &mut counts.normal,
-                Verdict::Anomalous(_) => &mut counts.anomalous,
-                Verdict::SensorFault(_) => &mut counts.sensor_fault,
-                Verdict::Drifting(_) => &mut counts.drifting,
-            } += 1;
+            counts.count(verdict);
             counts.alarms += usize::from(*alarm && !raised);
             raised = *alarm;
         }
         counts
     }
+
+    /// Counts a verdict, but not whether it raises an alarm.
+    pub fn count(&mut self, verdict: &Verdict) {
+        *match verdict {
+            Verdict::Normal(_) => &mut self.normal,
+            Verdict::Anomalous(_) => &mut self.anomalous,
+            Verdict::SensorFault(_) => &mut self.sensor_fault,
+            Verdict::Drifting(_) => &mut self.drifting,
+        } += 1;
+    }
 }
 
-/// A verdict in a few words, with the channel to blame: `normal`, `anomalous: y`, `stuck: x`, `drifting: scores` …
+/// A verdict in a few words, with the channel to blame (its number, where it has no name): `normal`, `anomalous: y`, `stuck: x`,
+/// `drifting: scores` …
 #[must_use]
 pub fn describe(verdict: &Verdict, channels: &[&str]) -> String {
-    let name = |channel: u32| channels.get(channel as usize).copied().unwrap_or("?");
+    let name = |channel: u32| channels.get(channel as usize).map_or(channel.to_string(), |name| (*name).to_owned());
     match verdict {
         Verdict::Normal(_) => "normal".to_owned(),
         Verdict::Anomalous(anomaly) => format!("anomalous: {}", name(anomaly.channel)),

@@ -326,7 +326,11 @@ pub fn parse_alarms(text: &str) -> Result<Alarms> {
             _ => None,
         }
     });
-    rate.with_context(|| format!("{text:?} is not a rate of alarms such as 1/week, 0.5/day, 2/hour or 1/year"))
+    rate.with_context(|| {
+        format!(
+            "{text:?} is no rate of alarms: give a number above 0 per hour, day, week or year, as in 1/week or 0.5/day"
+        )
+    })
 }
 
 #[cfg(test)]

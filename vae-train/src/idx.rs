@@ -44,7 +44,13 @@ pub fn read_idx(path: &Path) -> Result<Table> {
     };
     let dimensions = usize::from(*dimensions);
     ensure!(dimensions >= 2, "{name} has {dimensions} dimension(s): images need at least two (are these the labels?)");
-    let (sizes, data) = rest.split_at_checked(4 * dimensions).with_context(|| format!("{name} is truncated"))?;
+    let (sizes, data) = rest.split_at_checked(4 * dimensions).with_context(|| {
+        format!(
+            "{name} is truncated: its {dimensions} sizes take {} bytes and there are {}",
+            4 * dimensions,
+            rest.len()
+        )
+    })?;
     let sizes: Vec<usize> = sizes.as_chunks::<4>().0.iter().map(|size| u32::from_be_bytes(*size) as usize).collect();
     let pixels = sizes[1..].iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     let needed = pixels.and_then(|pixels| pixels.checked_mul(sizes[0]));

@@ -5,7 +5,7 @@
 //! them through the core's front-ends, [`drift`] lets levels wander, [`network`], [`objective`] and [`training`] fit with burn, [`run`]
 //! keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second
 //! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
-//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
+//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`device_log`] reads what the device's printed, [`events`] judges its alarms,
 //! [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
 
 mod adam;
@@ -18,6 +18,7 @@ pub mod cost;
 pub mod dataset;
 pub mod density;
 pub mod detection;
+pub mod device_log;
 pub mod drift;
 pub mod events;
 pub mod export;

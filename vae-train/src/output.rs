@@ -29,13 +29,24 @@ impl Existing {
     /// # Errors
     /// Names the file and the way out.
     pub fn check(self, path: &Path) -> Result<()> {
-        if self == Self::Keep && path.exists() {
-            bail!("{} exists: give another name, or --force to replace it", path.display());
-        }
         if path.is_dir() {
             bail!("{} is a directory: give the name of a file", path.display());
         }
-        Ok(())
+        if self == Self::Keep && path.exists() {
+            bail!("{} exists: give another name, or --force to replace it", path.display());
+        }
+        check_parents(path)
+    }
+}
+
+/// Refuses a path that leads through a file.
+///
+/// # Errors
+/// Names the file.
+pub fn check_parents(path: &Path) -> Result<()> {
+    match path.ancestors().skip(1).find(|parent| parent.is_file()) {
+        Some(file) => bail!("{} is a file and no directory: {} cannot be in it", file.display(), path.display()),
+        None => Ok(()),
     }
 }
 

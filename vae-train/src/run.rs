@@ -22,7 +22,7 @@ use crate::{
     dataset::Schema,
     extras::Extras,
     network::Architecture,
-    output::{Existing, write_file},
+    output::{Existing, check_parents, write_file},
     table::Table,
     training::Checkpoint,
 };
@@ -58,6 +58,7 @@ impl RunDirectory {
     /// Says how to go on with the run that is there, or to replace it.
     pub fn create(path: &Path, existing: Existing) -> Result<Self> {
         ensure!(!path.is_file(), "{} is a file: give the name of a run directory", path.display());
+        check_parents(path)?;
         if existing == Existing::Keep && path.join(CHECKPOINT).exists() {
             bail!("{} holds a run: --resume goes on with it, --force replaces it", path.display());
         }

@@ -195,8 +195,8 @@ impl Table {
         }
         let columns: Vec<String> =
             header.into_iter().enumerate().filter(|(i, _)| Some(*i) != label_index).map(|(_, name)| name).collect();
-        ensure!(!columns.is_empty(), "{name} has no column of data beside its label");
-        ensure!(!values.is_empty(), "{name} has a header and no rows");
+        ensure!(!columns.is_empty(), "{name} has no column of data beside its label: give measured values");
+        ensure!(!values.is_empty(), "{name} has a header and no rows: give a row of numbers for each sample");
         Ok((Self { path: path.to_owned(), columns, values, labels: label_index.map(|_| labels) }, found))
     }
 
@@ -310,6 +310,10 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
         Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
         Err(error) => bail!("{name}: the header cannot be read, a CSV file in UTF-8 is needed: {error}"),
     };
+    ensure!(
+        !header.iter().any(|column| column.contains('\0')),
+        "{name} is not text: a CSV file is needed, or images as IDX bytes"
+    );
     ensure!(!header.iter().all(String::is_empty), "{name} is empty: a CSV file with a header line is needed");
     if let [only] = &header[..]
         && only.contains('|')

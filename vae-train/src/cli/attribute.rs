@@ -18,9 +18,10 @@ use crate::{
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.
 ///
-/// It is kept in the run; export writes it into the model file. Example:
-/// vae-train attribute runs/a data.csv --label loaded --name load
+/// It is kept in the run; export writes it into the model file.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train attribute runs/a data.csv --label loaded --name load")]
 pub(super) struct Attribute {
     /// Run directory of a fit.
     run: PathBuf,

@@ -19,9 +19,11 @@ use crate::{
 /// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the
 /// model file, with what normal scores, sensors and slow changes are like.
 ///
-/// Refuses a rate of alarms that the data cannot support, and says what would. Example:
-/// vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
+/// Refuses a rate of alarms that the data cannot support, and says what would.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
+  vae-train calibrate runs/a --normal holdout.csv --alarms 1/day --votes 3/5 --range x=-16:16")]
 pub(super) struct Calibrate {
     /// Run directory of a fit.
     run: PathBuf,
@@ -98,6 +100,10 @@ impl Calibrate {
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
         writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
+        writeln!(
+            text,
+            "then       vae-train evaluate model.vae TEST.csv --label label, where there are faults to try it on"
+        )?;
         context.print(&Calibrated { run: self.run, report }, &text)
     }
 }

@@ -34,8 +34,11 @@ const VOTES: (u32, u32) = (2, 3);
 
 /// Simulate a motor, fit a model on its normal running, export it, and score every fault through vae-core.
 ///
-/// Needs no input. Example: vae-train demo
+/// Needs no input.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train demo
+  vae-train demo --out motor --seed 1")]
 pub(super) struct Demo {
     /// Directory for everything that is made [default: vae-demo, where an earlier demo is replaced].
     #[arg(long)]

@@ -22,9 +22,11 @@ use crate::{
 
 /// Compare two model files of the same channels: what they need, and with --data how scores and verdicts change.
 ///
-/// Each model judges by its own threshold. Example:
-/// vae-train diff old.vae new.vae --data holdout.csv --label label
+/// Each model judges by its own threshold.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train diff old.vae new.vae
+  vae-train diff old.vae new.vae --data holdout.csv --label label")]
 pub(super) struct Diff {
     /// Model file that is in use.
     old: PathBuf,

@@ -22,9 +22,10 @@ use crate::{
 
 /// Score data through vae-core: how well anomalies are told from normal windows, or (--likelihood) how well the model
 /// explains the data.
-///
-/// Example: vae-train evaluate model.vae test.csv --label label
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train evaluate model.vae test.csv --label label --json
+  vae-train evaluate model.vae test.csv --likelihood --train train.csv --windows 200")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     input: ModelAndData,
@@ -70,7 +71,10 @@ impl Evaluate {
             likelihood::report(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
         let (mut gaussian, mut kernel_density) = (None, None);
         if let Some(train) = &self.train {
-            ensure!(model.conditions() == 0, "--train is for models without conditions: the baselines have none");
+            ensure!(
+                model.conditions() == 0,
+                "--train is for models without conditions, as the baselines have none: leave it out"
+            );
             let (rows, _) = read_for_model(train, self.input.label.as_deref(), &model)?;
             let is_normal = |index: &usize| rows.labels.as_ref().is_none_or(|labels| !labels[*index]);
             let normal = rows.iter().enumerate().filter(|(index, _)| is_normal(index));

@@ -19,9 +19,10 @@ use crate::{
 ///
 /// An int8 model is compared with the f32 model on the held-out windows, and refused where it flips the verdict on more than 1 % of
 /// them.
-///
-/// Example: vae-train export runs/a --out model.vae
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train export runs/a --out model.vae
+  vae-train export runs/a --out f32.vae --precision f32 --safetensors weights.safetensors")]
 pub(super) struct Export {
     /// Run directory of a fit.
     run: PathBuf,
@@ -58,6 +59,8 @@ pub(super) struct Exported {
     /// ELBO below which a window is anomalous, in nats.
     pub(super) threshold: f32,
     calibration_windows: u32,
+    /// Whether it was calibrated on data of its own, by `calibrate`.
+    calibrated: bool,
     /// What int8 changes; none for f32.
     quantisation: Option<Quantisation>,
 }
@@ -81,6 +84,20 @@ impl Export {
         if let Some(quantisation) = &exported.quantisation {
             describe(quantisation, &mut text)?;
         }
+        if !exported.calibrated {
+            writeln!(
+                text,
+                "not calibrated: 1 % of normal windows are below the threshold; for a rate of false alarms, first: vae-train calibrate {} \
+                 --normal HOLDOUT.csv --alarms 1/week",
+                self.run.display()
+            )?;
+        }
+        let model = exported.model.display();
+        writeln!(text, "next: vae-train score {model} NEW.csv --out scores.csv")?;
+        writeln!(
+            text,
+            "      in the firmware: include_model!(\"{model}\"), then vae-train watch PORT to see its verdicts"
+        )?;
         context.print(&exported, &text)
     }
 }
@@ -148,6 +165,7 @@ pub(super) fn export(
         scratch: 4 * model.scratch_len(),
         threshold: calibration.threshold(),
         calibration_windows: calibration.scores(),
+        calibrated: normal.is_some(),
         quantisation,
     })
 }

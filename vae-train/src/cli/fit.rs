@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::{Dataset, MOST_HELD_OUT},
+    density::Independent,
     extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
@@ -29,9 +30,11 @@ use crate::{
 };
 
 /// Train a model on the normal rows of a CSV file and keep everything in a run directory.
-///
-/// Example: vae-train fit data.csv --label label --out runs/a
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train fit train.csv --label label --out runs/a
+  vae-train fit recording.csv --window 256 --front-end bands:16 --out runs/b
+  vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
     /// CSV file: a header, then rows of features, or (with --window) the samples of a stream in order of time.
     data: PathBuf,
@@ -159,6 +162,10 @@ pub(super) struct Fitted {
     pub(super) best_epoch: usize,
     /// In nats per window, standardised units.
     pub(super) validation_elbo: f64,
+    /// Likewise, of the training windows in the best epoch, while the weights changed.
+    training_elbo: f64,
+    /// Mean log-density of the held-out windows under independent features, fitted to the training windows.
+    baseline: f64,
     training_windows: usize,
     held_out_windows: usize,
     features: usize,
@@ -189,24 +196,45 @@ impl Fit {
     }
 
     fn summary(&self, fitted: &Fitted) -> String {
-        let Fitted { epochs, best_epoch, divergences, .. } = fitted;
+        let Fitted { epochs, best_epoch, divergences, validation_elbo, baseline, training_elbo, .. } = fitted;
         let more = if best_epoch == epochs { " (the last was the best: more --epochs may help)" } else { "" };
-        let mut lines = vec![
+        let mut lines = vec![format!(
+            "best epoch {best_epoch} of {epochs}{more}: validation ELBO {validation_elbo:.4} nats per window (standardised)"
+        )];
+        let gain = validation_elbo - baseline;
+        lines.push(if gain > 0.0 {
+            format!("  {gain:.3} nats above independent features ({baseline:.3}): what was learnt of how they depend on each other")
+        } else {
             format!(
-                "best epoch {best_epoch} of {epochs}{more}: validation ELBO {:.4} nats per window (standardised)",
-                fitted.validation_elbo
-            ),
-            format!(
-                "{} windows trained on, {} held out; {} of {} latent dimensions in use",
-                fitted.training_windows, fitted.held_out_windows, fitted.active_units, fitted.latent
-            ),
-        ];
+                "  {:.3} nats below independent features ({baseline:.3}): nothing was learnt of how they depend on each other; give more data, \
+                 a --window for a series, or more --epochs",
+                -gain
+            )
+        });
+        let gap = training_elbo - validation_elbo;
+        let judgement = if gap > OVER_FITTED * gain.abs().max(1.0) {
+            ": over-fitted, or they are of another kind; more data help, or fewer --hidden, or more --input-noise"
+        } else {
+            ": not over-fitted"
+        };
+        lines.push(format!(
+            "{} windows trained on ({training_elbo:.3} nats), {} held out{judgement}",
+            fitted.training_windows, fitted.held_out_windows
+        ));
+        let unused = if fitted.active_units < fitted.latent && fitted.active_units > 0 {
+            format!(": --latent {} would do", fitted.active_units)
+        } else {
+            String::new()
+        };
+        lines.push(format!("{} of {} latent dimensions in use{unused}", fitted.active_units, fitted.latent));
         if !divergences.is_empty() {
             let rate = fitted.learning_rate;
             lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
         }
-        lines.push(format!("next: vae-train export {} --out model.vae", self.out.display()));
-        lines.push("then: vae-train score model.vae NEW.csv --out scores.csv".to_owned());
+        let run = self.out.display();
+        lines.push(format!("next: vae-train calibrate {run} --normal HOLDOUT.csv --alarms 1/week"));
+        lines.push("      (normal data that were not trained on, in the order of time)".to_owned());
+        lines.push(format!("then: vae-train export {run} --out model.vae"));
         lines.join("\n")
     }
 
@@ -278,7 +306,7 @@ impl Fit {
         config.estimator = self.estimator.or(config.estimator);
         config.prior = self.prior.or(config.prior);
         config.input_noise = self.input_noise.or(config.input_noise);
-        for (name, given) in [("epochs", self.epochs), ("patience", self.patience)] {
+        for (name, given) in [("epochs", self.epochs), ("patience", self.patience), ("latent", self.latent)] {
             ensure!(given != Some(0), "{name} is 0: give at least 1, or leave it out");
         }
         config.hidden = self.hidden.clone().or(config.hidden);
@@ -295,6 +323,9 @@ impl Fit {
         Ok(config)
     }
 }
+
+/// Training windows that score higher than held-out ones by this share of what was learnt have been learnt by heart.
+const OVER_FITTED: f64 = 0.25;
 
 /// Steps in an epoch of a table that has fewer windows than a batch.
 const STEPS_OF_A_SMALL_TABLE: usize = 4;
@@ -321,6 +352,11 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         ));
         config.batch = batch;
     }
+    ensure!(
+        config.mixture <= windows,
+        "a mixture of {} components for {windows} training windows: give fewer in --mixture, or more data",
+        config.mixture
+    );
     if windows > LARGEST_EPOCH {
         note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
     }
@@ -451,6 +487,7 @@ fn train(
              variance_floor or variance; columns that are independent of each other leave nothing for the latents to tell",
         );
     }
+    let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
     let fitted = Fitted {
         version: env!("CARGO_PKG_VERSION"),
         run: out.to_owned(),
@@ -459,6 +496,8 @@ fn train(
         epochs: checkpoint.metrics.len(),
         best_epoch: checkpoint.best_epoch,
         validation_elbo: checkpoint.best_elbo(),
+        training_elbo: best.map_or(f64::NAN, |metrics| metrics.reconstruction - metrics.kl),
+        baseline: baseline(config, architecture, some, validation),
         training_windows: dataset.train().chosen.len(),
         held_out_windows: held.len(),
         features: architecture.features,
@@ -473,13 +512,23 @@ fn train(
     Ok(fitted)
 }
 
+/// Mean log-density of the held-out windows, in nats of standardised units, by what the training windows' features are each by themselves.
+fn baseline(config: &Config, architecture: &Architecture, train: Part<'_>, held_out: Part<'_>) -> f64 {
+    let (inputs, features) = (architecture.inputs(), architecture.features);
+    let chosen = train.chosen.iter().map(|index| &train.values[index * inputs..][..features]);
+    let floors = (config.likelihood != Likelihood::Bernoulli).then_some(&architecture.variance_floors[..]);
+    let fitted = Independent::fit(chosen, features, floors);
+    let nats = |index: &usize| fitted.log_density(&held_out.values[index * inputs..][..features]);
+    held_out.chosen.iter().map(nats).sum::<f64>() / held_out.chosen.len() as f64
+}
+
 /// Set by Ctrl-C.
-fn interrupted() -> &'static AtomicBool {
+pub(super) fn interrupted() -> &'static AtomicBool {
     static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
         let flag = Arc::new(AtomicBool::new(false));
         let set = flag.clone();
         if let Err(error) = ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)) {
-            note(&format!("Ctrl-C will end the program at once ({error}); checkpoints are kept all the same"));
+            note(&format!("Ctrl-C will end the program at once ({error}); what is written is kept all the same"));
         }
         flag
     });

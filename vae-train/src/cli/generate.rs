@@ -18,9 +18,11 @@ use crate::{
 
 /// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).
 ///
-/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead. Example:
-/// vae-train generate model.vae -n 100 --out samples.csv
+/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train generate model.vae -n 100 --out samples.csv
+  vae-train generate model.vae --like test.csv --attribute load --amount 0.5 --out changed.csv")]
 pub(super) struct Generate {
     /// Model file (.vae).
     model: PathBuf,
@@ -158,7 +160,7 @@ impl Generate {
         match (&self.attribute, self.from) {
             (Some(attribute), _) => {
                 format!(
-                    "window {index} along `{attribute}` (the model's attributes: {})",
+                    "window {index} along `{attribute}` (the model's attributes: {}; vae-train attribute learns one)",
                     list(&names.unwrap_or_default())
                 )
             }
@@ -174,7 +176,7 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
     let card = model.card()?;
     ensure!(
         !model.has_front_end(),
-        "this model sees features of the samples (fit --front-end): it can generate those, but no samples"
+        "this model sees features of the samples (fit --front-end): it can generate those, but no samples; fit without --front-end for them"
     );
     write_file(path, existing, |out| {
         let mut csv = csv::Writer::from_writer(out);

@@ -14,9 +14,9 @@ use super::Context;
 use crate::{cost, model_file::AlignedFile};
 
 /// Print what a model file holds and what the device needs for it.
-///
-/// Example: vae-train info model.vae
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train info model.vae")]
 pub(super) struct Info {
     /// Model file (.vae).
     model: PathBuf,

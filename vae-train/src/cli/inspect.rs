@@ -15,8 +15,10 @@ use crate::{
 /// Look at a CSV file before it is trained on: gaps, stuck and clipped channels, drift, copies, and which window to choose.
 ///
 /// Rows labelled 1 are left out, as `fit` does. A column of times (a number, or an ISO 8601 date) gives the sample rate.
-/// Example: vae-train inspect data.csv --rate 1600
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train inspect train.csv --label label
+  vae-train inspect recording.csv --rate 1600")]
 pub(super) struct Inspect {
     /// CSV file: a header, then rows in order of time.
     data: PathBuf,

@@ -15,6 +15,7 @@ mod score;
 #[cfg(feature = "remote")]
 mod serve;
 mod simulate;
+mod watch;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -22,9 +23,19 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+/// From normal data to a detector in a microcontroller, and back.
+const EXAMPLE: &str = "Examples:
+  vae-train demo
+  vae-train inspect train.csv
+  vae-train fit train.csv --out runs/a
+  vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
+  vae-train export runs/a --out model.vae
+  vae-train evaluate model.vae test.csv --label label
+  vae-train watch /dev/ttyACM0 --out scores.csv";
+
 /// Trains variational autoencoders on the desktop and exports them for a microcontroller.
 #[derive(Debug, Parser)]
-#[command(name = "vae-train", version, propagate_version = true)]
+#[command(name = "vae-train", version, propagate_version = true, after_help = EXAMPLE)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -47,11 +58,12 @@ enum Verb {
     Score(score::Score),
     Evaluate(evaluate::Evaluate),
     Info(info::Info),
+    Watch(watch::Watch),
     Diff(diff::Diff),
+    Attribute(attribute::Attribute),
     Generate(generate::Generate),
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
-    Attribute(attribute::Attribute),
 }
 
 /// What every verb is told.
@@ -99,6 +111,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Score(verb) => verb.run(context),
         Verb::Evaluate(verb) => verb.run(context),
         Verb::Info(verb) => verb.run(context),
+        Verb::Watch(verb) => verb.run(context),
         Verb::Diff(verb) => verb.run(context),
         Verb::Generate(verb) => verb.run(context),
         #[cfg(feature = "remote")]
@@ -127,4 +140,32 @@ struct ModelAndData {
     /// Column that says 0 normal / 1 anomaly.
     #[arg(long)]
     label: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_has_examples_and_they_parse() {
+        let program = Cli::command();
+        program.clone().debug_assert();
+        for command in program.get_subcommands().chain([&program]) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.strip_prefix("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples: {help}"));
+            for example in examples.lines() {
+                // Another program's output may be piped into ours.
+                let at = example.find("vae-train ").unwrap_or_else(|| panic!("{name}: {example}"));
+                let parsed = Cli::try_parse_from(example[at..].split_whitespace());
+                parsed.unwrap_or_else(|error| panic!("{name}: {example}: {error}"));
+                assert!(
+                    name == "vae-train" || example[at..].split_whitespace().nth(1) == Some(name),
+                    "{name}: {example}"
+                );
+            }
+        }
+    }
 }

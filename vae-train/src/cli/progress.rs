@@ -118,16 +118,17 @@ impl Fitting {
                 }
             }
             training::Progress::Epoch(metrics, checkpoint) => {
+                // What matters first: a narrow terminal cuts the rest off.
                 let message = format!(
-                    "epoch {} of {}: ELBO {:.3}, reconstruction {:.3}, KL {:.3}, validation {:.3} (best {:.3} in epoch {})",
+                    "epoch {} of {}: ELBO {:.3}, validation {:.3} (best {:.3} in epoch {}), reconstruction {:.3}, KL {:.3}",
                     metrics.epoch,
                     self.epochs,
                     metrics.elbo,
-                    metrics.reconstruction,
-                    metrics.kl,
                     metrics.validation_elbo,
                     checkpoint.best_elbo(),
-                    checkpoint.best_epoch
+                    checkpoint.best_epoch,
+                    metrics.reconstruction,
+                    metrics.kl
                 );
                 let shown = self.latest.is_none() || self.display.is_due();
                 if shown {

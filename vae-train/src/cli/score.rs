@@ -20,9 +20,10 @@ use crate::{
 /// Columns: row (counted from 0; of a window, its last), elbo, reconstruction, kl, log_likelihood (importance-weighted),
 /// p_value, anomaly (1 where what the model was calibrated by, the ELBO unless `calibrate --score` said otherwise, is below its
 /// threshold), and what the device's detector says of the rows as a stream: alarm
-/// (1 while one is raised) and verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame). Example:
-/// vae-train score model.vae new.csv --out scores.csv
+/// (1 while one is raised) and verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame).
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train score model.vae new.csv --out scores.csv")]
 pub(super) struct Score {
     #[command(flatten)]
     input: ModelAndData,

@@ -11,6 +11,8 @@ use super::fit::device;
 ///
 /// Nothing is encrypted or authenticated: on other addresses than this machine's own, use a trusted network.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train serve --listen 127.0.0.1:3000")]
 pub(super) struct Serve {
     /// Device to lend: flex (CPU), or another of burn's backends that this program was built with.
     #[arg(long, default_value = "flex")]

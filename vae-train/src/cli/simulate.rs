@@ -14,9 +14,11 @@ use crate::{
 };
 
 /// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition, for the pump holdout.csv.
-///
-/// Example: vae-train simulate motor --out data/
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train simulate motor --out data --seconds 80
+  vae-train simulate pump --out pump
+  vae-train simulate linear-gaussian --out toy --rows 1000")]
 pub(super) struct Simulate {
     /// What to simulate.
     source: Source,

@@ -7,7 +7,7 @@
 
 use core::convert::Infallible;
 
-use board_shared::{Accelerometer, Anomaly, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
+use board_shared::{Accelerometer, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
 use embassy_executor::Spawner;
 use embassy_time::{Duration, Ticker};
 use esp_backtrace as _;
@@ -47,6 +47,7 @@ async fn watch(
     mut watchdog: Wdt<TIMG1<'_>>,
 ) -> Result<Infallible, Error<master::Error>> {
     let (mut detector, mut scratch) = detector(&LIS2DW12)?;
+    defmt::info!("threshold     {} nats", detector.threshold());
     let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
     let mut ticker = Ticker::every(Duration::from_millis(POLL_MS));
     loop {
@@ -57,20 +58,10 @@ async fn watch(
         }
         for _ in 0..waiting.samples {
             let Some(verdict) = detector.push(&sensor.read().await?, &mut scratch)? else { continue };
+            defmt::info!("{}", verdict); // what `vae-train watch` plots
             match verdict {
-                Verdict::Normal(_) => led.set_high(),
-                Verdict::Drifting(drift) => {
-                    led.set_high();
-                    defmt::info!("drift: {}", drift.kind);
-                }
-                Verdict::Anomalous(Anomaly { assessment, channel, .. }) => {
-                    led.set_low();
-                    defmt::warn!("anomaly: p = {}, above all in channel {}", assessment.p_value, channel);
-                }
-                Verdict::SensorFault(fault) => {
-                    led.set_low();
-                    defmt::error!("channel {} of the sensor: {}", fault.channel, fault.kind);
-                }
+                Verdict::Normal(_) | Verdict::Drifting(_) => led.set_high(),
+                Verdict::Anomalous(_) | Verdict::SensorFault(_) => led.set_low(),
             }
             break; // to see at once whether the queue overflowed meanwhile
         }

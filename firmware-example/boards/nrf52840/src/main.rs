@@ -7,7 +7,7 @@
 
 use core::convert::Infallible;
 
-use board_shared::{Accelerometer, Anomaly, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
+use board_shared::{Accelerometer, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_nrf::{
@@ -48,6 +48,7 @@ async fn watch(
     mut watchdog: WatchdogHandle,
 ) -> Result<Infallible, Error<twim::Error>> {
     let (mut detector, mut scratch) = detector(&LIS2DW12)?;
+    defmt::info!("threshold     {} nats", detector.threshold());
     let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
     let mut ticker = Ticker::every(Duration::from_millis(POLL_MS));
     loop {
@@ -58,20 +59,10 @@ async fn watch(
         }
         for _ in 0..waiting.samples {
             let Some(verdict) = detector.push(&sensor.read().await?, &mut scratch)? else { continue };
+            defmt::info!("{}", verdict); // what `vae-train watch` plots
             match verdict {
-                Verdict::Normal(_) => led.set_high(),
-                Verdict::Drifting(drift) => {
-                    led.set_high();
-                    defmt::info!("drift: {}", drift.kind);
-                }
-                Verdict::Anomalous(Anomaly { assessment, channel, .. }) => {
-                    led.set_low();
-                    defmt::warn!("anomaly: p = {}, above all in channel {}", assessment.p_value, channel);
-                }
-                Verdict::SensorFault(fault) => {
-                    led.set_low();
-                    defmt::error!("channel {} of the sensor: {}", fault.channel, fault.kind);
-                }
+                Verdict::Normal(_) | Verdict::Drifting(_) => led.set_high(),
+                Verdict::Anomalous(_) | Verdict::SensorFault(_) => led.set_low(),
             }
             break; // to see at once whether the queue overflowed meanwhile
         }

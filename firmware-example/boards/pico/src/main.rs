@@ -7,7 +7,7 @@
 
 use core::convert::Infallible;
 
-use board_shared::{Accelerometer, Anomaly, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
+use board_shared::{Accelerometer, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_rp::{
@@ -45,6 +45,7 @@ async fn watch(
     mut watchdog: Watchdog,
 ) -> Result<Infallible, Error<i2c::Error>> {
     let (mut detector, mut scratch) = detector(&LIS2DW12)?;
+    defmt::info!("threshold     {} nats", detector.threshold());
     let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
     let mut ticker = Ticker::every(Duration::from_millis(POLL_MS));
     loop {
@@ -55,20 +56,10 @@ async fn watch(
         }
         for _ in 0..waiting.samples {
             let Some(verdict) = detector.push(&sensor.read().await?, &mut scratch)? else { continue };
+            defmt::info!("{}", verdict); // what `vae-train watch` plots
             match verdict {
-                Verdict::Normal(_) => led.set_low(),
-                Verdict::Drifting(drift) => {
-                    led.set_low();
-                    defmt::info!("drift: {}", drift.kind);
-                }
-                Verdict::Anomalous(Anomaly { assessment, channel, .. }) => {
-                    led.set_high();
-                    defmt::warn!("anomaly: p = {}, above all in channel {}", assessment.p_value, channel);
-                }
-                Verdict::SensorFault(fault) => {
-                    led.set_high();
-                    defmt::error!("channel {} of the sensor: {}", fault.channel, fault.kind);
-                }
+                Verdict::Normal(_) | Verdict::Drifting(_) => led.set_low(),
+                Verdict::Anomalous(_) | Verdict::SensorFault(_) => led.set_high(),
             }
             break; // to see at once whether the queue overflowed meanwhile
         }

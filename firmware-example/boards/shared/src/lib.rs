@@ -18,7 +18,7 @@ mod detector;
 
 pub use accelerometer::{ADXL345, Accelerometer, LIS2DW12, LIS3DH, Sensor, Waiting};
 pub use detector::detector;
-pub use vae_core::{Anomaly, Verdict};
+pub use vae_core::Verdict;
 
 use vae_core::DetectorError;
 

@@ -1,0 +1,102 @@
+//! What `fit`, `calibrate` and `export` say at their end is true, and the commands that they name can be typed.
+
+use std::{fs, path::Path, process::Command};
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+fn succeed(directory: &Path, arguments: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vae-train-under-test"));
+    let output = command.args(arguments.split_whitespace()).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The command behind a word at the beginning of one of the lines.
+fn command<'a>(text: &'a str, word: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("no {word} in {text}"));
+    let command = line.trim_start_matches(':').trim().strip_prefix("vae-train ").unwrap_or_else(|| panic!("{line}"));
+    command.split(',').next().unwrap()
+}
+
+#[test]
+fn each_step_names_the_next_and_a_fit_says_what_it_has_learnt() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    succeed(place, "simulate linear-gaussian --out data --rows 4000");
+    let fit = "fit data/train.csv --out run --hidden 16 --latent 2 --epochs 8 --learning-rate 0.003";
+    let text = succeed(place, fit);
+    assert!(text.lines().count() <= 12, "{text}");
+    for part in
+        ["best epoch ", "nats above independent features (", ": not over-fitted", "2 of 2 latent dimensions in use"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    // The baseline by hand: standardised training data have mean 0 and variance 1, so that a held-out feature costs (z² + ln 2π) / 2.
+    let json: Value = serde_json::from_str(&succeed(place, &format!("{fit} --force --json"))).unwrap();
+    let standardiser = fs::read_to_string(place.join("run/standardiser.csv")).unwrap();
+    let constants: Vec<(f64, f64)> = standardiser
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let fields: Vec<f64> = line.split(',').skip(1).map(|field| field.parse().unwrap()).collect();
+            (fields[0], fields[1])
+        })
+        .collect();
+    let bytes = fs::read(place.join("run/holdout.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let held_out: Vec<f64> = tensors
+        .tensor("holdout")
+        .unwrap()
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes).into())
+        .collect();
+    let windows = held_out.len() / constants.len();
+    let cost = |(value, (mean, scale)): (&f64, &(f64, f64))| {
+        0.5 * (((value - mean) / scale).powi(2) + std::f64::consts::TAU.ln())
+    };
+    let by_hand = -held_out.iter().zip(constants.iter().cycle()).map(cost).sum::<f64>() / windows as f64;
+    let baseline = json["baseline"].as_f64().unwrap();
+    assert!((baseline - by_hand).abs() < 0.05, "{baseline} for {by_hand}");
+    // Six features of two latents depend on each other, and the model has seen it.
+    assert!(json["validation_elbo"].as_f64().unwrap() > baseline + 1.0, "{json}");
+    let gap = json["training_elbo"].as_f64().unwrap() - json["validation_elbo"].as_f64().unwrap();
+    assert!(gap.abs() < 0.5, "{json}");
+
+    // 1/week is more than so few rows support, and what else is said is typed as it stands.
+    let next = command(&text, "next").replace("HOLDOUT.csv", "data/test.csv").replace("1/week", "40/hour");
+    let calibrated = succeed(place, &next);
+    let exported = succeed(place, command(&calibrated, "next"));
+    assert!(!exported.contains("not calibrated"), "{exported}");
+    let scored = command(&exported, "next").replace("NEW.csv", "data/test.csv");
+    succeed(place, &scored);
+    assert!(place.join("scores.csv").exists() && exported.contains("include_model!(\"model.vae\")"), "{exported}");
+
+    // Without a calibration, too, which export then asks for.
+    succeed(place, &format!("{fit} --force"));
+    let exported = succeed(place, &format!("{} --force", command(&text, "then")));
+    assert!(
+        exported.contains("not calibrated") && exported.contains("vae-train calibrate run --normal HOLDOUT.csv"),
+        "{exported}"
+    );
+}
+
+#[test]
+fn columns_that_have_nothing_in_common_are_said_to_teach_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    // A multiplicative congruence by Lehmer: independent uniform values.
+    let mut state = 1u64;
+    let mut uniform = || {
+        state = state * 48_271 % 2_147_483_647;
+        state as f64 / 2_147_483_647.0
+    };
+    let rows: String = (0..600).map(|_| format!("{},{},{}\n", uniform(), uniform(), uniform())).collect();
+    fs::write(place.path().join("noise.csv"), format!("a,b,c\n{rows}")).unwrap();
+    let text =
+        succeed(place.path(), "fit noise.csv --out run --epochs 3 --hidden 8 --latent 1 --likelihood gaussian-fixed");
+    assert!(text.contains("below independent features (") && text.contains("nothing was learnt"), "{text}");
+}

@@ -1,0 +1,395 @@
+//! `vae-train watch`, as its users run it: beside an emulated device, on a serial line, on a screen.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use vae_core::{Detector, Scratch, Verdict};
+use vae_tests::{can_emulate, firmware_command, root};
+use vae_train::{
+    detection::describe,
+    device_log::{Content, Lines, formats},
+    model_file::AlignedFile,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+const TARGET: &str = "thumbv7em-none-eabihf";
+
+fn watch(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("watch").args(arguments).current_dir(directory);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What `watch` makes of a text on its standard input: exit code, standard output, standard error.
+fn on_input(directory: &Path, arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
+    let mut child = watch(directory, arguments).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input); // a refused command does not read it
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The CSV file's lines without the time of their arrival: time, score, p-value, verdict.
+fn kept(path: &Path) -> Vec<[String; 4]> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("received,time,score,p_value,verdict"));
+    lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            assert!(fields[0].len() == 24 && fields[0].ends_with('Z'), "{line}");
+            [fields[1], fields[2], fields[3], fields[4]].map(str::to_owned)
+        })
+        .collect()
+}
+
+/// Waits for what another process does.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(30), "waiting in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const LOG: &str = "boot\r
+threshold     300.0 nats\r
+  0.50 s  normal        361.201 nats, p = 0.019\r
+  1.00 s  normal        3\u{fffd}1.201 nats, p = 0.019\r
+  1.50 s  drifting      387.692 nats, p = 0.568, 2 missing, mean of channel 1 off by -5.82e-4\r
+[WARN ] SENSOR FAULT  the sensor of channel 0 repeats one value (main.rs:7)\r
+  2.50 s  ANOMALOUS     114.554 nats, p = 7.1e-17, channel 2 costs 159.7, feature 70 costs 25.5\r
+  3.00 s  ANOMALOUS     114.5";
+
+#[test]
+fn lines_from_standard_input_are_printed_counted_and_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let csv = place.path().join("new/scores.csv");
+    let (code, printed, said) = on_input(place.path(), &["-", "--out", "new/scores.csv"], LOG.as_bytes());
+    assert_eq!(code, Some(0), "{said}");
+    let lines = LOG.lines().map(str::trim_end).collect::<Vec<_>>();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), lines, "lines in a pipe are those of the device");
+    let expected = "standard input: 8 lines, 2 malformed; 1 alarm(s); windows by verdict: 1 normal, 1 anomalous, 1 with a sensor's fault, 1 drifting";
+    assert!(said.contains(expected) && said.contains("written to new/scores.csv"), "{said}");
+    let row = |fields: [&str; 4]| fields.map(str::to_owned);
+    assert_eq!(
+        kept(&csv),
+        [
+            row(["0.5", "361.201", "0.019", "normal"]),
+            row(["1.5", "387.692", "0.568", "drifting: mean of 1"]),
+            row(["", "", "", "stuck: 0"]),
+            row(["2.5", "114.554", "7.1e-17", "anomalous: 2"]),
+        ]
+    );
+
+    // An existing file is kept, unless asked otherwise; the model names channels.
+    let before = fs::read(&csv).unwrap();
+    let (code, _, said) = on_input(place.path(), &["-", "--out", "new/scores.csv"], LOG.as_bytes());
+    assert!(code == Some(1) && said.contains("new/scores.csv exists") && said.contains("--force"), "{said}");
+    assert_eq!(fs::read(&csv).unwrap(), before);
+    let model = root().join("firmware-example/model/motor.vae");
+    let arguments = ["-", "--out", "new/scores.csv", "--force", "--json", "--model", model.to_str().unwrap()];
+    let (code, printed, said) = on_input(place.path(), &arguments, LOG.as_bytes());
+    assert_eq!(code, Some(0), "{said}");
+    let summary: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((summary["malformed"].as_u64(), summary["threshold"].as_f64()), (Some(2), Some(300.0)), "{summary}");
+    let verdicts: Vec<String> = kept(&csv).into_iter().map(|[.., verdict]| verdict).collect();
+    assert_eq!(verdicts, ["normal", "drifting: mean of y", "stuck: x", "anomalous: z"]);
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_with_advice_and_leaves_no_file() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("text.elf"), "no ELF file").unwrap();
+    for (arguments, input, parts) in [
+        (&["-"][..], "hello\nworld\n", &["no verdict in 2 line(s)", "12.00 s  normal", "--elf"][..]),
+        (&["-"], "", &["no verdict in 0 line(s)"]),
+        (
+            &["missing-port", "--out", "a.csv"],
+            "",
+            &["missing-port cannot be opened as a serial port at 115200 bits", "there"],
+        ),
+        (&["-", "--elf", "text.elf", "--out", "a.csv"], "", &["text.elf", "ELF"]),
+        (&["-", "--elf", "none.elf", "--out", "a.csv"], "", &["cannot read none.elf", "No such file"]),
+        (&["-", "--model", "none.vae", "--out", "a.csv"], "", &["none.vae"]),
+    ] {
+        let (code, _, said) = on_input(place.path(), arguments, input.as_bytes());
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{arguments:?}: {said}");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    let (code, _, said) = on_input(place.path(), &["-", "--force"], b"");
+    assert!(code == Some(2) && said.contains("--out"), "{said}");
+}
+
+/// All verdicts of the model on the recording that the firmware has as well, with the samples taken before each.
+fn host() -> Vec<(usize, Verdict)> {
+    let folder = root().join("firmware-example/model");
+    let file = AlignedFile::read(&folder.join("motor.vae")).unwrap();
+    let model = file.model().unwrap();
+    let (mut memory, mut state) = (vec![0.0; model.scratch_len()], vec![0.0; model.state_len()]);
+    let mut scratch = Scratch::new(&mut memory);
+    let mut window = heapless::Vec::<f32, 192>::new();
+    let mut detector = Detector::new(model, &mut window, &mut state).unwrap();
+    let stream = fs::read(folder.join("stream.f32")).unwrap();
+    let values: Vec<f32> = stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let samples = values.chunks(3).enumerate();
+    samples.filter_map(|(index, sample)| Some((index + 1, detector.push(sample, &mut scratch).unwrap()?))).collect()
+}
+
+/// Runs a binary of the firmware in the emulator with its output piped into `watch`; returns what `watch` has printed.
+fn emulated_into_watch(binary: &str, features: &[&str], directory: &Path, arguments: &[&str]) -> String {
+    assert!(firmware_command("build", TARGET, binary, features).status().unwrap().success());
+    let mut device = firmware_command("run", TARGET, binary, features).stdout(Stdio::piped()).spawn().unwrap();
+    let output = watch(directory, arguments).stdin(device.stdout.take().unwrap()).output().unwrap();
+    assert!(device.wait().unwrap().success());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_emulated_firmware_is_watched() {
+    if !can_emulate(TARGET) {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let printed = emulated_into_watch("firmware-example", &[], place.path(), &["-", "--out", "scores.csv"]);
+    // Which are the host's: see firmware.rs.
+    let mut lines = Lines::new(None);
+    let expected: Vec<[String; 4]> = lines
+        .push(printed.as_bytes())
+        .iter()
+        .filter_map(|line| {
+            let Content::Verdict(verdict) = line.content else { return None };
+            // By their words, not by the parser.
+            let words: Vec<&str> = line.text.split_whitespace().collect();
+            let (score, p_value) = match words[2] {
+                "SENSOR" => ("", ""),
+                _ => (words[3], words[7].trim_end_matches(',')),
+            };
+            assert!(verdict.to_string().starts_with(words[2]));
+            let number = |text: &str| text.parse::<f32>().map(|value| value.to_string()).unwrap_or_default();
+            let time = words[0].parse::<f64>().unwrap().to_string();
+            Some([time, number(score), number(p_value), describe(&verdict, &[])])
+        })
+        .collect();
+    let found = kept(&place.path().join("scores.csv"));
+    let number = |text: &str| text.parse::<f32>().map(|value| value.to_string()).unwrap_or_default();
+    let found: Vec<[String; 4]> =
+        found.into_iter().map(|[time, score, p, verdict]| [time, number(&score), number(&p), verdict]).collect();
+    assert_eq!(found, expected);
+    for kind in ["normal", "drifting: mean of 1", "stuck: 0", "missing: 2", "anomalous: 1"] {
+        assert!(found.iter().any(|[.., verdict]| verdict == kind), "{kind}: {found:?}");
+    }
+}
+
+#[test]
+fn frames_of_defmt_are_the_verdicts_that_the_host_computes() {
+    if !can_emulate(TARGET) {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let elf = root().join("firmware-example/target").join(TARGET).join("release/verdicts");
+    let elf = elf.to_str().unwrap();
+    let printed =
+        emulated_into_watch("verdicts", &["defmt"], place.path(), &["-", "--elf", elf, "--out", "scores.csv"]);
+    let expected = host();
+    let found = kept(&place.path().join("scores.csv"));
+    assert_eq!(found.len(), expected.len());
+    for ([time, score, p_value, verdict], (samples, judged)) in found.iter().zip(&expected) {
+        assert!(
+            (time.parse::<f64>().unwrap() - *samples as f64 / 1600.0).abs() < 2e-3,
+            "{time} s for {samples} samples"
+        );
+        // Every bit: defmt sends the numbers themselves.
+        let assessment = judged.assessment();
+        assert_eq!(score.parse().ok(), assessment.map(|assessment| assessment.score), "{verdict}");
+        assert_eq!(p_value.parse().ok(), assessment.map(|assessment| assessment.p_value), "{verdict}");
+        assert_eq!(verdict, &describe(judged, &[]));
+    }
+    let anomalies = expected.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Anomalous(_))).count();
+    assert!(anomalies > 0 && printed.contains("threshold"), "{printed}");
+
+    // Nothing of a verdict is lost, and bytes that are lost or foreign cost no more than the frames that they hit.
+    let output = firmware_command("run", TARGET, "verdicts", &["defmt"]).output().unwrap();
+    let table = formats(&fs::read(elf).unwrap()).unwrap();
+    let verdicts = |bytes: &[u8]| {
+        let mut lines = Lines::new(Some(&table));
+        let lines: Vec<Content> =
+            bytes.chunks(7).flat_map(|piece| lines.push(piece)).map(|line| line.content).collect();
+        let malformed = lines.iter().filter(|content| **content == Content::Malformed).count();
+        let verdicts = lines.iter().filter_map(|c| if let Content::Verdict(v) = c { Some(*v) } else { None });
+        (verdicts.collect::<Vec<Verdict>>(), malformed)
+    };
+    let all: Vec<Verdict> = expected.into_iter().map(|(_, verdict)| verdict).collect();
+    assert_eq!(verdicts(&output.stdout), (all.clone(), 0));
+    let mut damaged = output.stdout.clone();
+    let half = damaged.len() / 2;
+    damaged.drain(half..half + 5);
+    damaged.splice(100..100, *b"\xA5noise\xFF\x00");
+    let (found, malformed) = verdicts(&damaged);
+    assert!(malformed > 0 && found.len() + 6 > all.len() && found.len() < all.len(), "{malformed}, {}", found.len());
+}
+
+#[cfg(target_os = "linux")]
+mod pseudo_terminals {
+    use std::{
+        fs::{File, OpenOptions},
+        io::{BufRead, BufReader, Read},
+        os::{
+            fd::OwnedFd,
+            unix::fs::{OpenOptionsExt, symlink},
+        },
+        process::ChildStderr,
+        sync::mpsc,
+    };
+
+    use nix::{
+        fcntl::OFlag,
+        pty::{grantpt, posix_openpt, ptsname_r, unlockpt},
+        sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr},
+    };
+
+    use super::*;
+
+    /// A pair that passes bytes as they are, as a serial line does: the device's end, and the name and the file of the other.
+    fn line() -> (File, String, File) {
+        // Not inherited by the processes that other tests start: the line is down when we close it.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname_r(&master).unwrap();
+        let mut options = OpenOptions::new();
+        let slave = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name).unwrap();
+        let mut settings = tcgetattr(&slave).unwrap();
+        cfmakeraw(&mut settings);
+        tcsetattr(&slave, SetArg::TCSANOW, &settings).unwrap();
+        (File::from(OwnedFd::from(master)), name, slave)
+    }
+
+    /// What a process says, line by line, while it lives.
+    fn lines_of(stderr: ChildStderr) -> mpsc::Receiver<String> {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        });
+        receiver
+    }
+
+    fn count(csv: &Path) -> usize {
+        fs::read_to_string(csv).map(|text| text.lines().count()).unwrap_or_default()
+    }
+
+    fn signal(child: &Child, name: &str) {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    }
+
+    #[test]
+    fn a_serial_line_is_read_waited_for_and_nothing_is_lost_by_a_kill() {
+        let place = tempfile::tempdir().unwrap();
+        // As udev names a device: the same name, whatever it is plugged into.
+        let port = place.path().join("device");
+        let csv = place.path().join("scores.csv");
+        let (mut device, name, slave) = line();
+        symlink(name, &port).unwrap();
+        let mut child = watch(place.path(), &["device", "--baud", "57600", "--out", "scores.csv"]).spawn().unwrap();
+        until("the port is open", || csv.exists());
+        let say =
+            |device: &mut File, number: usize| writeln!(device, "{number}.0 s  normal  300.0 nats, p = 0.5").unwrap();
+        for number in 1..=3 {
+            say(&mut device, number);
+            until("the line is kept", || count(&csv) == 1 + number);
+        }
+        let said = lines_of(child.stderr.take().unwrap());
+        drop((device, slave)); // unplugged
+        let message = said.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(
+            message.contains("device is gone (") && message.contains("waiting until it is plugged in again"),
+            "{message}"
+        );
+        let (mut device, name, _slave) = line();
+        fs::remove_file(&port).unwrap();
+        symlink(name, &port).unwrap();
+        let message = said.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(message.contains("device is back"), "{message}");
+        say(&mut device, 4);
+        write!(device, "5.0 s  normal  300.0 na").unwrap();
+        until("the line is kept", || count(&csv) == 5);
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+        let times: Vec<String> = kept(&csv).into_iter().map(|[time, ..]| time).collect();
+        assert_eq!(times, ["1.0", "2.0", "3.0", "4.0"]);
+    }
+
+    #[test]
+    fn an_interrupted_watch_ends_with_its_summary() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut device, port, _slave) = line();
+        let child = watch(place.path(), &[&port, "--out", "scores.csv", "--json"]).spawn().unwrap();
+        let csv = place.path().join("scores.csv");
+        until("the port is open", || csv.exists());
+        writeln!(device, "normal  300.0 nats, p = 0.5").unwrap();
+        until("the line is kept", || count(&csv) == 2);
+        signal(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["normal"], 1);
+    }
+
+    #[test]
+    fn on_a_terminal_it_plots_until_q() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut device, port, _slave) = line();
+        let (mut terminal, _, slave) = line();
+        assert!(
+            Command::new("stty")
+                .args(["rows", "30", "cols", "100"])
+                .stdin(slave.try_clone().unwrap())
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut command = watch(place.path(), &[&port, "--out", "scores.csv"]);
+        command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
+        let mut child = command.spawn().unwrap();
+        let mut shown = terminal.try_clone().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = shown.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut screen = vt100::Parser::new(30, 100, 0);
+        let mut shows = |is_alternate: bool, what: &str| {
+            until(what, || {
+                receiver.try_iter().for_each(|bytes| screen.process(&bytes));
+                screen.screen().alternate_screen() == is_alternate && screen.screen().contents().contains(what)
+            });
+        };
+        shows(true, "waiting for a verdict");
+        writeln!(device, "threshold 200 nats").unwrap();
+        for second in 0..20 {
+            writeln!(device, "{second}.0 s  normal  300.0 nats, p = 0.5").unwrap();
+        }
+        shows(true, "0 alarm(s); 20 normal, 0 drifting, 0 sensor fault, 0 anomalous; 0 malformed; q quits");
+        shows(true, "threshold");
+        shows(true, "score, nats");
+        terminal.write_all(b"q").unwrap();
+        // The terminal is as it was, with the summary on it.
+        shows(false, "windows by verdict: 20 normal");
+        until("it ends", || child.try_wait().unwrap().is_some());
+        assert!(child.wait().unwrap().success());
+        assert_eq!(count(&place.path().join("scores.csv")), 21);
+    }
+}

@@ -1,0 +1,273 @@
+//! `vae-train watch`: what a device says, live.
+
+mod plot;
+mod source;
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        atomic::Ordering,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use vae_core::Verdict;
+
+use self::{
+    plot::{History, Screen},
+    source::{News, Source},
+};
+use super::{Context, fit::interrupted, note};
+use crate::{
+    detection::{Verdicts, describe},
+    device_log::{Content, Line, Lines, formats},
+    model_file::AlignedFile,
+    output::Existing,
+};
+
+/// Show a device's verdicts live: its scores against the threshold over time, alarms, sensors' faults and drift; q or Ctrl-C ends.
+///
+/// Reads the lines that `vae_core::Verdict` prints (docs/watch.md) from a serial port or standard input, as text or, with --elf, as
+/// defmt's frames. Where standard output is no terminal the lines are printed as they are. A device that is unplugged is waited for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vae-train watch /dev/ttyACM0 --baud 115200 --out scores.csv
+  vae-train watch COM3 --elf firmware.elf --model model.vae
+  cargo run --release | vae-train watch -")]
+pub(super) struct Watch {
+    /// Serial port, as /dev/ttyACM0 or COM3; - for standard input.
+    source: String,
+    /// Bits a second on the serial port.
+    #[arg(long, default_value_t = 115_200)]
+    baud: u32,
+    /// The firmware's ELF file, if it logs by defmt.
+    #[arg(long)]
+    elf: Option<PathBuf>,
+    /// The model on the device: names its channels, and says its threshold until the device does.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// CSV file to write the verdicts to, each as it comes: received (UTC, by this machine), time (in seconds, by the device), score, p_value
+    /// and verdict.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Replace an existing file, at once.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// A line of the CSV file.
+#[derive(Serialize)]
+struct Row {
+    received: String,
+    time: Option<f64>,
+    score: Option<f32>,
+    p_value: Option<f32>,
+    verdict: String,
+}
+
+/// What has been seen so far.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Seen {
+    source: String,
+    lines: usize,
+    /// Lines that begin like a verdict and are none, and frames that cannot be decoded.
+    malformed: usize,
+    /// The score below which a window votes for an alarm, in nats.
+    threshold: Option<f32>,
+    #[serde(flatten)]
+    verdicts: Verdicts,
+    out: Option<PathBuf>,
+    /// The channels'.
+    #[serde(skip)]
+    names: Vec<String>,
+    #[serde(skip)]
+    last: Option<Verdict>,
+    #[serde(skip)]
+    history: History,
+}
+
+impl Seen {
+    fn describe(&self, verdict: &Verdict) -> String {
+        describe(verdict, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Takes a line that came so many seconds after the beginning.
+    fn push(&mut self, line: &Line, seconds: f64) {
+        self.lines += 1;
+        match line.content {
+            Content::Verdict(verdict) => {
+                let is_news = self.last.is_none_or(|last| self.describe(&last) != self.describe(&verdict));
+                let was_raised = matches!(self.last, Some(Verdict::Anomalous(_)));
+                self.verdicts.count(&verdict);
+                self.verdicts.alarms += usize::from(matches!(verdict, Verdict::Anomalous(_)) && !was_raised);
+                self.last = Some(verdict);
+                self.history.push(line.time.unwrap_or(seconds), verdict);
+                if is_news {
+                    self.history.say(&line.text);
+                }
+            }
+            Content::Threshold(nats) => self.threshold = Some(nats),
+            Content::Remark => self.history.say(&line.text),
+            Content::Malformed => self.malformed += 1,
+        }
+    }
+
+    fn summary(&self) -> String {
+        let Verdicts { normal, anomalous, sensor_fault, drifting, alarms } = self.verdicts;
+        let mut text = format!(
+            "{}: {} lines, {} malformed; {alarms} alarm(s); windows by verdict: {normal} normal, {anomalous} anomalous, {sensor_fault} with a \
+             sensor's fault, {drifting} drifting",
+            self.source, self.lines, self.malformed
+        );
+        if let Some(out) = &self.out {
+            text += &format!("\nwritten to {}", out.display());
+        }
+        text
+    }
+}
+
+/// Where lines go: into the CSV file, and onto the screen or standard output.
+struct Session {
+    seen: Seen,
+    csv: Option<csv::Writer<File>>,
+    /// Whether lines are printed as they come.
+    prints: bool,
+    started: Instant,
+}
+
+impl Session {
+    /// Takes lines; returns whether anybody still reads what is printed.
+    fn take(&mut self, lines: &[Line]) -> Result<bool> {
+        for line in lines {
+            self.seen.push(line, self.started.elapsed().as_secs_f64());
+            if let (Some(csv), Content::Verdict(verdict)) = (&mut self.csv, line.content) {
+                let assessment = verdict.assessment();
+                let row = Row {
+                    received: format!("{:.3}", jiff::Timestamp::now()),
+                    time: line.time,
+                    score: assessment.map(|assessment| assessment.score),
+                    p_value: assessment.map(|assessment| assessment.p_value),
+                    verdict: self.seen.describe(&verdict),
+                };
+                // At once, so that whatever ends this program costs no line.
+                csv.serialize(row).and_then(|()| Ok(csv.flush()?)).context("the CSV file cannot be written")?;
+            }
+            if self.prints {
+                match writeln!(io::stdout(), "{}", line.text) {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
+                    result => result.context("the lines cannot be printed")?,
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// At most this long between looks at the keyboard, and at least this long between two plots.
+const TICK: Duration = Duration::from_millis(50);
+
+impl Watch {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        self.out.as_deref().map_or(Ok(()), |out| existing.check(out))?;
+        let name = if self.source == "-" { "standard input" } else { &self.source };
+        let mut seen = Seen { source: name.to_owned(), out: self.out.clone(), ..Seen::default() };
+        if let Some(path) = &self.model {
+            let file = AlignedFile::read(path)?;
+            let model = file.model()?;
+            seen.names = model.card()?.channels.lines().map(str::to_owned).collect();
+            seen.threshold = Some(model.calibration()?.threshold());
+        }
+        let formats = self.elf.as_deref().map(read_formats).transpose()?;
+        let mut lines = Lines::new(formats.as_ref());
+        let source = Source::open(&self.source, self.baud)?;
+        let csv = self.out.as_deref().map(|out| create(out, existing)).transpose()?;
+
+        let interrupted = interrupted();
+        let mut screen = match io::stdout().is_terminal() && !context.json {
+            true => Screen::open().map_err(|error| note(&format!("no plot: {error}"))).ok(),
+            false => None,
+        };
+        let prints = screen.is_none() && !context.json;
+        let mut session = Session { seen, csv, prints, started: Instant::now() };
+        let (sender, receiver) = mpsc::sync_channel(QUEUE);
+        std::thread::spawn(move || source.read(&sender));
+        let (mut drawn, mut has_ended) = (None::<Instant>, false);
+        while !interrupted.load(Ordering::Relaxed) {
+            match receiver.recv_timeout(TICK) {
+                Ok(News::Bytes(bytes)) => {
+                    if !session.take(&lines.push(&bytes))? {
+                        break;
+                    }
+                }
+                Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
+                Ok(News::Note(message)) => note(&message),
+                Ok(News::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    if !std::mem::replace(&mut has_ended, true) {
+                        session.take(&lines.finish())?;
+                        session.seen.history.say("-- the stream has ended: q quits");
+                    }
+                    if screen.is_none() {
+                        break;
+                    }
+                    std::thread::sleep(TICK);
+                }
+            }
+            if let Some(screen) = &mut screen
+                && drawn.is_none_or(|drawn| drawn.elapsed() >= TICK)
+            {
+                drawn = Some(Instant::now());
+                if !screen.draw(&session.seen)? {
+                    break;
+                }
+            }
+        }
+        drop(screen); // gives the terminal back before anything is printed
+        let seen = session.seen;
+        ensure!(
+            !has_ended || seen.history.has_verdicts(),
+            "{}: no verdict in {} line(s), {} of them malformed: the firmware prints a `vae_core::Verdict` a line, as in `{EXAMPLE}`{}",
+            seen.source,
+            seen.lines,
+            seen.malformed,
+            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "" }
+        );
+        let summary = seen.summary();
+        if prints {
+            eprintln!("{summary}"); // beside the lines
+            return Ok(());
+        }
+        context.print(&seen, &summary)
+    }
+}
+
+/// Pieces of the stream that may wait.
+const QUEUE: usize = 1024;
+
+const EXAMPLE: &str = "12.00 s  normal  412.345 nats, p = 0.226";
+
+fn read_formats(path: &Path) -> Result<defmt_decoder::Table> {
+    let elf = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    formats(&elf).with_context(|| path.display().to_string())
+}
+
+/// A new CSV file, in place: it grows for as long as the device is watched, and half of it is worth having.
+fn create(path: &Path, existing: Existing) -> Result<csv::Writer<File>> {
+    let context = || format!("cannot write {}", path.display());
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(context)?;
+    }
+    let mut options = File::options();
+    match existing {
+        Existing::Keep => options.write(true).create_new(true),
+        Existing::Replace => options.write(true).create(true).truncate(true),
+    };
+    Ok(csv::Writer::from_writer(options.open(path).with_context(context)?))
+}
