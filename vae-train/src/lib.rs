@@ -6,7 +6,8 @@
 //! keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second
 //! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
 //! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
-//! [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
+//! [`evaluation`] puts these together, [`report`] makes a page of it all, [`uniformity`] tests p-values, and [`motor`] simulates the
+//! demonstration's data.
 
 mod adam;
 pub mod autocorrelation;
@@ -19,6 +20,7 @@ pub mod dataset;
 pub mod density;
 pub mod detection;
 pub mod drift;
+pub mod evaluation;
 pub mod events;
 pub mod export;
 pub mod extras;
@@ -26,6 +28,7 @@ pub mod false_alarms;
 pub mod front_end;
 mod fused;
 pub mod idx;
+pub mod image;
 pub mod inspection;
 mod kernel;
 pub mod likelihood;
@@ -36,6 +39,7 @@ pub mod network;
 pub mod objective;
 pub mod output;
 pub mod quantisation;
+pub mod report;
 pub mod run;
 pub mod scoring;
 mod step;

@@ -11,6 +11,7 @@ mod generate;
 mod info;
 mod inspect;
 mod progress;
+mod report;
 mod score;
 #[cfg(feature = "remote")]
 mod serve;
@@ -49,6 +50,7 @@ enum Verb {
     Info(info::Info),
     Diff(diff::Diff),
     Generate(generate::Generate),
+    Report(report::Report),
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
     Attribute(attribute::Attribute),
@@ -101,6 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Info(verb) => verb.run(context),
         Verb::Diff(verb) => verb.run(context),
         Verb::Generate(verb) => verb.run(context),
+        Verb::Report(verb) => verb.run(context),
         #[cfg(feature = "remote")]
         Verb::Serve(verb) => verb.run(),
         Verb::Attribute(verb) => verb.run(context),
