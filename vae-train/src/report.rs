@@ -1,8 +1,8 @@
 //! A run as a page for people: one HTML file that loads nothing.
 //!
 //! [`Material`] is what the other modules have found out; nothing is computed here that `evaluate`, `calibrate`, `export` or `info` would
-//! compute otherwise. [`verdict`] says what it comes to, and each of the other modules draws a part: [`training`], [`scores`], [`latent`],
-//! [`windows`], [`generated`] and [`device`], with [`chart`], [`bars`] and [`page`] to draw with. Text is escaped by maud.
+//! compute otherwise. [`Verdict`] says what it comes to, and each of the other modules draws a part: `training`, `scores`, `latent`,
+//! `windows`, `generated` and `device`, with `chart`, `bars` and `page` to draw with. Text is escaped by maud.
 
 mod bars;
 mod chart;

@@ -120,7 +120,7 @@ impl Table {
                 table {
                     caption {
                         (self.caption)
-                        @if step > 1 { " (every " (step) "th of " (count(self.rows.len())) " rows)" }
+                        @if step > 1 { " (one row in " (step) ", of " (count(self.rows.len())) ")" }
                     }
                     thead { tr { @for heading in &self.head { th scope="col" { (heading) } } } }
                     tbody {
