@@ -82,7 +82,7 @@ fn images(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
         table: Table::default(),
     };
     let source = picture(&draw(material, held_out)?, material.model.features(), 8)?;
-    Ok(figure.around(|_, text| html! { img src=(source) alt="" aria-labelledby=(text); }))
+    Ok(figure.around(|_, text| html! { img src=(source) alt="Images" aria-labelledby=(text); }))
 }
 
 /// Pieces of a stream, recorded and made up.

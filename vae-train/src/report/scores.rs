@@ -276,14 +276,15 @@ fn along(material: &Material<'_>, data: &Data) -> Markup {
             (start..(start + size).min(windows)).min_by(|a, b| scored.scores[*a].total_cmp(&scored.scores[*b]))
         })
         .collect();
-    let normal = material.normal_scores.iter().map(|score| f64::from(*score));
-    let (least, most) = normal.fold((threshold, f64::NEG_INFINITY), |(least, most), s| (least.min(s), most.max(s)));
-    let seen = lowest.iter().map(|index| f64::from(scored.scores[*index]));
-    let bottom = seen.fold(least, f64::min).max(least - 4.0 * (most - least));
+    let drawn = || lowest.iter().map(|index| f64::from(scored.scores[*index]));
+    let most = drawn().fold(threshold, f64::max);
+    // Anomalies may score beyond all bounds.
+    let least = material.normal_scores.iter().map(|score| f64::from(*score)).fold(threshold, f64::min);
+    let bottom = drawn().fold(least, f64::min).max(least - 4.0 * (most - least));
     let last = rows.last().copied().unwrap_or(1) as f64;
     let mut chart = Chart::new(
         Axis::new("row of the data", 0.0, last),
-        Axis::new("score (nats)", bottom - 0.03 * (most - bottom), most),
+        Axis::new("score (nats)", bottom - 0.03 * (most - bottom), most + 0.03 * (most - bottom)),
     );
     let anomalous = |index: &usize| labels.is_some_and(|labels| labels[*index]);
     for run in lowest.chunk_by(|a, b| anomalous(a) == anomalous(b)).filter(|run| anomalous(&run[0])) {

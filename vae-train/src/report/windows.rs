@@ -18,7 +18,7 @@ use crate::{
 
 /// Windows that are shown; of images, which are small, more.
 const SHOWN: usize = 6;
-const IMAGES: usize = 12;
+const IMAGES: usize = 8;
 /// Features of a row that are shown, and samples of a stream that are marked.
 const FEATURES: usize = 10;
 /// Samples of a window that are drawn; of longer ones, the least and largest of each stretch.
@@ -284,7 +284,7 @@ fn images(strange: &[Strange]) -> Result<Markup> {
     };
     let source = picture(&all, features, strange.len())?;
     Ok(
-        html! { div class="figures" { (figure.around(|_, text| html! { img src=(source) alt="" aria-labelledby=(text); })) } },
+        html! { div class="figures" { (figure.around(|_, text| html! { img src=(source) alt="Images" aria-labelledby=(text); })) } },
     )
 }
 
