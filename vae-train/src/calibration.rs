@@ -92,6 +92,12 @@ pub struct Report {
     pub refusal: Option<String>,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// Of the normal windows, in the order of time.
+    #[serde(skip)]
+    pub scores: Vec<f32>,
+    /// How often they raise an alarm at any threshold; none where they are too few to tell.
+    #[serde(skip)]
+    pub false_alarms: Option<FalseAlarms>,
 }
 
 /// The calibration of a model without one on windows whose order is not known: quantiles and their tail. The
@@ -171,6 +177,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         calibration.alarms = to_core(&found.alarms());
     }
     let (mut alarms, mut refusal) = (None, None);
+    let known = false_alarms_of_votes.as_ref().ok().copied();
     match (settings.alarms, false_alarms_of_votes) {
         (None, Ok(_)) => {}
         (None, Err(error)) => {
@@ -272,6 +279,8 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         drift_memory: memory,
         refusal,
         notes,
+        scores,
+        false_alarms: known,
     };
     Ok((calibration, report))
 }

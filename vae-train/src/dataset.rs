@@ -277,6 +277,8 @@ pub struct Dataset {
     pub holdout_rows: Vec<usize>,
     /// What the user should know: rows and columns left out.
     pub notes: Vec<String>,
+    /// Least and largest value of each channel in the normal rows.
+    pub ranges: Vec<(f64, f64)>,
 }
 
 impl Dataset {
@@ -304,6 +306,7 @@ impl Dataset {
         let conditions = config.condition.len();
         let width = table.columns.len();
         let (mut dropped, mut kept, mut constant, mut outliers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut ranges = Vec::new();
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
             if config.condition.contains(column) {
                 continue;
@@ -322,6 +325,7 @@ impl Dataset {
                 }
             }
             kept.push(column.clone());
+            ranges.push((moments.least, moments.largest));
         }
         ensure!(
             kept.len() + dropped.len() > 0,
@@ -461,7 +465,7 @@ impl Dataset {
                 }
             }
         }
-        Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes })
+        Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes, ranges })
     }
 
     /// The windows to train on.

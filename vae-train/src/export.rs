@@ -30,6 +30,20 @@ pub fn model_file(
     normal: Option<&Normal>,
     precision: Precision,
 ) -> Result<ModelFile> {
+    Ok(calibrated(state, extras, holdout, normal, precision)?.0)
+}
+
+/// [`model_file`], and what its calibration is worth; none without normal data.
+///
+/// # Errors
+/// Likewise.
+pub fn calibrated(
+    state: &State,
+    extras: &Extras,
+    holdout: &[f32],
+    normal: Option<&Normal>,
+    precision: Precision,
+) -> Result<(ModelFile, Option<calibration::Report>)> {
     let weights = weights(state)?;
     let inputs = state.architecture.inputs();
     ensure!(
@@ -72,9 +86,13 @@ pub fn model_file(
     };
 
     // The model calibrates itself: its own arithmetic, quantised as it will run, scores the normal windows.
-    file.calibration = match normal {
-        Some(normal) => calibration::calibrate(&file, normal, state.config.false_alarms)?.0,
-        None => calibration::of_windows(&file, holdout, state.config.false_alarms)?,
+    let report;
+    (file.calibration, report) = match normal {
+        Some(normal) => {
+            let (calibration, report) = calibration::calibrate(&file, normal, state.config.false_alarms)?;
+            (calibration, Some(report))
+        }
+        None => (calibration::of_windows(&file, holdout, state.config.false_alarms)?, None),
     };
 
     // Two golden vectors: an ordinary window, and one that drives every feature out of range.
@@ -89,7 +107,7 @@ pub fn model_file(
         }
     };
     file.golden_inputs = vec![ordinary, extreme];
-    Ok(file)
+    Ok((file, report))
 }
 
 /// The weights of a run's best epoch.

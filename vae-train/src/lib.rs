@@ -5,8 +5,9 @@
 //! them through the core's front-ends, [`drift`] lets levels wander, [`network`], [`objective`] and [`training`] fit with burn, [`run`]
 //! keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second
 //! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
-//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`device_log`] reads what the device's printed, [`events`] judges its alarms,
-//! [`uniformity`] tests p-values, and [`motor`] simulates the demonstration's data.
+//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
+//! [`evaluation`] puts these together, [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests
+//! p-values, [`motor`] and [`pump`] simulate data.
 
 mod adam;
 pub mod autocorrelation;
@@ -20,6 +21,7 @@ pub mod density;
 pub mod detection;
 pub mod device_log;
 pub mod drift;
+pub mod evaluation;
 pub mod events;
 pub mod export;
 pub mod extras;
@@ -27,6 +29,7 @@ pub mod false_alarms;
 pub mod front_end;
 mod fused;
 pub mod idx;
+pub mod image;
 pub mod inspection;
 mod kernel;
 pub mod likelihood;
@@ -38,6 +41,7 @@ pub mod objective;
 pub mod output;
 pub mod pump;
 pub mod quantisation;
+pub mod report;
 pub mod run;
 pub mod scoring;
 mod step;

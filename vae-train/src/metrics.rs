@@ -24,6 +24,32 @@ pub struct Detection {
     pub best_f1: f64,
 }
 
+/// What is told by calling anomalous what has at least this score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OperatingPoint {
+    /// The score.
+    pub score: f64,
+    /// Anomalies that have it.
+    pub detected: usize,
+    /// Normal windows that have it.
+    pub false_alarms: usize,
+}
+
+/// One point per distinct score, from the strictest on: the curves that [`Detection`]'s areas are under. No score may be NaN.
+#[must_use]
+pub fn operating_points(scores: &[f64], labels: &[bool]) -> Vec<OperatingPoint> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let (mut detected, mut false_alarms) = (0, 0);
+    let points = order.chunk_by(|&a, &b| scores[a] == scores[b]).map(|tied| {
+        let positive = tied.iter().filter(|&&index| labels[index]).count();
+        detected += positive;
+        false_alarms += tied.len() - positive;
+        OperatingPoint { score: scores[tied[0]], detected, false_alarms }
+    });
+    points.collect()
+}
+
 impl Detection {
     /// Computes the figures; ties count half.
     ///
@@ -38,17 +64,9 @@ impl Detection {
             anomalies > 0 && normals > 0,
             "{anomalies} windows are labelled 1 and {normals} are labelled 0: both are needed to judge a model"
         );
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-
-        // One point per distinct score, from the strictest threshold on.
-        let (mut tp, mut fp) = (0usize, 0usize);
+        let (mut tpr, mut fpr) = (0.0, 0.0);
         let (mut auroc, mut average_precision, mut partial, mut best_f1) = (0.0, 0.0, 0.0, 0.0f64);
-        for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
-            let (tpr, fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
-            let positive = tied.iter().filter(|&&index| labels[index]).count();
-            tp += positive;
-            fp += tied.len() - positive;
+        for OperatingPoint { detected: tp, false_alarms: fp, .. } in operating_points(scores, labels) {
             let (next_tpr, next_fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
             auroc += (next_fpr - fpr) * (tpr + next_tpr) / 2.0;
             if fpr < PARTIAL && next_fpr > fpr {
@@ -58,6 +76,7 @@ impl Detection {
             }
             average_precision += (next_tpr - tpr) * tp as f64 / (tp + fp) as f64;
             best_f1 = best_f1.max(2.0 * tp as f64 / (tp + fp + anomalies) as f64);
+            (tpr, fpr) = (next_tpr, next_fpr);
         }
         let chance = PARTIAL * PARTIAL / 2.0;
         let partial_auroc = 0.5 * (1.0 + (partial - chance) / (PARTIAL - chance));

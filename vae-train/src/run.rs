@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     calibration::{Normal, Settings},
@@ -30,6 +30,7 @@ use crate::{
 const CHECKPOINT: &str = "checkpoint.bin";
 const EXTRAS: &str = "extras.bin";
 const NORMAL: &str = "normal.bin";
+const SUMMARY: &str = "summary.json";
 /// Changes with the layout of [`State`].
 const STATE_VERSION: u32 = 3;
 
@@ -135,7 +136,21 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_summary(&self, summary: &impl Serialize) -> Result<()> {
-        self.write("summary.json", |out| Ok(serde_json::to_writer_pretty(out, summary)?))
+        self.write(SUMMARY, |out| Ok(serde_json::to_writer_pretty(out, summary)?))
+    }
+
+    /// What [`Self::save_summary`] wrote; nothing before the fit has ended.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn summary<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let path = self.0.join(SUMMARY);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let context = || format!("{} cannot be read: vae-train fit --resume writes it anew", path.display());
+        let bytes = fs::read(&path).with_context(context)?;
+        serde_json::from_slice(&bytes).with_context(context)
     }
 
     /// Replaces what the run learned after its model.

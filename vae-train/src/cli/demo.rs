@@ -7,10 +7,11 @@ use serde::Serialize;
 use vae_core::{Alarms, format::Precision};
 
 use super::{
-    Context,
-    export::{Exported, export},
+    Context, LABEL,
+    export::{Candidate, Exported},
     fit::{device, fit},
     note,
+    report::report,
     simulate::{TRAINING_SECONDS, test_samples, write_motor},
 };
 use crate::{
@@ -68,6 +69,7 @@ struct Result_ {
     #[serde(flatten)]
     exported: Exported,
     files: PathBuf,
+    report: PathBuf,
 }
 
 impl Demo {
@@ -77,7 +79,8 @@ impl Demo {
         let out = self.out.unwrap_or_else(|| DIRECTORY.into());
         let seed = context.seed.unwrap_or(0);
         let model_path = out.join("motor.vae");
-        existing.check(&model_path)?;
+        let report_path = out.join("report.html");
+        [&model_path, &report_path].into_iter().try_for_each(|path| existing.check(path))?;
 
         note(&format!("simulating {TRAINING_SECONDS} s of a motor's normal running, and five faults"));
         let data = out.join("data");
@@ -105,7 +108,10 @@ impl Demo {
         let normal = Normal { table: motor_table(Condition::Normal, normal), settings };
         let (directory, _) = RunDirectory::open(&run)?;
         directory.save_normal(&normal)?;
-        let exported = export(&run, &model_path, Precision::Int8, None, existing)?;
+        let candidate = Candidate::of(&run, Precision::Int8)?;
+        let exported = candidate.write(&model_path, None, existing)?;
+        let test = data.join("test.csv");
+        let reported = report(candidate, &run, Some((&test, Some(LABEL))), &report_path, existing, seed)?;
 
         let file = AlignedFile::read(&model_path)?;
         let model = file.model()?;
@@ -137,6 +143,7 @@ impl Demo {
             faults,
             exported,
             files: out,
+            report: reported.report,
         };
         context.print(&result, &text(&result)?)
     }
@@ -167,7 +174,8 @@ fn text(result: &Result_) -> Result<String> {
     )?;
     writeln!(text, "flash      {flash} bytes for the model")?;
     writeln!(text, "RAM        {scratch} bytes of scratch, {} bytes of window", result.window_ram)?;
-    writeln!(text, "files      {}: data/*.csv, run/, motor.vae", result.files.display())?;
+    writeln!(text, "files      {}: data/*.csv, run/, motor.vae, report.html", result.files.display())?;
+    writeln!(text, "report     {}: open it in a browser", result.report.display())?;
     writeln!(text, "next       vae-train info {}", model.display())?;
     Ok(text)
 }

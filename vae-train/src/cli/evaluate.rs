@@ -9,14 +9,13 @@ use serde::Serialize;
 
 use super::{Context, LABEL, ModelAndData, note};
 use crate::{
-    dataset::{cut_for_model, read_for_model, read_table_for_model},
+    dataset::{read_for_model, read_table_for_model},
     density::{Gaussian, KernelDensity},
-    detection::{Verdicts, detect},
+    detection::Verdicts,
+    evaluation::{Evaluation, Scored},
     events::EventDetection,
     likelihood::{self, Estimate, LikelihoodReport},
-    metrics::Detection,
     model_file::AlignedFile,
-    scoring,
     training::binarise,
 };
 
@@ -109,23 +108,12 @@ impl Evaluate {
     }
 }
 
-/// Figures of a model on labelled data, next to a baseline that knows the standardiser only.
+/// What was judged, and how.
 #[derive(Debug, Serialize)]
-pub(super) struct Evaluation {
+struct Evaluated {
     model: PathBuf,
     #[serde(flatten)]
-    pub(super) detection: Detection,
-    /// ELBO below which a window is anomalous, in nats.
-    threshold: f32,
-    /// Fraction of the normal windows below the threshold.
-    pub(super) false_alarm_rate: f64,
-    /// Fraction of the anomalies below the threshold.
-    pub(super) detection_rate: f64,
-    /// What the device's detector makes of the rows as a stream: alarms against events, which are runs of rows labelled 1.
-    events: EventDetection,
-    verdicts: Verdicts,
-    /// Independent Gaussians with the training data's mean and variance.
-    baseline_independent_gaussians: Detection,
+    evaluation: Evaluation,
 }
 
 impl Evaluate {
@@ -153,7 +141,7 @@ impl Evaluate {
             evaluation.threshold, evaluation.false_alarm_rate, evaluation.detection_rate
         );
         text += &describe(&evaluation.events, &evaluation.verdicts);
-        context.print(&evaluation, &text)
+        context.print(&Evaluated { model: self.input.model, evaluation }, &text)
     }
 }
 
@@ -187,47 +175,10 @@ fn describe(events: &EventDetection, verdicts: &Verdicts) -> String {
     )
 }
 
-pub(super) fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
+fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
     let (table, left_out) = read_table_for_model(data, Some(label), &model)?;
     left_out.iter().for_each(|message| note(message));
-    let judged = detect(model, &table)?;
-    let calibration = model.calibration()?;
-    let (ends, alarms): (Vec<usize>, Vec<bool>) = judged.iter().map(|judged| (judged.row, judged.alarm)).unzip();
-    let rate = calibration.sample_rate().map(f64::from);
-    let rows = table.labels.as_deref().context("the data have no labels")?;
-    let events = EventDetection::of(rows, model.window(), &ends, &alarms, rate)?;
-    let windows = cut_for_model(table, &model)?;
-    let labels = windows.labels.as_deref().context("the data have no labels")?;
-    let name = || data.display().to_string();
-    let elbos = scoring::of_device(&model, &windows.values).with_context(name)?;
-    let scores: Vec<f64> = elbos.iter().map(|elbo| -f64::from(*elbo)).collect();
-
-    let (mean, inverse_scale) = model.standardiser()?;
-    let distances: Vec<f64> = windows
-        .iter()
-        .map(|x| {
-            let features = x.iter().zip(mean.iter().zip(inverse_scale)).filter(|(x, _)| !x.is_nan());
-            features.map(|(x, (mean, inverse_scale))| f64::from((x - mean) * inverse_scale).powi(2)).sum()
-        })
-        .collect();
-
-    let below = |of: bool| {
-        let chosen = elbos.iter().zip(labels).filter(|(_, label)| **label == of);
-        let (below, all) = chosen
-            .fold((0, 0), |(below, all), (elbo, _)| (below + usize::from(calibration.is_anomalous(*elbo)), all + 1));
-        below as f64 / all as f64
-    };
-    let detection = Detection::of(&scores, labels).with_context(name)?;
-    Ok(Evaluation {
-        model: model_path.to_owned(),
-        detection,
-        threshold: calibration.threshold(),
-        false_alarm_rate: below(false),
-        detection_rate: below(true),
-        events,
-        verdicts: Verdicts::of(&judged),
-        baseline_independent_gaussians: Detection::of(&distances, labels).with_context(name)?,
-    })
+    Evaluation::of(&model, &Scored::of(model, table)?).with_context(|| data.display().to_string())
 }

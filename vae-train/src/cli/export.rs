@@ -1,6 +1,9 @@
 //! `vae-train export`: from a run to a model file.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -8,11 +11,12 @@ use vae_core::format;
 
 use super::{Context, note};
 use crate::{
-    export::{model_file, safetensors},
-    model_file::AlignedFile,
+    calibration,
+    export::{calibrated, model_file, safetensors},
+    model_file::{AlignedFile, ModelFile},
     output::{Existing, write_file},
     quantisation::{LayerError, Quantisation},
-    run::RunDirectory,
+    run::{RunDirectory, State},
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
@@ -71,8 +75,9 @@ impl Export {
             Precision::Int8 => format::Precision::Int8,
             Precision::F32 => format::Precision::F32,
         };
-        let exported =
-            export(&self.run, &self.out, precision, self.safetensors.as_deref(), Existing::from_force(self.force))?;
+        let (existing, weights) = (Existing::from_force(self.force), self.safetensors.as_deref());
+        [Some(self.out.as_path()), weights].into_iter().flatten().try_for_each(|path| existing.check(path))?;
+        let exported = Candidate::of(&self.run, precision)?.write(&self.out, weights, existing)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",
             exported.model.display(),
@@ -122,50 +127,57 @@ fn describe(quantisation: &Quantisation, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Exports a run; with `Existing::Replace`, what `--force` asks for, also a model that int8 changes too much.
-pub(super) fn export(
-    run: &std::path::Path,
-    out: &std::path::Path,
-    precision: format::Precision,
-    weights: Option<&std::path::Path>,
-    existing: Existing,
-) -> Result<Exported> {
-    existing.check(out)?;
-    if let Some(weights) = weights {
-        existing.check(weights)?;
-    }
-    let (directory, state) = RunDirectory::open(run)?;
-    let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
-    let file = model_file(&state, &extras, &holdout, normal.as_ref(), precision)?;
-    let quantisation = match precision {
-        format::Precision::F32 => None,
-        format::Precision::Int8 => {
-            let reference = model_file(&state, &extras, &holdout, normal.as_ref(), format::Precision::F32)?;
-            let quantisation = Quantisation::measure(&file, &reference, &holdout)?;
-            match (quantisation.check(), existing) {
-                (Err(refusal), Existing::Keep) => return Err(refusal),
-                (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),
-                (Ok(()), _) => {}
+/// The model of a run as it would be exported, and what is known of it.
+pub(super) struct Candidate {
+    pub(super) directory: RunDirectory,
+    pub(super) state: State,
+    pub(super) holdout: Vec<f32>,
+    pub(super) file: ModelFile,
+    /// None where the run has not been calibrated.
+    pub(super) calibration: Option<calibration::Report>,
+    /// What int8 changes; none for f32.
+    pub(super) quantisation: Option<Quantisation>,
+}
+
+impl Candidate {
+    pub(super) fn of(run: &Path, precision: format::Precision) -> Result<Self> {
+        let (directory, state) = RunDirectory::open(run)?;
+        let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
+        let (file, calibration) = calibrated(&state, &extras, &holdout, normal.as_ref(), precision)?;
+        let quantisation = match precision {
+            format::Precision::F32 => None,
+            format::Precision::Int8 => {
+                let reference = model_file(&state, &extras, &holdout, normal.as_ref(), format::Precision::F32)?;
+                Some(Quantisation::measure(&file, &reference, &holdout)?)
             }
-            Some(quantisation)
-        }
-    };
-    let bytes = file.to_bytes()?;
-    write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
-    if let Some(weights) = weights {
-        let bytes = safetensors(&file)?;
-        write_file(weights, existing, |out| Ok(out.write_all(&bytes)?))?;
+        };
+        Ok(Self { directory, state, holdout, file, calibration, quantisation })
     }
-    let aligned = AlignedFile::new(&bytes);
-    let model = aligned.model()?;
-    let calibration = model.calibration()?;
-    Ok(Exported {
-        model: out.to_owned(),
-        flash: model.flash_len(),
-        scratch: 4 * model.scratch_len(),
-        threshold: calibration.threshold(),
-        calibration_windows: calibration.scores(),
-        calibrated: normal.is_some(),
-        quantisation,
-    })
+
+    /// Writes the model file; with `Existing::Replace`, what `--force` asks for, also one that int8 changes too much.
+    pub(super) fn write(&self, out: &Path, weights: Option<&Path>, existing: Existing) -> Result<Exported> {
+        match (self.quantisation.as_ref().map_or(Ok(()), Quantisation::check), existing) {
+            (Err(refusal), Existing::Keep) => return Err(refusal),
+            (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),
+            (Ok(()), _) => {}
+        }
+        let bytes = self.file.to_bytes()?;
+        write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
+        if let Some(weights) = weights {
+            let bytes = safetensors(&self.file)?;
+            write_file(weights, existing, |out| Ok(out.write_all(&bytes)?))?;
+        }
+        let aligned = AlignedFile::new(&bytes);
+        let model = aligned.model()?;
+        let calibration = model.calibration()?;
+        Ok(Exported {
+            model: out.to_owned(),
+            flash: model.flash_len(),
+            scratch: 4 * model.scratch_len(),
+            threshold: calibration.threshold(),
+            calibration_windows: calibration.scores(),
+            calibrated: self.calibration.is_some(),
+            quantisation: self.quantisation.clone(),
+        })
+    }
 }

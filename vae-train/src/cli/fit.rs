@@ -177,6 +177,10 @@ pub(super) struct Fitted {
     learning_rate: f64,
     divergences: Vec<Divergence>,
     dropped_columns: Vec<String>,
+    /// Least and largest value of each channel in the normal rows.
+    ranges: Vec<(f64, f64)>,
+    /// What was said of the data: rows and columns left out.
+    notes: Vec<String>,
 }
 
 impl Fit {
@@ -507,6 +511,8 @@ fn train(
         learning_rate: checkpoint.learning_rate(config),
         divergences: checkpoint.divergences,
         dropped_columns: dataset.schema.dropped.clone(),
+        ranges: dataset.ranges.clone(),
+        notes: dataset.notes.clone(),
     };
     directory.save_summary(&fitted)?;
     Ok(fitted)

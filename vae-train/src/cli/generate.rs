@@ -11,6 +11,7 @@ use vae_core::{InferError, Model, Scratch};
 use super::{Context, note};
 use crate::{
     dataset::read_for_model,
+    image,
     model_file::AlignedFile,
     output::{Existing, write_file},
     table::list,
@@ -192,28 +193,10 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
     })
 }
 
-/// A grid of square grey images, as square as their number allows; 0 is black, 1 white.
+/// A grid of square grey images, as square as their number allows.
 fn write_png(path: &Path, existing: Existing, windows: &[f32], features: usize) -> Result<()> {
-    const BORDER: usize = 1;
-    let side = features.isqrt();
-    ensure!(side * side == features, "{features} features are not a square image: write a .csv file");
     let count = windows.len() / features;
     let columns = (1..).find(|columns| columns * columns >= count).unwrap_or(1);
-    let cell = side + BORDER;
-    let (width, height) = (columns * cell + BORDER, count.div_ceil(columns) * cell + BORDER);
-    let mut pixels = vec![64u8; width * height];
-    for (index, image) in windows.chunks(features).enumerate() {
-        let (top, left) = (BORDER + index / columns * cell, BORDER + index % columns * cell);
-        for (row, values) in image.chunks(side).enumerate() {
-            for (column, value) in values.iter().enumerate() {
-                pixels[(top + row) * width + left + column] = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-            }
-        }
-    }
-    write_file(path, existing, |out| {
-        let mut encoder = png::Encoder::new(out, u32::try_from(width)?, u32::try_from(height)?);
-        encoder.set_color(png::ColorType::Grayscale);
-        encoder.set_depth(png::BitDepth::Eight);
-        Ok(encoder.write_header()?.write_image_data(&pixels)?)
-    })
+    let png = image::grid(windows, features, columns)?;
+    write_file(path, existing, |out| Ok(out.write_all(&png)?))
 }

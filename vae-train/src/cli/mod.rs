@@ -11,6 +11,7 @@ mod generate;
 mod info;
 mod inspect;
 mod progress;
+mod report;
 mod score;
 #[cfg(feature = "remote")]
 mod serve;
@@ -62,6 +63,7 @@ enum Verb {
     Diff(diff::Diff),
     Attribute(attribute::Attribute),
     Generate(generate::Generate),
+    Report(report::Report),
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
 }
@@ -114,6 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Watch(verb) => verb.run(context),
         Verb::Diff(verb) => verb.run(context),
         Verb::Generate(verb) => verb.run(context),
+        Verb::Report(verb) => verb.run(context),
         #[cfg(feature = "remote")]
         Verb::Serve(verb) => verb.run(),
         Verb::Attribute(verb) => verb.run(context),

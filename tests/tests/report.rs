@@ -1,0 +1,397 @@
+//! The page that `vae-train report` writes: its numbers, its text, and how it behaves in a browser.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use vae_tests::browser::{Browser, Click};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+
+/// Names that a column may have, and that a page must not take for anything but names.
+const HOSTILE: [&str; 3] =
+    ["<script>hacked=1</script>", "\"><img src=x onerror='hacked=1'>", "</title></style></script>&amp;]]>"];
+
+/// A directory to work in.
+struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        Command::new(BINARY).args(arguments.split_whitespace()).current_dir(self.0.path()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; returns its standard output.
+    fn succeed(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.succeed(&format!("{arguments} --json"))).unwrap()
+    }
+
+    /// Runs a command that must fail with exit code 1; returns its message.
+    fn fail(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Writes rows as CSV.
+    fn write(&self, name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<f64>>) {
+        let mut csv = Vec::new();
+        let quoted = |name: &&str| format!("\"{}\"", name.replace('"', "\"\""));
+        csv.push(columns.iter().map(quoted).collect::<Vec<_>>().join(","));
+        for row in rows {
+            let field = |value: &f64| if value.is_nan() { String::new() } else { value.to_string() };
+            csv.push(row.iter().map(field).collect::<Vec<_>>().join(","));
+        }
+        fs::write(self.path(name), csv.join("\n")).unwrap();
+    }
+
+    /// Three dependent columns of these names; every fourth row of `test.csv` breaks the dependence.
+    fn with_tables(columns: [&str; 3]) -> Self {
+        let place = Self::new();
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let [a, b, c] = columns;
+        for (name, faulty) in [("train.csv", false), ("test.csv", true)] {
+            let rows = (0..400).map(|i| {
+                let (t, anomaly) = (rng.random_range(-2.0..2.0), faulty && i % 4 == 0);
+                let mut noise = || rng.random_range(-0.05..0.05);
+                let b = 2.0 * t + noise() + if anomaly { 1.5 } else { 0.0 };
+                vec![t, b, 5.0 - t + noise(), f64::from(u8::from(anomaly))]
+            });
+            let rows: Vec<Vec<f64>> = rows.collect();
+            place.write(name, &[a, b, c, "label"], rows.into_iter());
+        }
+        place
+    }
+
+    /// The run `motor` of a simulated motor, calibrated by its own data; returns what `calibrate` said.
+    fn with_motor(&self) -> String {
+        self.succeed("simulate motor --out data --seconds 40");
+        self.succeed("fit data/train.csv --out motor --window 32 --hop 16 --hidden 16 --latent 3 --epochs 6");
+        self.succeed("calibrate motor --normal data/train.csv --rate 1600 --alarms 1200/hour --force")
+    }
+
+    /// A report's text, after a look at its form.
+    fn page(&self, name: &str) -> String {
+        let page = fs::read_to_string(self.path(name)).unwrap();
+        assert!(page.len() < 1_000_000, "{} bytes", page.len());
+        assert_is_well_formed(&page);
+        page
+    }
+}
+
+const FIT: &str = "fit train.csv --out run --epochs 60 --batch 16 --hidden 16 --latent 2 --learning-rate 0.01";
+
+/// Every tag is closed in its order, identifiers are unique, nothing is loaded, and no coordinate is missing.
+fn assert_is_well_formed(page: &str) {
+    const VOID: [&str; 3] = ["meta", "img", "!DOCTYPE"];
+    let (head, rest) = page.split_once("<style>").unwrap();
+    let (_, rest) = rest.split_once("</style>").unwrap();
+    let (body, _) = rest.split_once("<script>").unwrap();
+    let markup = format!("{head}{body}");
+    let (mut open, mut ids) = (Vec::new(), std::collections::HashSet::new());
+    for tag in markup.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect(tag);
+        let name = tag.split([' ', '/']).next().unwrap();
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "{open:?}");
+        } else if !VOID.contains(&name) {
+            open.push(name);
+        }
+        for attribute in [" id=\"", " src=\"", " href=\""] {
+            let Some((_, value)) = tag.split_once(attribute) else { continue };
+            let value = value.split('"').next().unwrap();
+            match attribute {
+                " id=\"" => assert!(ids.insert(value), "{value} twice"),
+                " src=\"" => assert!(value.starts_with("data:image/png;base64,"), "{value}"),
+                _ => assert!(value.starts_with('#'), "{value}"),
+            }
+        }
+        for nothing in ["NaN", "inf", "=\"\""] {
+            assert!(!tag.contains(nothing) || tag.starts_with("img"), "{tag}");
+        }
+    }
+    // What is after the script.
+    assert_eq!(open, ["html", "body"]);
+    for address in ["http://", "https://", "//cdn", "@import", "url(h"] {
+        assert!(!page.contains(address), "{address}");
+    }
+    assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none';"));
+    assert_eq!(page.matches("<script").count(), 1);
+}
+
+#[test]
+fn a_report_needs_nothing_but_the_run() {
+    let place = Workplace::with_tables(["a", "b", "c"]);
+    let message = place.fail("report run --out report.html");
+    assert!(message.contains("holds no run") && !place.path("report.html").exists(), "{message}");
+    place.succeed(FIT);
+    let text = place.succeed("report run --out report.html");
+    assert!(text.contains("report.html") && text.contains("Detection has not been tried"), "{text}");
+    let page = place.page("report.html");
+    for part in [
+        "Summary",
+        "How well windows are explained",
+        "Scores and the threshold",
+        "Strangest windows",
+        "made up",
+        "Cortex-M0",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("AUROC 0.") && page.contains("run vae-train calibrate"));
+    // 400 rows, of which a fifth were held out.
+    assert!(page.contains("320 to train, 80 held out") && page.contains(", 400 rows"));
+
+    assert!(place.fail("report run --out report.html").contains("--force"));
+    let before = fs::read(place.path("report.html")).unwrap();
+    place.succeed("report run --out report.html --force");
+    assert!(fs::read(place.path("report.html")).unwrap() == before, "the same run gives the same page");
+    assert_eq!(place.run("report run").status.code(), Some(2));
+    assert_eq!(place.run("report run --out x.html --label label").status.code(), Some(2));
+    assert!(place.succeed("report --help").contains("vae-train report runs/a --out report.html"));
+}
+
+#[test]
+fn with_data_it_says_what_evaluate_says() {
+    let place = Workplace::with_tables(["a", "b", "c"]);
+    place.succeed(FIT);
+    place.succeed("calibrate run --normal train.csv --rate 1");
+    place.succeed("export run --out model.vae");
+    let mut evaluated = place.json("evaluate model.vae test.csv --label label");
+    evaluated.as_object_mut().unwrap().remove("model");
+    let reported = place.json("report run --out report.html --data test.csv");
+    assert_eq!(reported["evaluation"], evaluated);
+    let page = place.page("report.html");
+    assert_eq!(reported["bytes"].as_u64(), Some(page.len() as u64));
+    let figure = |key: &str| evaluated[key].as_f64().unwrap();
+    for text in [
+        format!("AUROC {:.4} (limits on each column alone: {:.4})", figure("auroc"), {
+            evaluated["baseline_independent_gaussians"]["auroc"].as_f64().unwrap()
+        }),
+        format!("Average precision {:.4}, best F1 {:.4}", figure("average_precision"), figure("best_f1")),
+        format!("Below the threshold of {:.3} nats", figure("threshold")).replace('-', "−"),
+    ] {
+        assert!(page.contains(&text), "{text}");
+    }
+    let info = place.json("info model.vae");
+    for key in ["flash", "scratch", "window_bytes", "detector_state", "instructions"] {
+        assert_eq!(reported[key], info[key], "{key}");
+    }
+    // Labels of one kind, or none, cannot be judged.
+    place.succeed("report run --out normal.html --data train.csv");
+    assert!(place.json("report run --out again.html --data train.csv")["evaluation"].is_null());
+    assert!(!place.page("normal.html").contains("AUROC 0."));
+    assert!(place.page("normal.html").contains("train.csv: 400 windows"));
+    assert!(place.fail("report run --out x.html --data missing.csv").contains("missing.csv"));
+}
+
+#[test]
+fn names_in_the_data_are_text() {
+    let place = Workplace::with_tables(HOSTILE);
+    place.succeed(FIT);
+    fs::copy(place.path("test.csv"), place.path("<b>&test.csv")).unwrap();
+    place.succeed("report run --out report.html --data <b>&test.csv");
+    let page = place.page("report.html");
+    assert!(page.contains("&lt;script&gt;hacked=1&lt;/script&gt;") && page.contains("&lt;b&gt;&amp;test.csv"));
+    assert!(!page.contains("<b>") && !page.contains("<img"));
+    let Some(mut browser) = Browser::start().unwrap() else { return };
+    browser.open(&place.path("report.html"), 800, "light").unwrap();
+    assert_eq!(browser.evaluate("typeof hacked").unwrap(), "undefined");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn every_kind_of_model_has_a_page() {
+    let place = Workplace::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut uniform = || rng.random_range(0.0..1.0f64);
+    place.write(
+        "two.csv",
+        &["a", "b", "label"],
+        (0..60).map(|i| vec![uniform(), uniform(), f64::from(u8::from(i % 20 == 0))]),
+    );
+    let names: Vec<String> = (0..500).map(|i| format!("a column with a long name, {i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    place.write("wide.csv", &names, (0..40).map(|_| names.iter().map(|_| uniform()).collect()));
+    let pixels: Vec<String> = (0..64).map(|i| format!("p{i}")).collect();
+    let pixels: Vec<&str> = pixels.iter().map(String::as_str).collect();
+    place.write("bits.csv", &pixels, (0..60).map(|_| pixels.iter().map(|_| uniform().round()).collect()));
+    // A value that is missing now and then, a column that never varies, and one far from 1.
+    let gap = |i: usize, value: f64| if i.is_multiple_of(97) { f64::NAN } else { value };
+    place.write(
+        "stream.csv",
+        &["x", "constant", "huge"],
+        (0..6000).map(|i| vec![gap(i, (i as f64 * 0.1).sin()), 3.0, 1e9 * uniform()]),
+    );
+    for (data, options) in [
+        ("two.csv", "--latent 1"),
+        ("two.csv", "--latent 1 --prior 0"),
+        ("two.csv", "--latent 2 --condition b"),
+        ("two.csv", "--posterior full --latent 3"),
+        ("two.csv", "--likelihood bernoulli --posterior bernoulli --latent 4"),
+        ("wide.csv", "--hidden 8"),
+        ("bits.csv", "--likelihood bernoulli --hidden 8 --latent 2"),
+        ("stream.csv", "--window 1000 --hop 100 --hidden 8 --latent 3"),
+        ("stream.csv", "--window 64 --front-end bands:16 --hidden 8"),
+        ("stream.csv", "--window 64 --front-end x=statistics --hidden 8 --mixture 2 --second-stage"),
+    ] {
+        place.succeed(&format!("fit {data} --out run --epochs 2 --force {options}"));
+        let alone = place.json("report run --out report.html --force");
+        place.page("report.html");
+        let tried = place.json(&format!("report run --out report.html --force --data {data}"));
+        let page = place.page("report.html");
+        assert_eq!(page.contains("<img"), data == "bits.csv", "{options}");
+        assert_eq!(tried["evaluation"].is_object(), data == "two.csv", "{options}");
+        assert!(alone["evaluation"].is_null() && alone["verdict"]["findings"].is_array());
+    }
+}
+
+#[test]
+fn the_threshold_is_worth_what_calibrate_says() {
+    let place = Workplace::new();
+    let said = place.with_motor();
+    let (_, interval) = said.split_once("with 90 % confidence ").unwrap();
+    let (interval, _) = interval.split_once(" on normal data").unwrap();
+    let reported = place.json("report motor --out report.html");
+    let page = place.page("report.html");
+    assert!(page.contains(&format!("1200/hour false alarms as asked for; with 90 % confidence {interval}.")), "{said}");
+    // The curve goes through the threshold where the rate is the one asked for.
+    assert!(page.contains(&format!("At the model's threshold 1200/hour are expected, {interval} with")), "{interval}");
+    let asked = reported["calibration"]["alarms"][0].as_f64().unwrap();
+    assert!((asked - 1200.0 / 3600.0).abs() < 1e-6, "{asked}");
+}
+
+#[test]
+fn a_model_that_int8_would_change_is_shown_in_f32() {
+    let place = Workplace::with_tables(["a", "b", "c"]);
+    fs::write(place.path("sharp.toml"), "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.1\n")
+        .unwrap();
+    place.succeed(&format!("{FIT} --config sharp.toml"));
+    let reported = place.json("report run --out report.html");
+    assert_eq!((&reported["precision"], &reported["verdict"]["grade"]), (&"f32".into(), &"caution".into()));
+    assert!(reported["quantisation"]["flipped"].as_u64().unwrap() > 2);
+    let page = place.page("report.html");
+    assert!(page.contains("this report is on the f32 model") && page.contains("F32 weights"));
+}
+
+/// What is wrong with how the page looks: text outside its chart, labels of an axis on each other, too little contrast, labels that
+/// name nothing.
+const FLAWS: &str = r#"(() => {
+    const flaws = [];
+    if (document.documentElement.scrollWidth > innerWidth) flaws.push(`${document.documentElement.scrollWidth} px wide`);
+    for (const svg of document.querySelectorAll("svg")) {
+        const box = svg.getBoundingClientRect();
+        const texts = [...svg.querySelectorAll("text")].map(text => [text, text.getBoundingClientRect()]);
+        for (const [text, at] of texts) {
+            if (at.left < box.left - 1 || at.right > box.right + 1 || at.top < box.top - 1 || at.bottom > box.bottom + 1)
+                flaws.push(`${text.textContent} leaves its chart`);
+            if (parseFloat(getComputedStyle(text).fontSize) * box.width / svg.viewBox.baseVal.width < 10)
+                flaws.push(`${text.textContent} is too small`);
+            for (const [other, there] of texts)
+                if (text !== other && at.left < there.right - 1 && there.left < at.right - 1
+                    && at.top < there.bottom - 3 && there.top < at.bottom - 3)
+                    flaws.push(`${text.textContent} overlaps ${other.textContent}`);
+        }
+    }
+    const luminance = ([r, g, b]) => [r, g, b].map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const colour = text => text.match(/[\d.]+/g).map(Number);
+    const ground = element => {
+        for (; element; element = element.parentElement) {
+            const [r, g, b, a = 1] = colour(getComputedStyle(element).backgroundColor);
+            if (a > 0) return [r, g, b];
+        }
+        return [255, 255, 255];
+    };
+    for (const element of document.querySelectorAll("p, h1, h2, h3, a, dt, dd, li, span, summary, button, th, td, text, caption")) {
+        const style = getComputedStyle(element);
+        const [a, b] = [colour(element.tagName === "text" ? style.fill : style.color), ground(element)].map(luminance);
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) flaws.push(`${element.textContent.slice(0, 40)}: contrast ${contrast.toFixed(2)}`);
+    }
+    for (const element of document.querySelectorAll("[aria-labelledby]"))
+        for (const id of element.getAttribute("aria-labelledby").split(" "))
+            if (!document.getElementById(id)?.textContent) flaws.push(`${id} names nothing`);
+    return [...new Set(flaws)];
+})()"#;
+
+#[test]
+fn the_page_works_in_a_browser() {
+    let Some(mut browser) = Browser::start().unwrap() else { return };
+    let place = Workplace::with_tables(["a", "b", "c"]);
+    place.succeed(FIT);
+    place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1");
+    place.succeed("report run --out rows.html --data test.csv");
+    place.with_motor();
+    place.succeed("report motor --out stream.html --data data/test.csv");
+    for page in ["rows.html", "stream.html"] {
+        for (width, theme) in [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")] {
+            browser.open(&place.path(page), width, theme).unwrap();
+            let flaws = browser.evaluate(FLAWS).unwrap();
+            assert_eq!(flaws, serde_json::json!([]), "{page} at {width} px, {theme}");
+            behaves(&mut browser, theme);
+            assert_eq!(browser.complaints(), Vec::<String>::new(), "{page}");
+        }
+    }
+}
+
+/// Theme, series and values answer to mouse and keyboard.
+fn behaves(browser: &mut Browser, theme: &str) {
+    let paper = "getComputedStyle(document.body).backgroundColor";
+    let before = browser.evaluate(paper).unwrap();
+    assert_eq!(before, if theme == "light" { "rgb(255, 255, 255)" } else { "rgb(18, 21, 26)" });
+    browser.point("#theme", Click::Yes).unwrap();
+    assert_ne!(browser.evaluate(paper).unwrap(), before);
+    browser.point("#theme", Click::Yes).unwrap();
+    assert_eq!(browser.evaluate(paper).unwrap(), before);
+
+    let hidden = "[...document.querySelectorAll('#latent-plane .series.two')].map(e => getComputedStyle(e).display)";
+    assert_eq!(browser.evaluate(hidden).unwrap(), serde_json::json!(["inline"]));
+    browser.point("#latent-plane button.two", Click::Yes).unwrap();
+    assert_eq!(browser.evaluate(hidden).unwrap(), serde_json::json!(["none"]));
+    let pressed = "document.querySelector('#latent-plane button.two').getAttribute('aria-pressed')";
+    assert_eq!(browser.evaluate(pressed).unwrap(), "false");
+    browser.point("#latent-plane button.two", Click::Yes).unwrap();
+    assert_eq!(browser.evaluate(hidden).unwrap(), serde_json::json!(["inline"]));
+
+    // Only what is on the page's own screen is seen.
+    let tip = "(() => { const tip = document.getElementById('tip'), at = tip.getBoundingClientRect();
+        const seen = !tip.hidden && at.left >= 0 && at.top >= 0 && at.right <= innerWidth && at.bottom <= innerHeight;
+        return seen ? tip.textContent : null; })()";
+    browser.point("#instructions .bar", Click::No).unwrap();
+    let text = browser.evaluate(tip).unwrap();
+    assert!(text.as_str().unwrap_or_default().starts_with("Cortex-M4F: "), "{text}");
+    browser.point("h1", Click::No).unwrap();
+    assert_eq!(browser.evaluate(tip).unwrap(), Value::Null);
+
+    browser.evaluate("document.querySelector('#roc .plot').scrollIntoView({ block: 'center' })").unwrap();
+    browser.evaluate("document.querySelector('#roc .plot').focus({ preventScroll: true })").unwrap();
+    browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))").unwrap();
+    browser.press("ArrowRight").unwrap();
+    let first = browser.evaluate(tip).unwrap();
+    assert!(first.as_str().unwrap_or_default().contains("of the anomalies found"), "{first}");
+    browser.press("ArrowRight").unwrap();
+    assert_ne!(browser.evaluate(tip).unwrap(), first);
+    browser.press("Home").unwrap();
+    assert_eq!(browser.evaluate(tip).unwrap(), first);
+    browser.press("Escape").unwrap();
+    assert_eq!(browser.evaluate(tip).unwrap(), Value::Null);
+}

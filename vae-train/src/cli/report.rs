@@ -1,0 +1,180 @@
+//! `vae-train report`: a run as a page for people.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+use vae_core::{ScoreKind, format::Precision};
+
+use super::{Context, LABEL, export::Candidate, note};
+use crate::{
+    cost,
+    dataset::read_table_for_model,
+    evaluation::{Evaluation, Scored},
+    model_file::AlignedFile,
+    output::{Existing, write_file},
+    quantisation::Quantisation,
+    report::{Data, Material, Verdict},
+    scoring,
+    table::Table,
+};
+
+/// Write what is known of a run as one HTML page that needs nothing else: whether it is fit for use, how it was trained, what its
+/// threshold means, what it costs; with --data also what it finds there.
+///
+/// The model is the one that `export` would write: int8, or f32 where int8 changes too many verdicts.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  vae-train report runs/a --out report.html\n  vae-train report runs/a --out report.html --data test.csv"
+)]
+pub(super) struct Report {
+    /// Run directory of a fit.
+    run: PathBuf,
+    /// HTML file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// CSV file with the model's columns, in any order, to try the model on.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
+    #[arg(long, requires = "data")]
+    label: Option<String>,
+    /// Replace an existing file.
+    #[arg(long)]
+    force: bool,
+}
+
+/// The page's numbers, for machines.
+#[derive(Debug, Serialize)]
+pub(super) struct Reported {
+    pub(super) report: PathBuf,
+    bytes: usize,
+    run: PathBuf,
+    pub(super) verdict: Verdict,
+    precision: &'static str,
+    epochs: usize,
+    best_epoch: usize,
+    /// Nats per window, standardised units.
+    validation_elbo: f64,
+    threshold: f32,
+    /// `None` where the run has not been calibrated.
+    calibration: Option<crate::calibration::Report>,
+    /// `None` without labelled data.
+    evaluation: Option<Evaluation>,
+    quantisation: Option<Quantisation>,
+    flash: usize,
+    scratch: usize,
+    window_bytes: usize,
+    detector_state: usize,
+    instructions: Value,
+}
+
+impl Report {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        existing.check(&self.out)?;
+        let mut candidate = Candidate::of(&self.run, Precision::Int8)?;
+        if candidate.quantisation.as_ref().is_some_and(|quantisation| quantisation.check().is_err()) {
+            candidate = Candidate { quantisation: candidate.quantisation, ..Candidate::of(&self.run, Precision::F32)? };
+        }
+        let mut label = self.label.as_deref();
+        if let Some(data) = &self.data
+            && label.is_none()
+            && Table::has_column(data, LABEL)?
+        {
+            note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
+            label = Some(LABEL);
+        }
+        let data = self.data.as_deref().map(|data| (data, label));
+        let reported = report(candidate, &self.run, data, &self.out, existing, context.seed.unwrap_or(0))?;
+        let Verdict { headline, findings, .. } = &reported.verdict;
+        let mut text = format!("{}: {} bytes\n{headline}\n", reported.report.display(), reported.bytes);
+        for finding in findings {
+            let grade = format!("{:?}", finding.grade).to_lowercase();
+            text += &format!("  {grade:<8} {} {}\n", finding.what, finding.next.as_deref().unwrap_or_default());
+        }
+        context.print(&reported, &text)
+    }
+}
+
+/// Writes the page of a model, tried on `data` (file and label).
+pub(super) fn report(
+    candidate: Candidate,
+    run: &Path,
+    data: Option<(&Path, Option<&str>)>,
+    out: &Path,
+    existing: Existing,
+    seed: u64,
+) -> Result<Reported> {
+    let Candidate { directory, state, holdout, file, calibration, quantisation } = candidate;
+    let bytes = AlignedFile::new(&file.to_bytes()?);
+    let model = bytes.model()?;
+    let data = match data {
+        None => None,
+        Some((path, label)) => {
+            let (table, left_out) = read_table_for_model(path, label, &model)?;
+            left_out.iter().for_each(|message| note(message));
+            let name = || path.display().to_string();
+            let scored = Scored::of(model, table)?;
+            let labels = scored.windows.labels.as_deref().unwrap_or_default();
+            let evaluation = match (labels.contains(&true), labels.contains(&false)) {
+                (true, true) => Some(Evaluation::of(&model, &scored).with_context(name)?),
+                _ => {
+                    note(&format!(
+                        "{}: labels of both kinds, 0 and 1, would tell how well anomalies are found",
+                        name()
+                    ));
+                    None
+                }
+            };
+            Some(Data { name: name(), scored, evaluation })
+        }
+    };
+    let held_out_scores;
+    let normal_scores = match &calibration {
+        Some(report) => &report.scores,
+        None => {
+            held_out_scores = scoring::by_kind(&model, &holdout, ScoreKind::AtMean)?;
+            &held_out_scores
+        }
+    };
+    let material = Material {
+        run: run.display().to_string(),
+        state: &state,
+        fit: directory.summary()?,
+        file: &file,
+        model,
+        holdout: &holdout,
+        calibration: calibration.as_ref(),
+        normal_scores,
+        quantisation: quantisation.as_ref(),
+        data,
+        seed,
+    };
+    let page = material.page()?;
+    write_file(out, existing, |out| Ok(out.write_all(page.as_bytes())?))?;
+    let instructions = cost::instructions(&model)?;
+    Ok(Reported {
+        report: out.to_owned(),
+        bytes: page.len(),
+        run: run.to_owned(),
+        verdict: material.verdict(),
+        precision: match file.precision {
+            Precision::Int8 => "int8",
+            Precision::F32 => "f32",
+        },
+        epochs: state.checkpoint.metrics.len(),
+        best_epoch: state.checkpoint.best_epoch,
+        validation_elbo: state.checkpoint.best_elbo(),
+        threshold: file.calibration.threshold,
+        evaluation: material.data.and_then(|data| data.evaluation),
+        calibration,
+        quantisation,
+        flash: model.flash_len(),
+        scratch: 4 * model.scratch_len(),
+        window_bytes: 4 * model.window_len(),
+        detector_state: 4 * model.state_len(),
+        instructions: instructions.into_iter().map(|(core, count)| (core.to_owned(), json!(count))).collect(),
+    })
+}

@@ -1,0 +1,467 @@
+//! Scores: how they are distributed, what the threshold makes of them, and how well they tell anomalies.
+
+use maud::{Markup, html};
+
+use super::{
+    Data, Material,
+    chart::{Axis, Chart, Look, Mark},
+    page::{Figure, Table, facts},
+    words::{count, fixed, number, percent},
+};
+use crate::{
+    calibration,
+    evaluation::Evaluation,
+    false_alarms::{FalseAlarms, TOLERANCE, describe, span},
+    metrics::{OperatingPoint, operating_points, quantile},
+};
+
+/// Columns of the histogram.
+const BINS: usize = 36;
+/// Points of the scores along the data.
+const BUCKETS: usize = 300;
+/// Standard deviations from the middle of a normal distribution to the ends of its central 90 %.
+const NINETY_PERCENT: f64 = 1.645;
+const WEEK: f64 = 604_800.0;
+/// Rates of alarms that are drawn, per week: one in ten years to one a minute.
+const RATES: (f64, f64) = (0.002, 10_080.0);
+/// Events that are listed.
+const MOST_EVENTS: usize = 200;
+
+/// Where the threshold is, how well that is known, and what another would do.
+pub(super) fn threshold(material: &Material<'_>) -> Markup {
+    let found = material.calibration.and_then(|report| report.false_alarms.map(|found| (report, found)));
+    html! {
+        @if found.is_none() {
+            p {
+                "How many alarms another threshold would raise is not known: run vae-train calibrate on enough normal data, in the order of \
+                 time."
+            }
+        }
+        div class="figures" {
+            (distribution(material))
+            @if let Some((report, found)) = found { (alarms(material, report, &found)) }
+            @if let Some(data) = &material.data { (along(material, data)) }
+        }
+    }
+}
+
+/// The 90 % confidence interval of the threshold: of the one for the rate of alarms asked for, else of the quantile that it is.
+fn interval(material: &Material<'_>, sorted: &[f32]) -> (f64, f64) {
+    let asked = material.calibration.and_then(|report| {
+        let (_, (low, high)) = report.alarms?;
+        let rate = report.windows_per_second?;
+        let tail = report.false_alarms?.alarms();
+        Some((-tail.level(low / rate), -tail.level(high / rate)))
+    });
+    asked.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or_else(|| {
+        let share = material.state.config.false_alarms;
+        let error = NINETY_PERCENT * (share * (1.0 - share) / sorted.len() as f64).sqrt();
+        (f64::from(quantile(sorted, share - error)), f64::from(quantile(sorted, share + error)))
+    })
+}
+
+/// Scores of one kind.
+struct Kind {
+    look: Look,
+    name: String,
+    scores: Vec<f64>,
+}
+
+fn kinds(material: &Material<'_>) -> Vec<Kind> {
+    let normal = material.normal_scores.iter().map(|score| f64::from(*score)).collect();
+    let name = if material.calibration.is_some() { "normal, calibrated on" } else { "normal, held out" };
+    let mut kinds = vec![Kind { look: Look::One, name: name.to_owned(), scores: normal }];
+    if let Some(Data { scored, .. }) = &material.data {
+        let all = || scored.scores.iter().map(|score| f64::from(*score));
+        match &scored.windows.labels {
+            Some(labels) => {
+                for (look, name, of) in
+                    [(Look::Three, "normal in the data", false), (Look::Two, "anomalous in the data", true)]
+                {
+                    let scores: Vec<f64> =
+                        all().zip(labels).filter(|(_, label)| **label == of).map(|(score, _)| score).collect();
+                    kinds.push(Kind { look, name: name.to_owned(), scores });
+                }
+            }
+            None => kinds.push(Kind {
+                look: Look::Two,
+                name: "in the data, not labelled".to_owned(),
+                scores: all().collect(),
+            }),
+        }
+    }
+    kinds.retain(|kind| !kind.scores.is_empty());
+    for kind in &mut kinds {
+        kind.name += &format!(" ({})", count(kind.scores.len()));
+    }
+    kinds
+}
+
+fn distribution(material: &Material<'_>) -> Markup {
+    let kinds = kinds(material);
+    let mut sorted = material.normal_scores.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let threshold = f64::from(material.file.calibration.threshold);
+    let (low, high) = interval(material, &sorted);
+    let middle = f64::from(quantile(&sorted, 0.5));
+    let ends = |of: fn(f64, f64) -> f64, start: f64| {
+        kinds.iter().flat_map(|kind| &kind.scores).copied().filter(|score| score.is_finite()).fold(start, of)
+    };
+    let (least, most) = (ends(f64::min, low.min(threshold)), ends(f64::max, middle));
+    // Anomalies may score beyond all bounds.
+    let far = f64::from(sorted.first().copied().unwrap_or_default()).min(low).min(threshold);
+    let from = least.max(far - 2.0 * (most - far));
+    let axis = Axis::new("score of a window (nats); higher is more normal", from, most + 0.02 * (most - from));
+    let width = (most - from).max(f64::MIN_POSITIVE) / BINS as f64;
+    let bin = |score: f64| (((score - from) / width).max(0.0) as usize).min(BINS - 1);
+    let shares: Vec<Vec<f64>> = kinds
+        .iter()
+        .map(|kind| {
+            let mut shares = vec![0.0; BINS];
+            kind.scores.iter().for_each(|score| shares[bin(*score)] += 1.0 / kind.scores.len() as f64);
+            shares
+        })
+        .collect();
+    let tallest = shares.iter().flatten().copied().fold(0.0, f64::max);
+    let mut chart = Chart::new(axis, Axis::new("share of a kind (%)", 0.0, 105.0 * tallest));
+    chart.zone(low, high);
+    let edges = |index: usize| (from + width * index as f64, from + width * (index + 1) as f64);
+    for (kind, shares) in kinds.iter().zip(&shares) {
+        let columns: Vec<_> = shares
+            .iter()
+            .enumerate()
+            .map(|(index, share)| {
+                let (left, right) = edges(index);
+                let place = if index == 0 && least < from {
+                    format!("below {}", number(right))
+                } else {
+                    format!("{} to {}", number(left), number(right))
+                };
+                (left, right, 100.0 * share, format!("{place} nats: {} of {}", percent(*share), kind.name))
+            })
+            .collect();
+        chart.columns(kind.look, &columns);
+    }
+    chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
+    let beyond: usize = kinds.iter().flat_map(|kind| &kind.scores).filter(|score| **score < from).count();
+    let below = |scores: &[f64]| scores.iter().filter(|score| **score < threshold).count();
+    let says: Vec<String> = kinds
+        .iter()
+        .map(|kind| {
+            format!(
+                "{} of {} {}",
+                count(below(&kind.scores)),
+                count(kind.scores.len()),
+                kind.name.split(" (").next().unwrap_or_default()
+            )
+        })
+        .collect();
+    let beyond = if beyond > 0 {
+        format!(" {} windows left of the axis are counted in its first column.", count(beyond))
+    } else {
+        String::new()
+    };
+    let rows = (0..BINS).map(|index| {
+        let (left, right) = edges(index);
+        let shares = shares.iter().map(|shares| percent(shares[index]));
+        [number(left), number(right)].into_iter().chain(shares).collect()
+    });
+    let head: Vec<&str> =
+        ["from (nats)", "to"].into_iter().chain(kinds.iter().map(|kind| kind.name.as_str())).collect();
+    let figure = Figure {
+        id: "distribution",
+        title: "Scores and the threshold".to_owned(),
+        reading: "windows left of the dashed line are anomalous; the grey zone is where the line might as well be (90 % confidence), and \
+                  the less the colours overlap the better.",
+        shows: format!(
+            "Below the threshold of {} nats ({} to {} with 90 % confidence) are {}.{beyond}",
+            fixed(threshold, 3),
+            number(low),
+            number(high),
+            says.join(", "),
+        ),
+        legend: kinds.iter().map(|kind| (kind.look, kind.name.clone())).collect(),
+        table: Table::new("Share of each kind by score", &head, rows),
+    };
+    figure.around(|id, text| chart.draw(id, text))
+}
+
+/// Alarms on normal data by threshold.
+fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAlarms) -> Markup {
+    let tail = found.alarms();
+    // Per week where the sample rate is known, else per million windows.
+    let (unit, windows) = match report.windows_per_second {
+        Some(rate) => ("false alarms a week", rate * WEEK),
+        None => ("false alarms in a million windows", 1e6),
+    };
+    const POINTS: usize = 60;
+    let (rare, frequent) = (RATES.0 / windows, (RATES.1 / windows).min(0.5 * tail.base));
+    let ratio = (frequent / rare).powf(1.0 / (POINTS - 1) as f64);
+    let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
+    let points: Vec<(f64, f64, (f64, f64))> = rates
+        .map(|rate| (-tail.level(rate), rate, found.interval(rate)))
+        .filter(|(level, ..)| level.is_finite())
+        .collect();
+    let threshold = f64::from(report.threshold);
+    let levels = points.iter().map(|(level, ..)| *level).chain([threshold]);
+    let mut chart = Chart::new(
+        Axis::over("threshold (nats)", levels),
+        Axis::logarithmic(unit, rare * windows, (frequent * windows).max(2.0 * rare * windows)),
+    );
+    let band: Vec<(f64, f64, f64)> =
+        points.iter().map(|(level, _, (low, high))| (*level, (low * windows).max(1e-12), high * windows)).collect();
+    chart.band(Look::One, &band);
+    chart.line(Look::One, points.iter().map(|(level, rate, _)| (*level, rate * windows)));
+    let in_words = |per_window: f64| match report.windows_per_second {
+        Some(rate) => describe(per_window * rate),
+        None => format!("{} in a million windows", number(per_window * 1e6)),
+    };
+    let marks: Vec<Mark> = points
+        .iter()
+        .map(|(level, rate, (low, high))| Mark {
+            x: *level,
+            y: rate * windows,
+            tip: format!(
+                "threshold {} nats: {}, between {} and {}",
+                fixed(*level, 2),
+                in_words(*rate),
+                in_words(*low),
+                in_words(*high)
+            ),
+        })
+        .collect();
+    chart.targets(Look::One, &marks);
+    chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
+    let here = tail.rate_above(-threshold);
+    let (low, high) = found.interval(here);
+    let (needed, of) = material.file.calibration.votes;
+    let recording =
+        report.windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(report.windows as f64 / rate)));
+    let rows = points.iter().map(|(level, rate, (low, high))| {
+        let supported = if *high <= TOLERANCE * rate { "yes" } else { "no" };
+        vec![fixed(*level, 3), in_words(*rate), in_words(*low), in_words(*high), supported.to_owned()]
+    });
+    let head = ["threshold (nats)", "false alarms", "at least", "at most", "supported by the data"];
+    let figure = Figure {
+        id: "alarms",
+        title: "False alarms by threshold".to_owned(),
+        reading: "go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
+                  90 % confidence.",
+        shows: format!(
+            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes, from {} normal \
+             windows{recording}. It holds for a machine that goes on as it was recorded.",
+            in_words(here),
+            in_words(low),
+            in_words(high),
+            count(report.windows)
+        ),
+        legend: Vec::new(),
+        table: Table::new("False alarms by threshold, with 90 % confidence", &head, rows),
+    };
+    figure.around(|id, text| chart.draw(id, text))
+}
+
+/// The scores in the order of the data.
+fn along(material: &Material<'_>, data: &Data) -> Markup {
+    let Data { scored, name, .. } = data;
+    let threshold = f64::from(material.file.calibration.threshold);
+    let windows = scored.scores.len();
+    let size = windows.div_ceil(BUCKETS).max(1);
+    let rows = &scored.windows.last_row;
+    let labels = scored.windows.labels.as_deref();
+    // Of each stretch, the window that scores lowest: an anomaly is not averaged away.
+    let lowest: Vec<usize> = (0..windows)
+        .step_by(size)
+        .filter_map(|start| {
+            (start..(start + size).min(windows)).min_by(|a, b| scored.scores[*a].total_cmp(&scored.scores[*b]))
+        })
+        .collect();
+    let drawn = || lowest.iter().map(|index| f64::from(scored.scores[*index]));
+    let most = drawn().fold(threshold, f64::max);
+    // Anomalies may score beyond all bounds.
+    let least = material.normal_scores.iter().map(|score| f64::from(*score)).fold(threshold, f64::min);
+    let bottom = drawn().fold(least, f64::min).max(least - 4.0 * (most - least));
+    let last = rows.last().copied().unwrap_or(1) as f64;
+    let mut chart = Chart::new(
+        Axis::new("row of the data", 0.0, last),
+        Axis::new("score (nats)", bottom - 0.03 * (most - bottom), most + 0.03 * (most - bottom)),
+    );
+    let anomalous = |index: &usize| labels.is_some_and(|labels| labels[*index]);
+    for run in lowest.chunk_by(|a, b| anomalous(a) == anomalous(b)).filter(|run| anomalous(&run[0])) {
+        chart.zone(rows[run[0]] as f64, rows[run[run.len() - 1]] as f64);
+    }
+    chart.line(Look::One, lowest.iter().map(|index| (rows[*index] as f64, f64::from(scored.scores[*index]))));
+    chart.guide((0.0, threshold), (last, threshold));
+    let marks: Vec<Mark> = lowest
+        .iter()
+        .map(|index| {
+            let label =
+                labels.map_or("", |labels| if labels[*index] { ", labelled anomalous" } else { ", labelled normal" });
+            let score = f64::from(scored.scores[*index]);
+            Mark {
+                x: rows[*index] as f64,
+                y: score,
+                tip: format!("row {}: {} nats{label}", rows[*index], fixed(score, 2)),
+            }
+        })
+        .collect();
+    chart.targets(Look::One, &marks);
+    let below = scored.scores.iter().filter(|score| f64::from(**score) < threshold).count();
+    let rows = marks.iter().map(|mark| vec![number(mark.x), fixed(mark.y, 3)]);
+    let figure = Figure {
+        id: "along",
+        title: "Scores along the data".to_owned(),
+        reading: "where the line dips below the dashed threshold the model sees an anomaly; grey stretches are labelled anomalous.",
+        shows: format!(
+            "{name}: {} of {} windows are below the threshold.{} What is below the axis is drawn at its edge.",
+            count(below),
+            count(windows),
+            if size > 1 { format!(" Of every {size} windows the lowest is drawn.") } else { String::new() }
+        ),
+        legend: Vec::new(),
+        table: Table::new("Lowest scores along the data", &["row", "score (nats)"], rows),
+    };
+    figure.around(|id, text| chart.draw(id, text))
+}
+
+/// How well the scores tell anomalies; none without labels.
+pub(super) fn detection(material: &Material<'_>) -> Option<Markup> {
+    let data = material.data.as_ref()?;
+    let evaluation = data.evaluation.as_ref()?;
+    let labels = data.scored.windows.labels.as_deref()?;
+    let scores: Vec<f64> = data.scored.scores.iter().map(|score| -f64::from(*score)).collect();
+    let points = operating_points(&scores, labels);
+    let Evaluation { detection, events, verdicts, baseline_independent_gaussians: baseline, .. } = evaluation;
+    let anomalies = detection.anomalies as f64;
+    let normals = (detection.windows - detection.anomalies) as f64;
+    let rates = |p: &OperatingPoint| (p.false_alarms as f64 / normals, p.detected as f64 / anomalies);
+    let precision = |p: &OperatingPoint| p.detected as f64 / (p.detected + p.false_alarms) as f64;
+    let thinned: Vec<&OperatingPoint> = points.iter().step_by(points.len().div_ceil(200).max(1)).collect();
+    let tip = |p: &OperatingPoint| {
+        let (wrong, found) = rates(p);
+        format!(
+            "threshold {} nats: {} of the anomalies found, {} of the normal windows with them",
+            fixed(-p.score, 2),
+            percent(found),
+            percent(wrong)
+        )
+    };
+    let here = OperatingPoint {
+        score: -f64::from(evaluation.threshold),
+        detected: (evaluation.detection_rate * anomalies).round() as usize,
+        false_alarms: (evaluation.false_alarm_rate * normals).round() as usize,
+    };
+    let rows = || {
+        thinned.iter().map(|p| {
+            let (wrong, found) = rates(p);
+            vec![fixed(-p.score, 3), percent(found), percent(wrong), percent(precision(p))]
+        })
+    };
+    let head = ["threshold (nats)", "anomalies found (recall)", "false-alarm rate", "precision"];
+
+    let mut roc = Chart::new(
+        Axis::new("normal windows called anomalous (%)", -1.5, 100.0),
+        Axis::new("anomalous windows found (%)", 0.0, 102.0),
+    );
+    roc.guide((0.0, 0.0), (100.0, 100.0));
+    roc.line(
+        Look::One,
+        std::iter::once((0.0, 0.0)).chain(points.iter().map(&rates)).map(|(x, y)| (100.0 * x, 100.0 * y)),
+    );
+    let mark = |(x, y): (f64, f64), tip: String| Mark { x: 100.0 * x, y: 100.0 * y, tip };
+    roc.targets(Look::One, &thinned.iter().map(|p| mark(rates(p), tip(p))).collect::<Vec<_>>());
+    roc.points(Look::Two, &[mark(rates(&here), format!("the model's {}", tip(&here)))]);
+    let roc_figure = Figure {
+        id: "roc",
+        title: "Found against falsely called (ROC)".to_owned(),
+        reading: "the closer the line goes to the upper left corner the better; the dashed diagonal is guessing, the cross the model's \
+                  threshold.",
+        shows: format!(
+            "AUROC {:.4} (limits on each column alone: {:.4}). At the threshold {} of the anomalous windows are found, and {} of the normal \
+             ones called anomalous.",
+            detection.auroc,
+            baseline.auroc,
+            percent(evaluation.detection_rate),
+            percent(evaluation.false_alarm_rate)
+        ),
+        legend: Vec::new(),
+        table: Table::new("By threshold", &head, rows()),
+    };
+
+    let share = anomalies / (anomalies + normals);
+    let mut pr = Chart::new(
+        Axis::new("anomalous windows found: recall (%)", 0.0, 100.0),
+        Axis::new("precision (%)", 0.0, 102.0),
+    );
+    pr.guide((0.0, 100.0 * share), (100.0, 100.0 * share));
+    pr.line(Look::One, points.iter().map(|p| (100.0 * rates(p).1, 100.0 * precision(p))));
+    pr.targets(Look::One, &thinned.iter().map(|p| mark((rates(p).1, precision(p)), tip(p))).collect::<Vec<_>>());
+    if here.detected + here.false_alarms > 0 {
+        pr.points(Look::Two, &[mark((rates(&here).1, precision(&here)), format!("the model's {}", tip(&here)))]);
+    }
+    let pr_figure = Figure {
+        id: "precision",
+        title: "Precision and recall".to_owned(),
+        reading: "precision is the share of those called anomalous that are; the closer to the upper right corner the better, and the \
+                  dashed line is guessing.",
+        shows: format!(
+            "Average precision {:.4}, best F1 {:.4}, partial AUROC up to 10 % false alarms {:.4}; {} of the windows are anomalous.",
+            detection.average_precision,
+            detection.best_f1,
+            detection.partial_auroc,
+            percent(share)
+        ),
+        legend: Vec::new(),
+        table: Table::new("By threshold", &head, rows()),
+    };
+
+    let optional =
+        |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{}{unit}", number(value)));
+    let list = [
+        ("Windows", format!("{}, {} of them anomalous", count(detection.windows), count(detection.anomalies))),
+        ("Events detected", format!("{} of {}", events.detected, events.events.len())),
+        (
+            "Mean delay",
+            events
+                .mean_delay_seconds
+                .map_or_else(|| optional(events.mean_delay, " rows"), |delay| optional(Some(delay), " s")),
+        ),
+        ("Alarms", format!("{} raised, {} of them outside events", events.alarms, events.false_alarms)),
+        (
+            "False alarms",
+            events.false_alarms_per_hour.map_or_else(
+                || optional(events.false_alarms_per_1000_windows, " per 1000 normal windows"),
+                |rate| optional(Some(rate), " an hour"),
+            ),
+        ),
+        (
+            "Verdicts",
+            format!(
+                "{} normal, {} anomalous, {} with a sensor's fault, {} drifting",
+                count(verdicts.normal),
+                count(verdicts.anomalous),
+                count(verdicts.sensor_fault),
+                count(verdicts.drifting)
+            ),
+        ),
+    ];
+    let rate = f64::from(material.file.calibration.sample_rate);
+    let listed = events.events.iter().take(MOST_EVENTS).map(|event| {
+        let delay = match event.delay {
+            None => "not detected".to_owned(),
+            Some(rows) if rate > 0.0 => format!("{} s", number(rows as f64 / rate)),
+            Some(rows) => format!("{rows} rows"),
+        };
+        vec![event.first_row.to_string(), event.last_row.to_string(), delay]
+    });
+    let events = Table::new("Events: runs of rows labelled 1", &["first row", "last row", "detected after"], listed);
+    Some(html! {
+        p { "The rows of " (data.name) " as a stream through the detector that the device runs:" }
+        (facts(&list))
+        div class="figures" {
+            (roc_figure.around(|id, text| roc.draw(id, text)))
+            (pr_figure.around(|id, text| pr.draw(id, text)))
+        }
+        details { summary { "Events" } (events.draw()) }
+    })
+}

@@ -1,0 +1,238 @@
+//! What was trained on, how, and how it went.
+
+use anyhow::Result;
+use maud::{Markup, html};
+use vae_core::FrontEnd;
+
+use super::{
+    Material,
+    chart::{Axis, Chart, Look, Mark},
+    page::{Figure, Table, facts},
+    words::{count, fixed, number},
+};
+use crate::config::Config;
+
+/// Share of the epochs, from the first on, whose values may lie below the axis: those of weights that have learned nothing yet.
+const CUT_OFF: usize = 20;
+
+/// The model in one line.
+pub(super) fn subtitle(material: &Material<'_>) -> Result<String> {
+    let model = &material.model;
+    let header = model.header()?;
+    let input = match (model.window(), model.channels()) {
+        (1, channels) => format!("rows of {channels} columns"),
+        (window, channels) => format!("windows of {window} samples of {channels} channels"),
+    };
+    Ok(format!(
+        "Variational autoencoder on {input}: {:?} weights, {} latent dimensions, {:?} posterior, {:?} likelihood.",
+        header.precision,
+        model.latent(),
+        header.posterior,
+        header.likelihood
+    ))
+}
+
+/// Rows, columns, versions and settings.
+pub(super) fn data(material: &Material<'_>) -> Result<Markup> {
+    let Material { state, fit, model, .. } = material;
+    let schema = &state.schema;
+    let missing = || "not recorded by this run".to_owned();
+    let windows = match fit {
+        Some(fit) => format!("{} to train, {} held out", count(fit.training_windows), count(fit.held_out_windows)),
+        None => format!("{} held out", count(material.holdout.len() / material.width())),
+    };
+    let trained = |of: fn(&super::Fit) -> String| fit.as_ref().map(of).filter(|text| !text.is_empty());
+    let mut list = vec![
+        ("Trained on", trained(|fit| fit.file.clone()).unwrap_or_else(missing)),
+        ("Fingerprint of the data", schema.data.clone()),
+        ("Windows", windows),
+        ("A window", format!("{} sample(s), a new one every {}", schema.window, schema.hop)),
+        (
+            "Columns",
+            format!(
+                "{}, of which {} given as conditions",
+                schema.channels.len() + schema.conditions.len(),
+                schema.conditions.len()
+            ),
+        ),
+        ("Columns left out", if schema.dropped.is_empty() { "none".to_owned() } else { schema.dropped.join(", ") }),
+        ("Seed", state.config.seed.to_string()),
+        (
+            "Fitted by",
+            trained(|fit| fit.version.clone()).map_or_else(missing, |version| format!("vae-train {version}")),
+        ),
+    ];
+    if let Some(report) = material.calibration {
+        list.push((
+            "Calibrated on",
+            format!("{} normal windows, {} left out", count(report.windows), count(report.left_out)),
+        ));
+    }
+    if let Some(data) = &material.data {
+        list.push(("Tried on", format!("{}: {} windows", data.name, count(data.scored.windows.len()))));
+    }
+    let notes = fit.as_ref().map_or(&[][..], |fit| &fit.notes);
+    Ok(html! {
+        (facts(&list))
+        @if !notes.is_empty() {
+            h3 { "What was said of the data" }
+            ul { @for note in notes { li { (note) } } }
+        }
+        details { summary { "Columns" } (columns(material)?.draw()) }
+        details { summary { "Layers" } (layers(model)?.draw()) }
+        details { summary { "Settings" } (settings(&state.config).draw()) }
+    })
+}
+
+fn columns(material: &Material<'_>) -> Result<Table> {
+    let model = &material.model;
+    let (mean, inverse_scale) = model.standardiser()?;
+    let calibration = model.calibration()?;
+    let mut feature = 0;
+    let mut rows = Vec::new();
+    for (index, channel) in material.state.schema.channels.iter().enumerate() {
+        let front_end = model.front_end(index)?;
+        let range = material.fit.as_ref().and_then(|fit| fit.ranges.get(index).copied());
+        let value = |value: Option<f64>| value.map_or("none".to_owned(), number);
+        let sensor = calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN);
+        rows.push(vec![
+            channel.clone(),
+            value(range.and_then(|range| range.0)),
+            value(range.and_then(|range| range.1)),
+            mean.get(feature).map_or(String::new(), |mean| number(f64::from(*mean))),
+            inverse_scale.get(feature).map_or(String::new(), |inverse| number(1.0 / f64::from(*inverse))),
+            match front_end {
+                FrontEnd::Raw => "samples".to_owned(),
+                FrontEnd::Mean => "mean".to_owned(),
+                FrontEnd::Statistics => "statistics".to_owned(),
+                FrontEnd::Bands(bands) => format!("{bands} bands"),
+            },
+            sensor.map_or("any".to_owned(), |(low, high)| format!("{} to {}", number(low.into()), number(high.into()))),
+        ]);
+        feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
+    }
+    let head = ["column", "least", "largest", "mean", "scale", "the model sees its", "sensor's range"];
+    let caption = "Columns in normal rows; mean and scale are of the first value that the model sees of it";
+    Ok(Table::new(caption, &head, rows))
+}
+
+fn layers(model: &vae_core::Model<'_>) -> Result<Table> {
+    let encoder = model.header()?.encoder_layers as usize;
+    let mut rows = Vec::new();
+    for (index, layer) in model.layers()?.enumerate() {
+        let layer = layer?;
+        let half = if index < encoder { "encoder" } else { "decoder" };
+        rows.push(vec![
+            half.to_owned(),
+            layer.columns.to_string(),
+            layer.rows.to_string(),
+            format!("{:?}", layer.activation),
+        ]);
+    }
+    Ok(Table::new("Layers", &["half", "inputs", "outputs", "activation"], rows))
+}
+
+/// Every setting of the fit, as `config.toml` has them.
+fn settings(config: &Config) -> Table {
+    let settings = serde_json::to_value(config).unwrap_or_default();
+    let rows = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.clone(), value.to_string()]).collect();
+    Table::new("Settings of the fit", &["setting", "value"], rows)
+}
+
+/// How the fit went.
+pub(super) fn curves(material: &Material<'_>) -> Markup {
+    let checkpoint = &material.state.checkpoint;
+    let (metrics, best) = (&checkpoint.metrics, checkpoint.best_epoch);
+    let epochs = metrics.len();
+    let x = || Axis::new("epoch", if epochs > 1 { 1.0 } else { 0.0 }, epochs.max(2) as f64);
+    let settled = &metrics[(epochs / CUT_OFF).min(epochs.saturating_sub(2))..];
+    let table = || {
+        let rows = metrics.iter().map(|m| {
+            let figures = [m.elbo, m.validation_elbo, m.reconstruction, m.kl].map(|value| fixed(value, 3));
+            std::iter::once(m.epoch.to_string()).chain(figures).collect()
+        });
+        Table::new("By epoch, in nats", &["epoch", "training ELBO", "held-out ELBO", "reconstruction", "KL"], rows)
+    };
+    let marks = |of: fn(&crate::training::EpochMetrics) -> f64, name: &str| -> Vec<Mark> {
+        let mark = |m: &crate::training::EpochMetrics| {
+            let tip = format!("epoch {}: {name} {} nats", m.epoch, fixed(of(m), 3));
+            Mark { x: m.epoch as f64, y: of(m), tip }
+        };
+        metrics.iter().map(mark).collect()
+    };
+    let chosen = metrics.iter().find(|m| m.epoch == best);
+
+    let values = settled.iter().flat_map(|m| [m.elbo, m.validation_elbo]);
+    let mut elbo = Chart::new(x(), Axis::over("nats a window", values));
+    let (training, held_out) = (marks(|m| m.elbo, "training ELBO"), marks(|m| m.validation_elbo, "held-out ELBO"));
+    elbo.line(Look::Two, training.iter().map(|mark| (mark.x, mark.y)));
+    elbo.line(Look::One, held_out.iter().map(|mark| (mark.x, mark.y)));
+    elbo.targets(Look::Two, &training);
+    elbo.targets(Look::One, &held_out);
+    elbo.rule(best as f64, &format!("epoch {best} is used"));
+    let elbo_figure = Figure {
+        id: "elbo",
+        title: "How well windows are explained".to_owned(),
+        reading: "both lines should rise and level out together; a held-out line that falls again has learned its training data by heart.",
+        shows: format!(
+            "{} epochs. Epoch {best} has the best held-out ELBO, {} nats a window in standardised units; the training windows then had {}.{}",
+            epochs,
+            chosen.map_or(String::new(), |m| fixed(m.validation_elbo, 3)),
+            chosen.map_or(String::new(), |m| fixed(m.elbo, 3)),
+            if epochs > CUT_OFF { " The first epochs may lie below the axis." } else { "" }
+        ),
+        legend: vec![(Look::One, "held-out windows".to_owned()), (Look::Two, "training windows".to_owned())],
+        table: table(),
+    };
+
+    let values = settled.iter().map(|m| m.reconstruction);
+    let mut reconstruction = Chart::new(x(), Axis::over("nats a window", values));
+    let term = marks(|m| m.reconstruction, "reconstruction term");
+    reconstruction.line(Look::One, term.iter().map(|mark| (mark.x, mark.y)));
+    reconstruction.targets(Look::One, &term);
+    reconstruction.rule(best as f64, &format!("epoch {best} is used"));
+    let reconstruction_figure = Figure {
+        id: "reconstruction",
+        title: "Reconstruction term".to_owned(),
+        reading: "higher means that windows come back from the latent numbers more exactly.",
+        shows: chosen.map_or(String::new(), |m| {
+            format!("{} nats a training window at epoch {best}.", fixed(m.reconstruction, 3))
+        }),
+        legend: Vec::new(),
+        table: table(),
+    };
+
+    let mut kl = Chart::new(x(), Axis::over("nats a window", settled.iter().map(|m| m.kl).chain([0.0])));
+    let term = marks(|m| m.kl, "KL");
+    kl.line(Look::Three, term.iter().map(|mark| (mark.x, mark.y)));
+    kl.targets(Look::Three, &term);
+    kl.rule(best as f64, &format!("epoch {best} is used"));
+    let units = material.fit.as_ref().and_then(|fit| fit.active_units);
+    let units = units.map_or(String::new(), |units| {
+        format!(" {units} of {} latent dimensions are in use.", material.model.latent())
+    });
+    let kl_figure = Figure {
+        id: "kl",
+        title: "What the latent numbers tell (KL)".to_owned(),
+        reading: "a line at 0 means that the latent numbers are not used; the ELBO is the reconstruction term less this.",
+        shows: format!(
+            "{} nats a training window at epoch {best}.{units}",
+            chosen.map_or(String::new(), |m| fixed(m.kl, 3))
+        ),
+        legend: Vec::new(),
+        table: table(),
+    };
+    let divergences = &checkpoint.divergences;
+    html! {
+        @if !divergences.is_empty() {
+            p { "Taken back and tried again at half the learning rate:" }
+            ul { @for divergence in divergences { li { (divergence) } } }
+        }
+        div class="figures" {
+            (elbo_figure.around(|id, text| elbo.draw(id, text)))
+            (reconstruction_figure.around(|id, text| reconstruction.draw(id, text)))
+            (kl_figure.around(|id, text| kl.draw(id, text)))
+        }
+    }
+}
