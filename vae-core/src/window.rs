@@ -43,12 +43,7 @@ impl<'b> Window<'b> {
     }
 
     /// The same, in a slice.
-    pub(crate) fn over(
-        channels: usize,
-        window: usize,
-        hop: usize,
-        buffer: &'b mut [f32],
-    ) -> Result<Self, InferError> {
+    pub(crate) fn over(channels: usize, window: usize, hop: usize, buffer: &'b mut [f32]) -> Result<Self, InferError> {
         let mut windows = Self { buffer, taken: 0, channels, len: 0, hop: 0, skip: 0 };
         windows.reshape(channels, window, hop)?;
         Ok(windows)

@@ -10,11 +10,14 @@ mod fit;
 mod generate;
 mod info;
 mod inspect;
+mod keygen;
 mod progress;
 mod score;
 #[cfg(feature = "remote")]
 mod serve;
+mod sign;
 mod simulate;
+mod verify;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -52,6 +55,9 @@ enum Verb {
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
     Attribute(attribute::Attribute),
+    Keygen(keygen::Keygen),
+    Sign(sign::Sign),
+    Verify(verify::Verify),
 }
 
 /// What every verb is told.
@@ -104,6 +110,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(feature = "remote")]
         Verb::Serve(verb) => verb.run(),
         Verb::Attribute(verb) => verb.run(context),
+        Verb::Keygen(verb) => verb.run(context),
+        Verb::Sign(verb) => verb.run(context),
+        Verb::Verify(verb) => verb.run(context),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
