@@ -7,6 +7,7 @@ pub mod flash;
 #[path = "../../vae-train/src/motor/simulator.rs"]
 pub mod motor;
 pub mod scenario;
+#[cfg(feature = "ota")]
 pub mod update;
 
 /// Starts the timer that [`ticks`] reads; to be called once.

@@ -1,12 +1,15 @@
 //! A model over the air: two slots for models, the records that say which is used, and the steps from one model to the next. Whenever
-//! the power fails, the next boot finds a sound model.
+//! the power fails, the next boot finds a sound model. Models are taken from those who hold a key, and none that is older than the one in
+//! use.
 
 use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use heapless::VecView;
-use vae_core::{Alarms, Detector, DetectorError, LoadError, Model, Scratch, SelfTestError};
+use vae_core::{
+    Alarms, Detector, DetectorError, LoadError, Model, Scratch, SelfTestError, SignatureError, SignedModel,
+};
 
 use crate::flash::{Flash, FlashError, PAGE, Power, WORD};
 
@@ -27,8 +30,16 @@ pub enum UpdateError {
         /// Bytes of the file.
         found: usize,
     },
+    /// The file is not signed by somebody who is trusted, or is older than the one in use.
+    Signature(SignatureError),
     /// The file or the slot holds no sound model, or none for this detector.
     Model(DetectorError),
+}
+
+impl From<SignatureError> for UpdateError {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
+    }
 }
 
 impl From<FlashError> for UpdateError {
@@ -60,6 +71,7 @@ impl fmt::Display for UpdateError {
         match self {
             Self::Flash(error) => write!(f, "{error}"),
             Self::TooLarge { room, found } => write!(f, "the file has {found} bytes and a slot {room}"),
+            Self::Signature(error) => write!(f, "{error}"),
             Self::Model(error) => write!(f, "{error}"),
         }
     }
@@ -135,12 +147,15 @@ fn checksum(number: [u8; WORD], payload: &[u8]) -> [u8; 4] {
     digest.finalize().to_le_bytes()
 }
 
+/// Bytes of the selector's record: the slot that is used, three that are not, and the counter that the model in it was signed with.
+const SELECTION: usize = 2 * WORD;
+
 /// The flash of a device: a slot for each of two models, which of them is used, and snapshots of the detector, of `N` bytes.
 #[derive(Debug)]
 pub struct Board<'f, const N: usize> {
     slots: [Flash<'f>; 2],
-    /// The slot that is used, in the first byte; the first slot without a record, as the factory leaves it.
-    selector: Records<'f, WORD>,
+    /// Without a record the first slot is used, and its counter is 0, as the factory leaves it.
+    selector: Records<'f, SELECTION>,
     snapshots: Records<'f, N>,
 }
 
@@ -166,7 +181,10 @@ impl<'f, const N: usize> Board<'f, N> {
     /// # Errors
     /// If neither holds a model that passes its self-test.
     pub fn boot(&mut self, scratch: &mut Scratch<'_>) -> Result<Booted<'_, 'f, N>, UpdateError> {
-        let selected = self.selector.newest()?.is_some_and(|[slot, ..]| slot == 1);
+        let (selected, least) = match self.selector.newest()? {
+            Some([slot, _, _, _, counter @ ..]) => (slot == 1, u32::from_le_bytes(counter)),
+            None => (false, 0),
+        };
         let [first, second] = &mut self.slots;
         let (mut used, mut spare) = if selected { (second, first) } else { (first, second) };
         let mut spare_index = u8::from(!selected);
@@ -176,7 +194,7 @@ impl<'f, const N: usize> Board<'f, N> {
             verify(used, scratch)?;
         }
         let model = model_in(used)?;
-        Ok(Booted { model, spare_index, spare, selector: &mut self.selector, snapshots: &mut self.snapshots })
+        Ok(Booted { model, least, spare_index, spare, selector: &mut self.selector, snapshots: &mut self.snapshots })
     }
 }
 
@@ -185,21 +203,29 @@ impl<'f, const N: usize> Board<'f, N> {
 pub struct Booted<'b, 'f, const N: usize> {
     /// Checked: its sum, its structure, and that it scores as it did on the desktop.
     pub model: Model<'b>,
+    /// The counter of the model that was installed last.
+    least: u32,
     spare_index: u8,
     spare: &'b mut Flash<'f>,
-    selector: &'b mut Records<'f, WORD>,
+    selector: &'b mut Records<'f, SELECTION>,
     /// What the detector remembers.
     pub snapshots: &'b mut Records<'f, N>,
 }
 
 impl<'b, const N: usize> Booted<'b, '_, N> {
-    /// Receives a model into the slot that is not used, and selects it once it is known to be sound and fit for the detector in use:
-    /// every boot will then start from it, and the detector can go on with it at once, by [`Detector::replace`] with
+    /// Receives a signed model into the slot that is not used, and selects it once it is known to be from the holder of one of `keys`, not
+    /// older than the one in use, sound, and fit for the detector in use: every boot will then start from it, and the detector can go on with it at once, by [`Detector::replace`] with
     /// [`Self::installed`]. Until the last word of the selector's record is written, the model in use stays selected.
     ///
     /// # Errors
     /// If the file is refused, or the power fails; the model in use is not touched.
-    pub fn install(&mut self, file: &[u8], room: Room<'_>, scratch: &mut Scratch<'_>) -> Result<(), UpdateError> {
+    pub fn install(
+        &mut self,
+        file: &[u8],
+        keys: &[[u8; 32]],
+        room: Room<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), UpdateError> {
         let capacity = self.spare.capacity();
         if file.len() > capacity {
             return Err(UpdateError::TooLarge { room: capacity, found: file.len() });
@@ -216,10 +242,15 @@ impl<'b, const N: usize> Booted<'b, '_, N> {
         }
 
         // What was written, not what was received.
-        let candidate = Model::from_bytes(self.spare.bytes().get(..file.len()).unwrap_or_default())?;
+        let signed = SignedModel::from_bytes(self.spare.bytes().get(..file.len()).unwrap_or_default())?;
+        let candidate = Model::from_bytes(signed.verify(keys, self.least)?)?;
         // A rehearsal: the detector in use would hold on to the slot even if it refused the model.
         watch(self.model, room)?.replace(candidate, scratch)?;
-        Ok(self.selector.store(&[self.spare_index, 0xFF, 0xFF, 0xFF])?)
+        // The counter is raised with the same write that selects the model.
+        let [a, b, c, d] = signed.counter().to_le_bytes();
+        self.selector.store(&[self.spare_index, 0xFF, 0xFF, 0xFF, a, b, c, d])?;
+        self.least = signed.counter();
+        Ok(())
     }
 
     /// The model that was installed.

@@ -179,25 +179,32 @@ impl Core {
         Ok(RAM - static_ram - 4 * untouched)
     }
 
-    /// Names in the footprint's image that must not be there: formatting, panics, f64 arithmetic, 64-bit division.
+    /// What [`unwanted_symbols`] finds in a binary of `firmware-example`.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub fn unwanted_symbols(&self, binary: &str, models: &Path) -> Result<Vec<String>> {
-        const UNWANTED: [&str; 3] = ["4core3fmt", "9panicking", "rust_begin_unwind"];
-        // Of the compiler's support functions.
-        const UNWANTED_SUPPORT: [&str; 8] =
-            ["aeabi_d", "df2", "df3", "dfsi", "ldivmod", "divdi3", "moddi3", "divmoddi"];
-        let bytes = fs::read(self.build(binary, models)?)?;
-        let file = object::File::parse(&bytes[..])?;
-        let names = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
-        let names = names.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
-        let unwanted = |name: &String| {
-            let contains = |list: &[&str]| list.iter().any(|unwanted| name.contains(unwanted));
-            contains(&UNWANTED) || (name.starts_with("__") && contains(&UNWANTED_SUPPORT))
-        };
-        Ok(names.filter(unwanted).collect())
+        unwanted_symbols(&self.build(binary, models)?)
     }
+}
+
+/// Names in an image that must not be there: formatting, panics, f64 arithmetic, 64-bit division.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn unwanted_symbols(image: &Path) -> Result<Vec<String>> {
+    const UNWANTED: [&str; 3] = ["4core3fmt", "9panicking", "rust_begin_unwind"];
+    // Of the compiler's support functions.
+    const UNWANTED_SUPPORT: [&str; 8] = ["aeabi_d", "df2", "df3", "dfsi", "ldivmod", "divdi3", "moddi3", "divmoddi"];
+    let bytes = fs::read(image)?;
+    let file = object::File::parse(&bytes[..])?;
+    let names = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
+    let names = names.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    let unwanted = |name: &String| {
+        let contains = |list: &[&str]| list.iter().any(|unwanted| name.contains(unwanted));
+        contains(&UNWANTED) || (name.starts_with("__") && contains(&UNWANTED_SUPPORT))
+    };
+    Ok(names.filter(unwanted).collect())
 }
 
 /// The measured model of this name, of [`MODELS`].

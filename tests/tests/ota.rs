@@ -1,11 +1,11 @@
-//! A model over the air: what the device refuses, and that a power cut never leaves it without a model.
+//! A model over the air: what the device refuses, signed or not, and that a power cut never leaves it without a model.
 
 use std::fs;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Alarms, Scratch, SelfTestError,
+    Alarms, SIGNATURE_TRAILER_LEN, Scratch, SelfTestError,
     format::{LikelihoodKind, PRELUDE_LEN, PosteriorKind, Precision},
     standard_normal,
 };
@@ -13,6 +13,7 @@ use vae_tests::{Family, can_emulate, emulate, family_model, varied_model};
 use vae_train::{
     calibration::{Normal, Settings, calibrate},
     model_file::{AlignedFile, Calibration, ModelFile},
+    signing::{generate, sign},
     table::Table,
 };
 
@@ -73,9 +74,16 @@ fn bad_models_are_refused_and_power_cuts_survived() {
     later[4] += 1;
     let mut channels = new.channels.clone();
     channels.swap(0, 1);
-    let files = [
-        ("old", old_bytes.clone()),
-        ("new", new_bytes.clone()),
+    let [key, retired, stranger] = [(); 3].map(|()| generate().unwrap());
+    let signed = |bytes: &[u8], counter| sign(bytes, counter, &key).unwrap();
+    // As the key's holder would sign it, but by another.
+    let mut impostor = signed(&new_bytes, 1);
+    let message = impostor.len() - 64;
+    let forged = stranger.sk.sign(&impostor[..message], None);
+    impostor[message..].copy_from_slice(&forged[..]);
+    // With a checksum that is right, so that the signature alone tells.
+    let altered = [&scoring_differently(&new_bytes)[..], &signed(&new_bytes, 1)[new_bytes.len()..]].concat();
+    let faulty = [
         ("truncated", new_bytes[..new_bytes.len() / 2].to_vec()),
         ("flipped", flipped),
         ("foreign", vec![0; 1000]),
@@ -86,10 +94,25 @@ fn bad_models_are_refused_and_power_cuts_survived() {
         ("uncalibrated", bytes(&ModelFile { calibration: Calibration::default(), ..new.clone() })),
         ("large", bytes(&varied_model(Precision::F32, 2))),
     ];
+    let faulty = faulty.map(|(name, bytes)| (name, signed(&bytes, 1)));
+    let others = [
+        ("old", old_bytes.clone()),
+        ("new", new_bytes.clone()),
+        ("second", signed(&new_bytes, 2)),
+        // As is its right: the retired key is still trusted.
+        ("third", sign(&old_bytes, 3, &retired).unwrap()),
+        ("fourth", signed(&new_bytes, 4)),
+        ("unsigned", new_bytes.clone()),
+        ("stranger", sign(&new_bytes, 1, &stranger).unwrap()),
+        ("impostor", impostor),
+        ("altered", altered),
+    ];
     let directory = tempfile::tempdir().unwrap();
-    for (name, bytes) in &files {
+    for (name, bytes) in others.iter().chain(&faulty) {
         fs::write(directory.path().join(name).with_extension("vae"), bytes).unwrap();
     }
+    fs::write(directory.path().join("key.pub"), *key.pk).unwrap();
+    fs::write(directory.path().join("retired.pub"), *retired.pk).unwrap();
     let printed = emulate(TARGET, "ota", &[("VAE_OTA", directory.path())], &["ota"]).unwrap();
     let mut lines = printed.lines();
     let mut next = |expected: &str| {
@@ -101,6 +124,10 @@ fn bad_models_are_refused_and_power_cuts_survived() {
     let in_use = |bytes: &[u8]| format!("model {:08x} in use", fingerprint(bytes));
     next(&in_use(&old_bytes));
     for refusal in [
+        "not signed: refused, the file is not signed",
+        "signed by a stranger: refused, the file is signed with key",
+        "signed by a stranger in another's name: refused, the signature is wrong",
+        "changed after it was signed: refused, the signature is wrong",
         "truncated: refused, model file is truncated",
         "one bit flipped: refused, model file is damaged",
         "no model: refused, not a model file",
@@ -121,11 +148,13 @@ fn bad_models_are_refused_and_power_cuts_survived() {
     let store = |bytes: usize| 1 + 1 + bytes / 4 + 1;
     next(&writes(store(snapshot)));
     for bytes in [&new_bytes, &old_bytes, &new_bytes] {
-        let slot = old_bytes.len().max(new_bytes.len()).div_ceil(page);
-        next(&writes(slot + bytes.len().div_ceil(4) + store(4)));
+        let trailer = SIGNATURE_TRAILER_LEN;
+        let slot = (old_bytes.len().max(new_bytes.len()) + trailer).div_ceil(page);
+        next(&writes(slot + (bytes.len() + trailer).div_ceil(4) + store(8)));
         next(&in_use(bytes));
     }
     next(&writes(store(snapshot)));
+    next("signed, but older: refused, the file's counter is 3 and that of the model in use 4");
     next(&in_use(&old_bytes));
     assert_eq!(lines.next(), None);
 }

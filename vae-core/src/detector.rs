@@ -13,6 +13,7 @@ use crate::{
     likelihood::Likelihood,
     model::{Network, Pass},
     scratch::Buffers,
+    window::whole,
 };
 
 /// An importance-weighted score is decided once it is so many standard errors away from the threshold.
@@ -123,12 +124,21 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// # Errors
     /// If the model is faulty or not calibrated, or a buffer too small.
     pub fn new(model: Model<'m>, window: &'b mut VecView<f32>, state: &'b mut [f32]) -> Result<Self, DetectorError> {
+        Self::over(model, whole(window), state)
+    }
+
+    /// As [`Self::new`], with a slice of [`Model::window_len`] values for the window: where the model, and so the capacity of a vector,
+    /// is not known while the program is compiled.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(model: Model<'m>, window: &'b mut [f32], state: &'b mut [f32]) -> Result<Self, DetectorError> {
         let calibration = model.calibration().map_err(InferError::Model)?;
         let votes = Self::fits(&model, &calibration, state.len())?;
         let mut detector = Self {
             model,
             calibration,
-            window: Window::new(&model, window)?,
+            window: Window::over(model.channels(), model.window(), model.hop(), window)?,
             state,
             votes,
             alarms: None,

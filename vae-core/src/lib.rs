@@ -65,6 +65,8 @@ mod posterior;
 mod prior;
 mod scratch;
 mod self_test;
+#[cfg(feature = "signature")]
+mod signature;
 mod snapshot;
 mod standardise;
 mod vector;
@@ -84,6 +86,8 @@ pub use model::{Aligned, Model};
 pub use normal::standard_normal;
 pub use posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior};
 pub use scratch::Scratch;
+#[cfg(feature = "signature")]
+pub use signature::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 pub use standardise::STANDARDISED_LIMIT;
 pub use vector::{AsVector, AsWindow, Samples};
 pub use verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};

@@ -9,7 +9,9 @@ use crate::{InferError, Model};
 /// The trainer cuts its training data with this same code.
 #[derive(Debug)]
 pub struct Window<'b> {
-    buffer: &'b mut VecView<f32>,
+    buffer: &'b mut [f32],
+    /// Values of the buffer that have been taken.
+    taken: usize,
     channels: usize,
     len: usize,
     hop: usize,
@@ -18,8 +20,8 @@ pub struct Window<'b> {
 }
 
 impl<'b> Window<'b> {
-    /// Windows as `model` was trained on. `buffer` is a [`heapless::Vec`] with room for [`Model::features`] values; it is
-    /// emptied.
+    /// Windows as `model` was trained on. `buffer` is a [`heapless::Vec`] with room for [`Model::window_len`] values; what is in
+    /// it does not matter.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if the buffer is too small.
@@ -37,7 +39,12 @@ impl<'b> Window<'b> {
         hop: usize,
         buffer: &'b mut VecView<f32>,
     ) -> Result<Self, InferError> {
-        let mut windows = Self { buffer, channels, len: 0, hop: 0, skip: 0 };
+        Self::over(channels, window, hop, whole(buffer))
+    }
+
+    /// The same, in a slice.
+    pub(crate) fn over(channels: usize, window: usize, hop: usize, buffer: &'b mut [f32]) -> Result<Self, InferError> {
+        let mut windows = Self { buffer, taken: 0, channels, len: 0, hop: 0, skip: 0 };
         windows.reshape(channels, window, hop)?;
         Ok(windows)
     }
@@ -50,50 +57,60 @@ impl<'b> Window<'b> {
         if sample.len() != self.channels {
             return Err(InferError::WrongLength { needed: self.channels, found: sample.len() });
         }
-        Ok(self.push_values(sample.iter().copied()).then_some(&*self.buffer))
+        Ok(self.push_values(sample.iter().copied()).then_some(self.values()))
     }
 
     /// Takes one sample, as many values as there are channels; returns whether a window is complete.
     pub(crate) fn push_values(&mut self, sample: impl Iterator<Item = f32>) -> bool {
-        if self.buffer.len() == self.len {
+        if self.taken == self.len {
             // The window that was returned last has been read: make room for what comes behind it.
             let kept = self.len.saturating_sub(self.hop);
             self.skip = self.hop.saturating_sub(self.len);
-            self.buffer.copy_within(self.len - kept.., 0);
-            self.buffer.truncate(kept);
+            if let Some(window) = self.buffer.get_mut(..self.len) {
+                window.copy_within(self.len - kept.., 0);
+            }
+            self.taken = kept;
         }
         if self.skip > 0 {
             self.skip = self.skip.saturating_sub(self.channels);
             return false;
         }
-        for value in sample {
-            // There is room: the buffer holds whole samples, and fewer than a window's.
-            let _ = self.buffer.push(value);
+        // There is room: the buffer holds whole samples, and fewer than a window's.
+        for (slot, value) in self.buffer.iter_mut().skip(self.taken).zip(sample) {
+            *slot = value;
+            self.taken += 1;
         }
-        self.buffer.len() == self.len
+        self.taken == self.len
     }
 
     /// What has been taken of the window.
     pub(crate) fn values(&self) -> &[f32] {
-        self.buffer
+        self.buffer.get(..self.taken).unwrap_or_default()
     }
 
     /// Starts anew, as after a gap in the stream.
     pub fn clear(&mut self) {
-        self.buffer.clear();
-        self.skip = 0;
+        (self.taken, self.skip) = (0, 0);
     }
 
     /// Takes windows of this shape from now on, in the same buffer.
     pub(crate) fn reshape(&mut self, channels: usize, window: usize, hop: usize) -> Result<(), InferError> {
         let len = channels.saturating_mul(window);
-        if len == 0 || hop == 0 || self.buffer.capacity() < len {
-            return Err(InferError::WrongLength { needed: len.max(1), found: self.buffer.capacity() });
+        if len == 0 || hop == 0 || self.buffer.len() < len {
+            return Err(InferError::WrongLength { needed: len.max(1), found: self.buffer.len() });
         }
         (self.channels, self.len, self.hop) = (channels, len, hop.saturating_mul(channels));
         self.clear();
         Ok(())
     }
+}
+
+/// All of a vector's memory.
+pub(crate) fn whole(vector: &mut VecView<f32>) -> &mut [f32] {
+    let capacity = vector.capacity();
+    // It has room for its capacity.
+    let _ = vector.resize(capacity, 0.0);
+    vector
 }
 
 #[cfg(test)]

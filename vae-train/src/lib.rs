@@ -3,7 +3,7 @@
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
 //! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`front_end`] puts
 //! them through the core's front-ends, [`drift`] lets levels wander, [`network`], [`objective`] and [`training`] fit with burn, [`run`]
-//! keeps the run directory, [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second
+//! keeps the run directory, [`model_file`] writes the `.vae` file, [`signing`] signs it, [`scoring`] scores through `vae-core` (there is no second
 //! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
 //! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
 //! [`evaluation`] puts these together, [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests
@@ -44,6 +44,7 @@ pub mod quantisation;
 pub mod report;
 pub mod run;
 pub mod scoring;
+pub mod signing;
 mod step;
 pub mod table;
 pub mod tail;

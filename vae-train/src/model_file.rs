@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use vae_core::{
-    Activation, ChannelCalibration, FrontEnd, Model, ScoreKind, Tail,
+    Activation, ChannelCalibration, FrontEnd, Model, ScoreKind, SignedModel, Tail,
     format::{
         LikelihoodKind, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, PRELUDE_LEN, PosteriorKind, Precision, Prelude, hidden_len,
         padded_rows, vector_len,
@@ -556,13 +556,17 @@ impl AlignedFile {
         Self { words, len: bytes.len() }
     }
 
-    /// Reads a file and checks everything in it.
+    /// Reads a file and checks everything in it. Of a signed model the signature is left out, and not verified.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn read(path: &std::path::Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let file = Self::new(&bytes);
+        let model = match SignedModel::from_bytes(&bytes) {
+            Ok(signed) if Model::from_bytes(signed.unverified()).is_ok() => signed.unverified(),
+            _ => &bytes,
+        };
+        let file = Self::new(model);
         let checked = file.model().and_then(|model| Ok(model.verify()?));
         checked.with_context(|| format!("{} cannot be used as a model; export it again", path.display()))?;
         Ok(file)

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// Whether an existing file may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,25 @@ pub fn check_parents(path: &Path) -> Result<()> {
 /// If the file exists and must be kept, or cannot be written; then `path` is as it was.
 pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     existing.check(path)?;
+    write_with_mode(path, existing, 0o666, write) // less the umask, as any other program
+}
+
+/// Writes a file that only its owner may read and that replaces no other, as [`write_file`] does.
+///
+/// # Errors
+/// If the file exists, or cannot be written.
+pub fn write_secret(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    ensure!(!path.exists(), "{} exists, and a key is never overwritten: give another name", path.display());
+    write_with_mode(path, Existing::Keep, 0o600, write)
+}
+
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn write_with_mode(
+    path: &Path,
+    existing: Existing,
+    mode: u32,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -66,7 +85,7 @@ pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
     let mut builder = tempfile::Builder::new();
     builder.prefix(".vae-train-");
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as any other program
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     let mut file = builder.tempfile_in(directory).with_context(context)?;
     let mut buffer = BufWriter::new(file.as_file_mut());
     write(&mut buffer).with_context(context)?;

@@ -10,12 +10,15 @@ mod fit;
 mod generate;
 mod info;
 mod inspect;
+mod keygen;
 mod progress;
 mod report;
 mod score;
 #[cfg(feature = "remote")]
 mod serve;
+mod sign;
 mod simulate;
+mod verify;
 mod watch;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
@@ -66,6 +69,9 @@ enum Verb {
     Report(report::Report),
     #[cfg(feature = "remote")]
     Serve(serve::Serve),
+    Keygen(keygen::Keygen),
+    Sign(sign::Sign),
+    Verify(verify::Verify),
 }
 
 /// What every verb is told.
@@ -120,6 +126,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(feature = "remote")]
         Verb::Serve(verb) => verb.run(),
         Verb::Attribute(verb) => verb.run(context),
+        Verb::Keygen(verb) => verb.run(context),
+        Verb::Sign(verb) => verb.run(context),
+        Verb::Verify(verb) => verb.run(context),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,60 @@
+//! `vae-train sign`: a model file with a signature behind it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+use vae_core::SIGNATURE_TRAILER_LEN;
+
+use super::Context;
+use crate::{
+    model_file::AlignedFile,
+    output::{Existing, write_file},
+    signing,
+};
+
+/// Sign a model file, so that devices which hold the public key take it and no other.
+///
+/// The counter is signed with it: a device takes no model whose counter is lower than that of the one in use. Give each release a
+/// higher one. A model that is signed already is signed anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  vae-train sign model.vae --key models.pem --counter 7 --out model.signed.vae")]
+pub(super) struct Sign {
+    /// Model file (.vae).
+    model: PathBuf,
+    /// Private key, as `keygen` writes it.
+    #[arg(long)]
+    key: PathBuf,
+    /// Number of the release, higher than that of every model before.
+    #[arg(long)]
+    counter: u32,
+    /// File to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Signed {
+    out: PathBuf,
+    bytes: usize,
+    counter: u32,
+}
+
+impl Sign {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        existing.check(&self.out)?;
+        let file = AlignedFile::read(&self.model)?;
+        let signed = signing::sign(file.bytes(), self.counter, &signing::read_private_key(&self.key)?)?;
+        write_file(&self.out, existing, |out| Ok(out.write_all(&signed)?))?;
+        let (bytes, counter) = (signed.len(), self.counter);
+        let text = format!(
+            "{}: {bytes} bytes, {SIGNATURE_TRAILER_LEN} more than the model, signed with counter {counter}",
+            self.out.display()
+        );
+        context.print(&Signed { out: self.out, bytes, counter }, &text)
+    }
+}

@@ -1,0 +1,45 @@
+//! `vae-train verify`: whether a device would take a signed model.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use vae_core::SignedModel;
+
+use super::Context;
+use crate::{model_file::AlignedFile, signing};
+
+/// Check a signed model as a device does that holds these keys: its signature, its counter, and that it is a sound model.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  vae-train verify model.signed.vae --key models.pub --least 6")]
+pub(super) struct Verify {
+    /// Signed model file.
+    model: PathBuf,
+    /// Public key, as `keygen` writes it; several if the device holds several.
+    #[arg(long, required = true)]
+    key: Vec<PathBuf>,
+    /// Counter of the model in use: lower ones are refused.
+    #[arg(long, default_value_t = 0)]
+    least: u32,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    model: PathBuf,
+    key: String,
+    counter: u32,
+}
+
+impl Verify {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let keys = self.key.iter().map(|path| signing::read_public_key(path)).collect::<Result<Vec<_>>>()?;
+        let name = || self.model.display().to_string();
+        let bytes = fs::read(&self.model).with_context(|| format!("cannot read {}", self.model.display()))?;
+        let signed = SignedModel::from_bytes(&bytes).with_context(name)?;
+        let file = AlignedFile::new(signed.verify(&keys, self.least).with_context(name)?);
+        file.model()?.verify().with_context(name)?;
+        let (key, counter) = (format!("{:08x}", signed.key()), signed.counter());
+        let text = format!("{}: signed with key {key}…, counter {counter}, and sound", self.model.display());
+        context.print(&Verified { model: self.model, key, counter }, &text)
+    }
+}
