@@ -1,7 +1,12 @@
 //! Columns that tell the time: how fast a table was sampled, and where samples are missing.
 
+use std::path::Path;
+
+use anyhow::Result;
 use jiff::{Timestamp, civil};
 use serde::Serialize;
+
+use crate::table::Table;
 
 /// Names of a column that tells the time, or the first words of them.
 const NAMES: [&str; 12] =
@@ -76,6 +81,19 @@ impl Clock {
             unreadable: times.len() - known.len(),
         })
     }
+}
+
+/// The first of a file's columns that is named like a clock and counts up; read again, as `f32` has no room for a date.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn of_file(path: &Path, columns: &[String]) -> Result<Option<Clock>> {
+    for column in columns.iter().filter(|name| Clock::is_name(name)) {
+        if let Some(clock) = Clock::of(column, &Table::read_times(path, column)?) {
+            return Ok(Some(clock));
+        }
+    }
+    Ok(None)
 }
 
 /// A field as a time: a number, or seconds since 1970 of an ISO 8601 date and time (`2024-05-01 12:00:00.5`, `…T12:00:00Z`);

@@ -9,7 +9,7 @@ use vae_core::{Alarms, Votes, format::Precision};
 use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
-    clock::{self, Clock},
+    clock,
     export::model_file,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::RunDirectory,
@@ -32,7 +32,7 @@ pub(super) struct Calibrate {
     /// quantile of the windows' scores.
     #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second [default: what a column of times says, else one].
+    /// Samples (rows) a second [default: what a WAV file or a column of times says, else one].
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
@@ -73,6 +73,7 @@ impl Calibrate {
         let table = Table::read(&self.normal, label)?;
         let sample_rate = match (self.rate, self.alarms) {
             (None, Some(_)) => Some(self.rate_of(&table)?),
+            (None, None) => Table::sample_rate(&self.normal)?,
             (rate, _) => rate,
         };
         let (table, left_out) = table.select(&columns)?;
@@ -104,14 +105,15 @@ impl Calibrate {
 }
 
 impl Calibrate {
-    /// Rows a second, as the table's clock says; one, where it has none.
+    /// Rows a second, as the file or its clock says; one, where neither does.
     fn rate_of(&self, table: &Table) -> Result<f64> {
-        for column in table.columns.iter().filter(|column| Clock::is_name(column)) {
-            let times = Table::read_fields(&self.normal, column, clock::parse)?.unwrap_or_default();
-            if let Some(clock) = Clock::of(column, &times) {
-                note(&format!("no --rate: {:.6} rows a second, by column `{column}`", clock.rate));
-                return Ok(clock.rate);
-            }
+        if let Some(rate) = Table::sample_rate(&self.normal)? {
+            note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
+            return Ok(rate);
+        }
+        if let Some(clock) = clock::of_file(&self.normal, &table.columns)? {
+            note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
+            return Ok(clock.rate);
         }
         note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
         Ok(1.0)

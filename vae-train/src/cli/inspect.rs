@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Inspect {
     /// CSV file: a header, then rows in order of time.
     data: PathBuf,
-    /// Rows per second, in Hz [default: by the column of times, if there is one].
+    /// Rows per second, in Hz [default: as a WAV file or the column of times says].
     #[arg(long)]
     rate: Option<f64>,
     /// Column that says 0 normal / 1 anomaly [default: `label`, if there is one].
@@ -52,7 +52,7 @@ impl Inspect {
             label = Some(LABEL.to_owned());
         }
         let (table, not_numbers) = Table::read_leniently(&self.data, label.as_deref(), progress::reading(&self.data))?;
-        let clock = self.clock(&table)?;
+        let clock = clock::of_file(&self.data, &table.columns)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
         let is_clock = |name: &str| clock.as_ref().is_some_and(|clock| clock.column == name);
@@ -65,23 +65,12 @@ impl Inspect {
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
-        let rate = self.rate.or(clock.as_ref().map(|clock| clock.rate));
+        let rate = match self.rate.or(clock.as_ref().map(|clock| clock.rate)) {
+            None => Table::sample_rate(&self.data)?,
+            rate => rate,
+        };
         let inspected = Inspected { file: self.data, rate, clock, not_numbers, inspection: Inspection::of(&table) };
         context.print(&inspected, &text(&inspected)?)
-    }
-
-    /// The first column that is named like a clock and counts up; read again, as `f32` has no room for a date.
-    fn clock(&self, table: &Table) -> Result<Option<Clock>> {
-        if crate::idx::is_idx(&self.data) {
-            return Ok(None);
-        }
-        for column in table.columns.iter().filter(|name| Clock::is_name(name)) {
-            let times = Table::read_fields(&self.data, column, clock::parse)?.unwrap_or_default();
-            if let Some(clock) = Clock::of(column, &times) {
-                return Ok(Some(clock));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -22,6 +22,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use crate::table::LABEL;
+
 /// Trains variational autoencoders on the desktop and exports them for a microcontroller.
 #[derive(Debug, Parser)]
 #[command(name = "vae-train", version, propagate_version = true)]
@@ -113,9 +115,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
 }
-
-/// The name that a label column has unless another is given.
-const LABEL: &str = "label";
 
 /// The model file and the data that `score` and `evaluate` read.
 #[derive(Clone, Debug, clap::Args)]
