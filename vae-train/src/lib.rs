@@ -3,7 +3,7 @@
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
 //! verbs are made of: [`table`] reads CSV and, by [`table_format`], [`npy`], [`wav`], [`idx`] and Parquet, [`inspection`] looks at it,
 //! [`dataset`] cuts windows and standardises, [`front_end`] puts them through the core's front-ends, [`drift`] lets levels wander,
-//! [`network`], [`objective`] and [`training`] fit with burn, [`run`] keeps the run directory,
+//! [`network`], [`objective`] and [`training`] fit with burn, [`import`] takes what others have fitted, [`run`] keeps the run directory,
 //! [`model_file`] writes the `.vae` file, [`scoring`] scores through `vae-core` (there is no second implementation of scoring),
 //! [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how often normal windows raise an
 //! alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`uniformity`] tests p-values, and [`motor`]
@@ -27,6 +27,7 @@ pub mod false_alarms;
 pub mod front_end;
 mod fused;
 pub mod idx;
+pub mod import;
 pub mod inspection;
 mod kernel;
 pub mod likelihood;

@@ -10,9 +10,8 @@ use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock,
-    export::model_file,
+    export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
-    run::RunDirectory,
     table::{Table, list},
 };
 
@@ -23,7 +22,7 @@ use crate::{
 /// vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
 #[derive(Debug, clap::Args)]
 pub(super) struct Calibrate {
-    /// Run directory of a fit.
+    /// Run directory of a fit or an import.
     run: PathBuf,
     /// CSV file of normal data with the model's columns, row after row as they were recorded.
     #[arg(long)]
@@ -62,8 +61,8 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let (directory, state) = RunDirectory::open(&self.run)?;
-        let columns: Vec<&String> = state.schema.channels.iter().chain(&state.schema.conditions).collect();
+        let run = RunModel::open(&self.run)?;
+        let columns: Vec<&String> = run.file.channels.iter().chain(&run.file.conditions).collect();
         let is_column = columns.iter().any(|column| *column == LABEL);
         let mut label = self.label.as_deref();
         if label.is_none() && !is_column && Table::has_column(&self.normal, LABEL)? {
@@ -88,15 +87,15 @@ impl Calibrate {
             ranges: self.range,
         };
         let normal = Normal { table, settings };
-        let file = model_file(&state, &directory.extras()?, &directory.holdout()?, None, Precision::Int8)?;
-        let (_, report) = calibration::calibrate(&file, &normal, state.config.false_alarms)?;
+        let file = run.calibrated(None, Precision::Int8)?;
+        let (_, report) = calibration::calibrate(&file, &normal, run.false_alarms)?;
         report.notes.iter().for_each(|message| note(message));
         match (&report.refusal, self.force) {
             (Some(refusal), false) => return Err(anyhow!("{refusal}; --force takes it as it is")),
             (Some(refusal), true) => note(&format!("taken with --force, although {refusal}")),
             (None, _) => {}
         }
-        directory.save_normal(&normal)?;
+        run.directory.save_normal(&normal)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
         writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;

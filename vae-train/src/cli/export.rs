@@ -8,11 +8,10 @@ use vae_core::format;
 
 use super::{Context, note};
 use crate::{
-    export::{model_file, safetensors},
+    export::{RunModel, safetensors},
     model_file::AlignedFile,
     output::{Existing, write_file},
     quantisation::{LayerError, Quantisation},
-    run::RunDirectory,
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
@@ -23,7 +22,7 @@ use crate::{
 /// Example: vae-train export runs/a --out model.vae
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// Run directory of a fit.
+    /// Run directory of a fit or an import.
     run: PathBuf,
     /// Model file to write.
     #[arg(long)]
@@ -117,14 +116,14 @@ pub(super) fn export(
     if let Some(weights) = weights {
         existing.check(weights)?;
     }
-    let (directory, state) = RunDirectory::open(run)?;
-    let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
-    let file = model_file(&state, &extras, &holdout, normal.as_ref(), precision)?;
+    let run = RunModel::open(run)?;
+    let normal = run.directory.normal()?;
+    let file = run.calibrated(normal.as_ref(), precision)?;
     let quantisation = match precision {
         format::Precision::F32 => None,
         format::Precision::Int8 => {
-            let reference = model_file(&state, &extras, &holdout, normal.as_ref(), format::Precision::F32)?;
-            let quantisation = Quantisation::measure(&file, &reference, &holdout)?;
+            let reference = run.calibrated(normal.as_ref(), format::Precision::F32)?;
+            let quantisation = Quantisation::measure(&file, &reference, &run.holdout)?;
             match (quantisation.check(), existing) {
                 (Err(refusal), Existing::Keep) => return Err(refusal),
                 (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),

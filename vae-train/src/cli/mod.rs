@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 mod fit;
 mod generate;
+mod import;
 mod info;
 mod inspect;
 mod progress;
@@ -44,6 +45,7 @@ enum Verb {
     Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
     Fit(Box<fit::Fit>),
+    Import(import::Import),
     Calibrate(calibrate::Calibrate),
     Export(export::Export),
     Score(score::Score),
@@ -96,6 +98,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Simulate(verb) => verb.run(context),
         Verb::Inspect(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
+        Verb::Import(verb) => verb.run(context),
         Verb::Calibrate(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),
         Verb::Score(verb) => verb.run(context),
