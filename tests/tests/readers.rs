@@ -319,16 +319,16 @@ fn every_verb_takes_arrays_and_recordings() {
         };
         (0..count).flat_map(row).collect()
     };
-    fs::write(place.join("train.npy"), npy("<f4", false, "(600, 3)", &f32s(rows(600, 0.0)))).unwrap();
+    fs::write(place.join("train.npy"), npy("<f4", false, "(2000, 3)", &f32s(rows(2000, 0.0)))).unwrap();
     let test = [rows(200, 0.0), rows(200, 0.8)].concat();
     let labels: Vec<u8> = (0..400).map(|row| u8::from(row >= 200)).collect();
     let test =
         zip(&[("X", npy("<f4", false, "(400, 3)", &f32s(test))), ("label", npy("|u1", false, "(400,)", &labels))]);
     fs::write(place.join("test.npz"), test).unwrap();
 
-    assert!(succeed(place, "inspect train.npy").contains("train.npy: 600 rows"));
-    succeed(place, "fit train.npy --out run --epochs 30 --batch 32 --hidden 16 --latent 2 --learning-rate 0.01");
-    succeed(place, "calibrate run --normal train.npy --alarms 60/hour --rate 1 --force");
+    assert!(succeed(place, "inspect train.npy").contains("train.npy: 2000 rows"));
+    succeed(place, "fit train.npy --out run --epochs 10 --batch 32 --hidden 16 --latent 2 --learning-rate 0.01");
+    succeed(place, "calibrate run --normal train.npy --alarms 60/hour --rate 1 --votes 1/1 --force");
     succeed(place, "attribute run test.npz --label label");
     succeed(place, "export run --out model.vae --force");
     succeed(place, "score model.vae test.npz --out scores.csv --label label");
@@ -348,12 +348,12 @@ fn every_verb_takes_arrays_and_recordings() {
     succeed(place, "fit y.npz --label y --out y --epochs 1 --batch 32");
 
     // A recording brings its rate.
-    let hum = |count: usize, phase: f32| -> Vec<u8> {
-        let sample = |i: usize| ((0.3 * i as f32 + phase).sin() * 8000.0 + (i * 7919 % 1000) as f32) as i16;
-        (0..count).flat_map(|i| sample(i).to_le_bytes()).collect()
+    let mut hum = |count: usize, phase: f32| -> Vec<u8> {
+        let sample = |i| (8000.0 * (0.3 * i as f32 + phase).sin() + rng.random_range(-1500.0..1500.0)) as i16;
+        (0..count).map(sample).flat_map(i16::to_le_bytes).collect()
     };
     fs::write(place.join("hum.wav"), wav(1, 16, 1, 8000, &hum(8000, 0.0))).unwrap();
-    fs::write(place.join("holdout.wav"), wav(1, 16, 1, 8000, &hum(16000, 1.0))).unwrap();
+    fs::write(place.join("holdout.wav"), wav(1, 16, 1, 8000, &hum(64000, 1.0))).unwrap();
     let inspected: Value = serde_json::from_str(&succeed(place, "inspect hum.wav --json")).unwrap();
     assert_eq!(inspected["rate"], 8000.0);
     assert_eq!(
@@ -361,7 +361,7 @@ fn every_verb_takes_arrays_and_recordings() {
         4000.0
     );
     succeed(place, "fit hum.wav --window 16 --hop 16 --out hum --epochs 3 --batch 32 --hidden 8");
-    let output = run(place, "calibrate hum --normal holdout.wav --alarms 3600/hour --force");
+    let output = run(place, "calibrate hum --normal holdout.wav --alarms 3600/hour --votes 1/1 --force");
     let notes = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && notes.contains("no --rate: 8000 rows a second, as holdout.wav says"), "{notes}");
     succeed(place, "export hum --out hum.vae --precision f32");
