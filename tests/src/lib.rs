@@ -224,3 +224,14 @@ pub fn real_data_file(name: &str, file: &str) -> Option<PathBuf> {
     assert!(folder.join(file).exists(), "VAE_DATA is set and {} has no {file}", folder.display());
     Some(folder)
 }
+
+/// A Python in which the statement `check` succeeds: the one that `PYTHON` names, else `python3`. Says on standard error which packages it
+/// lacks, if there is none.
+pub fn python(check: &str, packages: &str) -> Option<String> {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let present = Command::new(&python).args(["-c", check]).output().is_ok_and(|output| output.status.success());
+    if !present {
+        skip(&format!("needs Python: pip install {packages}, and PYTHON to name the interpreter"));
+    }
+    present.then_some(python)
+}

@@ -52,8 +52,7 @@ impl Clock {
     /// If the file cannot be read.
     pub fn of_file(path: &Path) -> Result<Option<Self>> {
         for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
-            let times = Table::read_fields(path, column, parse)?.unwrap_or_default();
-            if let Some(clock) = Self::of(column, &times) {
+            if let Some(clock) = Self::of(column, &Table::read_times(path, column)?) {
                 return Ok(Some(clock));
             }
         }

@@ -1,6 +1,6 @@
 //! From a run to a model file: quantise, calibrate, choose golden vectors.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -12,46 +12,98 @@ use vae_core::{
 
 use crate::{
     calibration::{self, Normal},
+    config::Config,
     extras::Extras,
     model_file::{Calibration, ModelFile},
     network::Weights,
-    run::State,
+    run::{RunDirectory, State},
 };
 
-/// The model of a run's best epoch, calibrated on normal data or, without them, on its held-out windows (physical units, one after
-/// the other).
-///
-/// # Errors
-/// If the run is damaged.
-pub fn model_file(
-    state: &State,
-    extras: &Extras,
-    holdout: &[f32],
-    normal: Option<&Normal>,
-    precision: Precision,
-) -> Result<ModelFile> {
-    Ok(calibrated(state, extras, holdout, normal, precision)?.0)
+/// The model of a run directory, of a fit or an import, before it is calibrated and quantised.
+#[derive(Clone, Debug)]
+pub struct RunModel {
+    /// Where it is.
+    pub directory: RunDirectory,
+    /// Without calibration and golden vectors.
+    pub file: ModelFile,
+    /// Held-out normal windows, in physical units, one after the other.
+    pub holdout: Vec<f32>,
+    /// Fraction of normal windows that the threshold calls anomalous where no rate of alarms is asked for.
+    pub false_alarms: f64,
 }
 
-/// [`model_file`], and what its calibration is worth; none without normal data.
-///
-/// # Errors
-/// Likewise.
-pub fn calibrated(
-    state: &State,
-    extras: &Extras,
-    holdout: &[f32],
-    normal: Option<&Normal>,
-    precision: Precision,
-) -> Result<(ModelFile, Option<calibration::Report>)> {
+impl RunModel {
+    /// The model of a fit's best epoch with what was learned after it, or an imported one.
+    ///
+    /// # Errors
+    /// If the directory holds no run, or it is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (directory, file, false_alarms) = match RunDirectory::open_imported(path)? {
+            Some((directory, imported)) => {
+                let mut file = imported.model_file();
+                file.attributes = directory.extras()?.attributes;
+                (directory, file, Config::default().false_alarms)
+            }
+            None => {
+                let (directory, state) = RunDirectory::open(path)?;
+                let file = fitted(&state, &directory.extras()?)?;
+                (directory, file, state.config.false_alarms)
+            }
+        };
+        let (holdout, inputs) = (directory.holdout()?, file.mean.len() + file.conditions.len());
+        ensure!(
+            !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
+            "the held-out windows of {} are damaged: fit again",
+            path.display()
+        );
+        Ok(Self { directory, file, holdout, false_alarms })
+    }
+
+    /// The model calibrated on normal data or, without them, on the held-out windows, with golden vectors; and what a calibration on normal
+    /// data is worth.
+    ///
+    /// # Errors
+    /// If the data cannot be scored.
+    pub fn calibrated(
+        &self,
+        normal: Option<&Normal>,
+        precision: Precision,
+    ) -> Result<(ModelFile, Option<calibration::Report>)> {
+        let Self { holdout, false_alarms, .. } = self;
+        let mut file = ModelFile { precision, ..self.file.clone() };
+        // The model calibrates itself: its own arithmetic, quantised as it will run, scores the normal windows.
+        let report;
+        (file.calibration, report) = match normal {
+            Some(normal) => {
+                let (calibration, report) = calibration::calibrate(&file, normal, *false_alarms)?;
+                (calibration, Some(report))
+            }
+            None => (calibration::of_windows(&file, holdout, *false_alarms)?, None),
+        };
+
+        // Two golden vectors: an ordinary window, and one that drives every feature out of range.
+        let inputs = file.mean.len() + file.conditions.len();
+        let means = || file.mean.iter().chain(&file.condition_mean);
+        let ordinary =
+            holdout[..inputs].iter().zip(means()).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
+        let signs = (0..inputs).map(|index| if index % 3 == 0 { -1.0f32 } else { 1.0 });
+        let extreme = match file.likelihood {
+            LikelihoodKind::Bernoulli => signs.map(|sign| 0.5 + 0.5 * sign).collect(),
+            _ => {
+                let scales = file.scale.iter().chain(&file.condition_scale);
+                signs.zip(means().zip(scales)).map(|(sign, (mean, scale))| mean + 8.0 * sign * scale).collect()
+            }
+        };
+        file.golden_inputs = vec![ordinary, extreme];
+        Ok((file, report))
+    }
+}
+
+/// The model of a fit's best epoch.
+fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
     let weights = weights(state)?;
-    let inputs = state.architecture.inputs();
-    ensure!(
-        !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
-        "the run's held-out windows are damaged: fit again"
-    );
-    let mut file = ModelFile {
-        precision,
+    Ok(ModelFile {
+        precision: Precision::F32,
         posterior: state.architecture.posterior.kind(),
         likelihood: state.config.likelihood.kind(),
         channels: state.schema.channels.clone(),
@@ -83,31 +135,7 @@ pub fn calibrated(
         .into_iter()
         .chain(state.schema.dropped.iter().map(|column| format!("left_out {column}")))
         .collect(),
-    };
-
-    // The model calibrates itself: its own arithmetic, quantised as it will run, scores the normal windows.
-    let report;
-    (file.calibration, report) = match normal {
-        Some(normal) => {
-            let (calibration, report) = calibration::calibrate(&file, normal, state.config.false_alarms)?;
-            (calibration, Some(report))
-        }
-        None => (calibration::of_windows(&file, holdout, state.config.false_alarms)?, None),
-    };
-
-    // Two golden vectors: an ordinary window, and one that drives every feature out of range.
-    let means = || file.mean.iter().chain(&file.condition_mean);
-    let ordinary = holdout[..inputs].iter().zip(means()).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
-    let signs = (0..inputs).map(|index| if index % 3 == 0 { -1.0f32 } else { 1.0 });
-    let extreme = match file.likelihood {
-        LikelihoodKind::Bernoulli => signs.map(|sign| 0.5 + 0.5 * sign).collect(),
-        _ => {
-            let scales = file.scale.iter().chain(&file.condition_scale);
-            signs.zip(means().zip(scales)).map(|(sign, (mean, scale))| mean + 8.0 * sign * scale).collect()
-        }
-    };
-    file.golden_inputs = vec![ordinary, extreme];
-    Ok((file, report))
+    })
 }
 
 /// The weights of a run's best epoch.

@@ -10,14 +10,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::table::Table;
 
-/// Whether a file begins as an IDX file of bytes, or as gzip, does.
-#[must_use]
-pub fn is_idx(path: &Path) -> bool {
-    let mut start = [0; 3];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && (start == [0, 0, 8] || start[..2] == [0x1F, 0x8B])
-}
-
 /// Reads images (or any bytes in two or more dimensions) as a table: one row an item, one column `p0`, `p1`, … a pixel, grey
 /// values scaled to 0 … 1.
 ///
@@ -83,7 +75,6 @@ mod tests {
         packed.write_all(&bytes).unwrap();
         for contents in [bytes.to_vec(), packed.finish().unwrap()] {
             std::fs::write(&path, contents).unwrap();
-            assert!(is_idx(&path));
             let table = read_idx(&path).unwrap();
             assert_eq!((table.columns.len(), table.rows()), (3, 2));
             assert_eq!(table.values[..3], [0.0, 0.2, 1.0]);

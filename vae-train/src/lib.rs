@@ -1,13 +1,14 @@
 //! Trains variational autoencoders on the desktop and exports them for `vae-core`.
 //!
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under `cli`. The library is what the
-//! verbs are made of: [`table`] reads CSV, [`inspection`] looks at it, [`dataset`] cuts windows and standardises, [`front_end`] puts
-//! them through the core's front-ends, [`drift`] lets levels wander, [`network`], [`objective`] and [`training`] fit with burn, [`run`]
-//! keeps the run directory, [`model_file`] writes the `.vae` file, [`signing`] signs it, [`scoring`] scores through `vae-core` (there is no second
-//! implementation of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how
-//! often normal windows raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms,
-//! [`evaluation`] puts these together, [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests
-//! p-values, [`motor`] and [`pump`] simulate data.
+//! verbs are made of: [`table`] reads CSV and, by [`table_format`], [`npy`], [`wav`], [`idx`] and Parquet, [`inspection`] looks at it,
+//! [`dataset`] cuts windows and standardises, [`front_end`] puts them through the core's front-ends, [`drift`] lets levels wander,
+//! [`network`], [`objective`] and [`training`] fit with burn, [`import`] takes what others have fitted, [`run`] keeps the run directory,
+//! [`model_file`] writes the `.vae` file, [`signing`] signs it, [`scoring`] scores through `vae-core` (there is no second implementation
+//! of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how often normal windows
+//! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`evaluation`] puts these together,
+//! [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests p-values, [`motor`] and [`pump`]
+//! simulate data.
 
 mod adam;
 pub mod autocorrelation;
@@ -30,6 +31,7 @@ pub mod front_end;
 mod fused;
 pub mod idx;
 pub mod image;
+pub mod import;
 pub mod inspection;
 mod kernel;
 pub mod likelihood;
@@ -37,8 +39,11 @@ pub mod metrics;
 pub mod model_file;
 pub mod motor;
 pub mod network;
+pub mod npy;
 pub mod objective;
 pub mod output;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod pump;
 pub mod quantisation;
 pub mod report;
@@ -47,7 +52,9 @@ pub mod scoring;
 pub mod signing;
 mod step;
 pub mod table;
+pub mod table_format;
 pub mod tail;
 pub mod toy;
 pub mod training;
 pub mod uniformity;
+pub mod wav;

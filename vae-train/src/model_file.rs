@@ -11,7 +11,7 @@ use vae_core::{
 };
 
 /// A dense layer with `f32` weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 pub struct Dense {
     /// Applied to each output.
     pub activation: Activation,

@@ -1,6 +1,7 @@
 //! The run directory: all that is needed to go on with a fit, to export its model, and to understand it a year later.
 //!
 //! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
+//! - `imported.bin`: in its place, a model that was trained elsewhere
 //! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
 //! - `normal.bin`: the normal data that `calibrate` was given, and what was asked of it
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on where there is no `normal.bin`
@@ -21,6 +22,7 @@ use crate::{
     config::Config,
     dataset::Schema,
     extras::Extras,
+    import::Imported,
     network::Architecture,
     output::{Existing, check_parents, write_file},
     table::Table,
@@ -28,6 +30,7 @@ use crate::{
 };
 
 const CHECKPOINT: &str = "checkpoint.bin";
+const IMPORTED: &str = "imported.bin";
 const EXTRAS: &str = "extras.bin";
 const NORMAL: &str = "normal.bin";
 const SUMMARY: &str = "summary.json";
@@ -60,6 +63,11 @@ impl RunDirectory {
     pub fn create(path: &Path, existing: Existing) -> Result<Self> {
         ensure!(!path.is_file(), "{} is a file: give the name of a run directory", path.display());
         check_parents(path)?;
+        ensure!(
+            !path.join(IMPORTED).exists(),
+            "{} holds an imported model: give another name, or remove the directory",
+            path.display()
+        );
         if existing == Existing::Keep && path.join(CHECKPOINT).exists() {
             bail!("{} holds a run: --resume goes on with it, --force replaces it", path.display());
         }
@@ -69,11 +77,61 @@ impl RunDirectory {
         Ok(Self(path.to_owned()))
     }
 
+    /// A directory for an imported model: likewise, but it may replace another import only.
+    ///
+    /// # Errors
+    /// If something else is there.
+    pub fn create_imported(path: &Path, existing: Existing) -> Result<Self> {
+        if existing == Existing::Replace && path.join(IMPORTED).exists() {
+            return Ok(Self(path.to_owned()));
+        }
+        ensure!(
+            !path.exists() || path.read_dir().is_ok_and(|mut entries| entries.next().is_none()),
+            "{} exists: give another name{}",
+            path.display(),
+            if path.join(IMPORTED).exists() { ", or --force to replace the imported model" } else { "" }
+        );
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Writes an imported model and its held-out normal windows, in physical units.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save_imported(&self, imported: &Imported, holdout: &[f32]) -> Result<()> {
+        let bytes = postcard::to_allocvec(&(STATE_VERSION, imported)).context("cannot serialise the model")?;
+        self.forget_normal()?;
+        self.save_extras(&Extras::default())?;
+        self.save_holdout(holdout, imported.mean.len())?;
+        self.write(IMPORTED, |out| Ok(out.write_all(&bytes)?))
+    }
+
+    /// A directory that holds an imported model, and the model; none where there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn open_imported(path: &Path) -> Result<Option<(Self, Imported)>> {
+        let file = path.join(IMPORTED);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let damaged = || format!("{} is damaged or of another version of vae-train: import again", file.display());
+        let bytes = fs::read(&file).with_context(damaged)?;
+        let (version, imported) = postcard::from_bytes::<(u32, Imported)>(&bytes).with_context(damaged)?;
+        ensure!(version == STATE_VERSION, "{}", damaged());
+        Ok(Some((Self(path.to_owned()), imported)))
+    }
+
     /// A directory that holds a run, and its state.
     ///
     /// # Errors
     /// If there is none, or it cannot be read.
     pub fn open(path: &Path) -> Result<(Self, State)> {
+        ensure!(
+            !path.join(IMPORTED).exists(),
+            "{} holds an imported model: it has no fit to go on with",
+            path.display()
+        );
         let file = path.join(CHECKPOINT);
         let bytes = fs::read(&file).with_context(|| {
             format!("{} holds no run (no {CHECKPOINT}): make one with `vae-train fit DATA --out {0}`", path.display())
@@ -101,7 +159,10 @@ impl RunDirectory {
             }
             Ok(csv.flush()?)
         })?;
-        let inputs = schema.standardiser.mean.len() + schema.conditions.len();
+        self.save_holdout(holdout, schema.standardiser.mean.len() + schema.conditions.len())
+    }
+
+    fn save_holdout(&self, holdout: &[f32], inputs: usize) -> Result<()> {
         let shape = vec![holdout.len() / inputs, inputs];
         let tensor = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(holdout)).context("bad holdout")?;
         let bytes = safetensors::serialize([("holdout", tensor)], None).context("cannot serialise the holdout")?;

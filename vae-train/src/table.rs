@@ -1,4 +1,4 @@
-//! Tables of numbers, from CSV.
+//! Tables of numbers, from files of several formats; CSV is read here.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,6 +9,17 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
+
+use crate::{
+    clock,
+    idx::read_idx,
+    npy::{npy_columns, npz_columns, read_npy, read_npz},
+    table_format::{TableFile, TableFormat},
+    wav::{read_wav, wav_columns, wav_rate},
+};
+
+/// The name that a label column has unless another is given.
+pub const LABEL: &str = "label";
 
 /// Bytes between two reports of how much has been read.
 const REPORT_BYTES: u64 = 1 << 24;
@@ -41,7 +52,7 @@ impl Table {
         Self::read_watched(path, label, |_, _| {})
     }
 
-    /// Like [`Self::read`]; tells `watch` now and then how many rows, and what fraction of the file, have been read.
+    /// Like [`Self::read`]; tells `watch` now and then how many rows, and what fraction of a CSV file, have been read.
     ///
     /// # Errors
     /// Likewise.
@@ -68,15 +79,23 @@ impl Table {
         Ok(selected)
     }
 
-    /// Names of all columns, the label's among them, by the file's first line; none of a file of images.
+    /// Names of all columns, the label's among them, by the file's header; none of a file of images.
     ///
     /// # Errors
     /// If the file or its header cannot be read.
     pub fn names(path: &Path) -> Result<Vec<String>> {
-        if crate::idx::is_idx(path) {
-            return Ok(Vec::new());
+        let TableFile { path, format, array } = TableFile::find(path)?;
+        match format {
+            TableFormat::Csv => header(&mut csv_reader(BufReader::new(open(&path)?), &path)?.0, &path),
+            TableFormat::Idx => Ok(Vec::new()),
+            TableFormat::Npy => npy_columns(&path),
+            TableFormat::Npz => npz_columns(&path, array.as_deref()),
+            TableFormat::Wav => wav_columns(&path),
+            #[cfg(feature = "parquet")]
+            TableFormat::Parquet => crate::parquet::parquet_columns(&path),
+            #[cfg(not(feature = "parquet"))]
+            TableFormat::Parquet => Err(no_parquet(&path)),
         }
-        header(&mut csv_reader(BufReader::new(open(path)?), path)?.0, path)
     }
 
     /// Whether the file has a column of this name.
@@ -87,8 +106,84 @@ impl Table {
         Ok(Self::names(path)?.iter().any(|name| name == column))
     }
 
-    /// Reads a file of images (IDX, which has no labels) or of CSV: a header, then rows of numbers, separated by commas, or by semicolons or
-    /// tabs, whichever the header has more of; fields may be quoted, and without commas between them have a decimal comma. An empty
+    /// Rows a second, where the file says so itself, as a recording of sound does.
+    ///
+    /// # Errors
+    /// If the file or its header cannot be read.
+    pub fn sample_rate(path: &Path) -> Result<Option<f64>> {
+        let TableFile { path, format, .. } = TableFile::find(path)?;
+        (format == TableFormat::Wav).then(|| wav_rate(&path)).transpose()
+    }
+
+    /// What a column says of the time, in its own unit (dates in seconds since 1970), row by row, in more digits than `f32` has; nothing
+    /// for a file without this column, or of a format whose columns have no names.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read_times(path: &Path, column: &str) -> Result<Vec<f64>> {
+        let TableFile { path, format, .. } = TableFile::find(path)?;
+        match format {
+            TableFormat::Csv => Ok(Self::read_fields(&path, column, clock::parse)?.unwrap_or_default()),
+            #[cfg(feature = "parquet")]
+            TableFormat::Parquet => crate::parquet::parquet_column(&path, column),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A table of named columns: finite values row after row, NaN for what is missing, and the column named `label` kept apart.
+    pub(crate) fn of_columns(path: &Path, columns: Vec<String>, values: Vec<f32>, label: Option<&str>) -> Result<Self> {
+        let name = path.display();
+        let Some(label) = label else { return Self { path: path.to_owned(), columns, values, labels: None }.checked() };
+        let Some(index) = columns.iter().position(|column| column == label) else {
+            bail!("{name} has no column `{label}`: its columns are {}", list(&columns));
+        };
+        let labels: Vec<f32> = values.iter().skip(index).step_by(columns.len()).copied().collect();
+        ensure!(columns.len() > 1, "{name} has no column of data beside its label");
+        let others: Vec<String> = columns.iter().filter(|column| *column != label).cloned().collect();
+        let (table, _) = Self { path: path.to_owned(), columns, values, labels: None }.select(&others)?;
+        Self::of_labelled(path, table.columns, table.values, label, &labels)
+    }
+
+    /// Likewise, with labels of their own, one a row: 0 or 1.
+    pub(crate) fn of_labelled(
+        path: &Path,
+        columns: Vec<String>,
+        values: Vec<f32>,
+        label: &str,
+        labels: &[f32],
+    ) -> Result<Self> {
+        let labels = labels.iter().enumerate().map(|(row, value)| match *value {
+            0.0 => Ok(false),
+            1.0 => Ok(true),
+            value => bail!(
+                "{}: row {}, column `{label}`: the label is {value} where 0 (normal) or 1 (anomaly) belongs",
+                path.display(),
+                row + 1
+            ),
+        });
+        let labels = Some(labels.collect::<Result<_>>()?);
+        Self { path: path.to_owned(), columns, values, labels }.checked()
+    }
+
+    /// Refuses infinite values, tables without rows, and names that no header of CSV may have.
+    fn checked(self) -> Result<Self> {
+        let name = self.path.display();
+        ensure!(!self.values.is_empty(), "{name} has no rows");
+        check_names(&self.columns, &self.path)?;
+        if let Some(index) = self.values.iter().position(|value| value.is_infinite()) {
+            let (row, column) = (index / self.columns.len(), index % self.columns.len());
+            bail!(
+                "{name}: row {}, column `{}` is infinite or beyond the range of 32-bit numbers (±3.4e38): rescale the column, or \
+                 write NaN if the value is missing",
+                row + 1,
+                self.columns[column]
+            );
+        }
+        Ok(self)
+    }
+
+    /// Reads a file of any [`TableFormat`]. CSV has a header, then rows of numbers, separated by commas, or by semicolons or tabs, whichever
+    /// the header has more of; fields may be quoted, and without commas between them have a decimal comma. An empty
     /// field, `NaN` and `NA` are missing values, as are fields that are no numbers; which columns have such fields is told. The
     /// column named `label`, where given, holds 0 (normal) or 1 (anomaly) and is kept apart.
     ///
@@ -99,15 +194,26 @@ impl Table {
         label: Option<&str>,
         mut watch: impl FnMut(usize, f64),
     ) -> Result<(Self, Vec<NotNumbers>)> {
-        if crate::idx::is_idx(path) {
-            return Ok((crate::idx::read_idx(path)?, Vec::new()));
-        }
-        let (file, bytes) = (open(path)?, length(path)?);
-        let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
-        Self::parse_csv(BufReader::new(file), path, label, watch)
+        let TableFile { path, format, array } = TableFile::find(path)?;
+        let table = match format {
+            TableFormat::Csv => {
+                let (file, bytes) = (open(&path)?, length(&path)?);
+                let watch = |rows, position| watch(rows, position as f64 / bytes as f64);
+                return Self::parse_csv(BufReader::new(file), &path, label, watch);
+            }
+            TableFormat::Idx => read_idx(&path)?,
+            TableFormat::Npy => read_npy(&path, label)?,
+            TableFormat::Npz => read_npz(&path, array.as_deref(), label)?,
+            TableFormat::Wav => read_wav(&path, label)?,
+            #[cfg(feature = "parquet")]
+            TableFormat::Parquet => crate::parquet::read_parquet(&path, label)?,
+            #[cfg(not(feature = "parquet"))]
+            TableFormat::Parquet => return Err(no_parquet(&path)),
+        };
+        Ok((table, Vec::new()))
     }
 
-    /// What `parse` makes of each field of one column, row by row; `None` for a file without this column.
+    /// What `parse` makes of each field of one column of a CSV file, row by row; `None` for a file without this column.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -287,7 +393,6 @@ fn length(path: &Path) -> Result<u64> {
 
 fn open(path: &Path) -> Result<File> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(!path.is_dir(), "{} is a directory: give the name of a CSV file", path.display());
     Ok(file)
 }
 
@@ -300,6 +405,15 @@ fn csv_reader<R: BufRead>(mut input: R, path: &Path) -> Result<(csv::Reader<R>, 
     let separator = [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',');
     let reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(input);
     Ok((reader, separator != b','))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn no_parquet(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{} is Parquet, which this program was built without: build it with `cargo build --release -p vae-train --features parquet`, or \
+         save the table as CSV",
+        path.display()
+    )
 }
 
 /// The names of the columns, all different.
@@ -323,13 +437,19 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
     if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
         bail!("{name}: the first line holds the number `{number}` where a column's name belongs: add a header line");
     }
+    check_names(&header, path)?;
+    Ok(header)
+}
+
+fn check_names(columns: &[String], path: &Path) -> Result<()> {
+    let name = path.display();
     let mut seen = HashSet::new();
-    for column in &header {
+    for column in columns {
         ensure!(!column.is_empty(), "{name}: a column of the header has no name: name every column");
         ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", column.escape_debug());
         ensure!(seen.insert(column), "{name}: two columns are named `{column}`: rename one");
     }
-    Ok(header)
+    Ok(())
 }
 
 /// A finite number, or NaN for a missing value.

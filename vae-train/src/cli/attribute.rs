@@ -4,15 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use vae_core::format::Precision;
 
 use super::{Context, note};
 use crate::{
     dataset::read_for_model,
-    export::model_file,
-    extras::Extras,
+    export::RunModel,
     model_file::{AlignedFile, Attribute as Direction},
-    run::RunDirectory,
     scoring::latent_means,
 };
 
@@ -23,7 +20,7 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train attribute runs/a data.csv --label loaded --name load")]
 pub(super) struct Attribute {
-    /// Run directory of a fit.
+    /// Run directory of a fit or an import.
     run: PathBuf,
     /// CSV file with the model's columns and the label.
     data: PathBuf,
@@ -48,14 +45,13 @@ struct Learned {
 
 impl Attribute {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let (directory, state) = RunDirectory::open(&self.run)?;
+        let RunModel { directory, file, .. } = RunModel::open(&self.run)?;
         let mut extras = directory.extras()?;
         let name = self.name.unwrap_or_else(|| self.label.clone());
         ensure!(
             self.force || extras.attributes.iter().all(|attribute| attribute.name != name),
             "the run has an attribute `{name}`: give another --name, or --force to replace it"
         );
-        let file = model_file(&state, &Extras::default(), &directory.holdout()?, None, Precision::F32)?;
         let file = AlignedFile::new(&file.to_bytes()?);
         let model = file.model()?;
         let (windows, left_out) = read_for_model(&self.data, Some(&self.label), &model)?;

@@ -10,9 +10,8 @@ use super::{Context, LABEL, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
-    export::model_file,
+    export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
-    run::RunDirectory,
     table::{Table, list},
 };
 
@@ -25,7 +24,7 @@ use crate::{
   vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
   vae-train calibrate runs/a --normal holdout.csv --alarms 1/day --votes 3/5 --range x=-16:16")]
 pub(super) struct Calibrate {
-    /// Run directory of a fit.
+    /// Run directory of a fit or an import.
     run: PathBuf,
     /// CSV file of normal data with the model's columns, row after row as they were recorded.
     #[arg(long)]
@@ -34,7 +33,7 @@ pub(super) struct Calibrate {
     /// quantile of the windows' scores.
     #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second [default: what a column of times says, else one].
+    /// Samples (rows) a second [default: what a WAV file or a column of times says, else one].
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
@@ -64,8 +63,8 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let (directory, state) = RunDirectory::open(&self.run)?;
-        let columns: Vec<&String> = state.schema.channels.iter().chain(&state.schema.conditions).collect();
+        let run = RunModel::open(&self.run)?;
+        let columns: Vec<&String> = run.file.channels.iter().chain(&run.file.conditions).collect();
         let is_column = columns.iter().any(|column| *column == LABEL);
         let mut label = self.label.as_deref();
         if label.is_none() && !is_column && Table::has_column(&self.normal, LABEL)? {
@@ -73,7 +72,8 @@ impl Calibrate {
             label = Some(LABEL);
         }
         let sample_rate = match (self.rate, self.alarms) {
-            (None, Some(_)) => Some(self.rate_by_clock()?),
+            (None, Some(_)) => Some(self.rate_of_data()?),
+            (None, None) => Table::sample_rate(&self.normal)?,
             (rate, _) => rate,
         };
         let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
@@ -88,15 +88,15 @@ impl Calibrate {
             ranges: self.range,
         };
         let normal = Normal { table, settings };
-        let file = model_file(&state, &directory.extras()?, &directory.holdout()?, None, Precision::Int8)?;
-        let (_, report) = calibration::calibrate(&file, &normal, state.config.false_alarms)?;
+        let (file, _) = run.calibrated(None, Precision::Int8)?;
+        let (_, report) = calibration::calibrate(&file, &normal, run.false_alarms)?;
         report.notes.iter().for_each(|message| note(message));
         match (&report.refusal, self.force) {
             (Some(refusal), false) => return Err(anyhow!("{refusal}; --force takes it as it is")),
             (Some(refusal), true) => note(&format!("taken with --force, although {refusal}")),
             (None, _) => {}
         }
-        directory.save_normal(&normal)?;
+        run.directory.save_normal(&normal)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
         writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
@@ -109,8 +109,12 @@ impl Calibrate {
 }
 
 impl Calibrate {
-    /// Rows a second, as the table's clock says; one, where it has none.
-    fn rate_by_clock(&self) -> Result<f64> {
+    /// Rows a second, as the file or its clock says; one, where neither does.
+    fn rate_of_data(&self) -> Result<f64> {
+        if let Some(rate) = Table::sample_rate(&self.normal)? {
+            note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
+            return Ok(rate);
+        }
         if let Some(clock) = Clock::of_file(&self.normal)? {
             note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
             return Ok(clock.rate);

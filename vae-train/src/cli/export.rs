@@ -12,11 +12,10 @@ use vae_core::format;
 use super::{Context, note};
 use crate::{
     calibration,
-    export::{calibrated, model_file, safetensors},
+    export::{RunModel, safetensors},
     model_file::{AlignedFile, ModelFile},
     output::{Existing, write_file},
     quantisation::{LayerError, Quantisation},
-    run::{RunDirectory, State},
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
@@ -28,7 +27,7 @@ use crate::{
   vae-train export runs/a --out model.vae
   vae-train export runs/a --out f32.vae --precision f32 --safetensors weights.safetensors")]
 pub(super) struct Export {
-    /// Run directory of a fit.
+    /// Run directory of a fit or an import.
     run: PathBuf,
     /// Model file to write.
     #[arg(long)]
@@ -129,9 +128,7 @@ fn describe(quantisation: &Quantisation, text: &mut String) -> Result<()> {
 
 /// The model of a run as it would be exported, and what is known of it.
 pub(super) struct Candidate {
-    pub(super) directory: RunDirectory,
-    pub(super) state: State,
-    pub(super) holdout: Vec<f32>,
+    pub(super) run: RunModel,
     pub(super) file: ModelFile,
     /// None where the run has not been calibrated.
     pub(super) calibration: Option<calibration::Report>,
@@ -141,17 +138,17 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn of(run: &Path, precision: format::Precision) -> Result<Self> {
-        let (directory, state) = RunDirectory::open(run)?;
-        let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
-        let (file, calibration) = calibrated(&state, &extras, &holdout, normal.as_ref(), precision)?;
+        let run = RunModel::open(run)?;
+        let normal = run.directory.normal()?;
+        let (file, calibration) = run.calibrated(normal.as_ref(), precision)?;
         let quantisation = match precision {
             format::Precision::F32 => None,
             format::Precision::Int8 => {
-                let reference = model_file(&state, &extras, &holdout, normal.as_ref(), format::Precision::F32)?;
-                Some(Quantisation::measure(&file, &reference, &holdout)?)
+                let (reference, _) = run.calibrated(normal.as_ref(), format::Precision::F32)?;
+                Some(Quantisation::measure(&file, &reference, &run.holdout)?)
             }
         };
-        Ok(Self { directory, state, holdout, file, calibration, quantisation })
+        Ok(Self { run, file, calibration, quantisation })
     }
 
     /// Writes the model file; with `Existing::Replace`, what `--force` asks for, also one that int8 changes too much.

@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Inspect {
     /// CSV file: a header, then rows in order of time.
     data: PathBuf,
-    /// Rows per second, in Hz [default: by the column of times, if there is one].
+    /// Rows per second, in Hz [default: as a WAV file or the column of times says].
     #[arg(long)]
     rate: Option<f64>,
     /// Column that says 0 normal / 1 anomaly [default: `label`, if there is one].
@@ -68,7 +68,10 @@ impl Inspect {
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
-        let rate = self.rate.or(clock.as_ref().map(|clock| clock.rate));
+        let rate = match self.rate.or(clock.as_ref().map(|clock| clock.rate)) {
+            None => Table::sample_rate(&self.data)?,
+            rate => rate,
+        };
         let inspected =
             Inspected { file: self.data, rate, label, clock, not_numbers, inspection: Inspection::of(&table) };
         context.print(&inspected, &text(&inspected)?)

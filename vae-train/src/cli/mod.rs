@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 mod fit;
 mod generate;
+mod import;
 mod info;
 mod inspect;
 mod keygen;
@@ -26,6 +27,8 @@ use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
+
+use crate::table::LABEL;
 
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
@@ -57,6 +60,7 @@ enum Verb {
     Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
     Fit(Box<fit::Fit>),
+    Import(import::Import),
     Calibrate(calibrate::Calibrate),
     Export(export::Export),
     Score(score::Score),
@@ -114,6 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Simulate(verb) => verb.run(context),
         Verb::Inspect(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
+        Verb::Import(verb) => verb.run(context),
         Verb::Calibrate(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),
         Verb::Score(verb) => verb.run(context),
@@ -138,9 +143,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
 }
-
-/// The name that a label column has unless another is given.
-const LABEL: &str = "label";
 
 /// The model file and the data that `score` and `evaluate` read.
 #[derive(Clone, Debug, clap::Args)]

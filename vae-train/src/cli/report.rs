@@ -12,10 +12,12 @@ use crate::{
     cost,
     dataset::read_table_for_model,
     evaluation::{Evaluation, Scored},
+    export::RunModel,
     model_file::AlignedFile,
     output::{Existing, write_file},
     quantisation::Quantisation,
     report::{Data, Material, Verdict},
+    run::RunDirectory,
     scoring,
     table::Table,
 };
@@ -107,7 +109,8 @@ pub(super) fn report(
     existing: Existing,
     seed: u64,
 ) -> Result<Reported> {
-    let Candidate { directory, state, holdout, file, calibration, quantisation } = candidate;
+    let (_, state) = RunDirectory::open(run)?;
+    let Candidate { run: RunModel { directory, holdout, .. }, file, calibration, quantisation } = candidate;
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
     let data = match data {

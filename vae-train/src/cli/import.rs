@@ -1,0 +1,183 @@
+//! `vae-train import`: a model that was trained elsewhere.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+
+use super::{Context, LABEL, note};
+use crate::{
+    dataset::{MOST_HELD_OUT, cut_for_model},
+    import::{Imported, Mapping, import},
+    model_file::{AlignedFile, Dense},
+    output::Existing,
+    run::RunDirectory,
+    scoring,
+    table::{Table, list},
+};
+
+/// Examples below the options.
+const EXAMPLES: &str = "\
+Examples:
+  vae-train import weights.safetensors --mapping mapping.toml --normal holdout.csv --out runs/a
+  vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1
+  vae-train export runs/a --out model.vae
+
+A mapping of a model of PyTorch's (docs/import.md has all keys, and recipes for PyTorch and Keras):
+  [encoder]
+  layers = [{ weight = \"encoder.0.weight\", bias = \"encoder.0.bias\", activation = \"relu\" }]
+  mean = { weight = \"mean.weight\", bias = \"mean.bias\" }
+  log_variance = { weight = \"log_variance.weight\", bias = \"log_variance.bias\" }
+  [decoder]
+  layers = [{ weight = \"decoder.0.weight\", bias = \"decoder.0.bias\", activation = \"relu\" }]
+  mean = { weight = \"decoder.2.weight\", bias = \"decoder.2.bias\" }
+  variance = 0.5";
+
+/// Take a variational autoencoder that was trained elsewhere, from a safetensors file, into a run directory: calibrate, export and
+/// attribute then work as after a fit.
+///
+/// A mapping, a TOML file, says which tensor is what. Normal data that were not trained on stand where a fit has its held-out windows.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Import {
+    /// Weights (.safetensors).
+    weights: PathBuf,
+    /// TOML file that names the tensors of encoder and decoder.
+    #[arg(long)]
+    mapping: PathBuf,
+    /// Normal data that were not trained on, with the model's columns: what export calibrates on and compares int8 with f32 by.
+    #[arg(long)]
+    normal: PathBuf,
+    /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
+    #[arg(long)]
+    label: Option<String>,
+    /// Run directory.
+    #[arg(long)]
+    out: PathBuf,
+    /// Replace an imported model in --out.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What was imported.
+#[derive(Serialize)]
+struct Summary {
+    run: PathBuf,
+    weights: String,
+    channels: Vec<String>,
+    window: usize,
+    hop: usize,
+    latent: usize,
+    likelihood: String,
+    encoder: Vec<Layer>,
+    decoder: Vec<Layer>,
+    unused_tensors: Vec<String>,
+    /// Normal windows.
+    windows: usize,
+    /// Means over them, in nats; the ELBO is that at the posterior's mean.
+    mean_elbo: f64,
+    mean_reconstruction: f64,
+    mean_kl: f64,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    inputs: usize,
+    outputs: usize,
+    activation: String,
+}
+
+impl Layer {
+    fn of(layers: &[Dense]) -> Vec<Self> {
+        let layer = |layer: &Dense| Self {
+            inputs: layer.columns,
+            outputs: layer.rows,
+            activation: format!("{:?}", layer.activation),
+        };
+        layers.iter().map(layer).collect()
+    }
+}
+
+impl Import {
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let directory = RunDirectory::create_imported(&self.out, Existing::from_force(self.force))?;
+        let mapping = Mapping::read(&self.mapping)?;
+        let mut label = self.label.as_deref();
+        let is_channel = mapping.channels.iter().flatten().any(|channel| channel == LABEL);
+        if label.is_none() && !is_channel && Table::has_column(&self.normal, LABEL)? {
+            note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
+            label = Some(LABEL);
+        }
+        let table = Table::read(&self.normal, label)?;
+        let (imported, unused) = import(&self.weights, &mapping, &table.columns)?;
+        if !unused.is_empty() {
+            note(&format!(
+                "{}: {} tensor(s) that the mapping does not use: {}",
+                self.weights.display(),
+                unused.len(),
+                list(&unused)
+            ));
+        }
+        let (table, left_out) = table.select(&imported.channels).context("the data do not fit the model")?;
+        if !left_out.is_empty() {
+            note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
+        }
+        let file = AlignedFile::new(&imported.model_file().to_bytes()?);
+        let model = file.model()?;
+        let windows = cut_for_model(table, &model)?;
+        let is_normal = |index: usize| windows.labels.as_ref().is_none_or(|labels| !labels[index]);
+        let normal: Vec<&[f32]> =
+            windows.iter().enumerate().filter(|(index, _)| is_normal(*index)).map(|(_, window)| window).collect();
+        ensure!(!normal.is_empty(), "{}: no window is normal: give normal data", self.normal.display());
+        let used = normal.len().min(MOST_HELD_OUT);
+        let holdout: Vec<f32> = (0..used).flat_map(|index| normal[index * normal.len() / used]).copied().collect();
+        let scores = scoring::elbo(&model, &holdout).with_context(|| self.normal.display().to_string())?;
+        let mean = |of: fn(&vae_core::Score) -> f32| {
+            scores.iter().map(|score| f64::from(of(score))).sum::<f64>() / used as f64
+        };
+        let Imported { channels, window, hop, latent, likelihood, encoder, decoder, weights, .. } = &imported;
+        let summary = Summary {
+            run: self.out.clone(),
+            weights: weights.clone(),
+            channels: channels.clone(),
+            window: *window,
+            hop: *hop,
+            latent: *latent,
+            likelihood: format!("{likelihood:?}"),
+            encoder: Layer::of(encoder),
+            decoder: Layer::of(decoder),
+            unused_tensors: unused,
+            windows: used,
+            mean_elbo: mean(|score| score.elbo),
+            mean_reconstruction: mean(|score| score.reconstruction),
+            mean_kl: mean(|score| score.kl),
+        };
+        directory.save_imported(&imported, &holdout)?;
+        directory.save_summary(&summary)?;
+        context.print(&summary, &text(&summary)?)
+    }
+}
+
+fn text(summary: &Summary) -> Result<String> {
+    let Summary { run, channels, window, latent, likelihood, windows, mean_elbo, mean_reconstruction, mean_kl, .. } =
+        summary;
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{} channels × {window} samples, {latent} latent dimensions, {likelihood} likelihood",
+        channels.len()
+    )?;
+    for (half, layers) in [("encoder", &summary.encoder), ("decoder", &summary.decoder)] {
+        for Layer { inputs, outputs, activation } in layers {
+            writeln!(text, "  {half:<12} {inputs:>5} → {outputs:<5} {activation}")?;
+        }
+    }
+    writeln!(
+        text,
+        "{windows} normal windows: mean ELBO {mean_elbo:.4} nats at the posterior's mean (reconstruction {mean_reconstruction:.4}, KL \
+         {mean_kl:.4}); compare it with the original's"
+    )?;
+    writeln!(text, "next: vae-train export {} --out model.vae", run.display())?;
+    writeln!(text, "or first: vae-train calibrate {} --normal HOLDOUT.csv --alarms 1/week", run.display())?;
+    Ok(text)
+}
