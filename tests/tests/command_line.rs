@@ -1071,7 +1071,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
     let message = place.fail("calibrate run --normal timed.csv --alarms 1/year");
     assert!(message.contains("no --rate: 8.000000 rows a second, by column `time`"), "{message}");
     for (arguments, expected) in [
-        ("--rate 1600 --alarms 1/fortnight", "is not a rate of alarms such as 1/week"),
+        ("--rate 1600 --alarms 1/fortnight", "is no rate of alarms: give a number above 0 per hour, day, week or year"),
         ("--rate 0", "`0` is not a positive number"),
         ("--votes 0/5", "0 of 5 votes: 1 ≤ m ≤ n ≤ 32"),
         ("--votes 6/5", "6 of 5 votes: 1 ≤ m ≤ n ≤ 32"),

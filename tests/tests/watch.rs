@@ -287,6 +287,16 @@ mod pseudo_terminals {
         fs::read_to_string(csv).map(|text| text.lines().count()).unwrap_or_default()
     }
 
+    /// A process that does not outlive its test.
+    struct Running(Child);
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            let _ = self.0.kill(); // it may have ended
+            let _ = self.0.wait();
+        }
+    }
+
     fn signal(child: &Child, name: &str) {
         assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
     }
@@ -299,7 +309,8 @@ mod pseudo_terminals {
         let csv = place.path().join("scores.csv");
         let (mut device, name, slave) = line();
         symlink(name, &port).unwrap();
-        let mut child = watch(place.path(), &["device", "--baud", "57600", "--out", "scores.csv"]).spawn().unwrap();
+        let mut child =
+            Running(watch(place.path(), &["device", "--baud", "57600", "--out", "scores.csv"]).spawn().unwrap());
         until("the port is open", || csv.exists());
         let say =
             |device: &mut File, number: usize| writeln!(device, "{number}.0 s  normal  300.0 nats, p = 0.5").unwrap();
@@ -307,7 +318,7 @@ mod pseudo_terminals {
             say(&mut device, number);
             until("the line is kept", || count(&csv) == 1 + number);
         }
-        let said = lines_of(child.stderr.take().unwrap());
+        let said = lines_of(child.0.stderr.take().unwrap());
         drop((device, slave)); // unplugged
         let message = said.recv_timeout(Duration::from_secs(30)).unwrap();
         assert!(
@@ -322,8 +333,8 @@ mod pseudo_terminals {
         say(&mut device, 4);
         write!(device, "5.0 s  normal  300.0 na").unwrap();
         until("the line is kept", || count(&csv) == 5);
-        signal(&child, "-KILL");
-        child.wait().unwrap();
+        signal(&child.0, "-KILL");
+        child.0.wait().unwrap();
         let times: Vec<String> = kept(&csv).into_iter().map(|[time, ..]| time).collect();
         assert_eq!(times, ["1.0", "2.0", "3.0", "4.0"]);
     }
@@ -359,7 +370,7 @@ mod pseudo_terminals {
         );
         let mut command = watch(place.path(), &[&port, "--out", "scores.csv"]);
         command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
-        let mut child = command.spawn().unwrap();
+        let mut child = Running(command.spawn().unwrap());
         let mut shown = terminal.try_clone().unwrap();
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -388,8 +399,8 @@ mod pseudo_terminals {
         terminal.write_all(b"q").unwrap();
         // The terminal is as it was, with the summary on it.
         shows(false, "windows by verdict: 20 normal");
-        until("it ends", || child.try_wait().unwrap().is_some());
-        assert!(child.wait().unwrap().success());
+        until("it ends", || child.0.try_wait().unwrap().is_some());
+        assert!(child.0.wait().unwrap().success());
         assert_eq!(count(&place.path().join("scores.csv")), 21);
     }
 }

@@ -51,8 +51,8 @@ pub(super) struct Watch {
     /// The model on the device: names its channels, and says its threshold until the device does.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// CSV file to write the verdicts to, each as it comes: received (UTC, by this machine), time (in seconds, by the device), score, p_value
-    /// and verdict.
+    /// CSV file to write the verdicts to, each as it comes: received (UTC, by this machine), time (in seconds, by the device), score,
+    /// p_value and verdict.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Replace an existing file, at once.
