@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(labels(Axis::new("", -0.2, 1.05)), ["−0.2", "0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(Axis::new("", 0.0, 120.0)), ["0", "20", "40", "60", "80", "100", "120"]);
         assert_eq!(labels(Axis::new("", 1e9, 3e9)), ["1·10⁹", "1.5·10⁹", "2·10⁹", "2.5·10⁹", "3·10⁹"]);
-        assert_eq!(labels(Axis::logarithmic("", 0.02, 2e4)), ["0.1", "1", "10", "100", "1000", "1·10⁴"]);
+        assert_eq!(labels(Axis::logarithmic("", 0.02, 2e4)), ["1", "100", "10000"]);
         // What is constant, and what there is none of, has an axis all the same.
         for axis in [Axis::new("", 7.0, 7.0), Axis::over("", [0.0].into_iter()), Axis::over("", std::iter::empty())] {
             assert!(axis.high > axis.low && !axis.ticks().is_empty(), "{axis:?}");
