@@ -74,7 +74,9 @@ mod window;
 
 pub use activation::Activation;
 pub use alarms::Alarms;
-pub use calibration::{CALIBRATION_CONSTANTS, CHANNEL_CONSTANTS, Calibration, ChannelCalibration, ScoreKind, Tail};
+pub use calibration::{
+    CALIBRATION_CONSTANTS, CHANNEL_CONSTANTS, Calibration, ChannelCalibration, MOST_SAMPLES, ScoreKind, Tail,
+};
 pub use detector::{Detector, LEAST_BASELINE};
 pub use elbo::Score;
 pub use error::{DetectorError, InferError, LoadError, SelfTestError};
