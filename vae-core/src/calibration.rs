@@ -54,7 +54,7 @@ impl Tail {
     #[must_use]
     pub fn level(&self, rate: f32) -> f32 {
         let log_growth = libm::logf(libm::logf(rate / self.base) / libm::logf(self.rate / self.base));
-        if !log_growth.is_finite() {
+        if log_growth.is_nan() || log_growth == f32::NEG_INFINITY {
             self.start
         } else if self.shape == 0.0 {
             self.start + self.scale * log_growth
@@ -352,5 +352,8 @@ mod tests {
             assert_eq!((tail.level(6.0), tail.level(7.0)), (4.0, 4.0));
         }
         assert_eq!(Tail { shape: -0.5, ..TAIL }.rate_above(14.1), 0.0);
+        // What is so rare that its share of the base is no number lies beyond all levels, and not at the start.
+        let vast = Tail { base: 5e30, ..TAIL };
+        assert_eq!((vast.level(1e-20), TAIL.level(0.0)), (f32::INFINITY, f32::INFINITY));
     }
 }

@@ -8,9 +8,7 @@ use libfuzzer_sys::{
     fuzz_target,
 };
 use vae_core::{Alarms, Detector, DetectorError, Model, ScoreKind, Scratch, Verdict};
-use vae_fuzz::{
-    EXTREMES, File, MODELS, calibration_at, check_snapshot, check_verdict, is_faulty, with_window,
-};
+use vae_fuzz::{EXTREMES, File, MODELS, calibration_at, check_snapshot, check_verdict, is_faulty, with_window};
 
 /// Samples of the latent vector for a score up to which windows are judged to their end.
 const FEW: u32 = 16;
@@ -80,7 +78,8 @@ impl Steps {
             ScoreKind::AtMean => 1,
             ScoreKind::Samples(samples) | ScoreKind::Importance(samples) => samples,
         };
-        let steps = |samples: u32| 2 + header.encoder_layers as usize + (samples as usize + 1) * header.decoder_layers as usize;
+        let steps =
+            |samples: u32| 2 + header.encoder_layers as usize + (samples as usize + 1) * header.decoder_layers as usize;
         Self { most: steps(samples), enough: steps(FEW) }
     }
 
