@@ -53,14 +53,15 @@ fn demo() -> (AlignedFile, Vec<&'static str>) {
     name(12..16, "2 length");
     name(16..PRELUDE_LEN, "3 sizes and places");
     name(place(model.header().unwrap().features), "5 features' constants");
+    name(place(model.header().unwrap().conditions_and_prior), "6 prior");
     for layer in model.layers().unwrap() {
         let layer = layer.unwrap();
-        name(place(layer.weights), "6 weights");
-        name(place(layer.row_constants), "7 biases, multipliers");
+        name(place(layer.weights), "7 weights");
+        name(place(layer.row_constants), "8 biases, multipliers");
     }
-    name(extras..golden, "8 calibration");
-    name(golden..card, "9 golden vectors");
-    name(card..bytes.len(), "A card");
+    name(extras..golden, "9 calibration");
+    name(golden..card, "A golden vectors");
+    name(card..bytes.len(), "B card");
     (file, regions)
 }
 
@@ -174,10 +175,8 @@ fn behind_a_valid_checksum(stride: usize) -> Outcomes {
     // With a new checksum, a flipped bit of the old one is none.
     let bits = (0..8 * regions.len()).filter(|bit| match regions[bit / 8] {
         "1 checksum" => false,
-        "5 features' constants" | "6 weights" | "7 biases, multipliers" | "8 calibration" | "9 golden vectors" => {
-            bit % stride == 0
-        }
-        _ => true,
+        "0 magic, version" | "2 length" | "3 sizes and places" | "4 header, layers' sizes" | "B card" => true,
+        _ => bit % stride == 0,
     });
     let table = flipped(bits.collect(), &file, &regions, |damaged| used(damaged, &windows));
     print(&format!("each bit flipped ({stride} apart in arrays) behind a valid checksum"), &table);
@@ -194,11 +193,13 @@ fn flipped_bits_behind_a_valid_checksum_are_refused_or_harmless() {
         });
         some as f64 / all as f64
     };
-    // The golden vectors' scores depend on every constant; but an input's last digits do not show in them.
+    // A self-test sees what changes a golden vector's score, which the last digits of a constant do not: it finds accidents, and
+    // is no protection against somebody who computes a checksum.
     assert_eq!(share("2 length", true), 1.0);
-    assert!(share("3 sizes and places", true) > 0.9 && share("5 features' constants", true) > 0.5, "{table:?}");
+    assert!(share("3 sizes and places", true) > 0.9 && share("7 weights", true) > 0.5, "{table:?}");
+    assert!(share("5 features' constants", true) > 0.3, "{table:?}");
     // Texts may say anything.
-    assert!(share("A card", false) > 0.5, "{table:?}");
+    assert!(share("B card", false) > 0.5, "{table:?}");
 }
 
 #[test]
