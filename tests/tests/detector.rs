@@ -389,6 +389,66 @@ fn a_snapshot_goes_on_where_it_was_taken_and_no_other_record_does() {
     });
 }
 
+/// The numbers of a snapshot beside the channels'.
+fn running(record: &[u8]) -> Vec<f32> {
+    record.as_chunks::<4>().0[11..18].iter().map(|word| f32::from_le_bytes(*word)).collect()
+}
+
+#[test]
+fn a_sample_that_f32_can_hardly_hold_does_not_stay_in_a_baseline() {
+    // Nothing is known of the channels, so that no sensor is out of its range.
+    let file = ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut samples: Vec<[f32; 3]> = (0..800).map(|_| [(); 3].map(|()| rng.random_range(-3.0..3.0))).collect();
+    // Windows of ten every five: channels are measured in the first 165 samples, scores in the 170 behind them.
+    for glitch in [40, 41, 250] {
+        samples[glitch] = [3e38; 3];
+    }
+    with_detector(model, |detector, scratch| {
+        detector.rebaseline(64).unwrap();
+        let found = run(detector, scratch, samples.clone());
+        assert!(!detector.is_rebaselining() && found.len() > 60, "{} verdicts", found.len());
+        let mut record = vec![0; model.snapshot_len()];
+        detector.snapshot(&mut record).unwrap();
+        assert!(running(&record).iter().all(|value| value.is_finite()), "{:?}", running(&record));
+        detector.restore(&record).unwrap();
+    });
+}
+
+#[test]
+fn a_snapshot_that_no_detector_leaves_behind_is_refused() {
+    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let file = motor();
+    let model = file.model().unwrap();
+    with_detector(model, |detector, scratch| {
+        let mut record = vec![0; model.snapshot_len()];
+        run(detector, scratch, simulate(Condition::Normal, 1.0, 5));
+        detector.snapshot(&mut record).unwrap();
+        let end = record.len() - 4;
+        // Of the detector: p-value, mean, centre and factor of the scores. Of the first channel: shift, gain, ordinary power.
+        for (word, values) in [
+            (11, &[f32::NAN, -0.1, 1.5][..]),
+            (12, &[f32::INFINITY]),
+            (14, &[f32::NAN]),
+            (15, &[f32::NAN, 0.0, -1.0, 2.0]),
+            (18 + 8, &[f32::NAN, f32::NEG_INFINITY]),
+            (18 + 11, &[0.0, -1.0, f32::INFINITY]),
+            (18 + 12, &[0.0, f32::NAN]),
+        ] {
+            for value in values {
+                let mut hostile = record.clone();
+                hostile[4 * word..][..4].copy_from_slice(&value.to_le_bytes());
+                let checksum = CRC.checksum(&hostile[..end]);
+                hostile[end..].copy_from_slice(&checksum.to_le_bytes());
+                assert_eq!(detector.restore(&hostile), Err(DetectorError::SnapshotDamaged), "word {word}: {value}");
+            }
+        }
+        detector.restore(&record).unwrap();
+    });
+}
+
 #[test]
 fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
     let spec = |seed: u64, calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::Int8, seed) };

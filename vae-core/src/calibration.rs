@@ -6,6 +6,8 @@ use crate::LoadError;
 pub(crate) const CALIBRATION_CONSTANTS: usize = 21;
 /// `f32`s of the calibration for each channel.
 pub(crate) const CHANNEL_CONSTANTS: usize = 9;
+/// Most samples of the latent vector that a score may be computed from, so that a window takes a bounded time.
+pub const MOST_SAMPLES: u32 = 100_000;
 
 /// How rare high values of a statistic are, far beyond those that were seen: a generalised Weibull tail,
 /// `ln (rate_above(x) / base) = ln (rate / base) · (1 + shape · (x − start) / scale)^(1 / shape)`.
@@ -43,11 +45,16 @@ impl Tail {
         self.base * libm::expf(libm::logf(self.rate / self.base) * libm::expf(log_growth))
     }
 
+    /// Whether there is a tail that falls from its start on, or none.
+    fn is_sound(&self) -> bool {
+        self.rate == 0.0 || (self.rate > 0.0 && self.rate < self.base && self.scale > 0.0)
+    }
+
     /// The nats above which there are `rate` events per window; the start for a rate that is not below the base.
     #[must_use]
     pub fn level(&self, rate: f32) -> f32 {
         let log_growth = libm::logf(libm::logf(rate / self.base) / libm::logf(self.rate / self.base));
-        if !log_growth.is_finite() {
+        if log_growth.is_nan() || log_growth == f32::NEG_INFINITY {
             self.start
         } else if self.shape == 0.0 {
             self.start + self.scale * log_growth
@@ -142,7 +149,7 @@ impl<'m> Calibration<'m> {
         let [start, rate, scale, shape, base, constants @ ..] = constants;
         let tail = Tail { start, rate, scale, shape, base };
         let [start, rate, scale, shape, base, centre, spread, samples, memory, drift_limit, _] = constants;
-        Ok(Self {
+        let calibration = Self {
             threshold,
             scores,
             sample_rate,
@@ -156,7 +163,26 @@ impl<'m> Calibration<'m> {
             drift_limit,
             channels: channels.as_chunks().0,
             quantiles,
-        })
+        };
+        let is_finite = values.iter().all(|value| value.is_finite());
+        if is_finite && calibration.is_sound() { Ok(calibration) } else { Err(LoadError::Value) }
+    }
+
+    /// Whether p-values are probabilities that rise with the score, averages over the memory stay within what they average, and a
+    /// score takes a bounded number of samples.
+    fn is_sound(&self) -> bool {
+        let Self { tail, alarms, channels, quantiles, .. } = self;
+        let mut channels = channels.iter().map(ChannelCalibration::new);
+        // `is_sorted` could panic, as the compiler sees it.
+        let ascend = quantiles.iter().zip(quantiles.iter().skip(1)).all(|(low, high)| low <= high);
+        self.scores >= 0.0
+            && ascend
+            && tail.is_sound()
+            && tail.rate <= 1.0
+            && alarms.is_sound()
+            && self.memory >= 1.0
+            && self.samples.abs() <= MOST_SAMPLES as f32
+            && channels.all(|channel| channel.power > 0.0)
     }
 
     /// ELBO below which a window is anomalous, in nats.
@@ -246,14 +272,18 @@ impl<'m> Calibration<'m> {
     #[must_use]
     pub fn p_value(&self, elbo: f32) -> f32 {
         if -elbo > self.tail.start && self.tail.rate > 0.0 {
-            return self.tail.rate_above(-elbo);
+            return self.tail.rate_above(-elbo).min(self.tail.rate);
         }
         let above = self.quantiles.partition_point(|quantile| *quantile <= elbo);
         let steps = self.quantiles.len().saturating_sub(1) as f32;
         let fraction = match above.checked_sub(1).map(|below| (self.quantiles.get(below), self.quantiles.get(above))) {
-            // Below all quantiles, or there are none.
-            None => return if self.quantiles.is_empty() { 1.0 } else { 1.0 / (self.scores + 1.0) },
-            Some((Some(low), Some(high))) => ((above - 1) as f32 + (elbo - low) / (high - low)) / steps,
+            None if self.quantiles.is_empty() => 1.0,
+            // Below all quantiles.
+            None => 0.0,
+            // Halves, whose differences are within the range of `f32`.
+            Some((Some(low), Some(high))) => {
+                ((above - 1) as f32 + (0.5 * elbo - 0.5 * low) / (0.5 * high - 0.5 * low)) / steps
+            }
             Some(_) => 1.0,
         };
         // Not below what the tail begins with: the two meet there.
@@ -267,9 +297,13 @@ mod tests {
 
     const TAIL: Tail = Tail { start: 4.0, rate: 0.02, scale: 5.0, shape: 0.7, base: 1.0 };
 
+    /// Where the file has the drift's memory.
+    const MEMORY: usize = 18;
+
     fn calibration<'m>(values: &'m mut [f32; CALIBRATION_CONSTANTS + 5], tail: Tail) -> Calibration<'m> {
         values[..5].copy_from_slice(&[-8.0, 99.0, 0.0, 1.0, 1.0]);
         values[5..10].copy_from_slice(&[tail.start, tail.rate, tail.scale, tail.shape, tail.base]);
+        values[MEMORY] = 16.0;
         values[CALIBRATION_CONSTANTS - 1] = 5.0;
         values[CALIBRATION_CONSTANTS..].copy_from_slice(&[-10.0, -4.0, -2.0, -2.0, 0.0]);
         Calibration::new(values, 0).unwrap()
@@ -285,7 +319,8 @@ mod tests {
             assert!((calibration.p_value(elbo) - p).abs() < 1e-6, "{elbo}: {}", calibration.p_value(elbo));
         }
         assert!(calibration.is_anomalous(-8.5) && !calibration.is_anomalous(-8.0));
-        let uncalibrated = [0.0; CALIBRATION_CONSTANTS];
+        let mut uncalibrated = [0.0; CALIBRATION_CONSTANTS];
+        uncalibrated[MEMORY] = 1.0;
         assert_eq!(Calibration::new(&uncalibrated, 0).unwrap().p_value(-1e9), 1.0);
         assert!(Calibration::new(&uncalibrated[1..], 0).is_err());
     }
@@ -319,5 +354,8 @@ mod tests {
             assert_eq!((tail.level(6.0), tail.level(7.0)), (4.0, 4.0));
         }
         assert_eq!(Tail { shape: -0.5, ..TAIL }.rate_above(14.1), 0.0);
+        // What is so rare that its share of the base is no number lies beyond all levels, and not at the start.
+        let vast = Tail { base: 5e30, ..TAIL };
+        assert_eq!((vast.level(1e-20), TAIL.level(0.0)), (f32::INFINITY, f32::INFINITY));
     }
 }

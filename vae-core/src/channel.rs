@@ -3,6 +3,7 @@
 use crate::{
     SensorFaultKind,
     calibration::{Calibration, ChannelCalibration},
+    likelihood::clamp,
 };
 
 /// `f32`s of a detector's state for each channel.
@@ -13,6 +14,11 @@ const CERTAINLY: f32 = 4.0;
 
 /// Successive samples without a value that are always borne.
 const BORNE: f32 = 3.0;
+
+/// An average that comes to `value` now; as it was where `f32` cannot hold that, which would stay so for ever.
+pub(crate) fn held(average: f32, value: f32) -> f32 {
+    if value.is_finite() { value } else { average }
+}
 
 /// A channel's state, in the caller's buffer.
 pub(crate) struct Channel<'s> {
@@ -119,7 +125,9 @@ impl<'s> Channel<'s> {
         *self.sum += distance;
         *self.squares += distance * distance;
         *self.count += 1.0;
-        if self.shift.abs() > width * normal.mean_limit { seen - *self.shift } else { seen }
+        let seen = if self.shift.abs() > width * normal.mean_limit { seen - *self.shift } else { seen };
+        // Only an infinite sample is refused, and not one that the baseline makes so.
+        clamp(seen, (f32::MIN, f32::MAX))
     }
 
     /// The fault that a window of so many samples, up to the last one, contains.
@@ -143,10 +151,17 @@ impl<'s> Channel<'s> {
         if let Some(weight) = weight
             && *self.count > 0.0
         {
-            *self.shift += weight * (*self.sum / *self.count - *self.shift);
-            *self.power += weight * (*self.squares / *self.count / normal.power - *self.power);
+            let (shift, power) = (*self.shift, *self.power);
+            *self.shift = held(shift, shift + weight * (*self.sum / *self.count - shift));
+            *self.power = held(power, power + weight * (*self.squares / *self.count / normal.power - power));
         }
         self.forget_hop();
+    }
+
+    /// Whether a detector can have left this behind.
+    pub(crate) fn is_sound(&self) -> bool {
+        [&*self.shift, self.power, self.offset].iter().all(|value| value.is_finite())
+            && [&*self.gain, self.ordinary_power].iter().all(|value| value.is_finite() && **value > 0.0)
     }
 
     /// Makes what has been averaged the baseline. The scale is changed only where the power has left its limits: that of a machine that

@@ -8,7 +8,7 @@ use rand_pcg::{Pcg32, rand_core::SeedableRng};
 use crate::{
     Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
     LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
-    channel::{CHANNEL_STATE, Channel, channels},
+    channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
     likelihood::Likelihood,
     model::{Network, Pass},
@@ -369,7 +369,11 @@ impl<'m, 'b> Detector<'m, 'b> {
                             0 => 0.0,
                             _ => missing_nats(&self.model, &self.calibration, &network.likelihood, values),
                         };
-                        match self.conclude(score + missing, seen.missing) {
+                        let score = score + missing;
+                        if !score.is_finite() {
+                            return Err(InferError::Overflow.into());
+                        }
+                        match self.conclude(score, seen.missing) {
                             Some(Verdict::Anomalous(anomaly)) => Work::BeginAttribution(anomaly.assessment),
                             verdict => return Ok(Poll::Ready(verdict)),
                         }
@@ -686,6 +690,12 @@ impl Estimate {
     }
 }
 
+/// What maps scores of this variance to the calibration's spread, within [`LEAST_FACTOR`] and 1; the least of them where neither varies.
+fn factor(spread: f32, variance: f32) -> f32 {
+    let factor = spread / libm::sqrtf(variance.max(0.0));
+    if factor > LEAST_FACTOR { factor.min(1.0) } else { LEAST_FACTOR }
+}
+
 /// What the features that were not observed would have added to the score of an ordinary window.
 fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &Likelihood<'_>, values: &[f32]) -> f32 {
     // Each channel's nats are spread over its features, which are as many for all of them but with unlike front-ends.
@@ -704,7 +714,7 @@ impl Running {
             windows: 0,
             p_value: 0.5,
             mean: centre,
-            variance: spread * spread,
+            variance: (spread * spread).min(f32::MAX),
             is_drifting: false,
             score_centre: centre,
             score_factor: 1.0,
@@ -719,8 +729,9 @@ impl Running {
     fn average(&mut self, weight: f32, nats: f32, p_value: f32) {
         self.p_value += weight * (p_value - self.p_value);
         let distance = nats - self.mean;
-        self.mean += weight * distance;
-        self.variance += weight * (distance * (nats - self.mean) - self.variance);
+        self.mean = held(self.mean, self.mean + weight * distance);
+        let change = weight * (distance * (nats - self.mean) - self.variance);
+        self.variance = held(self.variance, self.variance + change);
     }
 
     /// A −score less what is explained by a slow drift: as it is while the scores are within their limits, else on the scale of the
@@ -730,7 +741,7 @@ impl Running {
         if (self.p_value - 0.5).abs() <= self.width(calibration) * calibration.drift_limit() || self.mean < centre {
             return nats;
         }
-        centre + (nats - self.mean) * (spread / libm::sqrtf(self.variance)).clamp(LEAST_FACTOR, 1.0)
+        centre + (nats - self.mean) * factor(spread, self.variance)
     }
 
     /// What multiplies the drift's limits: averages over its memory are compared with a baseline that is an average itself.
@@ -739,6 +750,15 @@ impl Running {
             0 => 1.0,
             windows => libm::sqrtf(1.0 + 2.0 * calibration.drift_memory() / windows as f32),
         }
+    }
+
+    /// Whether a detector can have left this behind.
+    pub(crate) fn is_sound(&self) -> bool {
+        let Self { mean, variance, score_centre, baseline_mean, baseline_variance, .. } = *self;
+        [mean, variance, score_centre, baseline_mean, baseline_variance].iter().all(|value| value.is_finite())
+            && (0.0..=1.0).contains(&self.p_value)
+            && (LEAST_FACTOR..=1.0).contains(&self.score_factor)
+            && self.baseline_done <= self.baseline_windows
     }
 
     fn is_measuring(&self) -> bool {
@@ -755,14 +775,15 @@ impl Running {
         let count = (self.baseline_done - self.baseline_windows / 2) as f32;
         // Welford (1962), of the mean square deviation.
         let distance = nats - self.baseline_mean;
-        self.baseline_mean += distance / count;
-        self.baseline_variance += (distance * (nats - self.baseline_mean) - self.baseline_variance) / count;
+        self.baseline_mean = held(self.baseline_mean, self.baseline_mean + distance / count);
+        let change = (distance * (nats - self.baseline_mean) - self.baseline_variance) / count;
+        self.baseline_variance = held(self.baseline_variance, self.baseline_variance + change);
         if self.is_measuring() {
             return false;
         }
         let (_, spread) = calibration.location_and_scale();
         self.score_centre = self.baseline_mean;
-        self.score_factor = (spread / libm::sqrtf(self.baseline_variance)).clamp(LEAST_FACTOR, 1.0);
+        self.score_factor = factor(spread, self.baseline_variance);
         (self.baseline_windows, self.baseline_done) = (0, 0);
         true
     }

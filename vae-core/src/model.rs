@@ -101,7 +101,7 @@ impl<'m> Model<'m> {
     /// Samples' values in a window, `channels · window`: the capacity of a [`Detector`](crate::Detector)'s window.
     #[must_use]
     pub const fn window_len(&self) -> usize {
-        self.channels() * self.window()
+        self.channels().saturating_mul(self.window())
     }
 
     /// Dimensions of the latent vector.
@@ -350,6 +350,7 @@ impl<'m> Model<'m> {
         };
         let mut slots = x.iter_mut().zip(mean.iter().zip(*inverse_scale));
         let mut pending = None;
+        let mut is_finite = true;
         network.decode(z.as_slice(), &mut buffers.layers, &mut |_, outputs, _| {
             for &output in outputs.numbers() {
                 let (output, deviation) = match (likelihood, pending.take()) {
@@ -365,9 +366,11 @@ impl<'m> Model<'m> {
                 };
                 if let Some((slot, (mean, inverse_scale))) = slots.next() {
                     *slot = value(likelihood, output, deviation) / inverse_scale + mean;
+                    is_finite &= slot.is_finite();
                 }
             }
-        })
+        })?;
+        if is_finite { Ok(()) } else { Err(InferError::Overflow) }
     }
 
     /// Gives each observed feature and the nats that it costs to `each`: half its squared distance from the reconstruction at the
@@ -394,11 +397,12 @@ impl<'m> Model<'m> {
     /// `ln p(z)`, in nats: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
     ///
     /// # Errors
-    /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.
+    /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values; [`InferError::Overflow`].
     pub fn log_prior(&self, z: &(impl AsVector + ?Sized)) -> Result<f32, InferError> {
         let z = z.as_vector();
         self.fits_latent(z.as_slice())?;
-        Ok(self.network()?.prior.log_density(z.as_slice()))
+        let nats = self.network()?.prior.log_density(z.as_slice());
+        if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 
     /// `ln p(x, z) = ln p(x|z) + ln p(z)`, in nats of a density in the input's units. `x` is as for [`Self::encode`].

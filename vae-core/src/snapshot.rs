@@ -2,7 +2,7 @@
 
 use crate::{
     Detector, DetectorError, Model, Votes,
-    channel::CHANNEL_STATE,
+    channel::{CHANNEL_STATE, Channel},
     detector::Running,
     format::{checksum_of, word_at},
 };
@@ -95,6 +95,11 @@ impl Detector<'_, '_> {
             baseline_mean: float(16),
             baseline_variance: float(17),
         };
+        let (channels, _) = words.get(FIXED..).unwrap_or_default().as_chunks::<CHANNEL_STATE>();
+        let mut channels = channels.iter().map(|words| words.map(|word| f32::from_bits(u32::from_le_bytes(word))));
+        if !running.is_sound() || !channels.all(|mut state| Channel::new(&mut state).is_sound()) {
+            return Err(DetectorError::SnapshotDamaged);
+        }
         self.recall(running, votes, words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word))));
         Ok(())
     }

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use vae_core::format::MAX_LAYER_SIDE;
+
 use crate::table::Table;
 
 /// Reads images (or any bytes in two or more dimensions) as a table: one row an item, one column `p0`, `p1`, … a pixel, grey
@@ -47,6 +49,8 @@ pub fn read_idx(path: &Path) -> Result<Table> {
     let pixels = sizes[1..].iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     let needed = pixels.and_then(|pixels| pixels.checked_mul(sizes[0]));
     let (Some(pixels), Some(needed)) = (pixels, needed) else { bail!("{name}: sizes {sizes:?} are too large") };
+    // A few compressed bytes can say that there are millions, each of which would be given a name.
+    ensure!(pixels <= MAX_LAYER_SIDE, "{name}: {pixels} pixels an item; at most {MAX_LAYER_SIDE} fit into a model");
     ensure!(
         data.len() == needed && needed > 0,
         "{name}: sizes {sizes:?} need {needed} bytes and there are {}",
@@ -83,5 +87,9 @@ mod tests {
         assert!(format!("{:#}", read_idx(&path).unwrap_err()).contains("need 6 bytes and there are 4"));
         std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 1, 5]).unwrap();
         assert!(format!("{:#}", read_idx(&path).unwrap_err()).contains("labels"));
+        let mut wide = vec![0, 0, 8, 2, 0, 0, 0, 1, 0, 1, 0, 1];
+        wide.resize(12 + 65_537, 0);
+        std::fs::write(&path, wide).unwrap();
+        assert!(format!("{:#}", read_idx(&path).unwrap_err()).contains("65537 pixels an item; at most 65536"));
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
-use vae_core::{Alarms, Votes, format::Precision};
+use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
 use super::{Context, LABEL, note};
 use crate::{
@@ -174,12 +174,12 @@ fn range(text: &str) -> Result<(String, f32, f32)> {
 }
 
 fn samples(text: &str) -> Result<i32> {
-    let number = |text: &str| text.parse::<i32>().ok().filter(|number| (1..=100_000).contains(number));
+    let number = |text: &str| text.parse::<i32>().ok().filter(|number| (1..=MOST_SAMPLES as i32).contains(number));
     let samples = match text.split_once(':') {
         None if text == "mean" => Some(0),
         Some(("samples", count)) => number(count),
         Some(("importance", count)) => number(count).map(|count| -count),
         _ => None,
     };
-    samples.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to 100000"))
+    samples.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to {MOST_SAMPLES}"))
 }
