@@ -85,7 +85,7 @@ pub fn varied_model(precision: Precision, seed: u64) -> ModelFile {
 }
 
 /// Says on standard error that a check is skipped, and how to have it.
-fn skip(how: &str) {
+pub fn skip(how: &str) {
     // Not `eprintln!`, which the test harness keeps to itself while a test passes.
     let _ = writeln!(std::io::stderr(), "SKIPPED, {how}");
 }

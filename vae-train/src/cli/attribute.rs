@@ -12,7 +12,7 @@ use crate::{
     export::model_file,
     extras::Extras,
     model_file::{AlignedFile, Attribute as Direction},
-    run::RunDirectory,
+    run::{Access, RunDirectory},
     scoring::latent_means,
 };
 
@@ -47,7 +47,7 @@ struct Learned {
 
 impl Attribute {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let (directory, state) = RunDirectory::open(&self.run)?;
+        let (directory, state) = RunDirectory::open(&self.run, Access::Write)?;
         let mut extras = directory.extras()?;
         let name = self.name.unwrap_or_else(|| self.label.clone());
         ensure!(

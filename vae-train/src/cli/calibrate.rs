@@ -12,7 +12,7 @@ use crate::{
     clock::{self, Clock},
     export::model_file,
     false_alarms::{describe as in_words, parse_alarms, span},
-    run::RunDirectory,
+    run::{Access, RunDirectory},
     table::{Table, list},
 };
 
@@ -62,7 +62,7 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let (directory, state) = RunDirectory::open(&self.run)?;
+        let (directory, state) = RunDirectory::open(&self.run, Access::Write)?;
         let columns: Vec<&String> = state.schema.channels.iter().chain(&state.schema.conditions).collect();
         let is_column = columns.iter().any(|column| *column == LABEL);
         let mut label = self.label.as_deref();

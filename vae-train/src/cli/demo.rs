@@ -21,7 +21,7 @@ use crate::{
     model_file::AlignedFile,
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     output::Existing,
-    run::RunDirectory,
+    run::{Access, RunDirectory},
     scoring,
     table::Table,
 };
@@ -100,8 +100,9 @@ impl Demo {
         };
         let normal = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
         let normal = Normal { table: motor_table(Condition::Normal, normal), settings };
-        let (directory, _) = RunDirectory::open(&run)?;
+        let (directory, _) = RunDirectory::open(&run, Access::Write)?;
         directory.save_normal(&normal)?;
+        drop(directory); // and its lock, for export
         let exported = export(&run, &model_path, Precision::Int8, None, existing)?;
 
         let file = AlignedFile::read(&model_path)?;

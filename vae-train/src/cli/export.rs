@@ -12,7 +12,7 @@ use crate::{
     model_file::AlignedFile,
     output::{Existing, write_file},
     quantisation::{LayerError, Quantisation},
-    run::RunDirectory,
+    run::{Access, RunDirectory},
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
@@ -117,7 +117,7 @@ pub(super) fn export(
     if let Some(weights) = weights {
         existing.check(weights)?;
     }
-    let (directory, state) = RunDirectory::open(run)?;
+    let (directory, state) = RunDirectory::open(run, Access::Read)?;
     let (extras, holdout, normal) = (directory.extras()?, directory.holdout()?, directory.normal()?);
     let file = model_file(&state, &extras, &holdout, normal.as_ref(), precision)?;
     let quantisation = match precision {
