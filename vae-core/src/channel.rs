@@ -140,11 +140,13 @@ impl<'s> Channel<'s> {
 
     /// Averages the samples since the last window into the drift's averages, with this weight; none for a window that does not count.
     pub(crate) fn average(&mut self, weight: Option<f32>, normal: &ChannelCalibration) {
-        if let Some(weight) = weight
-            && *self.count > 0.0
-        {
-            *self.shift += weight * (*self.sum / *self.count - *self.shift);
-            *self.power += weight * (*self.squares / *self.count / normal.power - *self.power);
+        if let Some(weight) = weight {
+            let (mean, power) = (*self.sum / *self.count, *self.squares / *self.count / normal.power);
+            // Without samples there is no mean; and what f32 cannot hold would never leave the averages again.
+            if mean.is_finite() && power.is_finite() {
+                *self.shift += weight * (mean - *self.shift);
+                *self.power += weight * (power - *self.power);
+            }
         }
         self.forget_hop();
     }

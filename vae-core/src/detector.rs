@@ -297,6 +297,15 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// See [`DetectorError`], and [`InferError::BadCondition`] where [`Self::given`] has not been called for a conditional model. The
     /// window is then given up.
     pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
+        let outcome = self.advance(scratch);
+        if outcome.is_err() {
+            // Nor do its samples count for those of the next one.
+            self.average(None);
+        }
+        outcome
+    }
+
+    fn advance(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
         let work = core::mem::replace(&mut self.work, Work::Idle);
         match work {
             Work::Idle => return Ok(Poll::Ready(None)),
@@ -500,7 +509,8 @@ impl<'m, 'b> Detector<'m, 'b> {
     ///
     /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, for as long as shows what
     /// it ordinarily does. A scale is changed only where it differs by what would be a drift, and scores are never given a narrower
-    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain.
+    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain. Whatever lies
+    /// within a sensor's range counts: a single value far beyond all others spoils a baseline, so that the range should be known.
     ///
     /// # Errors
     /// [`DetectorError::ShortBaseline`] for fewer windows than twice [`Calibration::drift_memory`], or fewer than [`LEAST_BASELINE`].
@@ -687,6 +697,13 @@ fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &L
     })
 }
 
+/// What brings −scores of this variance to the spread of the calibration's, but never apart: a number, also where rounding has made the
+/// variance negative or f32 could not hold it.
+fn factor(calibration: &Calibration<'_>, variance: f32) -> f32 {
+    let (_, spread) = calibration.location_and_scale();
+    (spread / libm::sqrtf(variance.max(f32::MIN_POSITIVE))).clamp(LEAST_FACTOR, 1.0)
+}
+
 impl Running {
     fn new(calibration: &Calibration<'_>) -> Self {
         let (centre, spread) = calibration.location_and_scale();
@@ -716,11 +733,11 @@ impl Running {
     /// A −score less what is explained by a slow drift: as it is while the scores are within their limits, else on the scale of the
     /// calibration's, and never further out than it is.
     fn without_drift(&self, nats: f32, calibration: &Calibration<'_>) -> f32 {
-        let (centre, spread) = calibration.location_and_scale();
+        let (centre, _) = calibration.location_and_scale();
         if (self.p_value - 0.5).abs() <= self.width(calibration) * calibration.drift_limit() || self.mean < centre {
             return nats;
         }
-        centre + (nats - self.mean) * (spread / libm::sqrtf(self.variance)).clamp(LEAST_FACTOR, 1.0)
+        centre + (nats - self.mean) * factor(calibration, self.variance)
     }
 
     /// What multiplies the drift's limits: averages over its memory are compared with a baseline that is an average itself.
@@ -750,9 +767,8 @@ impl Running {
         if self.is_measuring() {
             return false;
         }
-        let (_, spread) = calibration.location_and_scale();
         self.score_centre = self.baseline_mean;
-        self.score_factor = (spread / libm::sqrtf(self.baseline_variance)).clamp(LEAST_FACTOR, 1.0);
+        self.score_factor = factor(calibration, self.baseline_variance);
         (self.baseline_windows, self.baseline_done) = (0, 0);
         true
     }
