@@ -17,6 +17,7 @@ use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, S
 
 pub mod baselines;
 pub mod bench;
+pub mod soak;
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {
