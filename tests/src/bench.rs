@@ -92,12 +92,12 @@ impl Core {
         command
     }
 
-    /// Builds a binary of `firmware-example` for this core.
+    /// Builds a binary of `firmware-example` for this core, with these features beside `bench`.
     ///
     /// # Errors
     /// If it cannot be built.
-    pub fn build(&self, binary: &str, models: &Path) -> Result<PathBuf> {
-        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &["bench"])?;
+    pub fn build(&self, binary: &str, models: &Path, features: &[&str]) -> Result<PathBuf> {
+        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &[&["bench"], features].concat())?;
         Ok(root().join("firmware-example/target").join(self.target).join("release").join(binary))
     }
 
@@ -106,7 +106,7 @@ impl Core {
     /// # Errors
     /// If it cannot be built, or exits with a failure.
     pub fn emulate(&self, binary: &str, models: &Path) -> Result<String> {
-        let image = self.build(binary, models)?;
+        let image = self.build(binary, models, &[])?;
         let output = self.machine().args(["-monitor", "none", "-kernel"]).arg(image).output().context("no QEMU")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{} {binary}: {printed}", self.name);
@@ -139,7 +139,7 @@ impl Core {
         if self.target.starts_with("riscv32") {
             return Ok(None);
         }
-        let image = self.build("footprint", models)?;
+        let image = self.build("footprint", models, &[])?;
         let bytes = fs::read(&image)?;
         let file = object::File::parse(&bytes[..])?;
         let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size() as usize);
@@ -179,16 +179,16 @@ impl Core {
         Ok(RAM - static_ram - 4 * untouched)
     }
 
-    /// Names in the footprint's image that must not be there: formatting, panics, f64 arithmetic, 64-bit division.
+    /// Names in an image, built with these features, that must not be there: formatting, panics, f64 arithmetic, 64-bit division.
     ///
     /// # Errors
     /// As [`Self::build`].
-    pub fn unwanted_symbols(&self, binary: &str, models: &Path) -> Result<Vec<String>> {
+    pub fn unwanted_symbols(&self, binary: &str, models: &Path, features: &[&str]) -> Result<Vec<String>> {
         const UNWANTED: [&str; 3] = ["4core3fmt", "9panicking", "rust_begin_unwind"];
         // Of the compiler's support functions.
         const UNWANTED_SUPPORT: [&str; 8] =
             ["aeabi_d", "df2", "df3", "dfsi", "ldivmod", "divdi3", "moddi3", "divmoddi"];
-        let bytes = fs::read(self.build(binary, models)?)?;
+        let bytes = fs::read(self.build(binary, models, features)?)?;
         let file = object::File::parse(&bytes[..])?;
         let names = file.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
         let names = names.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
