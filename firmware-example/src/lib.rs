@@ -7,6 +7,7 @@ pub mod flash;
 #[path = "../../vae-train/src/motor/simulator.rs"]
 pub mod motor;
 pub mod scenario;
+pub mod soak;
 #[cfg(feature = "ota")]
 pub mod update;
 

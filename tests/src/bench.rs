@@ -92,12 +92,12 @@ impl Core {
         command
     }
 
-    /// Builds a binary of `firmware-example` for this core.
+    /// Builds a binary of `firmware-example` for this core, with these features beside `bench`.
     ///
     /// # Errors
     /// If it cannot be built.
-    pub fn build(&self, binary: &str, models: &Path) -> Result<PathBuf> {
-        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &["bench"])?;
+    pub fn build(&self, binary: &str, models: &Path, features: &[&str]) -> Result<PathBuf> {
+        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &[&["bench"], features].concat())?;
         Ok(root().join("firmware-example/target").join(self.target).join("release").join(binary))
     }
 
@@ -106,7 +106,7 @@ impl Core {
     /// # Errors
     /// If it cannot be built, or exits with a failure.
     pub fn emulate(&self, binary: &str, models: &Path) -> Result<String> {
-        let image = self.build(binary, models)?;
+        let image = self.build(binary, models, &[])?;
         let output = self.machine().args(["-monitor", "none", "-kernel"]).arg(image).output().context("no QEMU")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{} {binary}: {printed}", self.name);
@@ -139,7 +139,7 @@ impl Core {
         if self.target.starts_with("riscv32") {
             return Ok(None);
         }
-        let image = self.build("footprint", models)?;
+        let image = self.build("footprint", models, &[])?;
         let bytes = fs::read(&image)?;
         let file = object::File::parse(&bytes[..])?;
         let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size() as usize);
@@ -179,12 +179,12 @@ impl Core {
         Ok(RAM - static_ram - 4 * untouched)
     }
 
-    /// What [`unwanted_symbols`] finds in a binary of `firmware-example`.
+    /// What [`unwanted_symbols`] finds in a binary of `firmware-example`, built with these features.
     ///
     /// # Errors
     /// As [`Self::build`].
-    pub fn unwanted_symbols(&self, binary: &str, models: &Path) -> Result<Vec<String>> {
-        unwanted_symbols(&self.build(binary, models)?)
+    pub fn unwanted_symbols(&self, binary: &str, models: &Path, features: &[&str]) -> Result<Vec<String>> {
+        unwanted_symbols(&self.build(binary, models, features)?)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod baselines;
 pub mod bench;
 pub mod browser;
 pub mod fuzz_models;
+pub mod soak;
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {

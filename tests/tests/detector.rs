@@ -650,3 +650,131 @@ fn features_in_the_state_are_no_channels() {
     let found = verdicts(file.model().unwrap(), (0..200).map(|i| [(i % 2) as f32, (i % 3) as f32, 1.0]));
     assert!(found.iter().all(|verdict| matches!(verdict, Verdict::Normal(_) | Verdict::Drifting(_))), "{found:?}");
 }
+
+/// A word of a snapshot: see `vae-core/src/snapshot.rs`.
+fn word(record: &[u8], index: usize) -> u32 {
+    u32::from_le_bytes(record.as_chunks::<4>().0[index])
+}
+
+#[test]
+fn a_value_that_f32_cannot_square_does_not_blind_a_new_baseline() {
+    let file = ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e4), ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let ordinary = |index: usize| [(0.7 * index as f32).sin(), (0.3 * index as f32).cos(), (1.1 * index as f32).sin()];
+    for spike in [usize::MAX, 40] {
+        with_detector(file.model().unwrap(), |detector, scratch| {
+            detector.rebaseline(40).unwrap();
+            let mut index = 0;
+            while detector.is_rebaselining() {
+                let sample = if index == spike { [1e30, 0.0, 0.0] } else { ordinary(index) };
+                assert_eq!(detector.push(&sample, scratch).unwrap(), None);
+                index += 1;
+            }
+            let found = run(detector, scratch, (0..40).map(ordinary));
+            assert_eq!(anomalies(&found), 0, "spike at {spike}");
+            let found = run(detector, scratch, (0..40).map(|index| ordinary(index).map(|value| 1e4 * value)));
+            assert!(anomalies(&found) > 5, "spike at {spike}: {found:?}");
+        });
+    }
+}
+
+#[test]
+fn windows_that_are_given_up_leave_nothing_behind() {
+    let family =
+        Family { posterior: PosteriorKind::DiagonalGaussian, likelihood: LikelihoodKind::GaussianFixed, conditions: 1 };
+    let file =
+        ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..family_model(family, Precision::F32, 1) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let averages = |before: usize| {
+        with_detector(file.model().unwrap(), |detector, scratch| {
+            for _ in 0..before {
+                // Not judged until the condition is known.
+                assert!(detector.push(&[100.0; 7], scratch).is_err());
+            }
+            detector.given(&[0.5]).unwrap();
+            assert!(detector.push(&[0.5; 7], scratch).unwrap().is_some());
+            let mut record = vec![0; detector.model().snapshot_len()];
+            detector.snapshot(&mut record).unwrap();
+            // Shift and power of the first channel.
+            [18 + 8, 18 + 9].map(|index| f32::from_bits(word(&record, index)))
+        })
+    };
+    assert_eq!(averages(1000), averages(0));
+}
+
+#[test]
+fn the_windows_count_wraps_and_nothing_else_changes() {
+    // A bit at a time, as the standard of ISO/HDLC defines it.
+    let crc = |bytes: &[u8]| {
+        !bytes.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+        })
+    };
+    let file = motor();
+    let model = file.model().unwrap();
+    let mut record = vec![0; model.snapshot_len()];
+    with_detector(model, |detector, scratch| {
+        run(detector, scratch, simulate(Condition::Normal, 2.0, 1));
+        detector.snapshot(&mut record).unwrap();
+    });
+    let end = record.len() - 4;
+    assert_eq!(crc(&record[..end]), word(&record, end / 4), "the record's checksum is what this test takes it for");
+    let samples = simulate(Condition::Looseness, 10.0, 2);
+    let after = |windows: u32| {
+        let mut record = record.clone();
+        record[24..28].copy_from_slice(&windows.to_le_bytes());
+        let checksum = crc(&record[..end]);
+        record[end..].copy_from_slice(&checksum.to_le_bytes());
+        with_detector(model, |detector, scratch| {
+            detector.restore(&record).unwrap();
+            let found = run(detector, scratch, samples.clone());
+            detector.snapshot(&mut record).unwrap();
+            (found, word(&record, 6).wrapping_sub(windows))
+        })
+    };
+    let few = after(5);
+    assert!(few.1 > 400 && anomalies(&few.0) > 0);
+    for windows in [(1 << 24) - 3, u32::MAX - 3] {
+        assert_eq!(after(windows), few, "from window {windows} on");
+    }
+}
+
+#[test]
+fn a_run_of_many_millions_of_samples_is_still_counted() {
+    let normal = ChannelCalibration {
+        range: (-100.0, 100.0),
+        // Four times as much, and four, are just below what f32 counts to.
+        longest_run: ((1 << 22) - 3) as f32,
+        longest_gap: 0.0,
+        nats: 0.0,
+        mean: 0.0,
+        mean_limit: f32::MAX,
+        power: 1.0,
+        power_limit: f32::MAX,
+    };
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, hop: 10_000, ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let found = verdicts(file.model().unwrap(), (0..(1 << 24) + 20_000).map(|i| [0.5, i as f32 % 7.0, i as f32 % 5.0]));
+    let first = found.iter().position(|verdict| matches!(verdict, Verdict::SensorFault(_)));
+    let first = first.unwrap_or_else(|| panic!("none of {} windows, the last {:?}", found.len(), found.last()));
+    // Of the window that begins at sample 10,000 · first.
+    assert!((10_000 * first).abs_diff(1 << 24) <= 10_000, "{first} of {}", found.len());
+    assert!(found[first..].iter().all(|verdict| matches!(verdict, Verdict::SensorFault(_))));
+}
+
+#[test]
+fn samples_between_windows_are_looked_at() {
+    let normal = ChannelCalibration { longest_run: 2.0, longest_gap: 0.0, ..ChannelCalibration::UNKNOWN };
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, hop: 100, ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    // Of the 56 samples that are the same, six lie in the second window.
+    let stuck = |i: usize| if (50..106).contains(&i) { 50.0 } else { i as f32 };
+    let found = verdicts(file.model().unwrap(), (0..210).map(|i| [i as f32, stuck(i), -(i as f32)]));
+    assert!(
+        matches!(found[..], [Verdict::Normal(_), Verdict::SensorFault(fault), Verdict::Normal(_)]
+            if fault.channel == 1 && fault.kind == SensorFaultKind::Stuck),
+        "{found:?}"
+    );
+}

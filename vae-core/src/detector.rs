@@ -307,6 +307,15 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// See [`DetectorError`], and [`InferError::BadCondition`] where [`Self::given`] has not been called for a conditional model. The
     /// window is then given up.
     pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
+        let outcome = self.advance(scratch);
+        if outcome.is_err() {
+            // Nor do its samples count for those of the next one.
+            self.average(None);
+        }
+        outcome
+    }
+
+    fn advance(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
         let work = core::mem::replace(&mut self.work, Work::Idle);
         match work {
             Work::Idle => return Ok(Poll::Ready(None)),
@@ -514,7 +523,8 @@ impl<'m, 'b> Detector<'m, 'b> {
     ///
     /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, for as long as shows what
     /// it ordinarily does. A scale is changed only where it differs by what would be a drift, and scores are never given a narrower
-    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain.
+    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain. Whatever lies
+    /// within a sensor's range counts: a single value far beyond all others spoils a baseline, so that the range should be known.
     ///
     /// # Errors
     /// [`DetectorError::ShortBaseline`] for fewer windows than twice [`Calibration::drift_memory`], or fewer than [`LEAST_BASELINE`].

@@ -16,7 +16,7 @@ use crate::{
     extras::Extras,
     model_file::{Calibration, ModelFile},
     network::Weights,
-    run::{RunDirectory, State},
+    run::{Access, RunDirectory, State},
 };
 
 /// The model of a run directory, of a fit or an import, before it is calibrated and quantised.
@@ -37,15 +37,15 @@ impl RunModel {
     ///
     /// # Errors
     /// If the directory holds no run, or it is damaged.
-    pub fn open(path: &Path) -> Result<Self> {
-        let (directory, file, false_alarms) = match RunDirectory::open_imported(path)? {
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
+        let (directory, file, false_alarms) = match RunDirectory::open_imported(path, access)? {
             Some((directory, imported)) => {
                 let mut file = imported.model_file();
                 file.attributes = directory.extras()?.attributes;
                 (directory, file, Config::default().false_alarms)
             }
             None => {
-                let (directory, state) = RunDirectory::open(path)?;
+                let (directory, state) = RunDirectory::open(path, access)?;
                 let file = fitted(&state, &directory.extras()?)?;
                 (directory, file, state.config.false_alarms)
             }

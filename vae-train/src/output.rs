@@ -1,12 +1,13 @@
 //! Output files: written whole or not at all.
 
 use std::{
-    fs,
-    io::{BufWriter, Write},
-    path::Path,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::NamedTempFile;
 
 /// Whether an existing file may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ impl Existing {
         if path.is_dir() {
             bail!("{} is a directory: give the name of a file", path.display());
         }
+        // A device or a pipe would be replaced, not written to.
+        if path.exists() && !path.is_file() {
+            bail!("{} is no ordinary file: give the name of one", path.display());
+        }
         if self == Self::Keep && path.exists() {
             bail!("{} exists: give another name, or --force to replace it", path.display());
         }
@@ -50,14 +55,72 @@ pub fn check_parents(path: &Path) -> Result<()> {
     }
 }
 
+/// Temporary files are named `.vae-train-……`.
+pub(crate) const TEMPORARY: &str = ".vae-train-";
+
+/// A file that is complete on disk, beside its place, and not yet in it; it vanishes unless it is [published](Self::publish).
+#[derive(Debug)]
+pub struct Pending {
+    file: NamedTempFile,
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl Pending {
+    /// Writes what is to become `path` through `write`, and syncs it. Missing directories are made, and what killed processes have left
+    /// in this one is removed.
+    ///
+    /// # Errors
+    /// If the file exists and must be kept, or cannot be written.
+    pub fn write(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Self> {
+        Self::with_mode(path, existing, 0o666, write) // less the umask, as any other program
+    }
+
+    fn with_mode(
+        path: &Path,
+        existing: Existing,
+        mode: u32,
+        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<Self> {
+        existing.check(path)?;
+        let directory = parent(path);
+        let context = || format!("cannot write {}", path.display());
+        fs::create_dir_all(directory).with_context(context)?;
+        remove_orphans(directory);
+        let mut file = temporary(directory, mode).with_context(context)?;
+        let mut buffer = BufWriter::new(file.as_file_mut());
+        write(&mut buffer).with_context(context)?;
+        buffer.flush().with_context(context)?;
+        drop(buffer);
+        file.as_file().sync_all().with_context(context)?;
+        Ok(Self { file, path: path.to_owned(), existing })
+    }
+
+    /// Puts the file in its place, for good.
+    ///
+    /// # Errors
+    /// If a file that must be kept has appeared there meanwhile, or it cannot be renamed; what is there is then as it was.
+    pub fn publish(self) -> Result<()> {
+        let Self { file, path, existing } = self;
+        // `persist_noclobber` refuses a file that appeared meanwhile.
+        let result = match existing {
+            Existing::Keep => file.persist_noclobber(&path),
+            Existing::Replace => file.persist(&path),
+        };
+        result.map_err(|error| error.error).with_context(|| format!("cannot write {}", path.display()))?;
+        // Else a power failure may take the new name back. Where directories cannot be synced, that is how it is.
+        let _ = File::open(parent(&path)).and_then(|directory| directory.sync_all());
+        Ok(())
+    }
+}
+
 /// Writes a file through `write`: to a temporary file beside it that is synced and then renamed, so that `path` never
 /// holds half a result. Missing directories are made.
 ///
 /// # Errors
 /// If the file exists and must be kept, or cannot be written; then `path` is as it was.
 pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    existing.check(path)?;
-    write_with_mode(path, existing, 0o666, write) // less the umask, as any other program
+    Pending::write(path, existing, write)?.publish()
 }
 
 /// Writes a file that only its owner may read and that replaces no other, as [`write_file`] does.
@@ -66,38 +129,43 @@ pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
 /// If the file exists, or cannot be written.
 pub fn write_secret(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     ensure!(!path.exists(), "{} exists, and a key is never overwritten: give another name", path.display());
-    write_with_mode(path, Existing::Keep, 0o600, write)
+    Pending::with_mode(path, Existing::Keep, 0o600, write)?.publish()
 }
 
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file, locked as long as it is open: by that others know that it is not an orphan.
 #[cfg_attr(not(unix), expect(unused_variables))]
-fn write_with_mode(
-    path: &Path,
-    existing: Existing,
-    mode: u32,
-    write: impl FnOnce(&mut dyn Write) -> Result<()>,
-) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let context = || format!("cannot write {}", path.display());
-    fs::create_dir_all(directory).with_context(context)?;
+fn temporary(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".vae-train-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-    let mut file = builder.tempfile_in(directory).with_context(context)?;
-    let mut buffer = BufWriter::new(file.as_file_mut());
-    write(&mut buffer).with_context(context)?;
-    buffer.flush().with_context(context)?;
-    drop(buffer);
-    file.as_file().sync_all().with_context(context)?;
-    // `persist_noclobber` refuses a file that appeared meanwhile.
-    let result = match existing {
-        Existing::Keep => file.persist_noclobber(path).map(drop),
-        Existing::Replace => file.persist(path).map(drop),
-    };
-    result.map_err(|error| error.error).with_context(context)
+    loop {
+        let file = builder.tempfile_in(directory)?;
+        // Where there are no locks, nobody removes orphans.
+        let is_locked = file.as_file().lock().is_ok();
+        // Another process may have removed it before it was locked.
+        if !is_locked || file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes the temporary files of processes that were killed, as far as that is possible.
+fn remove_orphans(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_temporary = entry.file_name().to_string_lossy().starts_with(TEMPORARY)
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_temporary
+            && let Ok(file) = File::options().write(true).open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +186,20 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         let refused = write_file(&path, Existing::Keep, |_| Ok(())).unwrap_err();
         assert!(refused.to_string().contains("--force"), "{refused}");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_another_one_writes_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        // Each open file has a lock of its own, as those of other processes have.
+        let other = Pending::write(&path("a.csv"), Existing::Keep, |out| Ok(out.write_all(b"other")?)).unwrap();
+        fs::write(path(".vae-train-orphan"), "half").unwrap();
+        fs::write(path(".vae-training"), "not ours").unwrap();
+        write_file(&path("b.csv"), Existing::Keep, |out| Ok(out.write_all(b"b")?)).unwrap();
+        assert!(!path(".vae-train-orphan").exists() && path(".vae-training").exists());
+        other.publish().unwrap();
+        assert_eq!(fs::read(path("a.csv")).unwrap(), b"other");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
     }
 }

@@ -45,6 +45,14 @@ fn run() -> Result<u32, DetectorError> {
     detector.snapshot(&mut record)?;
     detector.restore(black_box(&record))?;
     detector.replace(model, &mut scratch)?;
+    #[cfg(feature = "control_panic")]
+    black_box(record[black_box(anomalies) as usize]);
+    #[cfg(feature = "control_fmt")]
+    if let Ok(mut out) = hio::hstdout() {
+        let _ = core::fmt::Write::write_fmt(&mut out, format_args!("{}", black_box(anomalies)));
+    }
+    #[cfg(feature = "control_f64")]
+    black_box(black_box(1.5) * f64::from(anomalies));
     Ok(anomalies)
 }
 

@@ -10,6 +10,7 @@ use crate::{
     dataset::read_for_model,
     export::RunModel,
     model_file::{AlignedFile, Attribute as Direction},
+    run::Access,
     scoring::latent_means,
 };
 
@@ -45,7 +46,7 @@ struct Learned {
 
 impl Attribute {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let RunModel { directory, file, .. } = RunModel::open(&self.run)?;
+        let RunModel { directory, file, .. } = RunModel::open(&self.run, Access::Write)?;
         let mut extras = directory.extras()?;
         let name = self.name.unwrap_or_else(|| self.label.clone());
         ensure!(

@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
+    run::Access,
     table::{Table, list},
 };
 
@@ -63,7 +64,7 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let run = RunModel::open(&self.run)?;
+        let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&String> = run.file.channels.iter().chain(&run.file.conditions).collect();
         let is_column = columns.iter().any(|column| *column == LABEL);
         let mut label = self.label.as_deref();

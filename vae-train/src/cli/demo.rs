@@ -22,7 +22,7 @@ use crate::{
     model_file::AlignedFile,
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     output::Existing,
-    run::RunDirectory,
+    run::{Access, RunDirectory},
     scoring,
     table::Table,
 };
@@ -106,8 +106,9 @@ impl Demo {
         };
         let normal = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
         let normal = Normal { table: motor_table(Condition::Normal, normal), settings };
-        let (directory, _) = RunDirectory::open(&run)?;
+        let (directory, _) = RunDirectory::open(&run, Access::Write)?;
         directory.save_normal(&normal)?;
+        drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
         let exported = candidate.write(&model_path, None, existing)?;
         let test = data.join("test.csv");

@@ -16,6 +16,7 @@ use crate::{
     model_file::{AlignedFile, ModelFile},
     output::{Existing, write_file},
     quantisation::{LayerError, Quantisation},
+    run::Access,
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
@@ -138,7 +139,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn of(run: &Path, precision: format::Precision) -> Result<Self> {
-        let run = RunModel::open(run)?;
+        let run = RunModel::open(run, Access::Read)?;
         let normal = run.directory.normal()?;
         let (file, calibration) = run.calibrated(normal.as_ref(), precision)?;
         let quantisation = match precision {

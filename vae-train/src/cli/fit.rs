@@ -24,7 +24,7 @@ use crate::{
     extras::{Extras, active_units},
     network::Architecture,
     output::Existing,
-    run::{RunDirectory, State},
+    run::{Access, RunDirectory, State},
     table::{Table, list},
     training::{Checkpoint, Divergence, Ending, LARGEST_EPOCH, Part, Training},
 };
@@ -337,7 +337,7 @@ const STEPS_OF_A_SMALL_TABLE: usize = 4;
 /// Fits a model to a CSV file; the run directory is written once the first epoch is done.
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
-    let directory = RunDirectory::create(out, existing)?;
+    RunDirectory::check(out, existing)?;
     if config.label.is_none() && Table::has_column(data, LABEL)? {
         note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
         config.label = Some(LABEL.to_owned());
@@ -370,6 +370,7 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         architecture.variance_floors = dataset.variance_floors();
     }
     dataset.notes.iter().for_each(|message| note(message));
+    let directory = RunDirectory::create(out, existing)?;
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
 
@@ -412,7 +413,7 @@ fn advise_on_window(table: &Table, config: &Config) {
 }
 
 fn resume(data: &Path, out: &Path, device: &Device) -> Result<Fitted> {
-    let (directory, State { config, architecture, schema, checkpoint, .. }) = RunDirectory::open(out)?;
+    let (directory, State { config, architecture, schema, checkpoint, .. }) = RunDirectory::open(out, Access::Write)?;
     if checkpoint.done {
         note(&format!("the run in {} is complete: nothing to do", out.display()));
     }
@@ -451,10 +452,9 @@ fn train(
         |checkpoint| {
             // A run that is replaced stays whole until the new one has something to put in its place.
             if !started {
-                directory.forget_normal()?;
-                directory.write_inputs(config, &dataset.schema, &dataset.holdout)?;
-                directory.save_extras(&Extras::default())?;
+                directory.begin(config, architecture, &dataset.schema, &dataset.holdout, checkpoint)?;
                 started = true;
+                return Ok(());
             }
             directory.save(config, architecture, &dataset.schema, checkpoint)
         },

@@ -17,7 +17,7 @@ use crate::{
     output::{Existing, write_file},
     quantisation::Quantisation,
     report::{Data, Material, Verdict},
-    run::RunDirectory,
+    run::{Access, RunDirectory},
     scoring,
     table::Table,
 };
@@ -109,7 +109,7 @@ pub(super) fn report(
     existing: Existing,
     seed: u64,
 ) -> Result<Reported> {
-    let (_, state) = RunDirectory::open(run)?;
+    let (_, state) = RunDirectory::open(run, Access::Read)?;
     let Candidate { run: RunModel { directory, holdout, .. }, file, calibration, quantisation } = candidate;
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
