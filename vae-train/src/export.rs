@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The model of a run directory, of a fit or an import, before it is calibrated and quantised.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunModel {
     /// Where it is.
     pub directory: RunDirectory,

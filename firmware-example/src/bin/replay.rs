@@ -2,7 +2,7 @@
 //!
 //! `VAE_MODEL=/home/me/model.vae VAE_RECORDING=/home/me/new.csv cargo run --release --bin replay --features replay`, with whole paths. The
 //! model is compiled in, as it would be flashed; the recording, a CSV file with the model's columns between commas, is read from the host
-//! in the place of a sensor. A line is printed whenever the verdict changes.
+//! in the place of a sensor. A line, as `vae-train watch` reads it, is printed whenever the verdict changes.
 #![no_std]
 #![no_main]
 
@@ -117,6 +117,7 @@ fn run() -> Result<(), Fault> {
     }
 
     let mut detector = Detector::new(MODEL, WINDOW.take(), STATE.take())?;
+    println!("threshold     {:.3} nats", detector.threshold());
     let mut last = None;
     for row in 0u32.. {
         let Some(line) = lines.next()? else { break };
@@ -128,16 +129,14 @@ fn run() -> Result<(), Fault> {
         if last.replace(mem::discriminant(&verdict)) == Some(mem::discriminant(&verdict)) {
             continue;
         }
-        let name = |channel: u32| channels.lines().nth(channel as usize).unwrap_or_default();
-        match verdict {
-            Verdict::Normal(window) => println!("row {row:6}  normal        p = {:.3}", window.p_value),
-            Verdict::Drifting(drift) => println!("row {row:6}  drifting      {:.3?}", drift.kind),
-            Verdict::SensorFault(fault) => println!("row {row:6}  SENSOR FAULT  {}: {fault}", name(fault.channel)),
-            Verdict::Anomalous(anomaly) => {
-                let window = anomaly.assessment;
-                let blamed = name(anomaly.channel);
-                println!("row {row:6}  ANOMALOUS     {blamed}: {:.1} nats, p = {:.1e}", window.score, window.p_value);
-            }
+        let blamed = match verdict {
+            Verdict::Anomalous(anomaly) => Some(anomaly.channel),
+            Verdict::SensorFault(fault) => Some(fault.channel),
+            Verdict::Normal(_) | Verdict::Drifting(_) => None,
+        };
+        match blamed.and_then(|channel| channels.lines().nth(channel as usize)) {
+            Some(name) => println!("row {row:6}  {verdict}: {name}"),
+            None => println!("row {row:6}  {verdict}"),
         }
     }
     println!("{} rows played", lines.count.saturating_sub(2));
