@@ -8,9 +8,9 @@ use vae_train::model_file::AlignedFile;
 
 #[test]
 fn what_a_detector_remembers_is_what_f64_computes() {
-    let report = compare(&model().unwrap(), 3, 500_000).unwrap();
+    let report = compare(&model().unwrap(), 3, 200_000).unwrap();
     // Everything has happened, so that all of it was compared.
-    assert!(report.verdicts.iter().all(|count| *count > 1000), "{report:?}");
+    assert!(report.verdicts.iter().all(|count| *count > 100), "{report:?}");
     assert!(report.events.iter().all(|count| *count > 0) && report.deviations.len() == 12, "{report:?}");
     assert!(report.ties < 50, "{report:?}");
 }
