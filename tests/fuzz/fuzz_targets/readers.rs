@@ -8,10 +8,18 @@ use std::{fs, path::PathBuf, sync::LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../../vae-train/src/clock.rs"]
+mod clock;
 #[path = "../../../vae-train/src/idx.rs"]
 mod idx;
+#[path = "../../../vae-train/src/npy.rs"]
+mod npy;
 #[path = "../../../vae-train/src/table.rs"]
 mod table;
+#[path = "../../../vae-train/src/table_format.rs"]
+mod table_format;
+#[path = "../../../vae-train/src/wav.rs"]
+mod wav;
 
 use table::Table;
 
@@ -46,8 +54,9 @@ fuzz_target!(|data: &[u8]| {
         }
         Err(_) => assert!(found.is_err()),
     }
-    let _ = Table::has_column(&path, "b");
-    let _ = Table::read_fields(&path, "b", str::len);
+    let _ = Table::read_columns(&path, label, &["b"], |_, _| {});
+    let _ = Table::sample_rate(&path);
+    let _ = clock::Clock::of_file(&path);
     fs::remove_file(&path).unwrap();
 });
 
