@@ -97,7 +97,7 @@ fn workplace() -> Workplace {
     for (name, contents) in [
         ("empty.csv", String::new()),
         ("header-only.csv", "a,b\n".into()),
-        ("semicolons.csv", good.replace(',', ";")),
+        ("pipes.csv", good.replace(',', "|")),
         ("no-header.csv", rows[1..].join("\n")),
         ("unnamed.csv", with(0, "a,,c,speed,label")),
         ("twins.csv", with(0, "a,b,b,speed,label")),
@@ -212,10 +212,10 @@ const WRONG_USAGE: &[(&str, &[&str])] = &[
 const FAILURES: &[(&str, &[&str])] = &[
     // Tables.
     ("fit missing.csv --out new", &["missing.csv", "No such file"]),
-    ("fit folder --out new", &["folder is a directory", "name of a CSV file"]),
+    ("fit folder --out new", &["folder is a directory", "name of a file (CSV"]),
     ("fit empty.csv --out new", &["empty.csv is empty", "header line is needed"]),
     ("fit header-only.csv --out new", &["header-only.csv has a header and no rows"]),
-    ("fit semicolons.csv --out new", &["semicolons.csv", "`;`", "separate fields by commas"]),
+    ("fit pipes.csv --out new", &["pipes.csv", "`|`", "separate fields by commas"]),
     ("fit no-header.csv --out new", &["no-header.csv", "the first line holds the number", "add a header line"]),
     ("fit unnamed.csv --out new", &["unnamed.csv", "no name", "name every column"]),
     ("fit twins.csv --out new", &["twins.csv", "two columns are named `b`", "rename one"]),

@@ -37,7 +37,10 @@ fn are_near(a: &str, b: &str) -> bool {
 
 #[test]
 fn words_must_agree_and_numbers_nearly() {
-    assert!(agrees("row   4991  ANOMALOUS -1215.2 nats, p = 1.2e-9, (39 %)", "row 4991 ANOMALOUS -1100.0 nats, p = 3e-20, (40 %)"));
+    assert!(agrees(
+        "row   4991  ANOMALOUS -1215.2 nats, p = 1.2e-9, (39 %)",
+        "row 4991 ANOMALOUS -1100.0 nats, p = 3e-20, (40 %)"
+    ));
     assert!(!agrees("row 4991 ANOMALOUS", "row 4991 normal") && !agrees("row 4991", "row 9991"));
     assert!(!agrees("-12.0 nats", "12.0 nats") && !agrees("12.0 nats", "12.0 bits") && !agrees("a b", "a"));
 }

@@ -148,12 +148,13 @@ impl<'s> Channel<'s> {
 
     /// Averages the samples since the last window into the drift's averages, with this weight; none for a window that does not count.
     pub(crate) fn average(&mut self, weight: Option<f32>, normal: &ChannelCalibration) {
-        if let Some(weight) = weight
-            && *self.count > 0.0
-        {
-            let (shift, power) = (*self.shift, *self.power);
-            *self.shift = held(shift, shift + weight * (*self.sum / *self.count - shift));
-            *self.power = held(power, power + weight * (*self.squares / *self.count / normal.power - power));
+        if let Some(weight) = weight {
+            let (mean, power) = (*self.sum / *self.count, *self.squares / *self.count / normal.power);
+            // Without samples there is no mean; and one that f32 cannot square would blind the averages for long.
+            if mean.is_finite() && power.is_finite() {
+                *self.shift = held(*self.shift, *self.shift + weight * (mean - *self.shift));
+                *self.power = held(*self.power, *self.power + weight * (power - *self.power));
+            }
         }
         self.forget_hop();
     }

@@ -141,14 +141,12 @@ impl RunDirectory {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// A directory for an imported model: likewise, but it may replace another import only.
+    /// Whether a directory may take an imported model, which may replace another import only. Nothing is written.
     ///
     /// # Errors
-    /// If something else is there, another process uses it, or it cannot be written to.
-    pub fn create_imported(path: &Path, existing: Existing) -> Result<Self> {
+    /// If something else is there.
+    pub fn check_imported(path: &Path, existing: Existing) -> Result<()> {
         check_parents(path)?;
-        fs::create_dir_all(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let lock = lock(path, Access::Write)?;
         let is_import = path.join(IMPORTED).exists();
         let force = if is_import { ", or --force to replace the imported model" } else { "" };
         ensure!(
@@ -156,6 +154,18 @@ impl RunDirectory {
             "{} exists: give another name{force}",
             path.display()
         );
+        Ok(())
+    }
+
+    /// A directory for an imported model, made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Self::check_imported`], and if another process uses it, or it cannot be written to.
+    pub fn create_imported(path: &Path, existing: Existing) -> Result<Self> {
+        Self::check_imported(path, existing)?;
+        fs::create_dir_all(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let lock = lock(path, Access::Write)?;
+        Self::check_imported(path, existing)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 

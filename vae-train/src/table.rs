@@ -72,10 +72,18 @@ impl Table {
         names: &[impl AsRef<str>],
         watch: impl FnMut(usize, f64),
     ) -> Result<(Self, Vec<String>)> {
-        let (table, mut found) = Self::read_leniently(path, label, watch)?;
-        let selected = table.select(names)?;
+        let (table, found) = Self::read_leniently(path, label, watch)?;
+        table.select_numbers(found, names)
+    }
+
+    /// As [`Self::select`], of a table with these fields that are no numbers.
+    ///
+    /// # Errors
+    /// Likewise, and if such a field is in one of the columns.
+    pub fn select_numbers(self, mut found: Vec<NotNumbers>, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
+        let selected = self.select(names)?;
         found.retain(|found| names.iter().any(|name| name.as_ref() == found.column));
-        refuse(path, &found)?;
+        refuse(&selected.0.path, &found)?;
         Ok(selected)
     }
 

@@ -10,6 +10,10 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../../vae-train/src/clock.rs"]
 mod clock;
+/// What the readers take of it.
+mod dataset {
+    pub const MAX_FEATURES: usize = 65_536;
+}
 #[path = "../../../vae-train/src/idx.rs"]
 mod idx;
 #[path = "../../../vae-train/src/npy.rs"]

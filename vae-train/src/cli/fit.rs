@@ -376,12 +376,9 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
 
 /// The columns to train on: without those to be ignored, and without a clock.
 fn training_table(data: &Path, config: &Config) -> Result<Table> {
-    let names = Table::names(data)?;
-    if names.is_empty() {
-        return Table::read_watched(data, config.label.as_deref(), progress::reading(data));
-    }
-    if let Some(unknown) = config.ignore.iter().find(|name| !names.contains(name)) {
-        bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&names));
+    let (table, found) = Table::read_leniently(data, config.label.as_deref(), progress::reading(data))?;
+    if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
+        bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
     let clock = Clock::of_file(data)?.map(|clock| clock.column).filter(|column| !config.condition.contains(column));
     if let Some(clock) = &clock
@@ -389,13 +386,10 @@ fn training_table(data: &Path, config: &Config) -> Result<Table> {
     {
         note(&format!("{}: column `{clock}` tells the time and is left out", data.display()));
     }
-    let is_kept = |name: &&String| {
-        config.label.as_ref() != Some(*name) && clock.as_ref() != Some(*name) && !config.ignore.contains(*name)
-    };
-    let kept: Vec<&String> = names.iter().filter(is_kept).collect();
-    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&names));
-    let (table, _) = Table::read_columns(data, config.label.as_deref(), &kept, progress::reading(data))?;
-    Ok(table)
+    let is_kept = |name: &&String| clock.as_ref() != Some(*name) && !config.ignore.contains(*name);
+    let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
+    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));
+    Ok(table.select_numbers(found, &kept)?.0)
 }
 
 /// Says so where rows that are about to be judged one by one depend on those before them.

@@ -100,7 +100,8 @@ impl Layer {
 
 impl Import {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let directory = RunDirectory::create_imported(&self.out, Existing::from_force(self.force))?;
+        let existing = Existing::from_force(self.force);
+        RunDirectory::check_imported(&self.out, existing)?;
         let mapping = Mapping::read(&self.mapping)?;
         let mut label = self.label.as_deref();
         let is_channel = mapping.channels.iter().flatten().any(|channel| channel == LABEL);
@@ -152,6 +153,7 @@ impl Import {
             mean_reconstruction: mean(|score| score.reconstruction),
             mean_kl: mean(|score| score.kl),
         };
+        let directory = RunDirectory::create_imported(&self.out, existing)?;
         directory.save_imported(&imported, &holdout)?;
         directory.save_summary(&summary)?;
         context.print(&summary, &text(&summary)?)
