@@ -124,11 +124,7 @@ fn every_flipped_bit_and_every_truncation_of_the_demonstrations_model_is_refused
 
 /// What becomes of a file with a valid checksum: who refuses it, or that it is used. Scores are finite or errors.
 fn used(damaged: &[u8], windows: &[f32]) -> String {
-    const CRC: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
-    let mut bytes = damaged.to_vec();
-    let checksum = CRC.checksum(&bytes[12..]);
-    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
-    let file = AlignedFile::new(&bytes);
+    let file = AlignedFile::new(&sealed(damaged));
     let model = match Model::from_bytes(file.bytes()) {
         Ok(model) => model,
         Err(error) => return format!("from_bytes: {}", variant(&error)),
@@ -206,6 +202,31 @@ fn flipped_bits_behind_a_valid_checksum_are_refused_or_harmless() {
 #[ignore = "every bit: some minutes in release"]
 fn every_bit_flipped_behind_a_valid_checksum_is_refused_or_harmless() {
     behind_a_valid_checksum(1);
+}
+
+/// The file with a checksum that is right.
+fn sealed(file: &[u8]) -> Vec<u8> {
+    const CRC: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
+    let mut bytes = file.to_vec();
+    let checksum = CRC.checksum(&bytes[12..]);
+    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// A file of some hundred bytes may say that four thousand million records follow.
+#[test]
+fn records_end_with_the_first_that_cannot_be_read() {
+    for name in ["endless_layers", "endless_attributes"] {
+        let mut bytes = std::fs::read(root().join("tests/fuzz/corpus/loader").join(name)).unwrap();
+        let length = bytes.len() as u32;
+        bytes[12..16].copy_from_slice(&length.to_le_bytes());
+        let file = AlignedFile::new(&sealed(&bytes));
+        let model = Model::from_bytes(file.bytes()).unwrap();
+        let layers = model.layers().map_or(0, |layers| layers.take(1000).count());
+        let attributes = model.attributes().map_or(0, |attributes| attributes.take(1000).count());
+        assert!(layers < 1000 && attributes < 1000 && layers + attributes > 0, "{name}: {layers}, {attributes}");
+        assert!(model.verify().is_err());
+    }
 }
 
 #[test]

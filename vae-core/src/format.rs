@@ -429,6 +429,19 @@ impl<'m> Records<'m> {
         self.0 = rest;
         Ok(record)
     }
+
+    /// The next `count` records, and no more after one that cannot be read: a file of some hundred bytes may announce millions.
+    pub(crate) fn first<T: Deserialize<'m>>(mut self, count: u32) -> impl Iterator<Item = Result<T, LoadError>> {
+        let mut left = count;
+        core::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let record = self.read();
+            if record.is_err() {
+                left = 0;
+            }
+            Some(record)
+        })
+    }
 }
 
 /// The `count` values at the end of an aligned byte string, in place.

@@ -100,10 +100,10 @@ impl<'m> Model<'m> {
         &self,
     ) -> Result<impl Iterator<Item = Result<(&'m str, &'m [f32]), LoadError>> + use<'m>, LoadError> {
         let latent = self.latent();
-        let mut records = self.extras()?.attributes;
-        Ok((0..self.header()?.attributes).map(move |_| {
-            let NamedArray { name, array } = records.read()?;
-            let name = core::str::from_utf8(name).map_err(|_| LoadError::Malformed { remaining: records.0.len() })?;
+        let records = self.extras()?.attributes;
+        Ok(records.first(self.header()?.attributes).map(move |record| {
+            let NamedArray { name, array } = record?;
+            let name = core::str::from_utf8(name).map_err(|_| LoadError::Value)?;
             Ok((name, values(array, latent)?))
         }))
     }

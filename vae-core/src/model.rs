@@ -281,10 +281,10 @@ impl<'m> Model<'m> {
     /// The layers' records, first the encoder's, then the decoder's.
     ///
     /// # Errors
-    /// If the file is faulty; the iterator's items likewise.
+    /// If the file is faulty; the iterator's items likewise, of which the first error is the last.
     pub fn layers(&self) -> Result<impl Iterator<Item = Result<LayerRecord<'m>, LoadError>> + use<'m>, LoadError> {
-        let (header, mut records) = self.records()?;
-        Ok((0..header.encoder_layers.saturating_add(header.decoder_layers)).map(move |_| records.read()))
+        let (header, records) = self.records()?;
+        Ok(records.first(header.encoder_layers.saturating_add(header.decoder_layers)))
     }
 
     /// Encodes a window: the parameters of `q(z|x)`, which lie in `scratch`.
