@@ -232,7 +232,8 @@ fn a_demo_that_is_killed_leaves_whole_files_and_begins_anew() {
 fn cuts(place: &Workplace) -> Vec<u64> {
     let mut sizes: Vec<u64> = files(&place.path("run")).iter().map(|(_, contents)| contents.len() as u64).collect();
     sizes.extend([1, place.bytes("model.vae").unwrap().len() as u64, place.bytes("scores.csv").unwrap().len() as u64]);
-    let mut cuts: Vec<u64> = sizes.into_iter().flat_map(|size| [size / 2, size - 1, size]).collect();
+    let mut cuts: Vec<u64> =
+        sizes.into_iter().filter(|size| *size > 0).flat_map(|size| [size / 2, size - 1, size]).collect();
     cuts.sort_unstable();
     cuts.dedup();
     cuts
