@@ -1,37 +1,13 @@
 //! Every error that the command line can be driven to: it names the place, carries the numbers, says what to do, has the right exit code,
 //! and leaves everything as it was.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::fs;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+mod workplace;
 
-/// A directory with good and bad files, in which commands run.
-struct Workplace(tempfile::TempDir);
+use workplace::{Workplace, files};
 
 impl Workplace {
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
-        fs::write(self.path(name), contents).unwrap();
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        let mut command = Command::new(BINARY);
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).stdin(std::process::Stdio::null());
-        command.output().unwrap()
-    }
-
-    fn succeed(&self, arguments: &str) {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
     fn copy(&self, from: &str, to: &str) {
         fs::create_dir_all(self.path(to)).unwrap();
         for entry in fs::read_dir(self.path(from)).unwrap() {
@@ -48,23 +24,6 @@ impl Workplace {
         bytes.truncate(bytes.len() / 2);
         fs::write(path, bytes).unwrap();
     }
-}
-
-/// Every file below a directory with its contents, and every directory.
-fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-            found.push((path, Vec::new()));
-        } else {
-            let contents = fs::read(&path).unwrap();
-            found.push((path, contents));
-        }
-    }
-    found.sort();
-    found
 }
 
 /// 400 rows of three columns and a condition, with a label.

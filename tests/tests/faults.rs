@@ -4,7 +4,6 @@
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -14,7 +13,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_tests::skip;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+mod workplace;
+
+use workplace::{BINARY, Workplace, files, message};
 
 const FIT: &str = "fit train.csv --epochs 30 --patience 30 --batch 32 --hidden 8 --latent 2 --mixture 2";
 const CALIBRATE: &str = "calibrate run --normal train.csv";
@@ -23,51 +24,26 @@ const SCORE: &str = "score model.vae train.csv --force --out scores.csv";
 /// A fit that does not end by itself.
 const ENDLESS: &str = "fit train.csv --epochs 1000000 --patience 1000000 --batch 32 --hidden 8 --latent 2";
 
-/// A directory to work in, with 400 rows of three dependent columns.
-struct Workplace(tempfile::TempDir);
-
 impl Workplace {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+    /// With 400 rows of three dependent columns.
+    fn with_rows() -> Self {
+        let place = Self::new();
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut table = String::from("a,b,c\n");
         for _ in 0..400 {
             let [t, b, c]: [f32; 3] = [(); 3].map(|()| rng.random_range(-1.0..1.0));
             table += &format!("{t},{},{}\n", 2.0 * t + 0.1 * b, 5.0 - t + 0.1 * c);
         }
-        fs::write(place.path("train.csv"), table).unwrap();
+        place.write("train.csv", table);
         place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
     }
 
     fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.path(name)).ok()
     }
 
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(BINARY);
-        command.args(arguments.split_whitespace()).current_dir(self.0.path());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command
-    }
-
     fn start(&self, arguments: &str) -> Child {
-        self.command(arguments).spawn().unwrap()
-    }
-
-    fn succeed(&self, arguments: &str) {
-        let output = self.command(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments}: {}", message(&output));
-    }
-
-    /// Runs a command that must fail by itself; returns its message.
-    fn fail(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments}: {}", message(&output));
-        message(&output)
+        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs a bash script here, in which `$0` is the trainer.
@@ -104,25 +80,6 @@ impl Workplace {
     }
 }
 
-fn message(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Every file below a directory with its contents.
-fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push((path.clone(), fs::read(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
-}
-
 /// Goes on with a fit in `run`, whatever has become of it, and checks that it comes to the `expected` model.
 fn finish(place: &Workplace, expected: &[u8], context: &str) {
     if place.path("run/checkpoint.bin").exists() {
@@ -137,7 +94,7 @@ fn finish(place: &Workplace, expected: &[u8], context: &str) {
 
 /// A finished run, and what is made from it.
 fn with_results() -> Workplace {
-    let place = Workplace::new();
+    let place = Workplace::with_rows();
     for arguments in [&format!("{FIT} --out run"), CALIBRATE, EXPORT, SCORE] {
         place.succeed(arguments);
     }
@@ -152,7 +109,7 @@ fn delays(duration: Duration, count: usize, seed: u64) -> impl Iterator<Item = D
 
 #[test]
 fn a_fit_that_is_killed_goes_on_to_the_very_model() {
-    let place = Workplace::new();
+    let place = Workplace::with_rows();
     let fit = format!("{FIT} --out run");
     let duration = place.duration(&fit);
     place.succeed("export run --out whole.vae");
@@ -200,7 +157,7 @@ fn what_is_killed_leaves_the_old_output_or_the_new_one() {
 
 #[test]
 fn a_demo_that_is_killed_leaves_whole_files_and_begins_anew() {
-    let place = Workplace::new();
+    let place = Workplace::with_rows();
     let demo = "demo --force --out demo";
     let duration = place.duration(demo);
     // burn's identifiers of tensors, in the checkpoint, are other ones each time; what is exported from it is the same.
@@ -356,7 +313,7 @@ fn a_run_that_cannot_be_written_to_is_still_read() {
 
 #[test]
 fn one_process_writes_a_run_and_a_killed_one_does_not_stand_in_the_way() {
-    let place = Workplace::new();
+    let place = Workplace::with_rows();
     let mut child = place.start(&format!("{ENDLESS} --out run"));
     while !place.path("run/checkpoint.bin").exists() {
         assert!(child.try_wait().unwrap().is_none(), "the fit ended");
@@ -378,7 +335,7 @@ fn one_process_writes_a_run_and_a_killed_one_does_not_stand_in_the_way() {
 
 #[test]
 fn of_several_fits_at_once_one_succeeds_and_readers_see_whole_runs() {
-    let place = Workplace::new();
+    let place = Workplace::with_rows();
     place.succeed(&format!("{FIT} --out run"));
     place.succeed("export run --out whole.vae");
     let expected = place.bytes("whole.vae").unwrap();

@@ -1,58 +1,23 @@
 //! The page that `vae-train report` writes: its numbers, its text, and how it behaves in a browser.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::fs;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_tests::browser::{Browser, Click};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+mod workplace;
+
+use workplace::Workplace;
 
 /// Names that a column may have, and that a page must not take for anything but names.
 const HOSTILE: [&str; 3] =
     ["<script>hacked=1</script>", "\"><img src=x onerror='hacked=1'>", "</title></style></script>&amp;]]>"];
 
-/// A directory to work in.
-struct Workplace(tempfile::TempDir);
-
 impl Workplace {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        Command::new(BINARY).args(arguments.split_whitespace()).current_dir(self.0.path()).output().unwrap()
-    }
-
-    /// Runs a command that must succeed; returns its standard output.
-    fn succeed(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &str) -> Value {
-        serde_json::from_str(&self.succeed(&format!("{arguments} --json"))).unwrap()
-    }
-
-    /// Runs a command that must fail with exit code 1; returns its message.
-    fn fail(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
     /// Writes rows as CSV.
-    fn write(&self, name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<f64>>) {
+    fn write_rows(&self, name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<f64>>) {
         let mut csv = Vec::new();
         let quoted = |name: &&str| format!("\"{}\"", name.replace('"', "\"\""));
         csv.push(columns.iter().map(quoted).collect::<Vec<_>>().join(","));
@@ -76,7 +41,7 @@ impl Workplace {
                 vec![t, b, 5.0 - t + noise(), f64::from(u8::from(anomaly))]
             });
             let rows: Vec<Vec<f64>> = rows.collect();
-            place.write(name, &[a, b, c, "label"], rows.into_iter());
+            place.write_rows(name, &[a, b, c, "label"], rows.into_iter());
         }
         place
     }
@@ -223,20 +188,20 @@ fn every_kind_of_model_has_a_page() {
     let place = Workplace::new();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut uniform = || rng.random_range(0.0..1.0f64);
-    place.write(
+    place.write_rows(
         "two.csv",
         &["a", "b", "label"],
         (0..60).map(|i| vec![uniform(), uniform(), f64::from(u8::from(i % 20 == 0))]),
     );
     let names: Vec<String> = (0..500).map(|i| format!("a column with a long name, {i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    place.write("wide.csv", &names, (0..40).map(|_| names.iter().map(|_| uniform()).collect()));
+    place.write_rows("wide.csv", &names, (0..40).map(|_| names.iter().map(|_| uniform()).collect()));
     let pixels: Vec<String> = (0..64).map(|i| format!("p{i}")).collect();
     let pixels: Vec<&str> = pixels.iter().map(String::as_str).collect();
-    place.write("bits.csv", &pixels, (0..60).map(|_| pixels.iter().map(|_| uniform().round()).collect()));
+    place.write_rows("bits.csv", &pixels, (0..60).map(|_| pixels.iter().map(|_| uniform().round()).collect()));
     // A value that is missing now and then, a column that never varies, and one far from 1.
     let gap = |i: usize, value: f64| if i.is_multiple_of(97) { f64::NAN } else { value };
-    place.write(
+    place.write_rows(
         "stream.csv",
         &["x", "constant", "huge"],
         (0..6000).map(|i| vec![gap(i, (i as f64 * 0.1).sin()), 3.0, 1e9 * uniform()]),
