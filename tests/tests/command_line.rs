@@ -251,6 +251,8 @@ fn a_loggers_file_is_taken_as_it_is() {
     place.write("log.csv", &log);
     let next = "next: vae-train fit log.csv --ignore Zeit,Zustand ";
     assert!(place.succeed("inspect log.csv").contains(next));
+    place.write("states.csv", "a,b,on\n1,5,0\n2,3,1\n3,4,0\n");
+    assert!(place.succeed("inspect states.csv").contains("1 column(s) hold 0 and 1 only: `on`; one that says"));
     assert!(place.refuse("fit log.csv --out runs/a").contains("leave columns of names out (`fit --ignore Zeit`)"));
     assert!(place.refuse("fit log.csv --ignore Zeiten --out runs/a").contains("no column `Zeiten` to ignore"));
     let output = place.run("fit log.csv --ignore Zeit,Zustand --out runs/a --epochs 2");

@@ -184,7 +184,13 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
             notes.push(format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}"));
         }
         (Some(asked), found) => {
-            let found = found.with_context(|| name.clone())?;
+            // Without a tail nothing is known of any rate, so that there is nothing to force.
+            let found = found.map_err(|error| {
+                anyhow!(
+                    "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out, for a threshold that is a quantile \
+                     of the scores"
+                )
+            })?;
             let Some(windows_per_second) = windows_per_second else {
                 bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second");
             };

@@ -1,7 +1,7 @@
 //! Plays a recording to the detector on an emulated core: a model of your own, before there is a board.
 //!
 //! `VAE_MODEL=/home/me/model.vae VAE_RECORDING=/home/me/new.csv cargo run --release --bin replay --features replay`, with whole paths. The
-//! model is compiled in, as it would be flashed; the recording, a CSV file with the model's columns between commas, is read from the host
+//! model is compiled in, as it would be flashed; the recording, a CSV file with the model's columns between commas or semicolons, is read from the host
 //! in the place of a sensor. A line, as `vae-train watch` reads it, is printed whenever the verdict changes.
 #![no_std]
 #![no_main]
@@ -13,13 +13,15 @@ use semihosting::{fs::File, io::Read, println};
 use static_cell::ConstStaticCell;
 use vae_core::{Detector, DetectorError, InferError, Model, Scratch, Verdict, include_model};
 
-static MODEL: Model<'static> = include_model!(env!("VAE_MODEL")); // a damaged file fails the build
+static MODEL: Model<'static> = include_model!(env!("VAE_MODEL", "set VAE_MODEL to the whole path of a model file")); // a damaged file fails the build
 static SCRATCH: ConstStaticCell<[f32; MODEL.scratch_len()]> = ConstStaticCell::new([0.0; MODEL.scratch_len()]);
 static WINDOW: ConstStaticCell<heapless::Vec<f32, { MODEL.window_len() }>> = ConstStaticCell::new(heapless::Vec::new());
 static STATE: ConstStaticCell<[f32; MODEL.state_len()]> = ConstStaticCell::new([0.0; MODEL.state_len()]);
 
 const CHANNELS: usize = MODEL.channels();
-const PATH: Option<&CStr> = match CStr::from_bytes_with_nul(concat!(env!("VAE_RECORDING"), "\0").as_bytes()) {
+const PATH: Option<&CStr> = match CStr::from_bytes_with_nul(
+    concat!(env!("VAE_RECORDING", "set VAE_RECORDING to the whole path of a CSV file"), "\0").as_bytes(),
+) {
     Ok(path) => Some(path),
     Err(_) => None,
 };
@@ -49,7 +51,7 @@ impl fmt::Display for Fault {
                 write!(f, "cannot read {}: give its whole path in VAE_RECORDING", env!("VAE_RECORDING"))
             }
             Self::LongLine(line) => write!(f, "line {line} is longer than {} bytes", Lines::LONGEST),
-            Self::NoColumn(name) => write!(f, "the recording has no column `{name}` between commas"),
+            Self::NoColumn(name) => write!(f, "the recording has no column `{name}`"),
         }
     }
 }
@@ -109,11 +111,15 @@ fn run() -> Result<(), Fault> {
     println!("self-test passed: {} bytes of model, {} of RAM", MODEL.flash_len(), memory());
     let channels = MODEL.card().map_err(InferError::Model)?.channels;
     let mut lines = Lines::open()?;
-    let header = lines.next()?.unwrap_or_default();
+    let header = lines.next()?.unwrap_or_default().trim_start_matches('\u{feff}');
+    let separator = if header.contains(';') { ';' } else { ',' };
     // Which column each channel stands in.
     let mut columns = [0; CHANNELS];
     for (column, name) in columns.iter_mut().zip(channels.lines()) {
-        *column = header.split(',').position(|field| field == name).ok_or(Fault::NoColumn(name))?;
+        *column = header
+            .split(separator)
+            .position(|field| field.trim_matches(['"', ' ']) == name)
+            .ok_or(Fault::NoColumn(name))?;
     }
 
     let mut detector = Detector::new(MODEL, WINDOW.take(), STATE.take())?;
@@ -123,7 +129,7 @@ fn run() -> Result<(), Fault> {
         let Some(line) = lines.next()? else { break };
         let mut sample = [f32::NAN; CHANNELS]; // a field without a number is a value that was not observed
         for (value, column) in sample.iter_mut().zip(columns) {
-            *value = line.split(',').nth(column).and_then(|field| field.trim().parse().ok()).unwrap_or(f32::NAN);
+            *value = line.split(separator).nth(column).map_or(f32::NAN, number);
         }
         let Some(verdict) = detector.push(&sample, &mut scratch)? else { continue };
         if last.replace(mem::discriminant(&verdict)) == Some(mem::discriminant(&verdict)) {
@@ -141,6 +147,18 @@ fn run() -> Result<(), Fault> {
     }
     println!("{} rows played", lines.count.saturating_sub(2));
     Ok(())
+}
+
+/// A field's number, which may have a decimal comma; NaN for anything else.
+fn number(field: &str) -> f32 {
+    let field = field.trim();
+    let (whole, fraction) = field.split_once(',').unwrap_or((field, ""));
+    let mut digits = heapless::String::<32>::new();
+    let point = if fraction.is_empty() { "" } else { "." };
+    match [whole, point, fraction].iter().try_for_each(|part| digits.push_str(part)) {
+        Ok(()) => digits.parse().unwrap_or(f32::NAN),
+        Err(_) => f32::NAN,
+    }
 }
 
 /// Bytes that the model asks for: scratch, window and state.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Context, LABEL, note, progress};
 use crate::{
     clock::Clock,
-    inspection::Inspection,
+    inspection::{Column, Inspection},
     table::{NotNumbers, Table, list},
 };
 
@@ -204,6 +204,19 @@ fn findings(inspected: &Inspected) -> Vec<String> {
         if !names.is_empty() {
             findings.push(format!("{} column(s) {what}: {}", names.len(), list(&names)));
         }
+    }
+    // Not where most are, as in pictures.
+    let of_bits = |column: &&Column| column.distinct == 2 && (column.least, column.largest) == (Some(0.0), Some(1.0));
+    let bits: Vec<&String> = inspection.columns.iter().filter(of_bits).map(|column| &column.name).collect();
+    if let [first, ..] = bits[..]
+        && 2 * bits.len() < inspection.columns.len()
+    {
+        findings.push(format!(
+            "{} column(s) hold 0 and 1 only: {}; one that says what was an anomaly is the label (--label {first}), and other labels or \
+             states are to be left out (fit --ignore {first})",
+            bits.len(),
+            list(&bits)
+        ));
     }
     for column in inspection.columns.iter().filter(|column| column.distinct > 1) {
         findings.extend(column.findings.iter().map(|finding| format!("{}: {finding}", column.name)));
