@@ -33,8 +33,8 @@ impl Workplace {
             let b = 2.0 * t + 0.1 * noise(i, 4) + fault;
             test += &format!("{},{},7,{},{}\n", usize::from(fault > 0.0), b, 5.0 - t + 0.1 * noise(i, 5), t);
         }
-        place.write("train.csv", &train);
-        place.write("test.csv", &test);
+        place.write("train.csv", train);
+        place.write("test.csv", test);
         place
     }
 }
@@ -248,7 +248,7 @@ fn a_loggers_file_is_taken_as_it_is() {
         let comma = format!("{:.3}", 4.0 + f64::from(second * 7919 % 1000) / 1000.0).replace('.', ",");
         log += &format!("x;2026-03-09 10:{:02}:{:02};{comma};run\n", second / 60, second % 60);
     }
-    place.write("log.csv", &log);
+    place.write("log.csv", log);
     let next = "next: vae-train fit log.csv --ignore Zeit,Zustand ";
     assert!(place.succeed("inspect log.csv").contains(next));
     place.write("states.csv", "a,b,on\n1,5,0\n2,3,1\n3,4,0\n");
@@ -311,7 +311,7 @@ fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
             format!("2024-05-01 12:{minute:02}:{second:02},{a},{b},{},red,{}\n", 2 * a, usize::from(i == 599))
         })
         .collect();
-    place.write("mixed.csv", &format!("time,a,b,twice,colour,label\n{rows}"));
+    place.write("mixed.csv", format!("time,a,b,twice,colour,label\n{rows}"));
     let found = place.json("inspect mixed.csv");
     let clock = &found["clock"];
     assert_eq!(
@@ -398,7 +398,7 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     let text = place.succeed("diff f32.vae old.vae --data test.csv --label label");
     assert!(text.contains("400 windows, new less old") && text.contains("nothing that matters"), "{text}");
 
-    place.write("two.csv", &fs::read_to_string(place.path("train.csv")).unwrap().replacen("a,b", "a,x", 1));
+    place.write("two.csv", fs::read_to_string(place.path("train.csv")).unwrap().replacen("a,b", "a,x", 1));
     place.succeed(&FIT.replace("train.csv", "two.csv").replace("--out run", "--out two").replace("60", "2"));
     place.succeed("export two --out two.vae --force");
     place.succeed(&FIT.replace("--out run", "--out windows --window 4").replace("60", "2"));
@@ -422,15 +422,15 @@ fn bad_input_is_named_and_nothing_is_written() {
     place.write("short.csv", "a,b\n1,2\n3,4\n2,2\n");
     place.write("one.csv", "a,b\n1,2\n");
     place.write("header.csv", "a,b\n");
-    place.write("same.csv", &format!("a,b\n{}", "1,2\n".repeat(100)));
+    place.write("same.csv", format!("a,b\n{}", "1,2\n".repeat(100)));
     place.write("categories.csv", "day,a,colour\n2024-05-01,1,red\n2024-05-02,2,blue\n");
     place.write("unlabelled.csv", "a,label\n1,0\n2,\n");
     place.write("words.csv", "a,label\n1,normal\n2,fault\n");
-    place.write("largest.csv", &format!("a,b\n{}", "1,3.4e38\n2,-3.4e38\n".repeat(10)));
+    place.write("largest.csv", format!("a,b\n{}", "1,3.4e38\n2,-3.4e38\n".repeat(10)));
     place.write("huge.csv", "a,b\n1,2\n1e39,2\n");
     let wide: Vec<String> = (0..100_000).map(|column| format!("c{column}")).collect();
     let rows: Vec<String> = (0..12).map(|row| vec![row.to_string(); 100_000].join(",")).collect();
-    place.write("wide.csv", &format!("{}\n{}\n", wide.join(","), rows.join("\n")));
+    place.write("wide.csv", format!("{}\n{}\n", wide.join(","), rows.join("\n")));
     place.write("anomalies.csv", "a,label\n1,1\n2,1\n");
     place.write("other.csv", "a,x\n1,2\n");
     place.write("foreign.vae", "PK\u{3}\u{4} this is a zip file, it is long enough to hold a prelude");
@@ -518,7 +518,7 @@ fn a_full_disk_is_reported() {
 /// A few seconds of a fit on `rows` of a table with these columns.
 fn small_fit(place: &Workplace, columns: &str, rows: usize, row: impl Fn(usize) -> String) -> (String, Value) {
     let rows: String = (0..rows).map(|i| row(i) + "\n").collect();
-    place.write("small.csv", &format!("{columns}\n{rows}"));
+    place.write("small.csv", format!("{columns}\n{rows}"));
     let output = place.run("fit small.csv --out small --force --epochs 5 --hidden 8 --json");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{message}");
@@ -554,7 +554,7 @@ fn the_widest_models_stay_within_64_kib() {
         let row =
             |r: usize| (0..columns).map(|c| ((r * 7919 + c * 31) % 101).to_string()).collect::<Vec<_>>().join(",");
         let rows: Vec<String> = (0..80).map(row).collect();
-        place.write("wide.csv", &format!("{}\n{}\n", header.join(","), rows.join("\n")));
+        place.write("wide.csv", format!("{}\n{}\n", header.join(","), rows.join("\n")));
         place.succeed("fit wide.csv --out wide --epochs 1 --force");
         let exported = place.json("export wide --out wide.vae --force");
         assert!(exported["flash"].as_u64().unwrap() <= 65_536, "{columns} columns: {exported}");
@@ -612,7 +612,7 @@ fn a_collapsed_posterior_is_reported_with_advice() {
 fn empty_columns_are_dropped_and_constant_ones_watched_with_a_note() {
     let place = Workplace::new();
     let rows: String = (0..200).map(|i| format!("{},5,,{}\n", i % 17, i % 5)).collect();
-    place.write("train.csv", &format!("a,fixed,empty,b\n{rows}"));
+    place.write("train.csv", format!("a,fixed,empty,b\n{rows}"));
     let output = place.run("fit train.csv --out run --epochs 2 --batch 16 --json");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("1 empty column(s) left out: `empty`"), "{message}");
@@ -684,7 +684,7 @@ fn generation_from_all_sources_and_along_an_attribute() {
     let test = fs::read_to_string(place.path("data/test.csv")).unwrap();
     let labelled: String =
         test.lines().skip(1).map(|line| format!("{line},{}\n", u8::from(!line.starts_with('-')))).collect();
-    place.write("halves.csv", &format!("x0,x1,right\n{labelled}"));
+    place.write("halves.csv", format!("x0,x1,right\n{labelled}"));
     place.succeed("attribute run halves.csv --label right");
     assert!(place.refuse("attribute run halves.csv --label right").contains("--force"));
     place.succeed("fit data/train.csv --out run --resume"); // complete: nothing is lost by asking
@@ -726,11 +726,11 @@ fn a_condition_explains_what_is_normal_only_under_it() {
         format!("{},{},{}", speed, speed * speed + 0.3 * noise(i, 2) + fault, speed + 0.3 * noise(i, 3))
     };
     let train: String = (0..1500).map(|i| row(i, 0.0) + "\n").collect();
-    place.write("train.csv", &format!("speed,a,b\n{train}"));
+    place.write("train.csv", format!("speed,a,b\n{train}"));
     let test: String = (2000..2600)
         .map(|i| format!("{},{}\n", row(i, if i % 3 == 0 { 2.5 } else { 0.0 }), u8::from(i % 3 == 0)))
         .collect();
-    place.write("test.csv", &format!("speed,a,b,label\n{test}"));
+    place.write("test.csv", format!("speed,a,b,label\n{test}"));
     place.succeed(
         "fit train.csv --out run --condition speed --hidden 16,16 --latent 1 --batch 25 --epochs 60 --learning-rate 0.003 \
          --likelihood gaussian-predicted",
@@ -910,7 +910,7 @@ fn alarms_of_a_calibrated_model_are_scored_and_evaluated_as_events() {
             stream += &format!("{z},{label},{y},{x}\n");
         }
     }
-    place.write("stream.csv", &stream);
+    place.write("stream.csv", stream);
 
     place.succeed("score model.vae stream.csv --label label --out scores.csv");
     let text = fs::read_to_string(place.path("scores.csv")).unwrap();
@@ -956,22 +956,22 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
         let rows: Vec<String> = lines.iter().take(20_000).enumerate().map(|(i, line)| row(i, cells(line))).collect();
         format!("{header}\n{}\n", rows.join("\n"))
     };
-    place.write("two.csv", &table("x,y", &|_, row| row[..2].join(",")));
-    place.write("permuted.csv", &table("z,extra,x,y", &|_, row| format!("{},1,{},{}", row[2], row[0], row[1])));
-    place.write("same.csv", &table("x,y,z", &|_, row| row.join(",")));
-    place.write("infinite.csv", &table("x,y,z", &|i, row| if i == 41 { "1,inf,2".to_owned() } else { row.join(",") }));
+    place.write("two.csv", table("x,y", &|_, row| row[..2].join(",")));
+    place.write("permuted.csv", table("z,extra,x,y", &|_, row| format!("{},1,{},{}", row[2], row[0], row[1])));
+    place.write("same.csv", table("x,y,z", &|_, row| row.join(",")));
+    place.write("infinite.csv", table("x,y,z", &|i, row| if i == 41 { "1,inf,2".to_owned() } else { row.join(",") }));
     // What is labelled an anomaly is not normal, whatever it does to the sensor.
-    place.write("spike.csv", &table("x,y,z", &|i, row| if i == 41 { "1,99,2".to_owned() } else { row.join(",") }));
+    place.write("spike.csv", table("x,y,z", &|i, row| if i == 41 { "1,99,2".to_owned() } else { row.join(",") }));
     place.write(
         "labelled.csv",
         &table("x,y,z,label", &|i, row| {
             if i == 41 { "1,99,2,1".to_owned() } else { format!("{},0", row.join(",")) }
         }),
     );
-    place.write("anomalies.csv", &table("x,y,z,label", &|_, row| format!("{},1", row.join(","))));
-    place.write("short.csv", &normal.lines().take(4000).collect::<Vec<_>>().join("\n"));
-    place.write("few.csv", &normal.lines().take(32).collect::<Vec<_>>().join("\n"));
-    place.write("constant.csv", &format!("x,y,z\n{}", "0.1,-1,0.2\n".repeat(20_000)));
+    place.write("anomalies.csv", table("x,y,z,label", &|_, row| format!("{},1", row.join(","))));
+    place.write("short.csv", normal.lines().take(4000).collect::<Vec<_>>().join("\n"));
+    place.write("few.csv", normal.lines().take(32).collect::<Vec<_>>().join("\n"));
+    place.write("constant.csv", format!("x,y,z\n{}", "0.1,-1,0.2\n".repeat(20_000)));
     place.succeed("calibrate run --normal same.csv --rate 1600 --votes 3/5"); // a calibration that must stay
 
     let rate = "--rate 1600 --alarms 1/year";
@@ -1020,7 +1020,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
         0 => format!("time,{line}\n"),
         _ => format!("{},{line}\n", 0.125 * row as f64),
     });
-    place.write("timed.csv", &timed.collect::<String>());
+    place.write("timed.csv", timed.collect::<String>());
     let message = place.refuse("calibrate run --normal timed.csv --alarms 1/year");
     assert!(message.contains("no --rate: 8.000000 rows a second, by column `time`"), "{message}");
     for (arguments, expected) in [
@@ -1060,7 +1060,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
     assert_eq!(same["threshold"], permuted["threshold"]);
     let labelled = calibrated("labelled.csv --range y=-16:16");
     assert_eq!((labelled["left_out"].as_u64(), labelled["windows"].as_u64()), (Some(2), Some(1247)));
-    place.write("gaps.csv", &table("x,y,z", &|i, row| if i == 41 { "1,,2".to_owned() } else { row.join(",") }));
+    place.write("gaps.csv", table("x,y,z", &|i, row| if i == 41 { "1,,2".to_owned() } else { row.join(",") }));
     let gaps = calibrated("gaps.csv");
     assert_eq!((gaps["left_out"].as_u64(), gaps["windows"].as_u64()), (Some(2), Some(1247)));
 }
@@ -1145,7 +1145,7 @@ fn front_ends_are_fitted_exported_calibrated_and_scored() {
         assert!(message.contains(expected), "{arguments}: {message}");
     }
     let bits: String = (0..200).map(|i| format!("{},{}\n", i % 2, i / 2 % 2)).collect();
-    place.write("bits.csv", &format!("a,b\n{bits}"));
+    place.write("bits.csv", format!("a,b\n{bits}"));
     let message = place.refuse("fit bits.csv --out new --window 8 --front-end statistics --likelihood bernoulli");
     assert!(
         message.contains("a Bernoulli likelihood is for zeros and ones") && message.contains("leave out --front-end"),
@@ -1181,6 +1181,6 @@ fn p_values_of_normal_rows_are_uniform() {
         values.collect::<Vec<_>>().join(",")
     };
     let rows: Vec<String> = test.lines().skip(1).map(scaled).collect();
-    place.write("larger.csv", &format!("{}\n{}\n", test.lines().next().unwrap(), rows.join("\n")));
+    place.write("larger.csv", format!("{}\n{}\n", test.lines().next().unwrap(), rows.join("\n")));
     assert!(judge("larger.csv") > 1.5 * largest);
 }
