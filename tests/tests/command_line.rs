@@ -964,7 +964,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
     place.write("spike.csv", table("x,y,z", &|i, row| if i == 41 { "1,99,2".to_owned() } else { row.join(",") }));
     place.write(
         "labelled.csv",
-        &table("x,y,z,label", &|i, row| {
+        table("x,y,z,label", &|i, row| {
             if i == 41 { "1,99,2,1".to_owned() } else { format!("{},0", row.join(",")) }
         }),
     );
