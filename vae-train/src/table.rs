@@ -225,7 +225,7 @@ impl Table {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str) -> T) -> Result<Option<Vec<T>>> {
+    fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str) -> T) -> Result<Option<Vec<T>>> {
         let (mut reader, _) = csv_reader(BufReader::new(open(path)?), path)?;
         let Some(index) = header(&mut reader, path)?.iter().position(|name| name == column) else { return Ok(None) };
         let mut fields = Vec::new();
