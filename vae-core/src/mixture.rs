@@ -112,6 +112,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many samples for an interpreter")]
     fn the_kl_is_the_bound_and_that_is_above_the_kl_by_samples() {
         let parameters = parameters();
         let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });

@@ -453,6 +453,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many samples for an interpreter")]
     fn sampled_kl_agrees_with_the_closed_form() {
         let logits = [0.3f32, -2.0, 1.0];
         let families =
@@ -491,6 +492,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many samples for an interpreter")]
     fn sampled_moments_agree_with_the_parameters() {
         let mean = Vector3::from(MEAN.map(f64::from));
         check_moments(&full(), mean, covariance());

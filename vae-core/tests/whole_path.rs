@@ -1,5 +1,5 @@
 //! Everything that a device does with a model, small enough for Miri:
-//! `cargo +nightly miri test -p vae-core --test whole_path`.
+//! `cargo +nightly miri test -p vae-core --tests`.
 
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 use vae_core::{Alarms, Aligned, Detector, LoadError, Model, Scratch, SensorFaultKind, Verdict};

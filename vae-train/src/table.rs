@@ -257,6 +257,8 @@ impl Table {
         let mut found: Vec<NotNumbers> = Vec::new();
         let mut record = csv::ByteRecord::new();
         let mut next_report = REPORT_BYTES;
+        // The reader is on the next line after LF, but not after the CR of a CRLF.
+        let ahead = u64::from(reader.position().line() > 1);
         for row in 1.. {
             let line = reader.position().line();
             match reader.read_byte_record(&mut record) {
@@ -264,7 +266,8 @@ impl Table {
                 Ok(false) => break,
                 Err(error) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
             }
-            let line = record.position().map_or(line, csv::Position::line);
+            // The record's own position is before the blank lines above it.
+            let line = line.max(reader.position().line() - ahead);
             if record.len() != header.len() {
                 bail!(
                     "{name}: row {row} (line {line}) has {} fields where the header has {}: mend or remove the row",
@@ -552,6 +555,10 @@ mod tests {
             ("a|b\n1|2\n", None, "one name with `|` in it: separate fields by commas"),
             ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
             ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
+            ("a,b\n1,2\n3,on", None, "row 2 (line 3)"),
+            ("a,b\r\n1,2\r\n3,on\r\n5,6\r\n", None, "row 2 (line 3)"),
+            ("a,b\n1,2\n\n\n3,on\n", None, "row 2 (line 5)"),
+            ("a,b\r\n1,2\r\n\r\n\r\n3\r\n", None, "row 2 (line 5)"),
             ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are all fields of `b`)"),
             ("a,b\n1,1e99\n", None, "column `b`: `1e99` is beyond the range"),
             ("a,y\n1,\n", Some("y"), "the label is `` where 0"),

@@ -168,8 +168,8 @@ mod tests {
     fn standardise_gives_the_bits_of_the_fpu() {
         let mut patterns = patterns();
         let mut next = || f32::from_bits(patterns.next().unwrap());
-        let mut fast = 0;
-        for _ in 0..3_000_000 {
+        let (mut fast, repeats) = (0, if cfg!(miri) { 300 } else { 3_000_000 });
+        for _ in 0..repeats {
             let (x, mean, inverse_scale) = (next(), next(), next());
             let expected = (x - mean) * inverse_scale;
             let mut found = [0.0];
@@ -182,7 +182,7 @@ mod tests {
             let unpacked = difference(x.to_bits(), mean.to_bits());
             fast += u32::from(unpacked.and_then(|unpacked| product(unpacked, inverse_scale.to_bits())).is_some());
         }
-        assert!(fast > 1_500_000, "the compiler's functions did most of it: {fast}");
+        assert!(fast > repeats / 2, "the compiler's functions did most of it: {fast}");
     }
 
     #[test]
@@ -211,7 +211,14 @@ mod tests {
 
     #[test]
     fn to_fixed_truncates_and_saturates_as_a_cast_does() {
-        for bits in patterns().take(1_000_000).chain([0, SIGN, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 1]) {
+        for bits in patterns().take(if cfg!(miri) { 300 } else { 1_000_000 }).chain([
+            0,
+            SIGN,
+            0x7F80_0000,
+            0xFF80_0000,
+            0x7FC0_0000,
+            1,
+        ]) {
             let value = f32::from_bits(bits);
             assert_eq!(to_fixed(value), portable::to_fixed(value), "{value:e}");
         }
