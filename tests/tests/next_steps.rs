@@ -85,15 +85,48 @@ fn each_step_names_the_next_and_a_fit_says_what_it_has_learnt() {
     );
 }
 
+/// Independent uniform values: a multiplicative congruence by Lehmer.
+fn uniforms() -> impl FnMut() -> f64 {
+    let mut state = 1u64;
+    move || {
+        state = state * 48_271 % 2_147_483_647;
+        state as f64 / 2_147_483_647.0
+    }
+}
+
+#[test]
+fn a_model_that_limits_would_beat_is_said_to_be_one_and_labels_are_not_forgotten() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let mut uniform = uniforms();
+    let alike: String = (0..600)
+        .map(|_| {
+            let a = uniform();
+            format!("{a},{},0\n", a + 0.02 * uniform())
+        })
+        .collect();
+    fs::write(place.join("alike.csv"), format!("a,b,fault\n{alike}")).unwrap();
+    // Normal rows that only a model takes for strange, and anomalies that limits find at once.
+    let normal: String = (0..50).map(|_| format!("{},{},0\n", uniform(), uniform())).collect();
+    fs::write(place.join("test.csv"), format!("a,b,fault\n{normal}{}", "1.3,1.31,1\n".repeat(50))).unwrap();
+    let fit = "fit alike.csv --label fault --out run --epochs 60 --hidden 16 --latent 2 --learning-rate 0.003";
+    let fitted = succeed(place, fit);
+    assert!(fitted.contains("calibrate run --normal HOLDOUT.csv --label fault --alarms"), "{fitted}");
+    let calibrated = succeed(place, "calibrate run --normal alike.csv --label fault");
+    assert!(calibrated.contains("TEST.csv --label fault,"), "{calibrated}");
+    succeed(place, "export run --out model.vae --precision f32");
+    let evaluated = succeed(place, "evaluate model.vae test.csv --label fault");
+    assert!(evaluated.contains("limits on each column alone tell these anomalies better"), "{evaluated}");
+    let swapped = fs::read_to_string(place.join("test.csv")).unwrap().replace(",0\n", ",2\n").replace(",1\n", ",0\n");
+    fs::write(place.join("swapped.csv"), swapped.replace(",2\n", ",1\n")).unwrap();
+    let evaluated = succeed(place, "evaluate model.vae swapped.csv --label fault");
+    assert!(!evaluated.contains("limits on each column alone"), "{evaluated}");
+}
+
 #[test]
 fn columns_that_have_nothing_in_common_are_said_to_teach_nothing() {
     let place = tempfile::tempdir().unwrap();
-    // A multiplicative congruence by Lehmer: independent uniform values.
-    let mut state = 1u64;
-    let mut uniform = || {
-        state = state * 48_271 % 2_147_483_647;
-        state as f64 / 2_147_483_647.0
-    };
+    let mut uniform = uniforms();
     let rows: String = (0..600).map(|_| format!("{},{},{}\n", uniform(), uniform(), uniform())).collect();
     fs::write(place.path().join("noise.csv"), format!("a,b,c\n{rows}")).unwrap();
     let text =

@@ -568,15 +568,22 @@ pub fn cut_for_model(table: Table, model: &Model<'_>) -> Result<Windows> {
     Windows::cut(table, model.conditions(), model.window(), model.hop())?.through(&of_model(model)?)
 }
 
+/// The names of a model's columns, channels then conditions.
+///
+/// # Errors
+/// If the model's card is damaged.
+pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
+    let card = model.card()?;
+    Ok(card.channels.lines().chain(card.conditions.lines()).collect())
+}
+
 /// Reads the columns of a model, channels then conditions, with a note on those that it does not use.
 ///
 /// # Errors
 /// If the file is bad or lacks a column of the model.
 pub fn read_table_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Table, Option<String>)> {
-    let card = model.card()?;
-    let columns: Vec<&str> = card.channels.lines().chain(card.conditions.lines()).collect();
     let (table, left_out) =
-        Table::read_columns(path, label, &columns, |_, _| {}).context("the data do not fit the model")?;
+        Table::read_columns(path, label, &columns_of(model)?, |_, _| {}).context("the data do not fit the model")?;
     let note = (!left_out.is_empty()).then(|| {
         format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
     });

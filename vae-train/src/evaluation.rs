@@ -62,6 +62,12 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Whether limits on each column alone tell these anomalies better than the model does, by 0.01 of AUROC or more.
+    #[must_use]
+    pub fn is_beaten_by_limits(&self) -> bool {
+        self.detection.auroc < self.baseline_independent_gaussians.auroc - 0.01
+    }
+
     /// Judges a model by what it made of labelled data.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
-use super::{Context, LABEL, note};
+use super::{Context, LABEL, find_label, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
@@ -65,13 +65,8 @@ struct Calibrated {
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let run = RunModel::open(&self.run, Access::Write)?;
-        let columns: Vec<&String> = run.file.channels.iter().chain(&run.file.conditions).collect();
-        let is_column = columns.iter().any(|column| *column == LABEL);
-        let mut label = self.label.as_deref();
-        if label.is_none() && !is_column && Table::has_column(&self.normal, LABEL)? {
-            note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
-            label = Some(LABEL);
-        }
+        let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
+        let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
         let sample_rate = match (self.rate, self.alarms) {
             (None, Some(_)) => Some(self.rate_of_data()?),
             (None, None) => Table::sample_rate(&self.normal)?,
@@ -103,7 +98,8 @@ impl Calibrate {
         writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
         writeln!(
             text,
-            "then       vae-train evaluate model.vae TEST.csv --label label, where there are faults to try it on"
+            "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
+            label.unwrap_or(LABEL)
         )?;
         context.print(&Calibrated { run: self.run, report }, &text)
     }

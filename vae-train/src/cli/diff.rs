@@ -10,14 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 use vae_core::Model;
 
-use super::{Context, LABEL, info::Description, note};
+use super::{Context, find_label, info::Description, note};
 use crate::{
-    dataset::{Windows, read_for_model},
+    dataset::{Windows, columns_of, read_for_model},
     metrics::{Detection, quantile, rank_correlation},
     model_file::AlignedFile,
     quantisation::{MOST_FLIPPED, ScoreShift},
     scoring,
-    table::{Table, list},
+    table::list,
 };
 
 /// Compare two model files of the same channels: what they need, and with --data how scores and verdicts change.
@@ -133,11 +133,7 @@ impl Diff {
     }
 
     fn scores(&self, old: &Model<'_>, new: &Model<'_>, data: &Path) -> Result<Scores> {
-        let mut label = self.label.as_deref();
-        if label.is_none() && Table::has_column(data, LABEL)? {
-            note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
-            label = Some(LABEL);
-        }
+        let label = find_label(self.label.as_deref(), data, &columns_of(old)?)?;
         let (windows, left_out) = read_for_model(data, label, old)?;
         left_out.iter().for_each(|message| note(message));
         let name = || data.display().to_string();

@@ -136,6 +136,10 @@ impl Evaluate {
         for (name, model, baseline) in rows {
             text += &format!("{name:<28}{model:>9.4}{baseline:>16.4}\n");
         }
+        if evaluation.is_beaten_by_limits() {
+            text += "\nlimits on each column alone tell these anomalies better than the model: a smaller --latent, a --window for a series, or \
+                     more data may help\n";
+        }
         text += &format!(
             "\nat the model's threshold of {:.3} nats: false-alarm rate {:.4}, detection rate {:.4}",
             evaluation.threshold, evaluation.false_alarm_rate, evaluation.detection_rate

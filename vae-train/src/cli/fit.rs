@@ -14,7 +14,7 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Context, LABEL, note, progress};
+use super::{Context, LABEL, find_label, note, progress};
 use crate::{
     autocorrelation::Suggestion,
     clock::Clock,
@@ -177,6 +177,7 @@ pub(super) struct Fitted {
     learning_rate: f64,
     divergences: Vec<Divergence>,
     dropped_columns: Vec<String>,
+    label: Option<String>,
     /// Least and largest value of each channel in the normal rows.
     ranges: Vec<(f64, f64)>,
     /// What was said of the data: rows and columns left out.
@@ -236,7 +237,12 @@ impl Fit {
             lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
         }
         let run = self.out.display();
-        lines.push(format!("next: vae-train calibrate {run} --normal HOLDOUT.csv --alarms 1/week"));
+        // That column is found without being named.
+        let label = match fitted.label.as_deref() {
+            None | Some(LABEL) => String::new(),
+            Some(label) => format!(" --label {label}"),
+        };
+        lines.push(format!("next: vae-train calibrate {run} --normal HOLDOUT.csv{label} --alarms 1/week"));
         lines.push("      (normal data that were not trained on, in the order of time)".to_owned());
         lines.push(format!("then: vae-train export {run} --out model.vae"));
         lines.join("\n")
@@ -338,10 +344,7 @@ const STEPS_OF_A_SMALL_TABLE: usize = 4;
 pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     config.check()?;
     RunDirectory::check(out, existing)?;
-    if config.label.is_none() && Table::has_column(data, LABEL)? {
-        note(&format!("{}: column `{LABEL}` is taken as the label and not trained on", data.display()));
-        config.label = Some(LABEL.to_owned());
-    }
+    config.label = find_label(config.label.as_deref(), data, &[])?.map(str::to_owned);
     let table = training_table(data, &config)?;
     if config.window == 1 {
         advise_on_window(&table, &config);
@@ -505,6 +508,7 @@ fn train(
         learning_rate: checkpoint.learning_rate(config),
         divergences: checkpoint.divergences,
         dropped_columns: dataset.schema.dropped.clone(),
+        label: config.label.clone(),
         ranges: dataset.ranges.clone(),
         notes: dataset.notes.clone(),
     };

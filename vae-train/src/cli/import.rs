@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, LABEL, note};
+use super::{Context, find_label, note};
 use crate::{
     dataset::{MOST_HELD_OUT, cut_for_model},
     import::{Imported, Mapping, import},
@@ -103,12 +103,8 @@ impl Import {
         let existing = Existing::from_force(self.force);
         RunDirectory::check_imported(&self.out, existing)?;
         let mapping = Mapping::read(&self.mapping)?;
-        let mut label = self.label.as_deref();
-        let is_channel = mapping.channels.iter().flatten().any(|channel| channel == LABEL);
-        if label.is_none() && !is_channel && Table::has_column(&self.normal, LABEL)? {
-            note(&format!("{}: column `{LABEL}` is taken as the label", self.normal.display()));
-            label = Some(LABEL);
-        }
+        let channels: Vec<&str> = mapping.channels.iter().flatten().map(String::as_str).collect();
+        let label = find_label(self.label.as_deref(), &self.normal, &channels)?;
         let table = Table::read(&self.normal, label)?;
         let (imported, unused) = import(&self.weights, &mapping, &table.columns)?;
         if !unused.is_empty() {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{Context, LABEL, note, progress};
+use super::{Context, find_label, progress};
 use crate::{
     clock::Clock,
     inspection::{Column, Inspection},
@@ -49,12 +49,8 @@ impl Inspect {
         if let Some(rate) = self.rate {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
-        let mut label = self.label.clone();
-        if label.is_none() && Table::has_column(&self.data, LABEL)? {
-            note(&format!("{}: column `{LABEL}` is taken as the label", self.data.display()));
-            label = Some(LABEL.to_owned());
-        }
-        let (table, not_numbers) = Table::read_leniently(&self.data, label.as_deref(), progress::reading(&self.data))?;
+        let label = find_label(self.label.as_deref(), &self.data, &[])?;
+        let (table, not_numbers) = Table::read_leniently(&self.data, label, progress::reading(&self.data))?;
         let clock = Clock::of_file(&self.data)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
@@ -72,8 +68,8 @@ impl Inspect {
             None => Table::sample_rate(&self.data)?,
             rate => rate,
         };
-        let inspected =
-            Inspected { file: self.data, rate, label, clock, not_numbers, inspection: Inspection::of(&table) };
+        let (label, inspection) = (label.map(str::to_owned), Inspection::of(&table));
+        let inspected = Inspected { file: self.data, rate, label, clock, not_numbers, inspection };
         context.print(&inspected, &text(&inspected)?)
     }
 }

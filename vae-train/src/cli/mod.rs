@@ -22,13 +22,18 @@ mod simulate;
 mod verify;
 mod watch;
 
-use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::table::LABEL;
+use crate::table::{LABEL, Table};
 
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
@@ -142,6 +147,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.
+fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Result<Option<&'a str>> {
+    if asked.is_some() || watched.contains(&LABEL) || !Table::has_column(data, LABEL)? {
+        return Ok(asked);
+    }
+    note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
+    Ok(Some(LABEL))
 }
 
 /// The model file and the data that `score` and `evaluate` read.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use vae_core::{ScoreKind, format::Precision};
 
-use super::{Context, LABEL, export::Candidate, note};
+use super::{Context, export::Candidate, find_label, note};
 use crate::{
     cost,
     dataset::read_table_for_model,
@@ -19,7 +19,6 @@ use crate::{
     report::{Data, Material, Verdict},
     run::{Access, RunDirectory},
     scoring,
-    table::Table,
 };
 
 /// Write what is known of a run as one HTML page that needs nothing else: whether it is fit for use, how it was trained, what its
@@ -80,15 +79,10 @@ impl Report {
         if candidate.quantisation.as_ref().is_some_and(|quantisation| quantisation.check().is_err()) {
             candidate = Candidate { quantisation: candidate.quantisation, ..Candidate::of(&self.run, Precision::F32)? };
         }
-        let mut label = self.label.as_deref();
-        if let Some(data) = &self.data
-            && label.is_none()
-            && Table::has_column(data, LABEL)?
-        {
-            note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
-            label = Some(LABEL);
-        }
-        let data = self.data.as_deref().map(|data| (data, label));
+        let file = &candidate.file;
+        let columns: Vec<&str> = file.channels.iter().chain(&file.conditions).map(String::as_str).collect();
+        let labelled = |data| find_label(self.label.as_deref(), data, &columns).map(|label| (data, label));
+        let data = self.data.as_deref().map(labelled).transpose()?;
         let reported = report(candidate, &self.run, data, &self.out, existing, context.seed.unwrap_or(0))?;
         let Verdict { headline, findings, .. } = &reported.verdict;
         let mut text = format!("{}: {} bytes\n{headline}\n", reported.report.display(), reported.bytes);

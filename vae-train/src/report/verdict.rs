@@ -163,6 +163,11 @@ fn detection(material: &Material<'_>) -> Option<Finding> {
             "These anomalies hardly show in the columns as they are: see the strangest windows below, and give the model what shows them \
              (other sensors, a longer --window, a --front-end).",
         ),
+        _ if evaluation.is_beaten_by_limits() => finding(
+            Grade::Caution,
+            what,
+            "Limits on each column alone do better: a smaller --latent or more data may help.",
+        ),
         (_, rate) if rate < FOUND => finding(
             Grade::Caution,
             what,
@@ -171,11 +176,6 @@ fn detection(material: &Material<'_>) -> Option<Finding> {
         (auroc, _) if auroc < WELL => {
             finding(Grade::Caution, what, "Look at the windows that were missed before relying on it.")
         }
-        (auroc, _) if auroc < baseline - 0.01 => finding(
-            Grade::Caution,
-            what,
-            "Limits on each column alone do better: a smaller --latent or more data may help.",
-        ),
         _ => finding(Grade::Good, what, ""),
     }
 }
