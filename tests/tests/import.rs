@@ -1,11 +1,6 @@
 //! Models of other programs: their scores against PyTorch's, Keras' and an `f64` computation of the same weights.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,28 +8,12 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use vae_core::Scratch;
 use vae_train::model_file::AlignedFile;
+use workplace::{fail, run, succeed};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+mod workplace;
 
 /// Relative to the parts of a score: `f32` loses a few of its 7 digits on the way through the layers.
 const ACCURACY: f64 = 2e-6;
-
-fn run(place: &Path, arguments: &str) -> Output {
-    Command::new(BINARY).args(arguments.split_whitespace()).current_dir(place).output().unwrap()
-}
-
-fn succeed(place: &Path, arguments: &str) -> String {
-    let output = run(place, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fail(place: &Path, arguments: &str) -> String {
-    let output = run(place, arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && !message.contains("panicked"), "{arguments}: {message}");
-    message
-}
 
 const IMPORT: &str = "import weights.safetensors --mapping mapping.toml --normal data.csv --out run";
 

@@ -1,16 +1,12 @@
 //! What `fit`, `calibrate` and `export` say at their end is true, and the commands that they name can be typed.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
+use workplace::succeed;
 
-fn succeed(directory: &Path, arguments: &str) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vae-train-under-test"));
-    let output = command.args(arguments.split_whitespace()).current_dir(directory).output().unwrap();
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+mod workplace;
 
 /// The command behind a word at the beginning of one of the lines.
 fn command<'a>(text: &'a str, word: &str) -> &'a str {

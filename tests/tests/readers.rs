@@ -1,28 +1,14 @@
 //! Tables from other formats than CSV: against files of NumPy's and SciPy's, bytes written here, and damage.
 
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, io::Write, path::Path, process::Command};
 
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_train::table::Table;
+use workplace::{run, succeed};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
-
-fn run(place: &Path, arguments: &str) -> Output {
-    Command::new(BINARY).args(arguments.split_whitespace()).current_dir(place).output().unwrap()
-}
-
-fn succeed(place: &Path, arguments: &str) -> String {
-    let output = run(place, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+mod workplace;
 
 fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     let order = if fortran { "True" } else { "False" };

@@ -3,36 +3,18 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 use vae_core::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 use vae_tests::{bench::CORES, root, skip};
 use vae_train::signing::{generate, sign};
+use workplace::{fail, succeed};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
+mod workplace;
 
 fn motor() -> PathBuf {
     root().join("firmware-example/model/motor.vae")
-}
-
-fn run(folder: &Path, arguments: &str) -> Output {
-    Command::new(BINARY).args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
-}
-
-/// Runs a command that must succeed; returns its standard output.
-fn succeed(folder: &Path, arguments: &str) -> String {
-    let output = run(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs a command that must fail with exit code 1; returns its message.
-fn fail(folder: &Path, arguments: &str) -> String {
-    let output = run(folder, arguments);
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
-    message
 }
 
 #[test]

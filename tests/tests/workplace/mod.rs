@@ -29,20 +29,16 @@ impl Workplace {
     }
 
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(BINARY);
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
-        command
+        command(self.0.path(), arguments)
     }
 
     pub(crate) fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
+        run(self.0.path(), arguments)
     }
 
     /// Runs a command that must succeed; returns its standard output.
     pub(crate) fn succeed(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments}: {}", message(&output));
-        String::from_utf8(output.stdout).unwrap()
+        succeed(self.0.path(), arguments)
     }
 
     pub(crate) fn json(&self, arguments: &str) -> Value {
@@ -51,12 +47,35 @@ impl Workplace {
 
     /// Runs a command that must fail with exit code 1; returns its message.
     pub(crate) fn fail(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        let message = message(&output);
-        assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
-        assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
-        message
+        fail(self.0.path(), arguments)
     }
+}
+
+/// The trainer with these arguments in that directory.
+fn command(directory: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments.split_whitespace()).current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn run(directory: &Path, arguments: &str) -> Output {
+    command(directory, arguments).output().unwrap()
+}
+
+/// Runs a command that must succeed; returns its standard output.
+pub(crate) fn succeed(directory: &Path, arguments: &str) -> String {
+    let output = run(directory, arguments);
+    assert!(output.status.success(), "{arguments}: {}", message(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must fail with exit code 1; returns its message.
+pub(crate) fn fail(directory: &Path, arguments: &str) -> String {
+    let output = run(directory, arguments);
+    let message = message(&output);
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
+    assert!(message.contains("error: ") && !message.contains("panicked"), "{message}");
+    message
 }
 
 /// What a program has written to standard error.
