@@ -230,6 +230,8 @@ struct Channel {
     largest: f64,
     shift: Average,
     power: Average,
+    /// Mean and power of that hop of a new baseline.
+    most_powerful: Option<(f64, f64)>,
     offset: f64,
     gain: f64,
     ordinary_power: f64,
@@ -247,6 +249,7 @@ impl Channel {
             largest: 0.0,
             shift: Average::new(0.0),
             power: Average::new(1.0),
+            most_powerful: None,
             offset: 0.0,
             gain: 1.0,
             ordinary_power: 1.0,
@@ -294,18 +297,46 @@ impl Channel {
         self.run as f64 > self.normal.longest_run.into()
     }
 
-    fn average(&mut self, weight: Option<f64>) {
-        if let Some(weight) = weight
-            && !self.hop.is_empty()
-        {
-            let count = self.hop.len() as f64;
-            let power = f64::from(self.normal.power);
-            let mean = self.hop.iter().sum::<f64>() / count;
-            let squares = self.hop.iter().map(|distance| distance * distance).sum::<f64>() / count / power;
-            self.shift.add(weight, mean, 8.0 * UNIT * self.largest);
-            self.power.add(weight, squares, 16.0 * UNIT * self.largest * self.largest / power);
-        }
+    /// Mean and power of the hop, if there are any values in it.
+    fn take_hop(&mut self) -> Option<(f64, f64)> {
+        let count = self.hop.len() as f64;
+        let mean = self.hop.iter().sum::<f64>() / count;
+        let power = self.hop.iter().map(|distance| distance * distance).sum::<f64>() / count;
+        let is_empty = self.hop.is_empty();
         self.hop.clear();
+        (!is_empty).then_some((mean, power / f64::from(self.normal.power)))
+    }
+
+    fn add(&mut self, weight: f64, mean: f64, power: f64) {
+        self.shift.add(weight, mean, 8.0 * UNIT * self.largest);
+        let error = 16.0 * UNIT * self.largest * self.largest / f64::from(self.normal.power);
+        self.power.add(weight, power, error);
+    }
+
+    fn average(&mut self, weight: f64, is_unlikely: bool) {
+        let Some((mean, power)) = self.take_hop() else { return };
+        if is_unlikely {
+            let shift = self.shift.value;
+            let nearer = mean.clamp(shift.min(0.0), shift.max(0.0));
+            self.shift.add(weight, nearer, 8.0 * UNIT * self.largest);
+        } else {
+            self.add(weight, mean, power);
+        }
+    }
+
+    /// All hops but the most powerful one so far count for a baseline.
+    fn measure(&mut self, count: u64) {
+        let Some(mut hop) = self.take_hop() else { return };
+        match &mut self.most_powerful {
+            Some(kept) if hop.1 > kept.1 => std::mem::swap(&mut hop, kept),
+            Some(_) => {}
+            None => {
+                self.most_powerful = Some(hop);
+                return;
+            }
+        }
+        // As `f32` has the weight; its error is not a matter of what is remembered.
+        self.add((1.0 / (count.max(2) - 1) as f32).into(), hop.0, hop.1);
     }
 }
 
@@ -441,14 +472,14 @@ impl<'m> Reference<'m> {
         if self.report.windows.is_multiple_of(COMPARED) { self.check(&remembered()?) } else { Ok(()) }
     }
 
-    fn average(&mut self, weight: Option<f64>) {
-        self.channels.iter_mut().for_each(|channel| channel.average(weight));
+    fn forget_hop(&mut self) {
+        self.channels.iter_mut().for_each(|channel| channel.hop.clear());
     }
 
     fn conclude(&mut self, verdict: Option<Verdict>, remembered: &impl Fn() -> Result<Remembered>) -> Result<()> {
         let fault = self.channels.iter().position(|channel| channel.fault.is_some_and(|fault| fault.1 < WINDOW as u64));
         if let Some((channel, (kind, _))) = fault.and_then(|index| Some((index, self.channels[index].fault?))) {
-            self.average(None);
+            self.forget_hop();
             let expected = Some(Verdict::SensorFault(SensorFault { channel: channel as u32, kind }));
             ensure!(verdict == expected, "{expected:?} is expected");
             return Ok(());
@@ -456,8 +487,8 @@ impl<'m> Reference<'m> {
         if self.baseline_done < self.baseline_windows / 2 {
             ensure!(verdict.is_none(), "a verdict while channels are measured");
             self.baseline_done += 1;
-            // As `f32` has the weight; its error is not a matter of what is remembered.
-            self.average(Some((1.0 / self.baseline_done as f32).into()));
+            let done = self.baseline_done;
+            self.channels.iter_mut().for_each(|channel| channel.measure(done));
             if self.baseline_done == self.baseline_windows / 2 {
                 self.rebase(&remembered()?)?;
             }
@@ -466,7 +497,7 @@ impl<'m> Reference<'m> {
         self.windows += 1;
         if self.baseline_done < self.baseline_windows {
             ensure!(verdict.is_none(), "a verdict while scores are measured");
-            self.average(None);
+            self.forget_hop();
             return self.measure_score(remembered);
         }
         let suspicion = self.channels.iter().position(Channel::repeats);
@@ -479,7 +510,7 @@ impl<'m> Reference<'m> {
             let nats = self.nats(score);
             let excess = self.without_drift(nats) + f64::from(self.calibration.threshold());
             ensure!(excess > -TIE, "an ordinary window ({excess} nats) of a sensor that repeats itself is reported");
-            self.average(None);
+            self.forget_hop();
             return Ok(());
         };
         let nats = self.nats(assessment.score.into());
@@ -502,9 +533,9 @@ impl<'m> Reference<'m> {
         }
         let count = self.votes.iter().filter(|vote| **vote).count();
         self.raised = count >= needed as usize || (self.raised && count > 0);
-        let weight: Option<f64> = (!vote).then(|| (1.0 / self.calibration.drift_memory()).into());
-        self.average(weight);
-        if let Some(weight) = weight {
+        let weight = f64::from(1.0 / self.calibration.drift_memory());
+        self.channels.iter_mut().for_each(|channel| channel.average(weight, vote));
+        if !vote {
             let error = P_VALUE_ERROR;
             self.p_value.add(weight, assessment.p_value.into(), error);
             let distance = nats - self.mean.value;
@@ -676,7 +707,11 @@ impl<'m> Reference<'m> {
             let bound = channel.power.bound() + (2.0 * shift.abs() + 1.0) * channel.shift.bound() / normal;
             let found = [10, 11, 12].map(|field| remembered.channel(index, field));
             let is_scaled = (about - 1.0).abs() > width * f64::from(channel.normal.power_limit);
-            let expected = if is_scaled { [shift, 1.0 / about.sqrt(), 1.0] } else { [shift, 1.0, about] };
+            let expected = match (about > 1e-5 * shift * shift / normal, is_scaled) {
+                (false, _) => [shift, 1.0, 1.0],
+                (true, true) => [shift, 1.0 / about.sqrt(), 1.0],
+                (true, false) => [shift, 1.0, about],
+            };
             let bounds = [channel.shift.bound(), bound / about.powf(1.5) + 4.0 * UNIT, bound + 4.0 * UNIT];
             self.report.note("offset", found[0] - expected[0], bounds[0]);
             self.report.note("gain", found[1] - expected[1], bounds[1]);
@@ -691,8 +726,19 @@ impl<'m> Reference<'m> {
 
     fn measure_score(&mut self, remembered: &impl Fn() -> Result<Remembered>) -> Result<()> {
         let nats = -self.own_score()?;
+        let half = self.baseline_windows / 2;
+        if self.baseline_done > half && self.windows <= self.baseline_windows {
+            let apart = 64.0 * self.centre_and_spread().1.max(1.0);
+            if nats - self.baseline_mean.value > apart {
+                return Ok(());
+            }
+            if self.baseline_mean.value - nats > apart {
+                self.baseline_done = half;
+                (self.baseline_mean, self.baseline_variance) = (Average::new(0.0), Average::new(0.0));
+            }
+        }
         self.baseline_done += 1;
-        let count = (self.baseline_done - self.baseline_windows / 2) as f64;
+        let count = (self.baseline_done - half) as f64;
         let distance = nats - self.baseline_mean.value;
         // The inputs on the new baseline may differ by a rounding each, and the score by what it makes of that.
         let rounding = 1e-5 * (1.0 + nats.abs());

@@ -6,14 +6,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_pcg::Pcg32;
 use vae_core::{
-    Alarms, ChannelCalibration, Detector, DetectorError, DriftKind, FrontEnd, Importance, InferError, Model, Proposal,
-    ScoreKind, Scratch, SensorFaultKind, Tail, Verdict, Votes,
+    Activation, Alarms, ChannelCalibration, Detector, DetectorError, DriftKind, FrontEnd, Importance, InferError,
+    Model, Proposal, ScoreKind, Scratch, SensorFaultKind, Tail, Verdict, Votes,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_tests::{Family, family_model, root, varied_model};
+use vae_tests::{Family, family_model, plain_model, root, varied_model};
 use vae_train::{
     false_alarms::FalseAlarms,
-    model_file::{AlignedFile, Calibration, ModelFile},
+    model_file::{AlignedFile, Calibration, Dense, ModelFile},
     motor::{Condition, simulate},
 };
 
@@ -344,6 +344,177 @@ fn a_slow_gain_drift_is_drift_and_a_new_baseline_ends_it() {
 }
 
 #[test]
+fn a_machine_that_is_back_where_it_was_calibrated_is_not_an_anomaly_for_ever() {
+    let file = motor();
+    let samples = |seconds: f64, seed: u64| simulate(Condition::Normal, seconds, seed).into_iter().enumerate();
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        // A sensor's offset of half a g comes in ten minutes, which is a drift, and goes at once, as when it is zeroed.
+        let moved = samples(620.0, 81).map(|(index, [x, y, z])| [x + 0.5 * (index as f32 / 960_000.0).min(1.0), y, z]);
+        let found = run(detector, scratch, moved);
+        assert!(anomalies(&found) == 0 && drifts(&found) > 1000, "{} and {}", anomalies(&found), drifts(&found));
+        let found = run(detector, scratch, samples(400.0, 82).map(|(_, sample)| sample));
+        assert!(anomalies(&found) > 0, "half a g is not seen");
+        let last = &found[found.len() - 2000..];
+        assert_eq!((anomalies(last), drifts(last)), (0, 0));
+    });
+}
+
+#[test]
+fn zeros_and_ones_have_no_level_that_drifts() {
+    let family =
+        Family { posterior: PosteriorKind::DiagonalGaussian, likelihood: LikelihoodKind::Bernoulli, conditions: 0 };
+    let normal = ChannelCalibration { mean: 0.5, mean_limit: 0.05, power: 0.25, ..ChannelCalibration::UNKNOWN };
+    let calibration =
+        Calibration { channels: vec![normal; 7], drift_memory: 16.0, ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, ..family_model(family, Precision::F32, 1) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let samples: Vec<[f32; 7]> = (0..300).map(|_| [(); 7].map(|()| f32::from(rng.random_bool(0.8)))).collect();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let last = model.elbo_at_mean(&samples[299], &mut Scratch::new(&mut memory)).unwrap().elbo;
+    with_detector(model, |detector, scratch| {
+        let found = run(detector, scratch, samples.clone());
+        assert!(drifts(&found) > 200, "{} of {}", drifts(&found), found.len());
+        assert_eq!(found[299].assessment().unwrap().score, last);
+        detector.rebaseline(64).unwrap();
+        let found = run(detector, scratch, samples.clone());
+        assert_eq!((detector.is_rebaselining(), found.len()), (false, 236));
+        assert_eq!(found[235].assessment().unwrap().score, last);
+    });
+}
+
+#[test]
+fn what_was_not_observed_counts_as_ordinary_whatever_variance_is_predicted() {
+    // Every weight is 0, so that mean 0 and this log-variance are predicted for whatever is seen.
+    let log_variance = -4.5f32;
+    let layer = |rows: usize, columns: usize, bias: Vec<f32>| Dense {
+        rows,
+        columns,
+        weights: vec![0.0; rows * columns],
+        bias,
+        activation: Activation::Identity,
+    };
+    let (encoder, decoder) = (layer(4, 8, vec![0.0; 4]), layer(16, 2, [0.0, log_variance].repeat(8)));
+    let normal = ChannelCalibration { nats: 0.5, ..ChannelCalibration::UNKNOWN };
+    let calibration = Calibration { channels: vec![normal; 8], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let plain = plain_model(vec![encoder], vec![decoder], LikelihoodKind::GaussianPredicted, 1.0);
+    let file = AlignedFile::new(&ModelFile { calibration, ..plain }.to_bytes().unwrap());
+    // A deviation from the mean costs half a nat, which is what a feature costs ordinarily.
+    let ordinary = [(0.5 * log_variance).exp(); 8];
+    let mut gaps = ordinary;
+    (gaps[1], gaps[6]) = (f32::NAN, f32::NAN);
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        let [whole, missing] =
+            [ordinary, gaps].map(|x| detector.push(&x, scratch).unwrap().unwrap().assessment().unwrap());
+        assert_eq!((whole.missing, missing.missing), (0, 2));
+        assert!((whole.score - missing.score).abs() < 1e-4, "{} and {}", whole.score, missing.score);
+    });
+}
+
+#[test]
+fn one_absurd_value_does_not_spoil_a_new_baseline() {
+    let normal = ChannelCalibration { mean_limit: 0.5, power: 0.5, power_limit: 0.5, ..ChannelCalibration::UNKNOWN };
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e4) };
+    let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let ordinary =
+        |index: usize| [(0.7 * index as f32).sin(), 2.0 + (0.3 * index as f32).cos(), (1.1 * index as f32).sin()];
+    // Channels are measured up to sample 104, in hops of five; scores behind it.
+    for spikes in [vec![], vec![7], vec![12], vec![70], vec![150], vec![12, 150]] {
+        for size in [1e3, 1e9, -1e17] {
+            with_detector(file.model().unwrap(), |detector, scratch| {
+                detector.rebaseline(40).unwrap();
+                let mut index = 0;
+                while detector.is_rebaselining() {
+                    let mut sample = ordinary(index);
+                    sample[1] += if spikes.contains(&index) { size } else { 0.0 };
+                    assert_eq!(detector.push(&sample, scratch).unwrap(), None);
+                    index += 1;
+                }
+                let mut record = vec![0; detector.model().snapshot_len()];
+                detector.snapshot(&mut record).unwrap();
+                let [offset, gain] = [10, 11].map(|field| f32::from_bits(word(&record, 18 + 14 + field)));
+                assert!((offset - 2.0).abs() < 0.2 && gain == 1.0, "{spikes:?} of {size}: {offset}, {gain}");
+                let found = run(detector, scratch, (0..40).map(ordinary));
+                assert_eq!(anomalies(&found), 0, "{spikes:?} of {size}");
+                let found = run(detector, scratch, (0..40).map(|index| ordinary(index).map(|value| 1e4 * value)));
+                assert!(anomalies(&found) > 5, "{spikes:?} of {size}: {found:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
+    let normal = ChannelCalibration { mean_limit: 0.5, power: 0.5, power_limit: 0.5, ..ChannelCalibration::UNKNOWN };
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    for offset in [30.0, 700.0, 7000.0] {
+        with_detector(file.model().unwrap(), |detector, scratch| {
+            detector.rebaseline(400).unwrap();
+            let samples = (0..1100).map(|index| [(0.7 * index as f32).sin() + offset, 0.0, 0.0]);
+            run(detector, scratch, samples);
+            assert!(detector.is_rebaselining(), "the channels' half is over at sample 1004");
+            let mut record = vec![0; detector.model().snapshot_len()];
+            detector.snapshot(&mut record).unwrap();
+            let [found, gain, ordinary] = [10, 11, 12].map(|field| f32::from_bits(word(&record, 18 + field)));
+            assert!((found / offset - 1.0).abs() < 1e-3 && gain == 1.0, "{offset}: {found}, {gain}");
+            assert!((ordinary - 1.0).abs() < 0.1, "{offset}: {ordinary}");
+        });
+    }
+}
+
+#[test]
+fn votes_are_by_the_threshold_that_is_told_on_a_new_baseline_too() {
+    let calibration = Calibration { location_and_scale: (10.0, 5.0), ..calibrated(ScoreKind::AtMean, -18.0) };
+    let file = AlignedFile::new(&ModelFile { calibration, ..varied_model(Precision::F32, 5) }.to_bytes().unwrap());
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        assert_eq!(detector.threshold(), -18.0);
+        let mut samples = (0..1000).map(|_| [(); 3].map(|()| rng.random_range(-3.0..3.0f32)));
+        detector.rebaseline(64).unwrap();
+        while detector.is_rebaselining() {
+            detector.push(&samples.next().unwrap(), scratch).unwrap();
+        }
+        let threshold = detector.threshold();
+        let found = run(detector, scratch, samples);
+        let below = |verdict: &&Verdict| verdict.assessment().unwrap().score < threshold;
+        assert_eq!(found.iter().filter(below).count(), anomalies(&found));
+        assert!((1..found.len()).contains(&anomalies(&found)), "{threshold}: {} of {}", anomalies(&found), found.len());
+    });
+}
+
+#[test]
+fn a_window_is_judged_by_one_model_under_one_condition() {
+    let family =
+        Family { posterior: PosteriorKind::DiagonalGaussian, likelihood: LikelihoodKind::GaussianFixed, conditions: 1 };
+    let file =
+        ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..family_model(family, Precision::F32, 1) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    let model = file.model().unwrap();
+    let mut own = vec![0.0; model.scratch_len()];
+    let expected = model.given(&[0.5]).unwrap().elbo_at_mean(&[0.3; 7], &mut Scratch::new(&mut own)).unwrap().elbo;
+    with_detector(model, |detector, scratch| {
+        detector.given(&[0.5]).unwrap();
+        assert!(detector.feed(&[0.3; 7]).unwrap());
+        for _ in 0..2 {
+            assert_eq!(detector.step(scratch).unwrap(), Poll::Pending);
+            assert_eq!(detector.given(&[-0.5]), Err(DetectorError::Busy));
+            assert_eq!(detector.replace(model, scratch), Err(DetectorError::Busy));
+        }
+        let verdict = loop {
+            if let Poll::Ready(verdict) = detector.step(scratch).unwrap() {
+                break verdict.unwrap();
+            }
+        };
+        assert_eq!(verdict.assessment().unwrap().score, expected);
+        detector.replace(model, scratch).unwrap();
+    });
+}
+
+#[test]
 fn a_snapshot_goes_on_where_it_was_taken_and_no_other_record_does() {
     let file = motor();
     let model = file.model().unwrap();
@@ -397,7 +568,8 @@ fn running(record: &[u8]) -> Vec<f32> {
 #[test]
 fn a_sample_that_f32_can_hardly_hold_does_not_stay_in_a_baseline() {
     // Nothing is known of the channels, so that no sensor is out of its range.
-    let file = ModelFile { calibration: calibrated(ScoreKind::AtMean, -1e9), ..varied_model(Precision::F32, 5) };
+    let calibration = Calibration { location_and_scale: (50.0, 50.0), ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     let model = file.model().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(4);

@@ -15,6 +15,12 @@ const CERTAINLY: f32 = 4.0;
 /// Successive samples without a value that are always borne.
 const BORNE: f32 = 3.0;
 
+/// Of a hop whose values are all the mean, or of none.
+const NO_POWER: f32 = f32::MIN_POSITIVE;
+
+/// A difference of powers is not known where it is less than this share of them.
+const CANCELLED: f32 = 1e-5;
+
 /// An average that comes to `value` now; as it was where `f32` cannot hold that, which would stay so for ever.
 pub(crate) fn held(average: f32, value: f32) -> f32 {
     if value.is_finite() { value } else { average }
@@ -42,9 +48,9 @@ pub(crate) struct Channel<'s> {
     /// The baseline: subtracted from a value, and what then multiplies its distance from the calibration's mean.
     pub(crate) offset: &'s mut f32,
     pub(crate) gain: &'s mut f32,
-    /// The power that is ordinary on this baseline, in units of the calibration's.
+    /// The power that is ordinary on this baseline, in units of the calibration's; while a baseline is made, the greatest so far.
     pub(crate) ordinary_power: &'s mut f32,
-    /// What its features cost in the window, while that is being added up.
+    /// What its features cost in the window, while that is being added up; while a baseline is made, the mean beside the greatest power.
     pub(crate) nats: &'s mut f32,
 }
 
@@ -88,13 +94,13 @@ impl<'s> Channel<'s> {
         self.forget_hop();
     }
 
-    fn forget_hop(&mut self) {
+    pub(crate) fn forget_hop(&mut self) {
         (*self.sum, *self.squares, *self.count) = (0.0, 0.0, 0.0);
     }
 
     /// Takes a sample; returns what the model is to see of it: on the calibration's baseline, and NaN for what is no number. `window`
-    /// is its samples, `width` what multiplies the drift's limits.
-    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, width: f32) -> f32 {
+    /// is its samples, `width` what multiplies the drift's limits; none where the model sees values as they are.
+    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, width: Option<f32>) -> f32 {
         *self.since_fault += 1.0;
         *self.gap = if value.is_nan() { *self.gap + 1.0 } else { 0.0 };
         *self.run = if value == *self.last { *self.run + 1.0 } else { 1.0 };
@@ -125,6 +131,7 @@ impl<'s> Channel<'s> {
         *self.sum += distance;
         *self.squares += distance * distance;
         *self.count += 1.0;
+        let Some(width) = width else { return value };
         let seen = if self.shift.abs() > width * normal.mean_limit { seen - *self.shift } else { seen };
         // Only an infinite sample is refused, and not one that the baseline makes so.
         clamp(seen, (f32::MIN, f32::MAX))
@@ -146,17 +153,50 @@ impl<'s> Channel<'s> {
         *self.run > normal.longest_run
     }
 
-    /// Averages the samples since the last window into the drift's averages, with this weight; none for a window that does not count.
-    pub(crate) fn average(&mut self, weight: Option<f32>, normal: &ChannelCalibration) {
-        if let Some(weight) = weight {
-            let (mean, power) = (*self.sum / *self.count, *self.squares / *self.count / normal.power);
-            // Without samples there is no mean; and one that f32 cannot square would blind the averages for long.
-            if mean.is_finite() && power.is_finite() {
-                *self.shift = held(*self.shift, *self.shift + weight * (mean - *self.shift));
-                *self.power = held(*self.power, *self.power + weight * (power - *self.power));
-            }
-        }
+    /// Mean and power of the samples since the last window, which are then forgotten. Without samples there is no mean; and one that
+    /// f32 cannot square would blind the averages for long.
+    fn take_hop(&mut self, normal: &ChannelCalibration) -> Option<(f32, f32)> {
+        let (mean, power) = (*self.sum / *self.count, *self.squares / *self.count / normal.power);
         self.forget_hop();
+        (mean.is_finite() && power.is_finite()).then_some((mean, power))
+    }
+
+    fn add(&mut self, weight: f32, mean: f32, power: f32) {
+        *self.shift = held(*self.shift, *self.shift + weight * (mean - *self.shift));
+        *self.power = held(*self.power, *self.power + weight * (power - *self.power));
+    }
+
+    /// Averages the samples since the last window into the drift's averages, with this weight. Of a window that is unlikely, only a mean
+    /// nearer to the baseline counts: else a shift would stay for ever once the machine is back where it was.
+    pub(crate) fn average(&mut self, weight: f32, is_unlikely: bool, normal: &ChannelCalibration) {
+        let Some((mean, power)) = self.take_hop(normal) else { return };
+        if is_unlikely {
+            let nearer = clamp(mean, (self.shift.min(0.0), self.shift.max(0.0)));
+            self.add(weight, nearer, *self.power);
+        } else {
+            self.add(weight, mean, power);
+        }
+    }
+
+    /// Averages the samples since the last window into a new baseline, as the `count`th: all but the most powerful of them, so that one
+    /// absurd value among them is as if it had not been. That one is kept where nothing else is while a baseline is made.
+    pub(crate) fn measure(&mut self, count: u32, normal: &ChannelCalibration) {
+        let Some((mean, power)) = self.take_hop(normal) else { return };
+        let kept = (*self.nats, *self.ordinary_power);
+        let (mean, power) = if power > kept.1 {
+            (*self.nats, *self.ordinary_power) = (mean, power);
+            kept
+        } else {
+            (mean, power)
+        };
+        if power > NO_POWER {
+            self.add(1.0 / count.saturating_sub(1).max(1) as f32, mean, power);
+        }
+    }
+
+    /// Makes room for what [`Self::measure`] keeps.
+    pub(crate) fn begin_measuring(&mut self) {
+        *self.ordinary_power = NO_POWER;
     }
 
     /// Whether a detector can have left this behind.
@@ -169,12 +209,17 @@ impl<'s> Channel<'s> {
     /// works now harder and now less is not known well enough from a few windows.
     pub(crate) fn rebase(&mut self, normal: &ChannelCalibration, width: f32) {
         *self.offset = *self.shift;
+        *self.ordinary_power = 1.0;
         // About the new mean, in units of that about the old one.
-        let power = *self.power - *self.shift * *self.shift / normal.power;
-        if (power - 1.0).abs() > width * normal.power_limit && power > 0.0 {
-            *self.gain = 1.0 / libm::sqrtf(power);
-        } else {
-            *self.ordinary_power = power.max(f32::MIN_POSITIVE);
+        let square = *self.shift * *self.shift / normal.power;
+        let power = *self.power - square;
+        // Of a shift of hundreds of deviations, the difference is rounding.
+        if power > CANCELLED * square {
+            if (power - 1.0).abs() > width * normal.power_limit {
+                *self.gain = 1.0 / libm::sqrtf(power);
+            } else {
+                *self.ordinary_power = power;
+            }
         }
         self.forget_drift();
     }

@@ -25,6 +25,9 @@ const RATE_TOLERANCE: f32 = 0.01;
 /// A new baseline widens the scores' spread at most by the inverse of this.
 const LEAST_FACTOR: f32 = 0.25;
 
+/// −scores that are further apart than so many of the calibration's spreads are not of one normal machine.
+const ABSURD: f32 = 64.0;
+
 /// Fewest windows of a new baseline.
 pub const LEAST_BASELINE: u32 = 32;
 
@@ -55,6 +58,8 @@ pub struct Detector<'m, 'b> {
     state: &'b mut [f32],
     votes: Votes,
     alarms: Option<Alarms>,
+    /// Whether values have levels that may drift; zeros and ones have none.
+    has_levels: bool,
     /// Samples a second; 0 where not known.
     sample_rate: f32,
     /// −score above which a window votes.
@@ -142,6 +147,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             state,
             votes,
             alarms: None,
+            has_levels: has_levels(&model)?,
             sample_rate: calibration.sample_rate().unwrap_or(0.0),
             threshold: -calibration.threshold(),
             running: Running::new(&calibration),
@@ -181,7 +187,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     ///
     /// # Errors
     /// [`DetectorError::NoSampleRate`] where neither the model nor [`Self::sample_rate`] says how fast samples come;
-    /// [`DetectorError::NotCalibrated`] where the calibration holds no tail of alarms.
+    /// [`DetectorError::NotCalibrated`] where the calibration holds no tail of alarms, or `alarms` is no positive rate.
     pub fn alarm_rate(mut self, alarms: Alarms) -> Result<Self, DetectorError> {
         self.alarms = Some(alarms);
         self.set_threshold()?;
@@ -237,10 +243,14 @@ impl<'m, 'b> Detector<'m, 'b> {
         &self.model
     }
 
-    /// The score below which a window votes for an alarm, in nats.
+    /// The score below which a window votes for an alarm, in nats; on a new baseline, where its scores have it.
     #[must_use]
     pub fn threshold(&self) -> f32 {
-        -self.threshold
+        let Running { score_centre, score_factor, .. } = self.running;
+        if self.is_on_own_scale() {
+            return -self.threshold;
+        }
+        -(score_centre + (self.threshold - self.calibration.location_and_scale().0) / score_factor)
     }
 
     /// Whether the alarm is raised.
@@ -252,8 +262,9 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// The condition of a conditional model for the windows from now on, in physical units; until it is given no window is judged.
     ///
     /// # Errors
-    /// [`InferError::WrongCondition`] or [`InferError::BadCondition`].
+    /// [`DetectorError::Busy`] while a window is being judged; [`InferError::WrongCondition`] or [`InferError::BadCondition`].
     pub fn given(&mut self, condition: &[f32]) -> Result<(), DetectorError> {
+        self.check_idle()?;
         self.model.given(condition)?;
         let slots = Parts::of(self.state, &self.model).condition;
         slots.iter_mut().zip(condition).for_each(|(slot, value)| *slot = *value);
@@ -280,14 +291,13 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// [`DetectorError::Busy`] if the window before has not been judged yet; [`InferError::WrongLength`] if the sample does not have the
     /// model's number of channels. The sample is then not taken.
     pub fn feed(&mut self, sample: &[f32]) -> Result<bool, DetectorError> {
-        if !matches!(self.work, Work::Idle) {
-            return Err(DetectorError::Busy);
-        }
+        self.check_idle()?;
         let (needed, found) = (self.model.channels(), sample.len());
         if needed != found {
             return Err(InferError::WrongLength { needed, found }.into());
         }
-        let (window, width) = (self.model.window() as f32, self.running.width(&self.calibration));
+        let window = self.model.window() as f32;
+        let width = self.has_levels.then(|| self.running.width(&self.calibration));
         let channels = channels(self.state, &self.calibration, self.model.channels());
         let seen =
             channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window, width));
@@ -296,6 +306,10 @@ impl<'m, 'b> Detector<'m, 'b> {
             self.work = Work::Begin;
         }
         Ok(is_complete)
+    }
+
+    fn check_idle(&self) -> Result<(), DetectorError> {
+        if matches!(self.work, Work::Idle) { Ok(()) } else { Err(DetectorError::Busy) }
     }
 
     /// Does a part of what is left to do for a window, at most one layer of the network, so that others get their turn.
@@ -310,7 +324,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let outcome = self.advance(scratch);
         if outcome.is_err() {
             // Nor do its samples count for those of the next one.
-            self.average(None);
+            self.forget_hop();
         }
         outcome
     }
@@ -331,7 +345,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             _ => {}
         }
         let unconditional = self.model.network().map_err(InferError::Model)?;
-        let (kind, threshold) = (self.calibration.score_kind(), self.own_threshold());
+        let (kind, threshold) = (self.calibration.score_kind(), self.threshold());
         let parts = Parts::of(self.state, &self.model);
         if self.model.has_front_end() && matches!(work, Work::Begin) {
             self.model.extract(self.window.values(), parts.work, parts.features)?;
@@ -366,8 +380,8 @@ impl<'m, 'b> Detector<'m, 'b> {
                     Work::Decode(pass, seen, estimate)
                 } else {
                     let x = network.observe(x)?.resumed(seen.careful, seen.missing);
-                    let nats = network.finish_log_conditional(&x, pass, &mut buffers.layers)?;
-                    if estimate.add(nats, kind, threshold) {
+                    let density = network.finish_log_conditional(&x, pass, &mut buffers.layers)?;
+                    if estimate.add(density.nats()? + density.missing_nats(), kind, threshold) {
                         estimate.draw(kind, &network, &mut buffers)?;
                         let pass =
                             network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
@@ -442,27 +456,26 @@ impl<'m, 'b> Detector<'m, 'b> {
     }
 
     fn conclude_fault(&mut self, fault: SensorFault) -> Option<Verdict> {
-        self.average(None);
+        self.forget_hop();
         Some(Verdict::SensorFault(fault))
     }
 
-    /// Averages the samples since the last window, with this weight; drops them without one.
-    fn average(&mut self, weight: Option<f32>) {
+    /// Drops the samples since the last window.
+    fn forget_hop(&mut self) {
         channels(self.state, &self.calibration, self.model.channels())
-            .for_each(|(mut channel, normal)| channel.average(weight, &normal));
+            .for_each(|(mut channel, _)| channel.forget_hop());
     }
 
-    /// The score, as it comes from the model, below which a window votes.
-    fn own_threshold(&self) -> f32 {
-        let Running { score_centre, score_factor, .. } = self.running;
-        -(score_centre + (self.threshold - self.calibration.location_and_scale().0) / score_factor)
+    /// Whether scores are those of the calibration, which are then kept bit for bit.
+    fn is_on_own_scale(&self) -> bool {
+        self.running.score_factor == 1.0 && self.running.score_centre == self.calibration.location_and_scale().0
     }
 
     /// The verdict on a window with this score; none while a new baseline is made.
     fn conclude(&mut self, score: f32, missing: u32) -> Option<Verdict> {
         self.running.windows = self.running.windows.wrapping_add(1);
         if self.running.is_measuring() {
-            self.average(None);
+            self.forget_hop();
             if self.running.measure_score(-score, &self.calibration) {
                 self.votes.clear();
             }
@@ -470,8 +483,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
         let Running { score_centre, score_factor, .. } = self.running;
         let (centre, _) = self.calibration.location_and_scale();
-        // The calibration's own scores are kept bit for bit.
-        let own = score_factor == 1.0 && score_centre == centre;
+        let own = self.is_on_own_scale();
         let nats = if own { -score } else { centre + score_factor * (-score - score_centre) };
         let assessment = Assessment { score, p_value: self.calibration.p_value(-nats), missing };
         let votes = self.running.without_drift(nats, &self.calibration) > self.threshold;
@@ -479,9 +491,10 @@ impl<'m, 'b> Detector<'m, 'b> {
             return self.conclude_fault(fault);
         }
         let is_raised = self.votes.push(votes);
-        let weight = (!votes).then(|| 1.0 / self.calibration.drift_memory());
-        self.average(weight);
-        if let Some(weight) = weight {
+        let weight = 1.0 / self.calibration.drift_memory();
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, normal)| channel.average(weight, votes, &normal));
+        if !votes {
             self.running.average(weight, nats, assessment.p_value);
         }
         Some(if is_raised {
@@ -510,7 +523,8 @@ impl<'m, 'b> Detector<'m, 'b> {
         consider((p_value - 0.5).abs() / self.calibration.drift_limit(), DriftKind::Score(p_value));
         for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration, self.model.channels())) {
             let (shift, factor) = (*state.shift, *state.power / *state.ordinary_power);
-            consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift });
+            let in_its_unit = shift / *state.gain;
+            consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift: in_its_unit });
             consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
         }
         self.running.is_drifting = drift.is_some();
@@ -523,8 +537,10 @@ impl<'m, 'b> Detector<'m, 'b> {
     ///
     /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, for as long as shows what
     /// it ordinarily does. A scale is changed only where it differs by what would be a drift, and scores are never given a narrower
-    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain. Whatever lies
-    /// within a sensor's range counts: a single value far beyond all others spoils a baseline, so that the range should be known.
+    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain.
+    ///
+    /// One absurd value that lies within a sensor's range does no harm: of each channel the hop with the greatest power is left out, and
+    /// so are scores 64 of the calibration's spreads below the others (for which it takes at most as many windows more).
     ///
     /// # Errors
     /// [`DetectorError::ShortBaseline`] for fewer windows than twice [`Calibration::drift_memory`], or fewer than [`LEAST_BASELINE`].
@@ -534,6 +550,8 @@ impl<'m, 'b> Detector<'m, 'b> {
             return Err(DetectorError::ShortBaseline { needed, found: windows });
         }
         self.forget();
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, _)| channel.begin_measuring());
         self.running.baseline_windows = windows;
         Ok(())
     }
@@ -547,7 +565,9 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// Averages a window's channels into the new baseline.
     fn measure_channels(&mut self) {
         self.running.baseline_done += 1;
-        self.average(Some(1.0 / self.running.baseline_done as f32));
+        let done = self.running.baseline_done;
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, normal)| channel.measure(done, &normal));
         if !self.running.is_measuring_channels() {
             self.running.baseline_size = self.running.baseline_done;
             let width = self.running.width(&self.calibration);
@@ -600,9 +620,11 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// kept, votes are those of the new model, and what was seen is forgotten.
     ///
     /// # Errors
-    /// If it fails its self-test, has other channels (by number, name and order) or conditions, another sample rate, is not calibrated,
-    /// or does not fit into the buffers. The detector then goes on with the model that it has, as if nothing had happened.
+    /// [`DetectorError::Busy`] while a window is being judged. If it fails its self-test, has other channels (by number, name and order)
+    /// or conditions, another sample rate, is not calibrated, or does not fit into the buffers. The detector then goes on with the model
+    /// that it has, as if nothing had happened.
     pub fn replace(&mut self, model: Model<'m>, scratch: &mut Scratch<'_>) -> Result<(), DetectorError> {
+        self.check_idle()?;
         model.self_test(scratch)?;
         let (old, new) = (self.model.card().map_err(InferError::Model)?, model.card().map_err(InferError::Model)?);
         if (old.channels, old.conditions) != (new.channels, new.conditions) {
@@ -610,6 +632,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
         let calibration = model.calibration().map_err(InferError::Model)?;
         let votes = Self::fits(&model, &calibration, self.state.len())?;
+        let has_levels = has_levels(&model)?;
         let was = (self.model, self.calibration, self.votes, self.threshold);
         (self.model, self.calibration, self.votes, self.threshold) =
             (model, calibration, votes, -calibration.threshold());
@@ -625,7 +648,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         });
         match outcome {
             Ok(()) => {
-                self.sample_rate = rate;
+                (self.has_levels, self.sample_rate) = (has_levels, rate);
                 self.forget();
             }
             Err(_) => (self.model, self.calibration, self.votes, self.threshold) = was,
@@ -706,6 +729,10 @@ fn factor(spread: f32, variance: f32) -> f32 {
     if factor > LEAST_FACTOR { factor.min(1.0) } else { LEAST_FACTOR }
 }
 
+fn has_levels(model: &Model<'_>) -> Result<bool, DetectorError> {
+    Ok(!matches!(model.network().map_err(InferError::Model)?.likelihood, Likelihood::Bernoulli))
+}
+
 /// What the features that were not observed would have added to the score of an ordinary window.
 fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &Likelihood<'_>, values: &[f32]) -> f32 {
     // Each channel's nats are spread over its features, which are as many for all of them but with unlike front-ends.
@@ -779,10 +806,23 @@ impl Running {
         self.baseline_done < self.baseline_windows / 2
     }
 
-    /// Takes a −score into the new baseline; returns whether it is the last.
+    /// Takes a −score into the new baseline; returns whether it is the last. Scores too far apart to be of one normal machine are no
+    /// part of one baseline: the likelier ones are taken.
     fn measure_score(&mut self, nats: f32, calibration: &Calibration<'_>) -> bool {
+        let half = self.baseline_windows / 2;
+        let (_, spread) = calibration.location_and_scale();
+        let apart = ABSURD * spread.max(1.0);
+        // So that it comes to an end, whatever the scores are.
+        if self.baseline_done > half && self.windows <= self.baseline_windows {
+            if nats - self.baseline_mean > apart {
+                return false;
+            }
+            if self.baseline_mean - nats > apart {
+                (self.baseline_done, self.baseline_mean, self.baseline_variance) = (half, 0.0, 0.0);
+            }
+        }
         self.baseline_done += 1;
-        let count = (self.baseline_done - self.baseline_windows / 2) as f32;
+        let count = (self.baseline_done - half) as f32;
         // Welford (1962), of the mean square deviation.
         let distance = nats - self.baseline_mean;
         self.baseline_mean = held(self.baseline_mean, self.baseline_mean + distance / count);
@@ -791,7 +831,6 @@ impl Running {
         if self.is_measuring() {
             return false;
         }
-        let (_, spread) = calibration.location_and_scale();
         self.score_centre = self.baseline_mean;
         self.score_factor = factor(spread, self.baseline_variance);
         (self.baseline_windows, self.baseline_done) = (0, 0);

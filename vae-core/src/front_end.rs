@@ -1,6 +1,6 @@
 //! Features of a channel's samples in a window, in the place of the samples.
 
-use crate::{InferError, LoadError, Model};
+use crate::{InferError, LoadError, Model, likelihood::clamp};
 
 /// What the model sees of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl FrontEnd {
             features.fill(f32::NAN);
             return Ok(());
         }
-        let mean = sum / count;
+        let mean = held(sum / count);
         for sample in samples.iter_mut() {
             *sample = if sample.is_nan() { 0.0 } else { *sample - mean };
         }
@@ -124,6 +124,12 @@ impl FrontEnd {
             Self::Bands(_) => bands(samples, features),
         }
     }
+}
+
+/// A feature, which f32 may not hold: it is then far from everything ordinary, and no reason to give the window up. So is NaN, a quotient
+/// of such.
+fn held(feature: f32) -> f32 {
+    if feature.is_nan() { f32::MAX } else { clamp(feature, (f32::MIN, f32::MAX)) }
 }
 
 /// [`FrontEnd::Statistics`] of distances from the mean, of which `count` were observed.
@@ -146,7 +152,7 @@ fn statistics(mean: f32, count: f32, distances: &[f32], features: &mut [f32]) {
     let (crest, kurtosis) = if power > 0.0 { (peak / rms, fourths / count / (power * power)) } else { (0.0, 0.0) };
     let log = |value: f32| libm::logf(value.max(f32::MIN_POSITIVE));
     let values = [mean, log(rms), log(peak), crest, kurtosis, crossings / (count - 1.0).max(1.0)];
-    features.iter_mut().zip(values).for_each(|(feature, value)| *feature = value);
+    features.iter_mut().zip(values).for_each(|(feature, value)| *feature = held(value));
 }
 
 #[cfg(not(feature = "spectrum"))]
@@ -189,7 +195,7 @@ fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), InferError> 
             .unwrap_or_default()
             .iter()
             .fold(0.0, |sum, x| sum + (x.re * x.re + x.im * x.im));
-        *feature = libm::logf((energy / len).max(f32::MIN_POSITIVE));
+        *feature = libm::logf(held(energy / len).max(f32::MIN_POSITIVE));
         start = end;
     }
     Ok(())
@@ -299,6 +305,16 @@ mod tests {
         assert_eq!(holes[0], 2.5);
         FrontEnd::Statistics.extract(&mut [f32::NAN; 9], &mut holes).unwrap();
         assert!(holes.iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn what_f32_cannot_hold_is_far_out_and_no_error() {
+        let mut found = [0.0; 6];
+        for size in [1e12, 1e25, 3e38] {
+            let mut samples = [0.0, size, -1.0, 2.0, size, 1.0, size, 3.0];
+            FrontEnd::Statistics.extract(&mut samples, &mut found).unwrap();
+            assert!(found.iter().all(|value| value.is_finite()) && found[0] > 1e11, "{found:?}");
+        }
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub(crate) struct LogDensity<'a> {
     sum: f32,
     /// Squared differences of an int8 model, in units of `2^(−2 · FRACTION_BITS) σ²`, where they are small.
     near: u64,
-    /// The other squared differences, in σ².
+    /// The other squared differences, in σ², and predicted log-variances.
     far: f32,
+    /// The log-variances predicted for features that are missing.
+    unseen: f32,
 }
 
 impl<'m> Likelihood<'m> {
@@ -62,7 +64,7 @@ impl<'m> Likelihood<'m> {
             Self::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
             _ => 0.0,
         };
-        LogDensity { likelihood: self, x, careful, sum, near: 0, far: 0.0 }
+        LogDensity { likelihood: self, x, careful, sum, near: 0, far: 0.0, unseen: 0.0 }
     }
 
     /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli.
@@ -119,7 +121,7 @@ impl Likelihood<'_> {
         }
     }
 
-    /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs.
+    /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs and what depends on the window.
     pub(crate) fn log_normaliser(&self, feature: usize) -> f32 {
         match self {
             Self::Bernoulli => 0.0,
@@ -173,21 +175,30 @@ impl LogDensity<'_> {
                 let pairs = outputs.numbers().as_chunks::<2>().0;
                 let log_normaliser = log_normaliser.get(features..).unwrap_or_default();
                 for ((x, [mean, output]), log_normaliser) in x.iter().zip(pairs).zip(log_normaliser) {
-                    if !x.is_nan() {
-                        let log_variance = clamp(*output, *bounds);
+                    let log_variance = clamp(*output, *bounds);
+                    if x.is_nan() {
+                        self.unseen += log_variance;
+                    } else {
                         let difference = limited(*x) - mean;
                         let quadratic = difference * difference * libm::expf(-log_variance);
-                        self.sum += log_normaliser - 0.5 * (log_variance + quadratic);
+                        self.sum += log_normaliser;
+                        self.far += log_variance + quadratic;
                     }
                 }
             }
         }
     }
 
+    /// What missing features would have added by the variances predicted for them.
+    pub(crate) fn missing_nats(&self) -> f32 {
+        -0.5 * self.unseen
+    }
+
     /// The log density in physical units, in nats.
-    pub(crate) fn nats(&self) -> f32 {
+    pub(crate) fn nats(&self) -> Result<f32, InferError> {
         const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
-        self.sum - 0.5 * (self.near as f32 * UNIT + self.far)
+        let nats = self.sum - 0.5 * (self.near as f32 * UNIT + self.far);
+        if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 }
 
@@ -212,7 +223,7 @@ mod tests {
         let outputs_room = &mut room[..outputs.len()];
         outputs_room.copy_from_slice(outputs);
         density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]);
-        f64::from(density.nats())
+        f64::from(density.nats().unwrap())
     }
 
     fn plain(mean: &'static [f32], inverse_scale: &'static [f32]) -> Standardiser<'static> {
@@ -305,7 +316,7 @@ mod tests {
                     .map(|(x, value)| (f64::from(*x) - 0.5) * 2.0 - f64::from(value) * scale)
                     .map(|difference| -1.0 - 0.5 * difference * difference)
                     .sum();
-                let found = f64::from(density.nats());
+                let found = f64::from(density.nats().unwrap());
                 // Each difference is off by at most 1.5 steps of 2⁻¹⁰ where it is below 64.
                 let allowed = 1e-6 * exact.abs() + 24.0 * 64.0 * 1.5 / 1024.0 * (spread / 40.0).min(1.0) as f64;
                 assert!((found - exact).abs() <= allowed, "{spread} 2^{exponent}: {found} for {exact}");

@@ -10,7 +10,7 @@ use crate::{
         Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
     },
     layer::{Layer, Outputs},
-    likelihood::{Likelihood, clamp},
+    likelihood::{Likelihood, LogDensity, clamp},
     mixture::Mixture,
     prior::Prior,
     scratch::LayerBuffers,
@@ -729,7 +729,7 @@ impl Network<'_> {
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
         let pass = self.begin_decoding(self.decoder, z, buffers)?;
-        self.finish_log_conditional(x, pass, buffers)
+        self.finish_log_conditional(x, pass, buffers)?.nats()
     }
 
     /// The rest of [`Model::attribute`].
@@ -743,17 +743,16 @@ impl Network<'_> {
         pass.finish(buffers, &mut |start, outputs, chunk| self.likelihood.costs(x, start, outputs, chunk, each))
     }
 
-    /// The rest of [`Self::log_conditional`].
-    pub(crate) fn finish_log_conditional(
-        &self,
-        x: &Observation<'_>,
+    /// The rest of [`Self::log_conditional`], to be summed.
+    pub(crate) fn finish_log_conditional<'a>(
+        &'a self,
+        x: &'a Observation<'_>,
         pass: Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
-    ) -> Result<f32, InferError> {
+    ) -> Result<LogDensity<'a>, InferError> {
         let mut density = self.likelihood.log_density(x.x, x.source.is_careful());
         pass.finish(buffers, &mut |start, outputs, chunk| density.add(start, outputs, chunk))?;
-        let nats = density.nats();
-        if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
+        Ok(density)
     }
 }
 

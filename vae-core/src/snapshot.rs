@@ -21,7 +21,7 @@ impl Model<'_> {
 }
 
 impl Detector<'_, '_> {
-    /// Writes what the detector remembers (baseline, drift, votes, sensors' states; not the window, whose samples would be stale) to
+    /// Writes what the detector remembers (baseline, drift, votes; not the window nor what sensors did last, which would be stale) to
     /// the first [`Model::snapshot_len`] bytes of `record`, which it returns: with the model's fingerprint and a checksum, so that a
     /// record that was only half written is known as such. Store two in turn, as flash is best written.
     ///

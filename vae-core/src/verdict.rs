@@ -155,14 +155,14 @@ pub enum DriftKind {
     Mean {
         /// In the model's order.
         channel: u32,
-        /// Its mean less that of the calibration.
+        /// Its mean less that of the baseline, which is the calibration's until a new one is made.
         shift: f32,
     },
-    /// A channel's power (its mean squared distance from the calibration's mean), by this factor.
+    /// A channel's power (its mean squared distance from the baseline's mean), by this factor.
     Power {
         /// In the model's order.
         channel: u32,
-        /// Its power, in units of the calibration's.
+        /// Its power, in units of the baseline's.
         factor: f32,
     },
 }

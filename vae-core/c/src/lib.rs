@@ -132,7 +132,7 @@ impl vae_model {
     /// `model` is null, or points to a vae_model that nobody changes while what is returned is used.
     unsafe fn get<'a>(model: *const Self) -> Result<&'a Model<'static>, vae_status> {
         // SAFETY: size and alignment of what is held are asserted above; the rest is this function's contract.
-        unsafe { Held::get(model.cast_mut().cast(), MODEL) }.map(|held| &*held)
+        unsafe { Held::get(model.cast_mut().cast(), MODEL) }
     }
 }
 
@@ -141,7 +141,7 @@ impl Watch {
     /// `detector` is null, or points to a vae_detector that nobody else uses while what is returned is used.
     unsafe fn get<'a>(detector: *mut vae_detector) -> Result<&'a mut Self, vae_status> {
         // SAFETY: size and alignment of what is held are asserted above; the rest is this function's contract.
-        unsafe { Held::get(detector.cast(), WATCH) }
+        unsafe { Held::get_mut(detector.cast(), WATCH) }
     }
 
     /// The detector, and its scratch.

@@ -56,13 +56,31 @@ impl<T> Held<T> {
     }
 
     /// # Safety
-    /// `place` is null, or points to memory of this size that nobody else uses as long as what is returned is used.
-    pub(crate) unsafe fn get<'a>(place: *mut Self, tag: Tag) -> Result<&'a mut T, vae_status> {
+    /// `place` is null, or points to memory of this size that nobody changes meanwhile.
+    unsafe fn check_made(place: *mut Self, tag: Tag) -> Result<(), vae_status> {
         Self::check(place)?;
         // SAFETY: not null and aligned; large enough by this function's contract.
-        if unsafe { (&raw const (*place).tag).read() } != tag.at(place) {
-            return Err(vae_code::VAE_NOT_MADE.into());
+        if unsafe { (&raw const (*place).tag).read() } == tag.at(place) {
+            Ok(())
+        } else {
+            Err(vae_code::VAE_NOT_MADE.into())
         }
+    }
+
+    /// # Safety
+    /// `place` is null, or points to memory of this size that nobody changes as long as what is returned is used.
+    pub(crate) unsafe fn get<'a>(place: *mut Self, tag: Tag) -> Result<&'a T, vae_status> {
+        // SAFETY: this function's contract.
+        unsafe { Self::check_made(place, tag) }?;
+        // SAFETY: `put` has written the tag, and the value with it.
+        Ok(unsafe { (*place).value.assume_init_ref() })
+    }
+
+    /// # Safety
+    /// `place` is null, or points to memory of this size that nobody else uses as long as what is returned is used.
+    pub(crate) unsafe fn get_mut<'a>(place: *mut Self, tag: Tag) -> Result<&'a mut T, vae_status> {
+        // SAFETY: this function's contract.
+        unsafe { Self::check_made(place, tag) }?;
         // SAFETY: `put` has written the tag, and the value with it.
         Ok(unsafe { (*place).value.assume_init_mut() })
     }
