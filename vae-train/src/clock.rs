@@ -57,17 +57,17 @@ impl Clock {
         words(name).next().is_some_and(|word| NAMES.contains(&&*word))
     }
 
-    /// The first column of a file that is named like a clock and counts up; read by itself, as `f32` has no room for a date.
+    /// The columns of a file that are named like clocks and count up, of which the first tells the rate; each read by itself, as `f32` has
+    /// no room for a date.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of_file(path: &Path) -> Result<Option<Self>> {
+    pub fn of_file(path: &Path) -> Result<Vec<Self>> {
+        let mut clocks = Vec::new();
         for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
-            if let Some(clock) = Self::of(column, &Table::read_times(path, column)?) {
-                return Ok(Some(clock));
-            }
+            clocks.extend(Self::of(column, &Table::read_times(path, column)?));
         }
-        Ok(None)
+        Ok(clocks)
     }
 
     /// The clock of a column's fields; `None` if they do not count up.

@@ -14,10 +14,9 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Context, LABEL, find_label, note, progress};
+use super::{Context, LABEL, clocks_to_leave_out, find_label, note, progress};
 use crate::{
     autocorrelation::Suggestion,
-    clock::Clock,
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::{Dataset, MOST_HELD_OUT},
     density::Independent,
@@ -60,7 +59,7 @@ pub(super) struct Fit {
     /// Columns that the model is conditional on: given, not modelled.
     #[arg(long, value_delimiter = ',')]
     condition: Option<Vec<String>>,
-    /// Columns to leave out: names, states, other labels. A column of times is left out by itself.
+    /// Columns to leave out: names, states, other labels. Columns of times are left out by themselves.
     #[arg(long, value_delimiter = ',')]
     ignore: Option<Vec<String>>,
     /// Likelihood of the decoder [default: gaussian].
@@ -377,19 +376,14 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
 
-/// The columns to train on: without those to be ignored, and without a clock.
+/// The columns to train on: without those to be ignored, and without clocks.
 fn training_table(data: &Path, config: &Config) -> Result<Table> {
     let (table, found) = Table::read_leniently(data, config.label.as_deref(), progress::reading(data))?;
     if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
-    let clock = Clock::of_file(data)?.map(|clock| clock.column).filter(|column| !config.condition.contains(column));
-    if let Some(clock) = &clock
-        && !config.ignore.contains(clock)
-    {
-        note(&format!("{}: column `{clock}` tells the time and is left out", data.display()));
-    }
-    let is_kept = |name: &&String| clock.as_ref() != Some(*name) && !config.ignore.contains(*name);
+    let clocks = clocks_to_leave_out(data, &config.condition, &config.ignore)?;
+    let is_kept = |name: &&String| !clocks.contains(*name) && !config.ignore.contains(*name);
     let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
     ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));
     Ok(table.select_numbers(found, &kept)?.0)

@@ -33,7 +33,10 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::table::{LABEL, Table};
+use crate::{
+    clock::Clock,
+    table::{LABEL, Table, list},
+};
 
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
@@ -156,6 +159,21 @@ fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Resu
     }
     note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
     Ok(Some(LABEL))
+}
+
+/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
+/// ignored anyway.
+fn clocks_to_leave_out(data: &Path, conditions: &[String], ignored: &[String]) -> Result<Vec<String>> {
+    let mut clocks: Vec<String> = Clock::of_file(data)?.into_iter().map(|clock| clock.column).collect();
+    clocks.retain(|column| !conditions.contains(column));
+    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
+    let name = data.display();
+    match &unsaid[..] {
+        [] => {}
+        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
+        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
+    }
+    Ok(clocks)
 }
 
 /// The model file and the data that `score` and `evaluate` read.
