@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::{
+    cli::quoted,
     clock::{self, Times},
     idx::read_idx,
     npy::{npy_columns, npz_columns, read_npy, read_npz},
@@ -403,7 +404,8 @@ pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
     let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
     bail!(
         "{place} is not a number{also}; leave a missing value empty, turn each category into a column of 0 and 1, and leave columns of \
-         names out (`fit --ignore {column}`)"
+         names out (`fit --ignore {}`)",
+        quoted(column)
     )
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
-use super::{Context, LABEL, find_label, note};
+use super::{Context, LABEL, find_label, note, quoted};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
@@ -94,11 +94,11 @@ impl Calibrate {
         run.directory.save_normal(&normal)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
-        writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
+        writeln!(text, "next       vae-train export {} --out model.vae", quoted(self.run.display()))?;
         writeln!(
             text,
             "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
-            label.unwrap_or(LABEL)
+            quoted(label.unwrap_or(LABEL))
         )?;
         context.print(&Calibrated { run: self.run, report }, &text)
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, clocks_to_leave_out, find_label, note};
+use super::{Context, clocks_to_leave_out, find_label, note, quoted};
 use crate::{
     dataset::{MOST_HELD_OUT, cut_for_model},
     import::{Imported, Mapping, import},
@@ -184,7 +184,8 @@ fn text(summary: &Summary) -> Result<String> {
         "{windows} normal windows: mean ELBO {mean_elbo:.4} nats at the posterior's mean (reconstruction {mean_reconstruction:.4}, KL \
          {mean_kl:.4}); compare it with the original's"
     )?;
-    writeln!(text, "next: vae-train export {} --out model.vae", run.display())?;
-    writeln!(text, "or first: vae-train calibrate {} --normal HOLDOUT.csv --alarms 1/week", run.display())?;
+    let run = quoted(run.display());
+    writeln!(text, "next: vae-train export {run} --out model.vae")?;
+    writeln!(text, "or first: vae-train calibrate {run} --normal HOLDOUT.csv --alarms 1/week")?;
     Ok(text)
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{Context, find_label, progress};
+use super::{Context, find_label, progress, quoted};
 use crate::{
     clock::Clock,
     inspection::{Column, Inspection},
@@ -150,13 +150,18 @@ fn text(inspected: &Inspected) -> Result<String> {
         .filter(|found| !inspected.is_clock(&found.column))
         .partition(|found| 2 * found.fields > *rows);
     if to_mend.is_empty() {
-        write!(text, "\nnext: vae-train fit {}", file.display())?;
+        write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
         if let Some(label) = label {
-            write!(text, " --label {label}")?;
+            write!(text, " --label {}", quoted(label))?;
         }
-        if !names.is_empty() {
-            let names: Vec<&str> = names.iter().map(|found| &*found.column).collect();
-            write!(text, " --ignore {}", names.join(","))?;
+        // A name with a comma is given by itself.
+        let (alone, listed): (Vec<&str>, Vec<&str>) =
+            names.iter().map(|found| &*found.column).partition(|name| name.contains(','));
+        if !listed.is_empty() {
+            write!(text, " --ignore {}", quoted(listed.join(",")))?;
+        }
+        for name in alone {
+            write!(text, " --ignore {}", quoted(name))?;
         }
         if suggestion.window > 1 {
             write!(text, " --window {} --hop {}", suggestion.window, suggestion.hop)?;
@@ -229,7 +234,8 @@ fn findings(inspected: &Inspected) -> Vec<String> {
             "{} column(s) hold 0 and 1 only: {}; one that says what was an anomaly is the label (--label {first}), and other labels or \
              states are to be left out (fit --ignore {first})",
             bits.len(),
-            list(&bits)
+            list(&bits),
+            first = quoted(first)
         ));
     }
     for column in inspection.columns.iter().filter(|column| column.distinct > 1) {
