@@ -268,6 +268,77 @@ fn a_loggers_file_is_taken_as_it_is() {
     place.succeed("fit log.csv --out runs/a --resume");
 }
 
+/// Of numbers in one unit or another, of dates, or two of them: no clock is trained on, and the first tells the rate.
+#[test]
+fn clocks_of_all_kinds_tell_the_rate_and_are_left_out() {
+    type Time = fn(usize) -> String;
+    let second: Time = |i| format!("{},{i}", 1_773_050_400 + i);
+    let half: Time = |i| format!("{}", 0.5 * i as f64);
+    let date: Time = |i| format!("2026-03-09 {:02}:{:02}:{:02}.{:03}", 10, i / 6000, i / 100 % 60, 10 * (i % 100));
+    let cases: [(&str, bool, Time, &str, f64); 4] = [
+        ("timestamp,t", false, second, "columns `timestamp`, `t` tell the time and are left out", 1.0),
+        ("time", true, half, "column `time` tells", 2.0),
+        ("Time (min)", false, |i| i.to_string(), "column `Time (min)` tells", 1.0 / 60.0),
+        ("Time (ms)", false, date, "column `Time (ms)` tells", 100.0),
+    ];
+    for (clocks, decimal_commas, time, left_out, rate) in cases {
+        let place = Workplace::new();
+        let write = |name: &str, start: usize, label: bool| {
+            let mut text = format!("{clocks},x,y{}\n", if label { ",label" } else { "" });
+            for i in start..start + 800 {
+                let x = (i * 7919 % 1000) as f64 / 1000.0 + 0.001;
+                let fault = label && i % 4 == 0;
+                let y = 2.0 * x + (i * 104_729 % 1000) as f64 / 10_000.0 + if fault { 1.0 } else { 0.0001 };
+                text += &format!(
+                    "{},{x},{y}{}\n",
+                    time(i),
+                    if label { format!(",{}", u8::from(fault)) } else { String::new() }
+                );
+            }
+            place.write(name, if decimal_commas { text.replace(',', ";").replace('.', ",") } else { text });
+        };
+        write("train.csv", 0, false);
+        write("normal.csv", 10_000, false);
+        write("test.csv", 20_000, true);
+        let found = place.json("inspect train.csv");
+        let named: Vec<&str> = [&found["clock"]]
+            .into_iter()
+            .chain(found["other_clocks"].as_array().unwrap())
+            .map(|clock| clock["column"].as_str().unwrap())
+            .collect();
+        assert_eq!(named.join(","), clocks);
+        assert_eq!(found["columns"].as_array().unwrap().len(), 2, "{found}");
+        let text = place.succeed("inspect train.csv");
+        assert!(text.contains("next: vae-train fit train.csv") && !text.contains("--ignore"), "{text}");
+        for clock in &named {
+            assert!(text.contains(&format!("{clock}: a clock, a row every")), "{text}");
+        }
+
+        let fit = "fit train.csv --out run --hidden 16 --latent 2 --epochs 30 --learning-rate 0.01 --json";
+        let output = place.run(fit);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && message.contains(left_out), "{clocks}: {message}");
+        let fitted: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(fitted["features"], 2, "{clocks}");
+        let output = place.run("calibrate run --normal normal.csv");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = format!("no --rate: {rate:.6} rows a second, by column `{}`", named[0]);
+        assert!(output.status.success() && message.contains(&said), "{said}: {message}");
+        place.succeed("export run --out model.vae");
+        let found = place.json("info model.vae")["sample_rate"].as_f64().unwrap();
+        assert!((found / rate - 1.0).abs() < 1e-4, "{clocks}: {found}");
+
+        // Of times that the model has never seen.
+        place.succeed("score model.vae normal.csv --out scores.csv");
+        let scores = fs::read_to_string(place.path("scores.csv")).unwrap();
+        let anomalies = scores.lines().skip(1).filter(|line| numbers(line).0[6] == 1.0).count();
+        assert!(anomalies < 40, "{clocks}: {anomalies}");
+        let auroc = place.json("evaluate model.vae test.csv")["auroc"].as_f64().unwrap();
+        assert!(auroc > 0.9, "{clocks}: {auroc}");
+        place.succeed("report run --data test.csv --out report.html");
+    }
+}
+
 #[test]
 fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
     let place = Workplace::new();

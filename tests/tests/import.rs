@@ -254,6 +254,38 @@ fn an_imported_model_is_calibrated_exported_and_used_as_a_fitted_one() {
     succeed(place, "evaluate model.vae sides.csv --label side");
     succeed(place, "generate model.vae -n 3 --out new.csv");
     succeed(place, "diff model.vae model.vae --data data.csv");
+
+    // What a logger writes beside the model's columns; its clock is found without being named.
+    let beside = |name: &str, header: &str, fields: &dyn Fn(usize) -> String| {
+        let rows = rows.lines().enumerate().map(|(i, row)| match i {
+            0 => format!("{header},{row}\n"),
+            i => format!("{},{row}\n", fields(i)),
+        });
+        fs::write(place.join(name), rows.collect::<String>()).unwrap();
+    };
+    beside("timed.csv", "time", &|i| i.to_string());
+    beside("logged.csv", "time,state", &|i| format!("2026-03-09 10:{:02}:{:02},running", i / 60, i % 60));
+    let import = "import weights.safetensors --mapping mapping.toml --out timed --force --normal";
+    let output = run(place, &format!("{import} timed.csv --json"));
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && notes.contains("column `time` tells the time and is left out"), "{notes}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["channels"], serde_json::json!(["a", "b", "c", "d"]));
+    assert!(fail(place, &format!("{import} logged.csv")).contains("5 names are columns of the data (`channels` in"));
+    let mapping = fs::read_to_string(place.join("mapping.toml")).unwrap();
+    let channels =
+        |names: &str| fs::write(place.join("mapping.toml"), format!("channels = [{names}]\n{mapping}")).unwrap();
+    channels("\"a\", \"b\", \"c\", \"d\"");
+    succeed(place, &format!("{import} logged.csv"));
+    succeed(place, "calibrate timed --normal logged.csv");
+    channels("\"a\", \"b\", \"c\", \"state\"");
+    let message = fail(place, &format!("{import} logged.csv"));
+    assert!(
+        message.contains("`channels` in the mapping can name: logged.csv: row 1") && message.contains("`running`"),
+        "{message}"
+    );
+    fs::write(place.join("mapping.toml"), mapping).unwrap();
+
     // A directory holds one or the other.
     assert!(fail(place, IMPORT).contains("--force"));
     succeed(place, &format!("{IMPORT} --force"));

@@ -1,6 +1,6 @@
 //! What `fit`, `calibrate` and `export` say at their end is true, and the commands that they name can be typed.
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -79,6 +79,47 @@ fn each_step_names_the_next_and_a_fit_says_what_it_has_learnt() {
         exported.contains("not calibrated") && exported.contains("vae-train calibrate run --normal HOLDOUT.csv"),
         "{exported}"
     );
+}
+
+/// What a shell makes of one of our commands.
+fn typed(place: &Path, command: &str) -> String {
+    let line = format!("{} {command}", workplace::BINARY);
+    let output = Command::new("sh").args(["-c", &line]).current_dir(place).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", workplace::message(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_is_to_be_typed_next_is_quoted_where_a_shell_needs_it() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let mut uniform = uniforms();
+    let rows: String = (0..600)
+        .map(|_| {
+            let a = uniform();
+            format!("{a},run,{},idle,\"no, none\",0\n", a + 0.1 * uniform())
+        })
+        .collect();
+    let header = "a,machine state,b,operator's,\"state, text\",is it bad?";
+    fs::write(place.join("my log.csv"), format!("{header}\n{rows}")).unwrap();
+    let text = typed(place, "inspect 'my log.csv' --label 'is it bad?'");
+    let next = text.lines().last().unwrap().strip_prefix("next: vae-train ").unwrap();
+    let ignored = r"--ignore 'machine state,operator'\''s' --ignore 'state, text' --out runs/a";
+    assert_eq!(next, format!("fit 'my log.csv' --label 'is it bad?' {ignored}"));
+    let fitted = typed(place, &next.replace("runs/a", "'my run' --epochs 8 --hidden 8 --latent 1"));
+    let next = command(&fitted, "next").replace("HOLDOUT.csv", "'my log.csv'").replace("--alarms 1/week", "");
+    let calibrated = typed(place, &next);
+    assert!(calibrated.contains("evaluate model.vae TEST.csv --label 'is it bad?', where"), "{calibrated}");
+    let exported = typed(place, &command(&calibrated, "next").replace("model.vae", "'my model.vae'"));
+    typed(place, &command(&exported, "next").replace("NEW.csv", "'my log.csv'"));
+
+    // In a list, such a column is not found; by itself it is, also as a condition.
+    let fit = |options: &str| format!("fit my_log.csv --out other --epochs 2 --hidden 8 --latent 1 {options}");
+    fs::write(place.join("my_log.csv"), format!("a,\"b, c\",d\n{}", "1,2,3\n2,3,4\n5,1,2\n".repeat(40))).unwrap();
+    let message = workplace::fail(place, &fit("--ignore b,c"));
+    assert!(message.contains("has no column `b` to ignore: its columns are `a`, `b, c`, `d`"), "{message}");
+    typed(place, &fit("--ignore 'b, c' --condition d"));
+    typed(place, &fit("--condition 'b, c' --ignore d --force"));
 }
 
 /// Independent uniform values: a multiplicative congruence by Lehmer.

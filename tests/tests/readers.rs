@@ -206,7 +206,10 @@ fn parquet_columns_are_numbers_with_gaps() {
             assert_eq!(table.labels, Some(vec![true, false, false, true]));
             assert!(table.values[4].is_nan());
             assert_eq!((table.values[0], table.values[1], table.values[11]), (1_704_067_200.0, 1.5, 4.0));
-            assert_eq!(Table::read_times(&path, "time").unwrap()[3], 1_704_067_200.75);
+            assert_eq!(Table::read_times(&path, "time").unwrap().values[3], 1_704_067_200.75);
+            assert!(
+                Table::read_times(&path, "time").unwrap().seconds && !Table::read_times(&path, "a").unwrap().seconds
+            );
             let message = read(place.path(), "a.parquet", &PARQUET[..PARQUET.len() - 9], None).unwrap_err();
             assert!(message.contains("a.parquet cannot be read as Parquet"), "{message}");
         }

@@ -13,8 +13,19 @@ const NAMES: [&str; 12] =
     ["time", "timestamp", "datetime", "date", "ts", "t", "seconds", "sec", "s", "millis", "ms", "us"];
 /// An interval longer than this many typical ones is a gap.
 const GAP: f64 = 1.5;
+/// No time is this many minutes, hours or days: of 2100, 1970 is 70 million minutes ago.
+const MOST_MINUTES: f64 = 1e8;
 /// Share of the intervals that may not go forwards in a clock.
 const MOST_BACKWARDS: f64 = 0.01;
+
+/// A column's fields as times, row by row; NaN where a field tells none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Times {
+    /// In the column's own unit.
+    pub values: Vec<f64>,
+    /// Whether that is the second, as of dates, whatever the column's name says.
+    pub seconds: bool,
+}
 
 /// What a column of times says, all in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,24 +57,25 @@ impl Clock {
         words(name).next().is_some_and(|word| NAMES.contains(&&*word))
     }
 
-    /// The first column of a file that is named like a clock and counts up; read by itself, as `f32` has no room for a date.
+    /// The columns of a file that are named like clocks and count up, of which the first tells the rate; each read by itself, as `f32` has
+    /// no room for a date.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of_file(path: &Path) -> Result<Option<Self>> {
+    pub fn of_file(path: &Path) -> Result<Vec<Self>> {
+        let mut clocks = Vec::new();
         for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
-            if let Some(clock) = Self::of(column, &Table::read_times(path, column)?) {
-                return Ok(Some(clock));
-            }
+            clocks.extend(Self::of(column, &Table::read_times(path, column)?));
         }
-        Ok(None)
+        Ok(clocks)
     }
 
     /// The clock of a column's fields; `None` if they do not count up.
     #[must_use]
-    pub fn of(column: &str, times: &[f64]) -> Option<Self> {
+    pub fn of(column: &str, Times { values: times, seconds }: &Times) -> Option<Self> {
         let known: Vec<(usize, f64)> = times.iter().copied().enumerate().filter(|(_, time)| time.is_finite()).collect();
-        let unit = unit(column, known.get(known.len() / 2)?.1);
+        let middle = known.get(known.len() / 2)?.1;
+        let unit = if *seconds { 1.0 } else { unit(column, middle) };
         let intervals: Vec<(usize, f64)> =
             known.windows(2).map(|pair| (pair[0].0 + 1, unit * (pair[1].1 - pair[0].1))).collect();
         let forwards = intervals.iter().filter(|(_, interval)| *interval > 0.0).count();
@@ -97,18 +109,18 @@ impl Clock {
 }
 
 /// A field as a time: a number, or seconds since 1970 of an ISO 8601 date and time (`2024-05-01 12:00:00.5`, `…T12:00:00Z`);
-/// NaN for anything else.
+/// NaN for anything else. Also whether it is a date.
 #[must_use]
-pub fn parse(field: &str) -> f64 {
+pub fn parse(field: &str) -> (f64, bool) {
     if let Ok(number) = field.parse() {
-        return number;
+        return (number, false);
     }
     if let Ok(time) = field.parse::<Timestamp>() {
-        return time.as_microsecond() as f64 * 1e-6;
+        return (time.as_microsecond() as f64 * 1e-6, true);
     }
     match field.parse::<civil::DateTime>() {
-        Ok(time) => time.duration_since(civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_secs_f64(),
-        Err(_) => f64::NAN,
+        Ok(time) => (time.duration_since(civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_secs_f64(), true),
+        Err(_) => (f64::NAN, false),
     }
 }
 
@@ -116,13 +128,21 @@ fn words(name: &str) -> impl Iterator<Item = String> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// Seconds in one unit of a clock: by its name, else of times since 1970 by their magnitude, else 1.
+/// Seconds in one unit of a clock of numbers: by its name, else of times since 1970 by their magnitude, else 1.
 fn unit(name: &str, time: f64) -> f64 {
-    for word in words(name) {
-        match &*word {
-            "ms" | "millis" | "milliseconds" => return 1e-3,
-            "us" | "micros" | "microseconds" => return 1e-6,
-            "ns" | "nanos" | "nanoseconds" => return 1e-9,
+    let words: Vec<String> = words(name).collect();
+    // `timestamp_1min` is in seconds, of an average over a minute.
+    let is_long = time.abs() < MOST_MINUTES;
+    // The unit comes last, and a time of day has another.
+    for word in words.iter().rev() {
+        match &**word {
+            "ms" | "msec" | "millis" | "milliseconds" => return 1e-3,
+            "us" | "µs" | "μs" | "usec" | "micros" | "microseconds" => return 1e-6,
+            "ns" | "nsec" | "nanos" | "nanoseconds" => return 1e-9,
+            "s" | "sec" | "secs" | "second" | "seconds" => break,
+            "min" | "mins" | "minute" | "minutes" if is_long => return 60.0,
+            "h" | "hr" | "hrs" | "hour" | "hours" if is_long => return 3600.0,
+            "d" | "day" | "days" if is_long && !words.iter().any(|word| word == "of") => return 86_400.0,
             _ => {}
         }
     }
@@ -156,9 +176,39 @@ mod tests {
             ("1970-01-02T00:00:00Z", day),
             ("2020-03-09 10:14:33", 1_583_748_873.0), // date -u -d
         ] {
-            assert_eq!(parse(field), seconds, "{field}");
+            assert_eq!(parse(field), (seconds, field != "12.5"), "{field}");
         }
-        assert!(parse("red").is_nan() && parse("").is_nan());
+        assert!(["red", ""].iter().all(|field| parse(field).0.is_nan() && !parse(field).1));
+    }
+
+    #[test]
+    fn a_unit_is_that_of_the_name_unless_the_times_say_otherwise() {
+        for (name, time, seconds) in [
+            ("time", 5.0, 1.0),
+            ("time", 1.7e12, 1e-3),
+            ("Time (ms)", 5.0, 1e-3),
+            ("t_us", 5.0, 1e-6),
+            ("t [µs]", 5.0, 1e-6),
+            ("ts_ns", 5.0, 1e-9),
+            ("Time (min)", 5.0, 60.0),
+            ("time_minutes", 5.0, 60.0),
+            ("Time/h", 5.0, 3600.0),
+            ("time (days)", 5.0, 86_400.0),
+            ("Time of day (s)", 5.0, 1.0),
+            ("time_of_day", 5.0, 1.0),
+            ("timestamp_1min", 1.7e9, 1.0),
+            ("timestamp (s)", 1.7e12, 1e-3),
+        ] {
+            assert_eq!(unit(name, time), seconds, "{name}");
+        }
+        // Dates are in seconds by now.
+        let dates = Times { values: (0..1000).map(|i| 1.7e9 + 0.01 * f64::from(i)).collect(), seconds: true };
+        let clock = Clock::of("Time (ms)", &dates).unwrap();
+        assert!((clock.rate - 100.0).abs() < 0.1, "{clock:?}");
+    }
+
+    fn of_numbers(column: &str, values: &[f64]) -> Option<Clock> {
+        Clock::of(column, &Times { values: values.to_owned(), seconds: false })
     }
 
     #[test]
@@ -168,21 +218,21 @@ mod tests {
             .map(|i| f64::from(i) * 0.005 + if i % 2 == 0 { 0.0 } else { 0.0005 } + if i < 500 { 0.0 } else { 2.0 })
             .collect();
         times[700] = f64::NAN;
-        let clock = Clock::of("time", &times).unwrap();
+        let clock = of_numbers("time", &times).unwrap();
         assert!((clock.rate - 200.0).abs() < 0.1 && (clock.jitter - 0.0005).abs() < 1e-5, "{clock:?}");
         // The unreadable time makes an interval of two.
         assert_eq!((clock.gaps, clock.longest_gap_row, clock.unreadable, clock.not_forwards), (2, 500, 1, 0));
         assert!((clock.longest_gap - 2.0045).abs() < 1e-9, "{clock:?}");
         let milliseconds: Vec<f64> = times.iter().map(|time| 1000.0 * time).collect();
-        assert!((Clock::of("time_ms", &milliseconds).unwrap().rate - 200.0).abs() < 0.1);
+        assert!((of_numbers("time_ms", &milliseconds).unwrap().rate - 200.0).abs() < 0.1);
         let unix: Vec<f64> = times.iter().map(|time| 1.7e12 + 1000.0 * time).collect();
-        assert!((Clock::of("timestamp", &unix).unwrap().rate - 200.0).abs() < 0.1);
+        assert!((of_numbers("timestamp", &unix).unwrap().rate - 200.0).abs() < 0.1);
     }
 
     #[test]
     fn times_that_are_coarser_than_the_rows_have_a_rate() {
         let times: Vec<f64> = (0..1000).map(|i| f64::from(i / 10)).collect();
-        let clock = Clock::of("time", &times).unwrap();
+        let clock = of_numbers("time", &times).unwrap();
         assert!((clock.rate - 10.0).abs() < 0.1 && clock.interval == 0.0 && clock.gaps == 0, "{clock:?}");
         assert_eq!(clock.not_forwards, 900);
     }
@@ -190,8 +240,8 @@ mod tests {
     #[test]
     fn what_does_not_count_up_is_no_clock() {
         let there_and_back: Vec<f64> = (0..100).map(|i| f64::from(i * 37 % 100)).collect();
-        assert_eq!(Clock::of("time", &there_and_back), None);
-        assert_eq!(Clock::of("time", &[5.0; 50]), None);
-        assert_eq!(Clock::of("time", &[]), None);
+        assert_eq!(of_numbers("time", &there_and_back), None);
+        assert_eq!(of_numbers("time", &[5.0; 50]), None);
+        assert_eq!(of_numbers("time", &[]), None);
     }
 }

@@ -8,12 +8,14 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use parquet::{
-    basic::Type,
+    basic::{ConvertedType, LogicalType, TimeUnit, Type},
     file::reader::{FileReader, SerializedFileReader},
     record::Field,
+    schema::types::Type as SchemaType,
 };
 
 use crate::{
+    clock::Times,
     dataset::MAX_FEATURES,
     table::{Table, list},
 };
@@ -53,7 +55,7 @@ fn columns(path: &Path) -> Result<Vec<String>> {
         path.display(),
         fields.len()
     );
-    let is_number = |field: &parquet::schema::types::Type| {
+    let is_number = |field: &SchemaType| {
         let physical = field.is_primitive().then(|| field.get_physical_type());
         !matches!(physical, None | Some(Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY))
     };
@@ -69,19 +71,38 @@ fn columns(path: &Path) -> Result<Vec<String>> {
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
 }
 
-/// The values of one column; none for a file without it.
+/// The values of one column as times; none for a file without it.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn parquet_column(path: &Path, column: &str) -> Result<Vec<f64>> {
+pub fn parquet_times(path: &Path, column: &str) -> Result<Times> {
+    let unit = unwound(path, || Ok(unit(open(path)?.metadata().file_metadata().schema(), column)))?;
     let mut values = Vec::new();
-    let mut take = |name: &str, value| {
+    let mut take = |name: &str, value: f64| {
         if name == column {
-            values.push(value);
+            values.push(unit.unwrap_or(1.0) * value);
         }
     };
     unwound(path, || each_field(path, &mut take))?;
-    Ok(values)
+    Ok(Times { values, seconds: unit.is_some() })
+}
+
+/// Seconds in one unit of what [`number`] makes of a column of times; `None` for a column of plain numbers.
+fn unit(schema: &SchemaType, column: &str) -> Option<f64> {
+    let field = schema.get_fields().iter().find(|field| field.name() == column)?;
+    let info = field.get_basic_info();
+    match info.logical_type_ref() {
+        // The reader has no type for them.
+        Some(LogicalType::Timestamp(time) | LogicalType::Time(time)) if time.unit == TimeUnit::NANOS => Some(1e-9),
+        _ => match info.converted_type() {
+            ConvertedType::DATE
+            | ConvertedType::TIME_MILLIS
+            | ConvertedType::TIME_MICROS
+            | ConvertedType::TIMESTAMP_MILLIS
+            | ConvertedType::TIMESTAMP_MICROS => Some(1.0),
+            _ => (field.is_primitive() && field.get_physical_type() == Type::INT96).then_some(1.0),
+        },
+    }
 }
 
 /// Gives each field, row after row, with its column's name.
@@ -129,4 +150,32 @@ fn number(field: &Field) -> Option<f64> {
 fn open(path: &Path) -> Result<SerializedFileReader<File>> {
     let context = || format!("{} cannot be read as Parquet", path.display());
     SerializedFileReader::new(File::open(path).with_context(context)?).with_context(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    #[test]
+    fn times_are_in_seconds_whatever_the_schema_has_them_in() {
+        let schema = "message m {
+            REQUIRED INT64 count; REQUIRED DOUBLE time_ms; OPTIONAL INT64 old_ms (TIMESTAMP_MILLIS); OPTIONAL INT32 day (DATE);
+            REQUIRED INT64 micros (TIMESTAMP(MICROS, true)); REQUIRED INT64 nanos (TIMESTAMP(NANOS, true)); REQUIRED INT96 spark;
+        }";
+        let schema = parse_message_type(schema).unwrap();
+        for (column, expected) in [
+            ("count", None),
+            ("time_ms", None),
+            ("none", None),
+            ("old_ms", Some(1.0)),
+            ("day", Some(1.0)),
+            ("micros", Some(1.0)),
+            ("nanos", Some(1e-9)),
+            ("spark", Some(1.0)),
+        ] {
+            assert_eq!(unit(&schema, column), expected, "{column}");
+        }
+    }
 }

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    clock,
+    cli::quoted,
+    clock::{self, Times},
     idx::read_idx,
     npy::{npy_columns, npz_columns, read_npy, read_npz},
     table_format::{TableFile, TableFormat},
@@ -123,18 +124,27 @@ impl Table {
         (format == TableFormat::Wav).then(|| wav_rate(&path)).transpose()
     }
 
-    /// What a column says of the time, in its own unit (dates in seconds since 1970), row by row, in more digits than `f32` has; nothing
-    /// for a file without this column, or of a format whose columns have no names.
+    /// What a column says of the time, row by row, in more digits than `f32` has; nothing for a file without this column, or of a format
+    /// whose columns have no names.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read_times(path: &Path, column: &str) -> Result<Vec<f64>> {
+    pub fn read_times(path: &Path, column: &str) -> Result<Times> {
         let TableFile { path, format, .. } = TableFile::find(path)?;
         match format {
-            TableFormat::Csv => Ok(Self::read_fields(&path, column, clock::parse)?.unwrap_or_default()),
+            TableFormat::Csv => {
+                let mut seconds = false;
+                let values = Self::read_fields(&path, column, |field, decimal_comma| {
+                    let pointed = if decimal_comma { with_point(field) } else { None };
+                    let (time, is_date) = clock::parse(pointed.as_deref().unwrap_or(field));
+                    seconds |= is_date;
+                    time
+                })?;
+                Ok(Times { values: values.unwrap_or_default(), seconds })
+            }
             #[cfg(feature = "parquet")]
-            TableFormat::Parquet => crate::parquet::parquet_column(&path, column),
-            _ => Ok(Vec::new()),
+            TableFormat::Parquet => crate::parquet::parquet_times(&path, column),
+            _ => Ok(Times::default()),
         }
     }
 
@@ -221,17 +231,18 @@ impl Table {
         Ok((table, Vec::new()))
     }
 
-    /// What `parse` makes of each field of one column of a CSV file, row by row; `None` for a file without this column.
+    /// What `parse` makes of each field of one column of a CSV file, row by row, told whether numbers may have a decimal comma; `None` for
+    /// a file without this column.
     ///
     /// # Errors
     /// If the file cannot be read.
-    fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str) -> T) -> Result<Option<Vec<T>>> {
-        let (mut reader, _) = csv_reader(BufReader::new(open(path)?), path)?;
+    fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str, bool) -> T) -> Result<Option<Vec<T>>> {
+        let (mut reader, decimal_comma) = csv_reader(BufReader::new(open(path)?), path)?;
         let Some(index) = header(&mut reader, path)?.iter().position(|name| name == column) else { return Ok(None) };
         let mut fields = Vec::new();
         let mut record = csv::ByteRecord::new();
         while reader.read_byte_record(&mut record).with_context(|| format!("cannot read {}", path.display()))? {
-            fields.push(parse(&text(record.get(index).unwrap_or_default())));
+            fields.push(parse(&text(record.get(index).unwrap_or_default()), decimal_comma));
         }
         Ok(Some(fields))
     }
@@ -393,7 +404,8 @@ pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
     let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
     bail!(
         "{place} is not a number{also}; leave a missing value empty, turn each category into a column of 0 and 1, and leave columns of \
-         names out (`fit --ignore {column}`)"
+         names out (`fit --ignore {}`)",
+        quoted(column)
     )
 }
 
@@ -470,12 +482,14 @@ fn parse(field: &[u8], decimal_comma: bool) -> Option<f32> {
         return Some(f32::NAN);
     }
     let number = std::str::from_utf8(field).ok()?;
-    let value = number.parse().ok().or_else(|| {
-        let comma = if decimal_comma { number.find(',') } else { None }?;
-        // No thousands: their points would be read as decimal ones.
-        if number.contains('.') { None } else { format!("{}.{}", &number[..comma], &number[comma + 1..]).parse().ok() }
-    });
+    let value = number.parse().ok().or_else(|| if decimal_comma { with_point(number) } else { None }?.parse().ok());
     value.filter(|value: &f32| value.is_finite())
+}
+
+/// A number's decimal comma as a point; `None` for no comma, and for thousands, whose points would be read as decimal ones.
+fn with_point(number: &str) -> Option<String> {
+    let (whole, fraction) = number.split_once(',')?;
+    (!number.contains('.')).then(|| format!("{whole}.{fraction}"))
 }
 
 fn text(field: &[u8]) -> std::borrow::Cow<'_, str> {
@@ -542,9 +556,23 @@ mod tests {
         });
         assert_eq!(found, expected);
         assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
-        let days = Table::read_fields(file.path(), "day", |field| field[8..].parse::<u8>().unwrap()).unwrap();
+        let days = Table::read_fields(file.path(), "day", |field, _| field[8..].parse::<u8>().unwrap()).unwrap();
         assert_eq!(days, Some(vec![1, 2, 3]));
-        assert_eq!(Table::read_fields(file.path(), "night", |_| ()).unwrap(), None);
+        assert_eq!(Table::read_fields(file.path(), "night", |_, _| ()).unwrap(), None);
+    }
+
+    #[test]
+    fn times_have_decimal_commas_as_other_numbers_do() {
+        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        let times = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            let Times { values, seconds } = Table::read_times(file.path(), "time").unwrap();
+            (values.iter().map(f64::to_string).collect::<Vec<_>>().join(" "), seconds)
+        };
+        assert_eq!(times("time;x\n0,5;1\n1;1\n1.5;1\n1.234,5;1\n"), ("0.5 1 1.5 NaN".to_owned(), false));
+        assert_eq!(times("time,x\n\"0,5\",1\n2,1\n"), ("NaN 2".to_owned(), false));
+        assert_eq!(times("time;x\n1970-01-01 00:01:00,25;1\n5;\n"), ("60.25 5".to_owned(), true));
+        assert_eq!(times("x\n1\n"), (String::new(), false));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, note};
+use super::{Context, note, quoted};
 use crate::{
     dataset::read_for_model,
     export::RunModel,
@@ -79,7 +79,7 @@ impl Attribute {
         directory.save_extras(&extras)?;
         let text = format!(
             "{name}: from {with} windows with it and {without} without; next: vae-train export {} --out model.vae",
-            self.run.display()
+            quoted(self.run.display())
         );
         context.print(&Learned { name, windows_with: with, windows_without: without, direction }, &text)
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
-use super::{Context, LABEL, find_label, note};
+use super::{Context, LABEL, find_label, note, quoted};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
@@ -34,7 +34,7 @@ pub(super) struct Calibrate {
     /// quantile of the windows' scores.
     #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second [default: what a WAV file or a column of times says, else one].
+    /// Samples (rows) a second [default: what a WAV file or a column of times says, else, with --alarms, one].
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
@@ -67,10 +67,9 @@ impl Calibrate {
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
-        let sample_rate = match (self.rate, self.alarms) {
-            (None, Some(_)) => Some(self.rate_of_data()?),
-            (None, None) => Table::sample_rate(&self.normal)?,
-            (rate, _) => rate,
+        let sample_rate = match self.rate {
+            None => self.rate_of_data()?,
+            rate => rate,
         };
         let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
         if !left_out.is_empty() {
@@ -95,29 +94,32 @@ impl Calibrate {
         run.directory.save_normal(&normal)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
-        writeln!(text, "next       vae-train export {} --out model.vae", self.run.display())?;
+        writeln!(text, "next       vae-train export {} --out model.vae", quoted(self.run.display()))?;
         writeln!(
             text,
             "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
-            label.unwrap_or(LABEL)
+            quoted(label.unwrap_or(LABEL))
         )?;
         context.print(&Calibrated { run: self.run, report }, &text)
     }
 }
 
 impl Calibrate {
-    /// Rows a second, as the file or its clock says; one, where neither does.
-    fn rate_of_data(&self) -> Result<f64> {
+    /// Rows a second, as the file or its clock says; where neither does, one if alarms are asked for by the hour, which need a rate.
+    fn rate_of_data(&self) -> Result<Option<f64>> {
         if let Some(rate) = Table::sample_rate(&self.normal)? {
             note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
-            return Ok(rate);
+            return Ok(Some(rate));
         }
-        if let Some(clock) = Clock::of_file(&self.normal)? {
+        if let Some(clock) = Clock::of_file(&self.normal)?.first() {
             note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
-            return Ok(clock.rate);
+            return Ok(Some(clock.rate));
+        }
+        if self.alarms.is_none() {
+            return Ok(None);
         }
         note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
-        Ok(1.0)
+        Ok(Some(1.0))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Context, LABEL,
     export::{Candidate, Exported},
     fit::{device, fit},
-    note,
+    note, quoted,
     report::report,
     simulate::{TRAINING_SECONDS, test_samples, write_motor},
 };
@@ -177,6 +177,6 @@ fn text(result: &Result_) -> Result<String> {
     writeln!(text, "RAM        {scratch} bytes of scratch, {} bytes of window", result.window_ram)?;
     writeln!(text, "files      {}: data/*.csv, run/, motor.vae, report.html", result.files.display())?;
     writeln!(text, "report     {}: open it in a browser", result.report.display())?;
-    writeln!(text, "next       vae-train info {}", model.display())?;
+    writeln!(text, "next       vae-train info {}", quoted(model.display()))?;
     Ok(text)
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::format;
 
-use super::{Context, note};
+use super::{Context, note, quoted};
 use crate::{
     calibration,
     export::{RunModel, safetensors},
@@ -94,11 +94,11 @@ impl Export {
                 text,
                 "not calibrated: 1 % of normal windows are below the threshold; for a rate of false alarms, first: vae-train calibrate {} \
                  --normal HOLDOUT.csv --alarms 1/week",
-                self.run.display()
+                quoted(self.run.display())
             )?;
         }
         let model = exported.model.display();
-        writeln!(text, "next: vae-train score {model} NEW.csv --out scores.csv")?;
+        writeln!(text, "next: vae-train score {} NEW.csv --out scores.csv", quoted(&model))?;
         writeln!(
             text,
             "      in the firmware: include_model!(\"{model}\"), then vae-train watch PORT to see its verdicts"

@@ -14,10 +14,9 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Context, LABEL, find_label, note, progress};
+use super::{Context, LABEL, clocks_to_leave_out, find_label, note, progress, quoted};
 use crate::{
     autocorrelation::Suggestion,
-    clock::Clock,
     config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
     dataset::{Dataset, MOST_HELD_OUT},
     density::Independent,
@@ -57,11 +56,12 @@ pub(super) struct Fit {
     /// bands:N (energies of N bands of frequencies); of one channel as channel=statistics. May be repeated [default: raw].
     #[arg(long, value_delimiter = ',')]
     front_end: Option<Vec<String>>,
-    /// Columns that the model is conditional on: given, not modelled.
-    #[arg(long, value_delimiter = ',')]
+    /// Columns that the model is conditional on: given, not modelled; likewise.
+    #[arg(long)]
     condition: Option<Vec<String>>,
-    /// Columns to leave out: names, states, other labels. A column of times is left out by itself.
-    #[arg(long, value_delimiter = ',')]
+    /// Columns to leave out: names, states, other labels; several with commas between them, or the option repeated. Columns of times are
+    /// left out by themselves.
+    #[arg(long)]
     ignore: Option<Vec<String>>,
     /// Likelihood of the decoder [default: gaussian].
     #[arg(long)]
@@ -236,11 +236,11 @@ impl Fit {
             let rate = fitted.learning_rate;
             lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
         }
-        let run = self.out.display();
+        let run = quoted(self.out.display());
         // That column is found without being named.
         let label = match fitted.label.as_deref() {
             None | Some(LABEL) => String::new(),
-            Some(label) => format!(" --label {label}"),
+            Some(label) => format!(" --label {}", quoted(label)),
         };
         lines.push(format!("next: vae-train calibrate {run} --normal HOLDOUT.csv{label} --alarms 1/week"));
         lines.push("      (normal data that were not trained on, in the order of time)".to_owned());
@@ -283,6 +283,17 @@ impl Fit {
             || seed.is_some()
     }
 
+    /// The columns that are meant by names with commas between them; a column's own name may have some.
+    fn columns(&self, given: Option<&[String]>) -> Result<Option<Vec<String>>> {
+        let Some(given) = given else { return Ok(None) };
+        let columns = Table::names(&self.data)?;
+        let parts = |names: &String| match columns.contains(names) {
+            true => vec![names.clone()],
+            false => names.split(',').map(str::to_owned).collect(),
+        };
+        Ok(Some(given.iter().flat_map(parts).collect()))
+    }
+
     fn configuration(&self, seed: Option<u64>) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
@@ -300,8 +311,8 @@ impl Fit {
         }
         set(&mut config.hop, &self.hop);
         set(&mut config.front_end, &self.front_end);
-        set(&mut config.condition, &self.condition);
-        set(&mut config.ignore, &self.ignore);
+        set(&mut config.condition, &self.columns(self.condition.as_deref())?);
+        set(&mut config.ignore, &self.columns(self.ignore.as_deref())?);
         set(&mut config.likelihood, &self.likelihood);
         set(&mut config.posterior, &self.posterior);
         set(&mut config.objective, &self.objective);
@@ -377,19 +388,14 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     train(&directory, out, &config, &architecture, &dataset, device, None)
 }
 
-/// The columns to train on: without those to be ignored, and without a clock.
+/// The columns to train on: without those to be ignored, and without clocks.
 fn training_table(data: &Path, config: &Config) -> Result<Table> {
     let (table, found) = Table::read_leniently(data, config.label.as_deref(), progress::reading(data))?;
     if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
-    let clock = Clock::of_file(data)?.map(|clock| clock.column).filter(|column| !config.condition.contains(column));
-    if let Some(clock) = &clock
-        && !config.ignore.contains(clock)
-    {
-        note(&format!("{}: column `{clock}` tells the time and is left out", data.display()));
-    }
-    let is_kept = |name: &&String| clock.as_ref() != Some(*name) && !config.ignore.contains(*name);
+    let clocks = clocks_to_leave_out(data, &config.condition, &config.ignore)?;
+    let is_kept = |name: &&String| !clocks.contains(*name) && !config.ignore.contains(*name);
     let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
     ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));
     Ok(table.select_numbers(found, &kept)?.0)
@@ -462,7 +468,7 @@ fn train(
         format!(
             "interrupted {when}; go on with: vae-train fit DATA --out {0} --resume, or export what there is: vae-train export \
              {0} --out model.vae",
-            out.display()
+            quoted(out.display())
         )
     };
     if ending == Ending::Interrupted {

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, find_label, note};
+use super::{Context, clocks_to_leave_out, find_label, note, quoted};
 use crate::{
     dataset::{MOST_HELD_OUT, cut_for_model},
     import::{Imported, Mapping, import},
@@ -105,8 +105,15 @@ impl Import {
         let mapping = Mapping::read(&self.mapping)?;
         let channels: Vec<&str> = mapping.channels.iter().flatten().map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &channels)?;
-        let table = Table::read(&self.normal, label)?;
-        let (imported, unused) = import(&self.weights, &mapping, &table.columns)?;
+        let (table, not_numbers) = Table::read_leniently(&self.normal, label, |_, _| {})?;
+        let names = match mapping.channels {
+            Some(_) => Vec::new(),
+            None => {
+                let clocks = clocks_to_leave_out(&self.normal, &[], &[])?;
+                table.columns.iter().filter(|name| !clocks.contains(name)).cloned().collect()
+            }
+        };
+        let (imported, unused) = import(&self.weights, &mapping, &names)?;
         if !unused.is_empty() {
             note(&format!(
                 "{}: {} tensor(s) that the mapping does not use: {}",
@@ -115,7 +122,9 @@ impl Import {
                 list(&unused)
             ));
         }
-        let (table, left_out) = table.select(&imported.channels).context("the data do not fit the model")?;
+        let (table, left_out) = table
+            .select_numbers(not_numbers, &imported.channels)
+            .context("the data do not fit the model, whose inputs `channels` in the mapping can name")?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
@@ -175,7 +184,8 @@ fn text(summary: &Summary) -> Result<String> {
         "{windows} normal windows: mean ELBO {mean_elbo:.4} nats at the posterior's mean (reconstruction {mean_reconstruction:.4}, KL \
          {mean_kl:.4}); compare it with the original's"
     )?;
-    writeln!(text, "next: vae-train export {} --out model.vae", run.display())?;
-    writeln!(text, "or first: vae-train calibrate {} --normal HOLDOUT.csv --alarms 1/week", run.display())?;
+    let run = quoted(run.display());
+    writeln!(text, "next: vae-train export {run} --out model.vae")?;
+    writeln!(text, "or first: vae-train calibrate {run} --normal HOLDOUT.csv --alarms 1/week")?;
     Ok(text)
 }

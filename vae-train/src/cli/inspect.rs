@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{Context, find_label, progress};
+use super::{Context, find_label, progress, quoted};
 use crate::{
     clock::Clock,
     inspection::{Column, Inspection},
@@ -37,11 +37,24 @@ struct Inspected {
     /// Rows per second, in Hz.
     rate: Option<f64>,
     label: Option<String>,
+    /// What the rate is of.
     clock: Option<Clock>,
+    /// Further columns of times.
+    other_clocks: Vec<Clock>,
     /// Columns with fields that `fit` refuses.
     not_numbers: Vec<NotNumbers>,
     #[serde(flatten)]
     inspection: Inspection,
+}
+
+impl Inspected {
+    fn clocks(&self) -> impl Iterator<Item = &Clock> {
+        self.clock.iter().chain(&self.other_clocks)
+    }
+
+    fn is_clock(&self, column: &str) -> bool {
+        self.clocks().any(|clock| clock.column == column)
+    }
 }
 
 impl Inspect {
@@ -51,10 +64,10 @@ impl Inspect {
         }
         let label = find_label(self.label.as_deref(), &self.data, &[])?;
         let (table, not_numbers) = Table::read_leniently(&self.data, label, progress::reading(&self.data))?;
-        let clock = Clock::of_file(&self.data)?;
+        let clocks = Clock::of_file(&self.data)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
-        let is_clock = |name: &str| clock.as_ref().is_some_and(|clock| clock.column == name);
+        let is_clock = |name: &str| clocks.iter().any(|clock| clock.column == name);
         let kept: Vec<String> =
             table.columns.iter().filter(|name| !is_text(name) && !is_clock(name)).cloned().collect();
         ensure!(
@@ -64,12 +77,14 @@ impl Inspect {
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
-        let rate = match self.rate.or(clock.as_ref().map(|clock| clock.rate)) {
+        let rate = match self.rate.or(clocks.first().map(|clock| clock.rate)) {
             None => Table::sample_rate(&self.data)?,
             rate => rate,
         };
         let (label, inspection) = (label.map(str::to_owned), Inspection::of(&table));
-        let inspected = Inspected { file: self.data, rate, label, clock, not_numbers, inspection };
+        let mut clocks = clocks.into_iter();
+        let (clock, other_clocks) = (clocks.next(), clocks.collect());
+        let inspected = Inspected { file: self.data, rate, label, clock, other_clocks, not_numbers, inspection };
         context.print(&inspected, &text(&inspected)?)
     }
 }
@@ -79,7 +94,7 @@ const SHOWN: usize = 24;
 const SHOWN_PAIRS: usize = 6;
 
 fn text(inspected: &Inspected) -> Result<String> {
-    let Inspected { file, rate, label, clock, not_numbers, inspection } = inspected;
+    let Inspected { file, rate, label, not_numbers, inspection, .. } = inspected;
     let Inspection { rows, anomalies, columns, suggestion, .. } = inspection;
     let mut text = String::new();
     write!(text, "{}: {rows} rows", file.display())?;
@@ -130,17 +145,23 @@ fn text(inspected: &Inspected) -> Result<String> {
         let seconds = rate.map_or(String::new(), |rate| format!(" ({})", duration(suggestion.window as f64 / rate)));
         write!(text, "\n--window {} --hop {}{seconds}: {}", suggestion.window, suggestion.hop, suggestion.reason)?;
     }
-    let is_clock = |found: &&NotNumbers| clock.as_ref().is_some_and(|clock| clock.column == found.column);
-    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) =
-        not_numbers.iter().filter(|found| !is_clock(found)).partition(|found| 2 * found.fields > *rows);
+    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) = not_numbers
+        .iter()
+        .filter(|found| !inspected.is_clock(&found.column))
+        .partition(|found| 2 * found.fields > *rows);
     if to_mend.is_empty() {
-        write!(text, "\nnext: vae-train fit {}", file.display())?;
+        write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
         if let Some(label) = label {
-            write!(text, " --label {label}")?;
+            write!(text, " --label {}", quoted(label))?;
         }
-        if !names.is_empty() {
-            let names: Vec<&str> = names.iter().map(|found| &*found.column).collect();
-            write!(text, " --ignore {}", names.join(","))?;
+        // A name with a comma is given by itself.
+        let (alone, listed): (Vec<&str>, Vec<&str>) =
+            names.iter().map(|found| &*found.column).partition(|name| name.contains(','));
+        if !listed.is_empty() {
+            write!(text, " --ignore {}", quoted(listed.join(",")))?;
+        }
+        for name in alone {
+            write!(text, " --ignore {}", quoted(name))?;
         }
         if suggestion.window > 1 {
             write!(text, " --window {} --hop {}", suggestion.window, suggestion.hop)?;
@@ -155,8 +176,7 @@ fn findings(inspected: &Inspected) -> Vec<String> {
     let Inspected { rate, clock, not_numbers, inspection, .. } = inspected;
     let mut findings = Vec::new();
     for NotNumbers { column, fields, first, row, .. } in not_numbers {
-        let is_clock = clock.as_ref().is_some_and(|clock| clock.column == *column);
-        let what = match (is_clock, 2 * fields > inspection.rows) {
+        let what = match (inspected.is_clock(column), 2 * fields > inspection.rows) {
             (true, _) => continue,
             (_, true) => "leave the column out (--ignore), or turn each category into a column of 0 and 1",
             _ => "leave a missing value empty",
@@ -165,13 +185,16 @@ fn findings(inspected: &Inspected) -> Vec<String> {
             "{column}: {fields} field(s) are no numbers, first `{first}` in row {row}; fit refuses them: {what}"
         ));
     }
-    if let Some(clock) = clock {
+    for clock in inspected.clocks() {
         findings.push(format!(
             "{}: a clock, a row every {} (jitter {}); a fit leaves it out: the time of tomorrow is never normal",
             clock.column,
             duration(clock.interval),
             duration(clock.jitter)
         ));
+    }
+    // Others have the same gaps.
+    if let Some(clock) = clock {
         if clock.gaps > 0 {
             findings.push(format!(
                 "{}: {} gap(s), the longest {} after row {}: a window across one joins what does not belong together",
@@ -211,7 +234,8 @@ fn findings(inspected: &Inspected) -> Vec<String> {
             "{} column(s) hold 0 and 1 only: {}; one that says what was an anomaly is the label (--label {first}), and other labels or \
              states are to be left out (fit --ignore {first})",
             bits.len(),
-            list(&bits)
+            list(&bits),
+            first = quoted(first)
         ));
     }
     for column in inspection.columns.iter().filter(|column| column.distinct > 1) {

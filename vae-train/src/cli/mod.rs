@@ -24,6 +24,7 @@ mod watch;
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -33,7 +34,10 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::table::{LABEL, Table};
+use crate::{
+    clock::Clock,
+    table::{LABEL, Table, list},
+};
 
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
@@ -149,6 +153,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What a user would type for a word in a shell: the word, or in quotes where it holds what a shell takes for something else.
+pub(crate) fn quoted(word: impl Display) -> String {
+    let word = word.to_string();
+    // Not `~`, which is a home directory where it comes first.
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:,+=@%".contains(c) || (cfg!(windows) && c == '\\');
+    match (word.chars().all(is_plain) && !word.is_empty(), cfg!(windows)) {
+        (true, _) => word,
+        (false, true) => format!("\"{word}\""),
+        (false, false) => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.
 fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Result<Option<&'a str>> {
     if asked.is_some() || watched.contains(&LABEL) || !Table::has_column(data, LABEL)? {
@@ -156,6 +172,21 @@ fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Resu
     }
     note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
     Ok(Some(LABEL))
+}
+
+/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
+/// ignored anyway.
+fn clocks_to_leave_out(data: &Path, conditions: &[String], ignored: &[String]) -> Result<Vec<String>> {
+    let mut clocks: Vec<String> = Clock::of_file(data)?.into_iter().map(|clock| clock.column).collect();
+    clocks.retain(|column| !conditions.contains(column));
+    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
+    let name = data.display();
+    match &unsaid[..] {
+        [] => {}
+        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
+        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
+    }
+    Ok(clocks)
 }
 
 /// The model file and the data that `score` and `evaluate` read.
@@ -175,6 +206,23 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        for (word, expected) in [
+            ("runs/a_1.csv", "runs/a_1.csv"),
+            ("Zustände", "Zustände"),
+            ("a,b", "a,b"),
+            ("machine state", "'machine state'"),
+            ("P (bar)", "'P (bar)'"),
+            ("~", "'~'"),
+            ("", "''"),
+            ("operator's $x", r"'operator'\''s $x'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 
     #[test]
     fn every_verb_has_examples_and_they_parse() {
