@@ -12,9 +12,11 @@ use vae_core::{
 };
 use vae_tests::{Family, family_model, plain_model, root, varied_model};
 use vae_train::{
+    calibration::{Normal, Settings, calibrate},
     false_alarms::FalseAlarms,
     model_file::{AlignedFile, Calibration, Dense, ModelFile},
     motor::{Condition, simulate},
+    table::Table,
 };
 
 /// Room for the windows of all models here.
@@ -484,6 +486,28 @@ fn votes_are_by_the_threshold_that_is_told_on_a_new_baseline_too() {
         assert_eq!(found.iter().filter(below).count(), anomalies(&found));
         assert!((1..found.len()).contains(&anomalies(&found)), "{threshold}: {} of {}", anomalies(&found), found.len());
     });
+}
+
+#[test]
+fn importance_weighted_scores_are_calibrated_as_the_device_has_them() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let values: Vec<f32> = (0..3 * 40_000).map(|_| rng.random_range(-3.0..3.0)).collect();
+    let plain = varied_model(Precision::F32, 5);
+    let table = |rows: std::ops::Range<usize>| Table {
+        path: "normal".into(),
+        columns: plain.channels.clone(),
+        values: values[3 * rows.start..3 * rows.end].to_vec(),
+        labels: None,
+    };
+    let settings = Settings { samples: -200, sample_rate: Some(1.0), ..Settings::default() };
+    let (calibration, _) = calibrate(&plain, &Normal { table: table(0..20_000), settings }, 0.001).unwrap();
+    let file = AlignedFile::new(&ModelFile { calibration, ..plain.clone() }.to_bytes().unwrap());
+    let found = verdicts(file.model().unwrap(), table(20_000..40_000).values.as_chunks().0.iter().copied());
+    let p_values: Vec<f32> = found.iter().map(|verdict| verdict.assessment().unwrap().p_value).collect();
+    let mean = p_values.iter().sum::<f32>() / p_values.len() as f32;
+    // Of 4000 uniform values, twice: six standard errors of 0.0065, as neighbours share half of a window.
+    assert!((mean - 0.5).abs() < 0.04, "{mean}");
+    assert_eq!(drifts(&found), 0);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::{
     window::whole,
 };
 
-/// An importance-weighted score is decided once it is so many standard errors away from the threshold.
-const DECIDED: f32 = 3.0;
+/// A detector takes an importance-weighted score for decided once it is so many standard errors away from the threshold, and draws no more.
+pub const DECIDED: f32 = 3.0;
 
 /// Two sample rates are the same if they differ by less than this share.
 const RATE_TOLERANCE: f32 = 0.01;

@@ -77,7 +77,7 @@ mod window;
 pub use activation::Activation;
 pub use alarms::Alarms;
 pub use calibration::{Calibration, ChannelCalibration, MOST_SAMPLES, ScoreKind, Tail};
-pub use detector::{Detector, LEAST_BASELINE};
+pub use detector::{DECIDED, Detector, LEAST_BASELINE};
 pub use elbo::Score;
 pub use error::{DetectorError, InferError, LoadError, SelfTestError};
 pub use front_end::FrontEnd;

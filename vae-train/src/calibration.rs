@@ -162,7 +162,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let width = model.features() + model.conditions();
     let count = values.len() / width;
     ensure!(count > 0, "{name}: no normal window is complete");
-    let scores = scoring::by_kind(&model, &values, settings.score_kind()).with_context(|| name.clone())?;
+    let scores = scoring::by_kind(&model, &values, settings.score_kind(), None).with_context(|| name.clone())?;
 
     let mut notes = Vec::new();
     let mut calibration = of_scores(&scores, false_alarms);
@@ -209,6 +209,17 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         }
     }
 
+    // Where the device can stop early, its scores are lower: the bound rises with the samples. Near a threshold, in the tails, it cannot.
+    let own_scores = match calibration.score_kind {
+        ScoreKind::Importance(_) => {
+            let own = scoring::by_kind(&model, &values, calibration.score_kind, Some(calibration.threshold))?;
+            let Calibration { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
+            calibration = Calibration { quantiles, location_and_scale, ..calibration };
+            own
+        }
+        ScoreKind::AtMean | ScoreKind::Samples(_) => scores.clone(),
+    };
+
     let memory = (count as f64 / MEMORIES).clamp(MEMORY.0, MEMORY.1);
     let statistics = 1 + 2 * model.channels();
     let drift_rate = settings.alarms.zip(windows_per_second).map_or(DRIFT_RATE, |(alarms, rate)| alarms / rate);
@@ -220,7 +231,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let with_quantiles = ModelFile { calibration: calibration.clone(), ..file.clone() };
     let bytes = AlignedFile::new(&with_quantiles.to_bytes()?);
     let judged = bytes.model()?.calibration()?;
-    let p_values: Vec<f64> = scores.iter().map(|score| f64::from(judged.p_value(*score))).collect();
+    let p_values: Vec<f64> = own_scores.iter().map(|score| f64::from(judged.p_value(*score))).collect();
     calibration.drift_limit = limit(&p_values, 0.5);
 
     let nats = channel_nats(&model, &values)?;

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_pcg::Pcg32;
 use rayon::prelude::*;
-use vae_core::{Importance, InferError, LogLikelihood, Model, Proposal, Score, ScoreKind, Scratch};
+use vae_core::{DECIDED, Importance, InferError, LogLikelihood, Model, Proposal, Score, ScoreKind, Scratch};
 
 /// The ELBO at the posterior mean of each window; `windows` holds [`Model::features`] values each, followed by the
 /// condition of a conditional model.
@@ -16,31 +16,32 @@ pub fn elbo(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Score>> {
     for_each_window(model, windows, |_, model, x, scratch| model.elbo_at_mean(x, scratch))
 }
 
-/// The score of each window that the detector compares with the threshold, with its draws; an importance-weighted one by all of its
-/// samples, where the detector stops as soon as the decision is clear.
+/// The score of each window that the detector compares with the threshold, with its draws. An importance-weighted one is by all of its
+/// samples, or, as the detector's own, by so many as make clear on which side of `threshold` it is.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
-pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind) -> Result<Vec<f32>> {
+pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: Option<f32>) -> Result<Vec<f32>> {
+    let decide = threshold.map(|threshold| (threshold, DECIDED));
     for_each_window(model, windows, |index, model, x, scratch| {
         let mut rng = Pcg32::seed_from_u64(index as u64);
         Ok(match kind {
             ScoreKind::AtMean => model.elbo_at_mean(x, scratch)?.elbo,
             ScoreKind::Samples(samples) => model.elbo(x, samples, &mut rng, scratch)?.elbo,
             ScoreKind::Importance(samples) => {
-                let importance = Importance { samples, proposal: Proposal::Posterior, decide: None };
+                let importance = Importance { samples, proposal: Proposal::Posterior, decide };
                 model.log_likelihood_by(x, &importance, &mut rng, scratch)?.value
             }
         })
     })
 }
 
-/// [`by_kind`] as the model's calibration says.
+/// [`by_kind`] as the model's calibration says, by all samples.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn of_device(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f32>> {
-    by_kind(model, windows, model.calibration()?.score_kind())
+    by_kind(model, windows, model.calibration()?.score_kind(), None)
 }
 
 /// The importance-weighted log-likelihood of each window, by draws that depend on the seed and the window's index alone.

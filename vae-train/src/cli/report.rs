@@ -132,7 +132,7 @@ pub(super) fn report(
     let normal_scores = match &calibration {
         Some(report) => &report.scores,
         None => {
-            held_out_scores = scoring::by_kind(&model, &holdout, ScoreKind::AtMean)?;
+            held_out_scores = scoring::by_kind(&model, &holdout, ScoreKind::AtMean, None)?;
             &held_out_scores
         }
     };

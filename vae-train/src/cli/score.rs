@@ -78,7 +78,7 @@ impl Score {
         // What the threshold and the p-values are for: not the ELBO, where the model was calibrated by something else.
         let judged_by: Vec<f32> = match calibration.score_kind() {
             ScoreKind::AtMean => scores.iter().map(|score| score.elbo).collect(),
-            kind => scoring::by_kind(&model, &windows.values, kind).with_context(name)?,
+            kind => scoring::by_kind(&model, &windows.values, kind, None).with_context(name)?,
         };
         let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
