@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
 use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
 
 /// Longest line of text, in bytes: a stream that has no line ends is no log.
 const LONGEST_LINE: usize = 4096;
+/// Longest of defmt's frames, likewise; larger, since arrays may be in it.
+const LONGEST_FRAME: usize = 16 * LONGEST_LINE;
 
 /// A line of a device's log.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,14 +169,60 @@ pub enum Lines<'t> {
     /// Text, and what has come of the line that is not complete.
     Text(Vec<u8>),
     /// defmt's frames, each of which is a line.
-    Defmt(Box<dyn StreamDecoder + Send + Sync + 't>),
+    Defmt(Frames<'t>),
+}
+
+/// defmt's frames.
+pub struct Frames<'t> {
+    formats: &'t Table,
+    decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
+    /// Bytes since the last frame, or up to [`LONGEST_LINE`] more.
+    waiting: usize,
+    /// Where the next frame begins is not known, and never will be.
+    is_lost: bool,
+}
+
+impl<'t> Frames<'t> {
+    fn new(formats: &'t Table) -> Self {
+        Self { formats, decoder: formats.new_stream_decoder(), waiting: 0, is_lost: false }
+    }
+
+    /// Takes no more than [`LONGEST_LINE`] bytes.
+    fn push(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+        if self.is_lost {
+            return;
+        }
+        let can_recover = self.formats.encoding().can_recover();
+        self.decoder.received(bytes);
+        self.waiting += bytes.len();
+        while !self.is_lost {
+            match self.decoder.decode() {
+                Ok(frame) => {
+                    let time = frame.display_timestamp().map(|time| format!("{time} ")).unwrap_or_default();
+                    lines.push(Line::of(&format!("{time}{}", frame.display_message())));
+                }
+                Err(DecodeError::UnexpectedEof) => break,
+                // A decoder that can recover goes on behind the next frame's end; another would say the same for ever.
+                Err(DecodeError::Malformed) => {
+                    lines.push(Line::malformed("(no defmt frame)"));
+                    self.is_lost = !can_recover;
+                }
+            }
+            self.waiting = bytes.len();
+        }
+        // The decoder keeps what is no frame yet, and looks through all of it each time.
+        if self.waiting > LONGEST_FRAME {
+            lines.push(Line::malformed("(no end of a defmt frame)"));
+            *self = Self { is_lost: !can_recover, ..Self::new(self.formats) };
+        }
+    }
 }
 
 impl<'t> Lines<'t> {
     /// Of text, or of defmt's frames with these formats.
     #[must_use]
     pub fn new(formats: Option<&'t Table>) -> Self {
-        formats.map_or(Self::Text(Vec::new()), |formats| Self::Defmt(formats.new_stream_decoder()))
+        formats.map_or(Self::Text(Vec::new()), |formats| Self::Defmt(Frames::new(formats)))
     }
 
     /// Takes what has come; returns the lines that it completes.
@@ -193,22 +241,25 @@ impl<'t> Lines<'t> {
                     }
                 }
             }
-            Self::Defmt(decoder) => {
-                decoder.received(bytes);
-                loop {
-                    match decoder.decode() {
-                        Ok(frame) => {
-                            let time = frame.display_timestamp().map(|time| format!("{time} ")).unwrap_or_default();
-                            lines.push(Line::of(&format!("{time}{}", frame.display_message())));
-                        }
-                        Err(DecodeError::UnexpectedEof) => break,
-                        // With defmt's own encoding, the decoder goes on behind the next frame's end.
-                        Err(DecodeError::Malformed) => lines.push(Line::malformed("(no defmt frame)")),
-                    }
-                }
+            Self::Defmt(frames) => {
+                bytes.chunks(LONGEST_LINE).for_each(|piece| frames.push(piece, &mut lines));
             }
         }
         lines
+    }
+
+    /// Whether anything more can come of the stream.
+    ///
+    /// # Errors
+    /// If bytes were no frame, in an encoding that does not tell where the next one begins.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            !matches!(self, Self::Defmt(Frames { is_lost: true, .. })),
+            "bytes that are no frame of defmt, and its raw encoding does not tell where the next frame begins: build the firmware with \
+             defmt's default encoding, rzcobs (without its feature `encoding-raw`), give the ELF file of what is flashed, and watch from \
+             the device's start"
+        );
+        Ok(())
     }
 
     /// What is left at the end: a line that broke off.

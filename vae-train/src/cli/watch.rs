@@ -204,6 +204,7 @@ impl Watch {
                     if !session.take(&lines.push(&bytes))? {
                         break;
                     }
+                    lines.check().with_context(|| session.seen.source.clone())?;
                 }
                 Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
                 Ok(News::Note(message)) => note(&message),
@@ -237,7 +238,7 @@ impl Watch {
             seen.source,
             seen.lines,
             seen.malformed,
-            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "" }
+            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
         );
         let summary = seen.summary();
         if prints {
