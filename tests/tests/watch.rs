@@ -12,9 +12,10 @@ use serde_json::Value;
 use vae_core::{Detector, Scratch, Verdict};
 use vae_tests::{can_emulate, firmware_command, root};
 use vae_train::{
-    detection::describe,
+    detection::{Verdicts, describe, detect},
     device_log::{Content, Lines, formats},
     model_file::AlignedFile,
+    table::Table,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
@@ -125,8 +126,31 @@ fn what_cannot_be_watched_is_refused_with_advice_and_leaves_no_file() {
         assert!(parts.iter().all(|part| said.contains(part)), "{arguments:?}: {said}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    // Of a log without verdicts, the header is kept.
+    let (code, ..) = on_input(place.path(), &["-", "--out", "a.csv"], b"boot\n");
+    assert!(code == Some(1) && kept(&place.path().join("a.csv")).is_empty());
     let (code, _, said) = on_input(place.path(), &["-", "--force"], b"");
     assert!(code == Some(2) && said.contains("--out"), "{said}");
+}
+
+#[test]
+fn an_alarm_that_lasts_over_a_sensor_fault_is_one_as_score_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let file = AlignedFile::read(&root().join("firmware-example/model/motor.vae")).unwrap();
+    // The sensor of x is lost for a while of the fault.
+    let mut values = stream();
+    values[3 * 500..3 * 540].iter_mut().step_by(3).for_each(|value| *value = f32::NAN);
+    let columns = ["x", "y", "z"].map(str::to_owned).to_vec();
+    let table = Table { path: "stream.csv".into(), columns, values, labels: None };
+    let judged = detect(file.model().unwrap(), &table).unwrap();
+    let kinds: Vec<String> = judged.iter().map(|judged| describe(&judged.verdict, &[])).collect();
+    let lost = kinds.iter().position(|kind| kind == "missing: 0").unwrap();
+    let found = kinds[lost..].iter().find(|kind| *kind != "missing: 0").unwrap();
+    assert!(kinds[lost - 1].starts_with("anomalous") && found.starts_with("anomalous"), "{kinds:?}");
+    let log: String = judged.iter().map(|judged| format!("{}\n", judged.verdict)).collect();
+    let (_, _, said) = on_input(place.path(), &["-"], log.as_bytes());
+    let alarms = Verdicts::of(&judged).alarms;
+    assert!(alarms == 1 && said.contains("; 1 alarm(s)"), "{alarms}: {said}");
 }
 
 /// An ELF file of 32 bits, as far as defmt's decoder looks: its message 16 is a verdict, in this encoding.
@@ -195,6 +219,12 @@ fn frames_that_cannot_be_told_apart_end_the_stream_and_others_cost_a_line() {
     assert!(code == Some(0) && printed.ends_with("\nnormal  300.0 nats, p = 0.5\n"), "{printed}{said}");
 }
 
+/// The recording that the firmware has, sample after sample.
+fn stream() -> Vec<f32> {
+    let stream = fs::read(root().join("firmware-example/model/stream.f32")).unwrap();
+    stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
 /// All verdicts of the model on the recording that the firmware has as well, with the samples taken before each.
 fn host() -> Vec<(usize, Verdict)> {
     let folder = root().join("firmware-example/model");
@@ -204,8 +234,7 @@ fn host() -> Vec<(usize, Verdict)> {
     let mut scratch = Scratch::new(&mut memory);
     let mut window = heapless::Vec::<f32, 192>::new();
     let mut detector = Detector::new(model, &mut window, &mut state).unwrap();
-    let stream = fs::read(folder.join("stream.f32")).unwrap();
-    let values: Vec<f32> = stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values = stream();
     let samples = values.chunks(3).enumerate();
     samples.filter_map(|(index, sample)| Some((index + 1, detector.push(sample, &mut scratch).unwrap()?))).collect()
 }

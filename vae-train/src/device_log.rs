@@ -53,10 +53,13 @@ impl Content {
     fn of(text: &str) -> Self {
         let words = [("normal", 0), ("drifting", 1), ("SENSOR FAULT", 2), ("ANOMALOUS", 3), ("threshold", 4)];
         let found = words.iter().filter_map(|(word, kind)| {
-            // Whole words, in the line's columns: "the motor runs normally" is no verdict.
+            // Whole words, in the line's columns, with a number behind: neither "the motor runs normally" nor "back to normal
+            // operation" is a verdict.
             let mut places = text.match_indices(word).filter(|(at, _)| {
                 let behind = &text[at + word.len()..];
-                (*at == 0 || text[..*at].ends_with(char::is_whitespace)) && behind.starts_with(char::is_whitespace)
+                (*at == 0 || text[..*at].ends_with(char::is_whitespace))
+                    && behind.starts_with(char::is_whitespace)
+                    && (*kind == 2 || begins_a_number(behind.trim_start()))
             });
             places.next().map(|(at, _)| (at, *kind, Fields(&text[at + word.len()..])))
         });
@@ -73,6 +76,13 @@ impl Content {
         };
         content.unwrap_or(Self::Malformed)
     }
+}
+
+/// Whether a text begins as a number does that may be cut off.
+fn begins_a_number(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let is_cut = digits.is_empty() && !text.is_empty();
+    is_cut || digits.starts_with(|next: char| next.is_ascii_digit()) || Fields(text).number::<f32>().is_some()
 }
 
 /// What is left of a line's text.
@@ -348,6 +358,12 @@ mod tests {
             ("SENSOR FAULT  the sensor of channel 0 repeats", Content::Malformed),
             ("  0.00 s  -- the motor runs normal so far", Content::Remark),
             ("the motor runs normally", Content::Remark),
+            ("back to normal operation", Content::Remark),
+            ("vibration threshold exceeded", Content::Remark),
+            ("normal -- so far", Content::Remark),
+            ("normal operation, threshold     -12.5 nats", Content::Threshold(-12.5)),
+            ("normal -inf nats", Content::Malformed),
+            ("normal        3", Content::Malformed),
             ("threshold     -12.5 nats", Content::Threshold(-12.5)),
             ("threshold     -12.", Content::Malformed),
         ] {
