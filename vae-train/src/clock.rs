@@ -46,12 +46,13 @@ impl Clock {
         words(name).next().is_some_and(|word| NAMES.contains(&&*word))
     }
 
-    /// The first column of a file that is named like a clock and counts up; read by itself, as `f32` has no room for a date.
+    /// The first column of a file that is named like a clock and counts up; read by itself, as `f32` has no room for a date. The
+    /// `label` is the one that the file is read with.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of_file(path: &Path) -> Result<Option<Self>> {
-        for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
+    pub fn of_file(path: &Path, label: Option<&str>) -> Result<Option<Self>> {
+        for column in Table::names(path, label)?.iter().filter(|name| Self::is_name(name)) {
             if let Some(clock) = Self::of(column, &Table::read_times(path, column)?) {
                 return Ok(Some(clock));
             }

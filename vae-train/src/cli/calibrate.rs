@@ -68,7 +68,7 @@ impl Calibrate {
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
         let sample_rate = match (self.rate, self.alarms) {
-            (None, Some(_)) => Some(self.rate_of_data()?),
+            (None, Some(_)) => Some(self.rate_of_data(label)?),
             (None, None) => Table::sample_rate(&self.normal)?,
             (rate, _) => rate,
         };
@@ -107,12 +107,12 @@ impl Calibrate {
 
 impl Calibrate {
     /// Rows a second, as the file or its clock says; one, where neither does.
-    fn rate_of_data(&self) -> Result<f64> {
+    fn rate_of_data(&self, label: Option<&str>) -> Result<f64> {
         if let Some(rate) = Table::sample_rate(&self.normal)? {
             note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
             return Ok(rate);
         }
-        if let Some(clock) = Clock::of_file(&self.normal)? {
+        if let Some(clock) = Clock::of_file(&self.normal, label)? {
             note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
             return Ok(clock.rate);
         }

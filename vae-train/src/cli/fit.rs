@@ -383,7 +383,9 @@ fn training_table(data: &Path, config: &Config) -> Result<Table> {
     if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
-    let clock = Clock::of_file(data)?.map(|clock| clock.column).filter(|column| !config.condition.contains(column));
+    let clock = Clock::of_file(data, config.label.as_deref())?
+        .map(|clock| clock.column)
+        .filter(|column| !config.condition.contains(column));
     if let Some(clock) = &clock
         && !config.ignore.contains(clock)
     {
