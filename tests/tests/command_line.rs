@@ -565,6 +565,22 @@ fn small_narrow_and_extreme_tables_are_fitted() {
     });
     assert!(message.contains("a single value outweighs all others in 1 column(s): `a, row 21: 1e30`"), "{message}");
     small_fit(&place, "a,b", 200, |i| format!("{}e-30,{}", (i * 7) % 13, i % 5));
+    // To calibrate on such a value is said as well, and before what comes of it.
+    small_fit(&place, "a,b", 4000, |i| format!("{},{}", (i * 7919) % 1000, (i * 104_729) % 1000));
+    let normal = fs::read_to_string(place.path("small.csv")).unwrap();
+    for (value, ending) in [("-9999999", ""), ("1e30", " --alarms 60/hour --rate 1")] {
+        let mut rows: Vec<&str> = normal.lines().collect();
+        let row = format!("1,{value}");
+        rows[12] = &row;
+        place.write("outlier.csv", rows.join("\n"));
+        let output = place.run(&format!("calibrate small --normal outlier.csv{ending}"));
+        let said = workplace::message(&output);
+        let note = format!(
+            "note: outlier.csv: a single value outweighs all others in 1 column(s): `b, row 12: {:e}`",
+            value.parse::<f32>().unwrap()
+        );
+        assert!(said.contains(&note) && output.status.success() == ending.is_empty(), "{said}");
+    }
 }
 
 #[test]

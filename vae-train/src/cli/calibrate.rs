@@ -10,6 +10,7 @@ use super::{Context, LABEL, find_label, note};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
+    dataset::outliers,
     export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::Access,
@@ -76,6 +77,8 @@ impl Calibrate {
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
+        // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
+        outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
         let settings = Settings {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
