@@ -275,6 +275,11 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("export run --out model.vae", &["model.vae exists", "another name", "--force"]),
     ("export run --out folder", &["folder", "is a directory", "name of a file"]),
     ("export run --out new.vae --safetensors model.vae", &["model.vae exists", "--force"]),
+    (
+        "export run --out new.vae --safetensors ./folder/../new.vae --force",
+        &["--out new.vae", "--safetensors ./folder/../new.vae", "the same file", "another name"],
+    ),
+    ("export run --out none/new.vae --safetensors ./none//new.vae", &["the same file", "another name"]),
     ("export run --out train.csv/new.vae", &["train.csv is a file and no directory", "train.csv/new.vae"]),
     // Calibration.
     ("calibrate nowhere --normal train.csv", &["nowhere holds no run", "vae-train fit"]),
