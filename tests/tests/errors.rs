@@ -294,6 +294,10 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("calibrate windows --normal few.csv", &["few.csv: a window of 32 samples", "7 rows", "more data"]),
     ("calibrate run --normal train.csv --alarms 1/year --rate 10", &["train.csv", "400 windows", "too few"]),
     ("calibrate run --normal train.csv --range q=0:1", &["no channel `q`", "`a`, `b`, `c`, `speed`"]),
+    (
+        "calibrate run --normal train.csv --range a=-9:9 --range b=0:1 --range a=-8:8",
+        &["-9 to 9 and -8 to 8", "channel `a`", "give one"],
+    ),
     ("calibrate run --normal train.csv --range a=0:0.1", &["train.csv", "channel `a`", "outside its --range 0 to 0.1"]),
     ("calibrate run --normal train.csv --label fault", &["train.csv has no column `fault`"]),
     // Models and the data that they score.

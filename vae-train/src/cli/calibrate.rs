@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
@@ -65,6 +65,11 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
+        for (index, (name, low, high)) in self.range.iter().enumerate() {
+            if let Some((_, first_low, first_high)) = self.range[..index].iter().find(|(other, ..)| other == name) {
+                bail!("--range: {first_low} to {first_high} and {low} to {high} for channel `{name}`: give one");
+            }
+        }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
