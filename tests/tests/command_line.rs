@@ -441,7 +441,7 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
             assert_eq!(scores["labelled"][key][index], evaluation[key], "{key} {index}");
         }
     }
-    let columns = ["old", "poor"].map(|model| {
+    let mut columns = ["old", "poor"].map(|model| {
         place.succeed(&format!("score {model}.vae test.csv --out {model}.csv"));
         let text = fs::read_to_string(place.path(&format!("{model}.csv"))).unwrap();
         let row = |line: &str| {
@@ -468,6 +468,27 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     }
     let text = place.succeed("diff f32.vae old.vae --data test.csv --label label");
     assert!(text.contains("400 windows, new less old") && text.contains("nothing that matters"), "{text}");
+
+    // Each model sees the windows through its own front-ends, as many features or others.
+    for front_end in ["statistics", "bands:6", "mean"] {
+        let run = front_end.replace(':', "");
+        let fit = FIT.replace("--out run", &format!("--out {run} --window 32 --hop 2 --front-end {front_end}"));
+        place.succeed(&fit.replace("60", "2"));
+        place.succeed(&format!("export {run} --out {run}.vae --force"));
+    }
+    for new in ["bands6", "mean"] {
+        let found = place.json(&format!("diff statistics.vae {new}.vae --data test.csv --label label"));
+        for (index, model) in ["statistics", new].into_iter().enumerate() {
+            place.succeed(&format!("score {model}.vae test.csv --out {model}-{new}.csv"));
+            let text = fs::read_to_string(place.path(&format!("{model}-{new}.csv"))).unwrap();
+            let scores: Vec<f64> = text.lines().skip(1).map(|line| numbers(line).0[1]).collect();
+            assert_eq!(found["scores"]["windows"], scores.len());
+            columns[index] = scores.iter().map(|score| (*score, false)).collect();
+        }
+        let mean = columns[0].iter().zip(&columns[1]).map(|(a, b)| b.0 - a.0).sum::<f64>() / columns[0].len() as f64;
+        let shift = found["scores"]["score_shift"]["mean"].as_f64().unwrap();
+        assert!((shift / mean - 1.0).abs() < 1e-4, "{new}: {shift} {mean}");
+    }
 
     place.write("two.csv", fs::read_to_string(place.path("train.csv")).unwrap().replacen("a,b", "a,x", 1));
     place.succeed(&FIT.replace("train.csv", "two.csv").replace("--out run", "--out two").replace("60", "2"));
@@ -615,6 +636,22 @@ fn small_narrow_and_extreme_tables_are_fitted() {
     });
     assert!(message.contains("a single value outweighs all others in 1 column(s): `a, row 21: 1e30`"), "{message}");
     small_fit(&place, "a,b", 200, |i| format!("{}e-30,{}", (i * 7) % 13, i % 5));
+    // To calibrate on such a value is said as well, and before what comes of it.
+    small_fit(&place, "a,b", 4000, |i| format!("{},{}", (i * 7919) % 1000, (i * 104_729) % 1000));
+    let normal = fs::read_to_string(place.path("small.csv")).unwrap();
+    for (value, ending) in [("-9999999", ""), ("1e30", " --alarms 60/hour --rate 1")] {
+        let mut rows: Vec<&str> = normal.lines().collect();
+        let row = format!("1,{value}");
+        rows[12] = &row;
+        place.write("outlier.csv", rows.join("\n"));
+        let output = place.run(&format!("calibrate small --normal outlier.csv{ending}"));
+        let said = workplace::message(&output);
+        let note = format!(
+            "note: outlier.csv: a single value outweighs all others in 1 column(s): `b, row 12: {:e}`",
+            value.parse::<f32>().unwrap()
+        );
+        assert!(said.contains(&note) && output.status.success() == ending.is_empty(), "{said}");
+    }
 }
 
 #[test]

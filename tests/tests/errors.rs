@@ -172,6 +172,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     // Tables.
     ("fit missing.csv --out new", &["missing.csv", "No such file"]),
     ("fit folder --out new", &["folder is a directory", "name of a file (CSV"]),
+    ("fit /dev/stdin --out new", &["/dev/stdin is no ordinary file", "save what comes of it to a file"]),
     ("fit empty.csv --out new", &["empty.csv is empty", "header line is needed"]),
     ("fit header-only.csv --out new", &["header-only.csv has a header and no rows"]),
     ("fit pipes.csv --out new", &["pipes.csv", "`|`", "separate fields by commas"]),
@@ -275,6 +276,11 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("export run --out model.vae", &["model.vae exists", "another name", "--force"]),
     ("export run --out folder", &["folder", "is a directory", "name of a file"]),
     ("export run --out new.vae --safetensors model.vae", &["model.vae exists", "--force"]),
+    (
+        "export run --out new.vae --safetensors ./folder/../new.vae --force",
+        &["--out new.vae", "--safetensors ./folder/../new.vae", "the same file", "another name"],
+    ),
+    ("export run --out none/new.vae --safetensors ./none//new.vae", &["the same file", "another name"]),
     ("export run --out train.csv/new.vae", &["train.csv is a file and no directory", "train.csv/new.vae"]),
     // Calibration.
     ("calibrate nowhere --normal train.csv", &["nowhere holds no run", "vae-train fit"]),
@@ -288,6 +294,10 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("calibrate windows --normal few.csv", &["few.csv: a window of 32 samples", "7 rows", "more data"]),
     ("calibrate run --normal train.csv --alarms 1/year --rate 10", &["train.csv", "400 windows", "too few"]),
     ("calibrate run --normal train.csv --range q=0:1", &["no channel `q`", "`a`, `b`, `c`, `speed`"]),
+    (
+        "calibrate run --normal train.csv --range a=-9:9 --range b=0:1 --range a=-8:8",
+        &["-9 to 9 and -8 to 8", "channel `a`", "give one"],
+    ),
     ("calibrate run --normal train.csv --range a=0:0.1", &["train.csv", "channel `a`", "outside its --range 0 to 0.1"]),
     ("calibrate run --normal train.csv --label fault", &["train.csv has no column `fault`"]),
     // Models and the data that they score.

@@ -291,6 +291,8 @@ fn an_imported_model_is_calibrated_exported_and_used_as_a_fitted_one() {
     succeed(place, &format!("{IMPORT} --force"));
     assert!(fail(place, "fit data.csv --out run --force").contains("holds an imported model"));
     assert!(fail(place, "fit data.csv --out run --resume").contains("no fit to go on with"));
+    let message = fail(place, "report run --out report.html --data data.csv");
+    assert!(message.contains("run holds an imported model, and report needs a run of fit"), "{message}");
 }
 
 #[test]

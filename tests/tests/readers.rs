@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_train::table::Table;
-use workplace::{run, succeed};
+use workplace::{fail, run, succeed};
 
 mod workplace;
 
@@ -335,6 +335,15 @@ fn every_verb_takes_arrays_and_recordings() {
     )
     .unwrap();
     succeed(place, "fit y.npz --label y --out y --epochs 1 --batch 32");
+    // Neither of two arrays that could be the table is it, once the other is the label.
+    let x = f32s(rows(400, 0.0)).chunks(12).flat_map(|row| row[..4].to_vec()).collect::<Vec<u8>>();
+    let arrays = [("x", npy("<f4", false, "(400,)", &x)), ("fault", npy("|u1", false, "(400,)", &labels))];
+    fs::write(place.join("fault.npz"), zip(&arrays)).unwrap();
+    let inspected = succeed(place, "inspect fault.npz --label fault");
+    assert!(inspected.contains("400 rows") && inspected.contains("200 of them labelled 1"), "{inspected}");
+    succeed(place, "fit fault.npz --label fault --out fault --epochs 1 --batch 32 --latent 1");
+    let message = fail(place, "calibrate fault --normal fault.npz --label fault --alarms 60/hour --votes 1/1");
+    assert!(message.contains("200 windows of normal data are too few"), "{message}");
 
     // A recording brings its rate.
     let mut hum = |count: usize, phase: f32| -> Vec<u8> {

@@ -12,9 +12,10 @@ use serde_json::Value;
 use vae_core::{Detector, Scratch, Verdict};
 use vae_tests::{can_emulate, firmware_command, root};
 use vae_train::{
-    detection::describe,
+    detection::{Verdicts, describe, detect},
     device_log::{Content, Lines, formats},
     model_file::AlignedFile,
+    table::Table,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");
@@ -125,8 +126,103 @@ fn what_cannot_be_watched_is_refused_with_advice_and_leaves_no_file() {
         assert!(parts.iter().all(|part| said.contains(part)), "{arguments:?}: {said}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    // Of a log without verdicts, the header is kept.
+    let (code, ..) = on_input(place.path(), &["-", "--out", "a.csv"], b"boot\n");
+    assert!(code == Some(1) && kept(&place.path().join("a.csv")).is_empty());
     let (code, _, said) = on_input(place.path(), &["-", "--force"], b"");
     assert!(code == Some(2) && said.contains("--out"), "{said}");
+}
+
+#[test]
+fn an_alarm_that_lasts_over_a_sensor_fault_is_one_as_score_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let file = AlignedFile::read(&root().join("firmware-example/model/motor.vae")).unwrap();
+    // The sensor of x is lost for a while of the fault.
+    let mut values = stream();
+    values[3 * 500..3 * 540].iter_mut().step_by(3).for_each(|value| *value = f32::NAN);
+    let columns = ["x", "y", "z"].map(str::to_owned).to_vec();
+    let table = Table { path: "stream.csv".into(), columns, values, labels: None };
+    let judged = detect(file.model().unwrap(), &table).unwrap();
+    let kinds: Vec<String> = judged.iter().map(|judged| describe(&judged.verdict, &[])).collect();
+    let lost = kinds.iter().position(|kind| kind == "missing: 0").unwrap();
+    let found = kinds[lost..].iter().find(|kind| *kind != "missing: 0").unwrap();
+    assert!(kinds[lost - 1].starts_with("anomalous") && found.starts_with("anomalous"), "{kinds:?}");
+    let log: String = judged.iter().map(|judged| format!("{}\n", judged.verdict)).collect();
+    let (_, _, said) = on_input(place.path(), &["-"], log.as_bytes());
+    let alarms = Verdicts::of(&judged).alarms;
+    assert!(alarms == 1 && said.contains("; 1 alarm(s)"), "{alarms}: {said}");
+}
+
+/// An ELF file of 32 bits, as far as defmt's decoder looks: its message 16 is a verdict, in this encoding.
+fn elf(encoding: &str) -> Vec<u8> {
+    let message = r#"{"package":"p","tag":"defmt_info","data":"normal  300.0 nats, p = 0.5","disambiguator":"1","crate_name":"c"}"#;
+    let symbols = [("_defmt_version_ = 4", 0), (&*format!("_defmt_encoding_ = {encoding}"), 0), (message, 16)];
+    let mut names = b"\0.defmt\0.symtab\0.strtab\0".to_vec();
+    let mut table = vec![0; 16];
+    for (name, address) in symbols {
+        table.extend([names.len() as u32, address, 1].iter().flat_map(|word| word.to_le_bytes()));
+        table.extend([0x11, 0, 1, 0]); // a global object, in section 1
+        names.extend_from_slice(name.as_bytes());
+        names.push(0);
+    }
+    names.resize(names.len().next_multiple_of(4), 0);
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    let (defmt, symtab) = (52, 52 + 32);
+    let strtab = symtab + table.len();
+    let sections = strtab + names.len();
+    file.extend([2, 0, 40, 0, 1, 0, 0, 0]); // an executable for Arm
+    file.extend([0, 0, sections as u32, 0].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([52, 0, 0, 40, 4, 3].iter().flat_map(|half: &u16| half.to_le_bytes()));
+    file.extend([0; 32]);
+    file.extend(&table);
+    file.extend(&names);
+    let section = |name: usize, kind: usize, place: usize, bytes: usize, link: usize, entry: usize| {
+        [name, kind, 0, 0, place, bytes, link, 4, 1, entry].map(|word| word as u32)
+    };
+    for words in [
+        [0; 10],
+        section(1, 1, defmt, 32, 0, 0),
+        section(8, 2, symtab, table.len(), 3, 16),
+        section(16, 3, strtab, names.len(), 0, 0),
+    ] {
+        file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    file
+}
+
+#[test]
+fn frames_that_cannot_be_told_apart_end_the_stream_and_others_cost_a_line() {
+    let place = tempfile::tempdir().unwrap();
+    for encoding in ["raw", "rzcobs"] {
+        fs::write(place.path().join(format!("{encoding}.elf")), elf(encoding)).unwrap();
+    }
+    let raw = b"\x10\0\xff\xff\x10\0";
+    let (code, printed, said) = on_input(place.path(), &["-", "--elf", "raw.elf"], raw);
+    assert_eq!((code, &*printed), (Some(1), "normal  300.0 nats, p = 0.5\n(no defmt frame)\n"), "{said}");
+    assert!(said.contains("standard input: ") && said.contains("rzcobs") && said.contains("encoding-raw"), "{said}");
+    let (code, printed, said) = on_input(place.path(), &["-", "--elf", "raw.elf"], &raw[..2]);
+    assert_eq!((code, &*printed), (Some(0), "normal  300.0 nats, p = 0.5\n"), "{said}");
+
+    // Behind 0x10, which of seven bytes are 0: all but the first.
+    let frame = b"\x10\x7e\0";
+    let arguments = ["-", "--elf", "rzcobs.elf"];
+    let (code, printed, said) = on_input(place.path(), &arguments, &[&frame[..], &[0xA5], frame, frame].concat());
+    let expected = ["normal  300.0 nats, p = 0.5", "(no defmt frame)", "normal  300.0 nats, p = 0.5"];
+    assert_eq!((code, printed.lines().collect::<Vec<_>>()), (Some(0), expected.to_vec()), "{said}");
+    let text = LOG.repeat(1000);
+    let (code, _, said) = on_input(place.path(), &arguments, text.as_bytes());
+    let frames = text.len() / (1 << 16);
+    assert!(code == Some(1) && said.contains("for text leave out --elf"), "{said}");
+    assert!(said.contains(&format!("{frames} of them malformed")), "{said}");
+    let (code, printed, said) = on_input(place.path(), &arguments, &[text.as_bytes(), b"\0", frame].concat());
+    assert!(code == Some(0) && printed.ends_with("\nnormal  300.0 nats, p = 0.5\n"), "{printed}{said}");
+}
+
+/// The recording that the firmware has, sample after sample.
+fn stream() -> Vec<f32> {
+    let stream = fs::read(root().join("firmware-example/model/stream.f32")).unwrap();
+    stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 /// All verdicts of the model on the recording that the firmware has as well, with the samples taken before each.
@@ -138,8 +234,7 @@ fn host() -> Vec<(usize, Verdict)> {
     let mut scratch = Scratch::new(&mut memory);
     let mut window = heapless::Vec::<f32, 192>::new();
     let mut detector = Detector::new(model, &mut window, &mut state).unwrap();
-    let stream = fs::read(folder.join("stream.f32")).unwrap();
-    let values: Vec<f32> = stream.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values = stream();
     let samples = values.chunks(3).enumerate();
     samples.filter_map(|(index, sample)| Some((index + 1, detector.push(sample, &mut scratch).unwrap()?))).collect()
 }

@@ -58,13 +58,13 @@ impl Clock {
     }
 
     /// The columns of a file that are named like clocks and count up, of which the first tells the rate; each read by itself, as `f32` has
-    /// no room for a date.
+    /// no room for a date. The `label` is the one that the file is read with.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of_file(path: &Path) -> Result<Vec<Self>> {
+    pub fn of_file(path: &Path, label: Option<&str>) -> Result<Vec<Self>> {
         let mut clocks = Vec::new();
-        for column in Table::names(path)?.iter().filter(|name| Self::is_name(name)) {
+        for column in Table::names(path, label)?.iter().filter(|name| Self::is_name(name)) {
             clocks.extend(Self::of(column, &Table::read_times(path, column)?));
         }
         Ok(clocks)

@@ -304,7 +304,6 @@ impl Dataset {
         let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
         let moments = Moments::of(rows.map(|(_, values)| values), table.columns.len());
         let conditions = config.condition.len();
-        let width = table.columns.len();
         let (mut dropped, mut kept, mut constant, mut outliers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut ranges = Vec::new();
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
@@ -318,10 +317,8 @@ impl Dataset {
                 }
                 if moments.is_constant() {
                     constant.push(column.clone());
-                } else if let Some(outlier) = moments.outlier() {
-                    let mut values = table.values.iter().skip(index).step_by(width);
-                    let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
-                    outliers.push(format!("{column}, row {row}: {:e}", outlier as f32));
+                } else {
+                    outliers.extend(outlier(&table, index, moments));
                 }
             }
             kept.push(column.clone());
@@ -346,13 +343,7 @@ impl Dataset {
                 list(&constant)
             ));
         }
-        if !outliers.is_empty() {
-            notes.push(format!(
-                "{name}: a single value outweighs all others in {} column(s): {}; leave a field empty if the value is missing",
-                outliers.len(),
-                list(&outliers)
-            ));
-        }
+        notes.extend(note_on_outliers(&table.path, &outliers));
         let (table, _) = table
             .select(&kept.iter().chain(&config.condition).collect::<Vec<_>>())
             .context("--condition names columns of the data")?;
@@ -495,6 +486,38 @@ impl Dataset {
     pub fn features(&self) -> usize {
         self.schema.standardiser.mean.len()
     }
+}
+
+/// A note on those of a table's first `channels` columns of whose variance in normal rows a single value makes up nearly all.
+#[must_use]
+pub fn outliers(table: &Table, channels: usize) -> Option<String> {
+    let is_normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
+    let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| is_normal(*row));
+    let moments = Moments::of(rows.map(|(_, values)| values), channels);
+    let varying = moments.iter().enumerate().filter(|(_, moments)| !moments.is_constant());
+    note_on_outliers(
+        &table.path,
+        &varying.filter_map(|(index, moments)| outlier(table, index, moments)).collect::<Vec<_>>(),
+    )
+}
+
+/// Column, row and value of the one that makes up nearly all of a column's variance.
+fn outlier(table: &Table, column: usize, moments: &Moments) -> Option<String> {
+    let outlier = moments.outlier()?;
+    let mut values = table.values.iter().skip(column).step_by(table.columns.len());
+    let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
+    Some(format!("{}, row {row}: {:e}", table.columns[column], outlier as f32))
+}
+
+fn note_on_outliers(path: &Path, outliers: &[String]) -> Option<String> {
+    (!outliers.is_empty()).then(|| {
+        format!(
+            "{}: a single value outweighs all others in {} column(s): {}; leave a field empty if the value is missing",
+            path.display(),
+            outliers.len(),
+            list(outliers)
+        )
+    })
 }
 
 fn check_unit_interval(table: &Table, features: usize) -> Result<()> {

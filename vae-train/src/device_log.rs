@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
 use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
 
 /// Longest line of text, in bytes: a stream that has no line ends is no log.
 const LONGEST_LINE: usize = 4096;
+/// Longest of defmt's frames, likewise; larger, since arrays may be in it.
+const LONGEST_FRAME: usize = 16 * LONGEST_LINE;
 
 /// A line of a device's log.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,10 +53,13 @@ impl Content {
     fn of(text: &str) -> Self {
         let words = [("normal", 0), ("drifting", 1), ("SENSOR FAULT", 2), ("ANOMALOUS", 3), ("threshold", 4)];
         let found = words.iter().filter_map(|(word, kind)| {
-            // Whole words, in the line's columns: "the motor runs normally" is no verdict.
+            // Whole words, in the line's columns, with a number behind: neither "the motor runs normally" nor "back to normal
+            // operation" is a verdict.
             let mut places = text.match_indices(word).filter(|(at, _)| {
                 let behind = &text[at + word.len()..];
-                (*at == 0 || text[..*at].ends_with(char::is_whitespace)) && behind.starts_with(char::is_whitespace)
+                (*at == 0 || text[..*at].ends_with(char::is_whitespace))
+                    && behind.starts_with(char::is_whitespace)
+                    && (*kind == 2 || begins_a_number(behind.trim_start()))
             });
             places.next().map(|(at, _)| (at, *kind, Fields(&text[at + word.len()..])))
         });
@@ -71,6 +76,13 @@ impl Content {
         };
         content.unwrap_or(Self::Malformed)
     }
+}
+
+/// Whether a text begins as a number does that may be cut off.
+fn begins_a_number(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    let is_cut = digits.is_empty() && !text.is_empty();
+    is_cut || digits.starts_with(|next: char| next.is_ascii_digit()) || Fields(text).number::<f32>().is_some()
 }
 
 /// What is left of a line's text.
@@ -167,14 +179,60 @@ pub enum Lines<'t> {
     /// Text, and what has come of the line that is not complete.
     Text(Vec<u8>),
     /// defmt's frames, each of which is a line.
-    Defmt(Box<dyn StreamDecoder + Send + Sync + 't>),
+    Defmt(Frames<'t>),
+}
+
+/// defmt's frames.
+pub struct Frames<'t> {
+    formats: &'t Table,
+    decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
+    /// Bytes since the last frame, or up to [`LONGEST_LINE`] more.
+    waiting: usize,
+    /// Where the next frame begins is not known, and never will be.
+    is_lost: bool,
+}
+
+impl<'t> Frames<'t> {
+    fn new(formats: &'t Table) -> Self {
+        Self { formats, decoder: formats.new_stream_decoder(), waiting: 0, is_lost: false }
+    }
+
+    /// Takes no more than [`LONGEST_LINE`] bytes.
+    fn push(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+        if self.is_lost {
+            return;
+        }
+        let can_recover = self.formats.encoding().can_recover();
+        self.decoder.received(bytes);
+        self.waiting += bytes.len();
+        while !self.is_lost {
+            match self.decoder.decode() {
+                Ok(frame) => {
+                    let time = frame.display_timestamp().map(|time| format!("{time} ")).unwrap_or_default();
+                    lines.push(Line::of(&format!("{time}{}", frame.display_message())));
+                }
+                Err(DecodeError::UnexpectedEof) => break,
+                // A decoder that can recover goes on behind the next frame's end; another would say the same for ever.
+                Err(DecodeError::Malformed) => {
+                    lines.push(Line::malformed("(no defmt frame)"));
+                    self.is_lost = !can_recover;
+                }
+            }
+            self.waiting = bytes.len();
+        }
+        // The decoder keeps what is no frame yet, and looks through all of it each time.
+        if self.waiting > LONGEST_FRAME {
+            lines.push(Line::malformed("(no end of a defmt frame)"));
+            *self = Self { is_lost: !can_recover, ..Self::new(self.formats) };
+        }
+    }
 }
 
 impl<'t> Lines<'t> {
     /// Of text, or of defmt's frames with these formats.
     #[must_use]
     pub fn new(formats: Option<&'t Table>) -> Self {
-        formats.map_or(Self::Text(Vec::new()), |formats| Self::Defmt(formats.new_stream_decoder()))
+        formats.map_or(Self::Text(Vec::new()), |formats| Self::Defmt(Frames::new(formats)))
     }
 
     /// Takes what has come; returns the lines that it completes.
@@ -193,22 +251,25 @@ impl<'t> Lines<'t> {
                     }
                 }
             }
-            Self::Defmt(decoder) => {
-                decoder.received(bytes);
-                loop {
-                    match decoder.decode() {
-                        Ok(frame) => {
-                            let time = frame.display_timestamp().map(|time| format!("{time} ")).unwrap_or_default();
-                            lines.push(Line::of(&format!("{time}{}", frame.display_message())));
-                        }
-                        Err(DecodeError::UnexpectedEof) => break,
-                        // With defmt's own encoding, the decoder goes on behind the next frame's end.
-                        Err(DecodeError::Malformed) => lines.push(Line::malformed("(no defmt frame)")),
-                    }
-                }
+            Self::Defmt(frames) => {
+                bytes.chunks(LONGEST_LINE).for_each(|piece| frames.push(piece, &mut lines));
             }
         }
         lines
+    }
+
+    /// Whether anything more can come of the stream.
+    ///
+    /// # Errors
+    /// If bytes were no frame, in an encoding that does not tell where the next one begins.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            !matches!(self, Self::Defmt(Frames { is_lost: true, .. })),
+            "bytes that are no frame of defmt, and its raw encoding does not tell where the next frame begins: build the firmware with \
+             defmt's default encoding, rzcobs (without its feature `encoding-raw`), give the ELF file of what is flashed, and watch from \
+             the device's start"
+        );
+        Ok(())
     }
 
     /// What is left at the end: a line that broke off.
@@ -297,6 +358,12 @@ mod tests {
             ("SENSOR FAULT  the sensor of channel 0 repeats", Content::Malformed),
             ("  0.00 s  -- the motor runs normal so far", Content::Remark),
             ("the motor runs normally", Content::Remark),
+            ("back to normal operation", Content::Remark),
+            ("vibration threshold exceeded", Content::Remark),
+            ("normal -- so far", Content::Remark),
+            ("normal operation, threshold     -12.5 nats", Content::Threshold(-12.5)),
+            ("normal -inf nats", Content::Malformed),
+            ("normal        3", Content::Malformed),
             ("threshold     -12.5 nats", Content::Threshold(-12.5)),
             ("threshold     -12.", Content::Malformed),
         ] {

@@ -239,25 +239,34 @@ impl FalseAlarms {
             rate <= highest,
             "{} false alarms are too frequent to be told from the tail of the scores: ask for {} or less",
             text(rate),
-            text(highest)
+            describe_down(highest * windows_per_second)
         );
-        let (_, most) = self.interval(rate);
-        if most <= TOLERANCE * rate {
+        if self.is_supported(rate) {
             return Ok(());
         }
+        let (_, most) = self.interval(rate);
         let time = |windows: f64| span(windows / windows_per_second);
         let needed = self.windows_needed(rate).map_or_else(
             || "no recording would be long enough".to_owned(),
             |needed| format!("about {needed:.0} windows ({}) are needed", time(needed)),
         );
+        // As it will be read: rounding may lead out of what is supported.
+        let least = [text(self.least_rate()), describe_down(highest * windows_per_second)].into_iter().find(|text| {
+            parse_alarms(text)
+                .is_ok_and(|alarms| self.is_supported(f64::from(alarms.per_second()) / windows_per_second))
+        });
         bail!(
             "{} windows ({}) of normal data do not support {} false alarms: it might be {}; {needed}, these support {}",
             self.windows,
             time(self.windows),
             text(rate),
             text(most),
-            text(self.least_rate())
+            least.as_deref().unwrap_or("no rate")
         )
+    }
+
+    fn is_supported(&self, rate: f64) -> bool {
+        rate <= self.highest_rate() && self.interval(rate).1 <= TOLERANCE * rate
     }
 
     /// The rate of alarms, per window, up to which alarms and the windows that raise them are rare.
@@ -270,8 +279,7 @@ impl FalseAlarms {
     #[must_use]
     pub fn least_rate(&self) -> f64 {
         let rarer = std::iter::successors(Some(self.highest_rate()), |rate| Some(rate / 1.1));
-        let supported =
-            rarer.take_while(|rate| *rate > f64::MIN_POSITIVE && self.interval(*rate).1 <= TOLERANCE * rate);
+        let supported = rarer.take_while(|rate| *rate > f64::MIN_POSITIVE && self.is_supported(*rate));
         supported.last().unwrap_or(self.highest_rate())
     }
 
@@ -301,13 +309,23 @@ pub fn span(seconds: f64) -> String {
 /// A rate per second in words, `2.5/day`, rounded up, in the shortest time with at least one.
 #[must_use]
 pub fn describe(per_second: f64) -> String {
+    // The nudge is for f32 rates, which are not quite whole.
+    in_digits(per_second, |count| (count * 0.9999).ceil())
+}
+
+/// Likewise, rounded down: no more when it is read, as f32.
+fn describe_down(per_second: f64) -> String {
+    in_digits(per_second, |count| (count * 0.999_999).floor())
+}
+
+/// A rate per second in words, with its two digits rounded so.
+fn in_digits(per_second: f64, round: impl Fn(f64) -> f64) -> String {
     let times = [(3600.0, "hour"), (86400.0, "day"), (604_800.0, "week"), (31_557_600.0, "year")];
     let fitting = times.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
     let (seconds, unit) = fitting.unwrap_or((31_557_600.0, "year"));
     let count = per_second * seconds;
-    // Two digits; the nudge is for f32 rates, which are not quite whole.
     let digit = 10f64.powf(count.log10().floor() - 1.0);
-    let rounded = (count / digit * 0.9999).ceil() * digit;
+    let rounded = round(count / digit) * digit;
     format!("{}/{unit}", (rounded * 1e6).round() / 1e6)
 }
 
@@ -545,6 +563,26 @@ mod tests {
         assert!(needed > 2.0 * 3600.0);
         let longer = FalseAlarms::of(&independent(4, (1.5 * needed) as usize), SINGLE).unwrap();
         assert!(longer.support(least / 10.0, 1.0).is_ok(), "{needed}");
+    }
+
+    #[test]
+    fn a_rate_that_is_advised_is_accepted() {
+        for (seed, windows) in [(20, 700), (21, 1000), (22, 2000), (23, 5000)] {
+            let found = FalseAlarms::of(&independent(seed, windows), SINGLE).unwrap();
+            for windows_per_second in [0.001, 0.3, 1.0, 1.7, 50.0, 900.0] {
+                let refusal = |rate: f64| found.support(rate, windows_per_second).unwrap_err().to_string();
+                let per_window = |text: &str| f64::from(parse_alarms(text).unwrap().per_second()) / windows_per_second;
+                let message = refusal(2.0 * found.highest_rate());
+                let advised = message.split_once("ask for ").unwrap().1.strip_suffix(" or less").unwrap();
+                let highest = per_window(advised);
+                assert!(highest <= found.highest_rate() && highest > 0.9 * found.highest_rate(), "{message}");
+                let message = refusal(1e-9 * found.highest_rate());
+                match message.rsplit_once("these support ").unwrap().1 {
+                    "no rate" => assert!(found.support(highest, windows_per_second).is_err(), "{message}"),
+                    advised => found.support(per_window(advised), windows_per_second).unwrap(),
+                }
+            }
+        }
     }
 
     #[test]

@@ -99,12 +99,13 @@ pub fn read_npz(path: &Path, array: Option<&str>, label: Option<&str>) -> Result
 ///
 /// # Errors
 /// As [`read_npz`], as far as headers tell.
-pub fn npz_columns(path: &Path, array: Option<&str>) -> Result<Vec<String>> {
+pub fn npz_columns(path: &Path, array: Option<&str>, label: Option<&str>) -> Result<Vec<String>> {
     let read = || -> Result<Vec<String>> {
         let mut archive = Archive::open(path)?;
-        let chosen = archive.choose(array, None)?;
+        let chosen = archive.choose(array, label)?;
         let mut columns = names(archive.header(&chosen)?.rows_and_columns()?.1);
-        columns.extend(archive.labels(LABEL, &chosen).map(|_| LABEL.to_owned()));
+        let label = label.unwrap_or(LABEL);
+        columns.extend(archive.labels(label, &chosen).map(|_| label.to_owned()));
         Ok(columns)
     };
     read().with_context(|| path.display().to_string())

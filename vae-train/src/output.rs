@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -53,6 +53,17 @@ pub fn check_parents(path: &Path) -> Result<()> {
         Some(file) => bail!("{} is a file and no directory: {} cannot be in it", file.display(), path.display()),
         None => Ok(()),
     }
+}
+
+/// Whether two paths name the same file, which need not exist, in the same directory.
+#[must_use]
+pub fn is_same_place(a: &Path, b: &Path) -> bool {
+    let [a, b] = [a, b].map(|path| {
+        let directory = parent(path);
+        let directory = fs::canonicalize(directory).or_else(|_| absolute(directory));
+        (directory.unwrap_or_default(), path.file_name())
+    });
+    a == b
 }
 
 /// Temporary files are named `.vae-train-……`.

@@ -88,17 +88,18 @@ impl Table {
         Ok(selected)
     }
 
-    /// Names of all columns, the label's among them, by the file's header; none of a file of images.
+    /// Names of all columns, the label's among them, by the file's header; none of a file of images. Of several arrays, the one
+    /// named `label` is not the table.
     ///
     /// # Errors
     /// If the file or its header cannot be read.
-    pub fn names(path: &Path) -> Result<Vec<String>> {
+    pub fn names(path: &Path, label: Option<&str>) -> Result<Vec<String>> {
         let TableFile { path, format, array } = TableFile::find(path)?;
         match format {
             TableFormat::Csv => header(&mut csv_reader(BufReader::new(open(&path)?), &path)?.0, &path),
             TableFormat::Idx => Ok(Vec::new()),
             TableFormat::Npy => npy_columns(&path),
-            TableFormat::Npz => npz_columns(&path, array.as_deref()),
+            TableFormat::Npz => npz_columns(&path, array.as_deref(), label),
             TableFormat::Wav => wav_columns(&path),
             #[cfg(feature = "parquet")]
             TableFormat::Parquet => crate::parquet::parquet_columns(&path),
@@ -112,7 +113,7 @@ impl Table {
     /// # Errors
     /// If the file or its header cannot be read.
     pub fn has_column(path: &Path, column: &str) -> Result<bool> {
-        Ok(Self::names(path)?.iter().any(|name| name == column))
+        Ok(Self::names(path, None)?.iter().any(|name| name == column))
     }
 
     /// Rows a second, where the file says so itself, as a recording of sound does.

@@ -92,6 +92,12 @@ impl TableFile {
             "{} is a directory: give the name of a file (CSV, NPY, NPZ, WAV, Parquet or IDX)",
             path.display()
         );
+        // Its first bytes can be read only once, and the table is read after them.
+        ensure!(
+            path.is_file() || !path.exists(),
+            "{} is no ordinary file, and a pipe can be read only once: save what comes of it to a file, and give that",
+            path.display()
+        );
         let mut start = Vec::new();
         File::open(&path).with_context(context)?.take(12).read_to_end(&mut start).with_context(context)?;
         let format = TableFormat::of_bytes(&start);

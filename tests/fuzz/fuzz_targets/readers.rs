@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let _ = Table::read_columns(&path, label, &["b"], |_, _| {});
     let _ = Table::sample_rate(&path);
-    let _ = clock::Clock::of_file(&path);
+    let _ = clock::Clock::of_file(&path, label);
     fs::remove_file(&path).unwrap();
 });
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
 
@@ -10,6 +10,7 @@ use super::{Context, LABEL, find_label, note, quoted};
 use crate::{
     calibration::{self, Normal, Report, Settings},
     clock::Clock,
+    dataset::outliers,
     export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::Access,
@@ -64,17 +65,24 @@ struct Calibrated {
 
 impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
+        for (index, (name, low, high)) in self.range.iter().enumerate() {
+            if let Some((_, first_low, first_high)) = self.range[..index].iter().find(|(other, ..)| other == name) {
+                bail!("--range: {first_low} to {first_high} and {low} to {high} for channel `{name}`: give one");
+            }
+        }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
         let sample_rate = match self.rate {
-            None => self.rate_of_data()?,
+            None => self.rate_of_data(label)?,
             rate => rate,
         };
         let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
+        // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
+        outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
         let settings = Settings {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
@@ -106,12 +114,12 @@ impl Calibrate {
 
 impl Calibrate {
     /// Rows a second, as the file or its clock says; where neither does, one if alarms are asked for by the hour, which need a rate.
-    fn rate_of_data(&self) -> Result<Option<f64>> {
+    fn rate_of_data(&self, label: Option<&str>) -> Result<Option<f64>> {
         if let Some(rate) = Table::sample_rate(&self.normal)? {
             note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
             return Ok(Some(rate));
         }
-        if let Some(clock) = Clock::of_file(&self.normal)?.first() {
+        if let Some(clock) = Clock::of_file(&self.normal, label)?.first() {
             note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
             return Ok(Some(clock.rate));
         }

@@ -12,7 +12,8 @@ use vae_core::Model;
 
 use super::{Context, find_label, info::Description, note};
 use crate::{
-    dataset::{Windows, columns_of, read_for_model},
+    dataset::{Windows, columns_of, read_table_for_model},
+    front_end::of_model,
     metrics::{Detection, quantile, rank_correlation},
     model_file::AlignedFile,
     quantisation::{MOST_FLIPPED, ScoreShift},
@@ -134,10 +135,15 @@ impl Diff {
 
     fn scores(&self, old: &Model<'_>, new: &Model<'_>, data: &Path) -> Result<Scores> {
         let label = find_label(self.label.as_deref(), data, &columns_of(old)?)?;
-        let (windows, left_out) = read_for_model(data, label, old)?;
+        let (table, left_out) = read_table_for_model(data, label, old)?;
         left_out.iter().for_each(|message| note(message));
         let name = || data.display().to_string();
-        let elbos = |model| scoring::of_device(model, &windows.values).with_context(name);
+        // The same samples, of which each model sees the features of its own front-ends.
+        let windows = Windows::cut(table, old.conditions(), old.window(), old.hop())?;
+        let elbos = |model| {
+            let features = windows.clone().through(&of_model(model)?)?;
+            scoring::of_device(model, &features.values).with_context(name)
+        };
         let elbos = [elbos(old)?, elbos(new)?];
         let calibrations = [old.calibration()?, new.calibration()?];
         let verdicts = [0, 1].map(|model| {

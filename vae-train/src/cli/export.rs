@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use vae_core::format;
 
@@ -14,7 +14,7 @@ use crate::{
     calibration,
     export::{RunModel, safetensors},
     model_file::{AlignedFile, ModelFile},
-    output::{Existing, write_file},
+    output::{Existing, is_same_place, write_file},
     quantisation::{LayerError, Quantisation},
     run::Access,
 };
@@ -77,6 +77,13 @@ impl Export {
         };
         let (existing, weights) = (Existing::from_force(self.force), self.safetensors.as_deref());
         [Some(self.out.as_path()), weights].into_iter().flatten().try_for_each(|path| existing.check(path))?;
+        if let Some(weights) = weights.filter(|weights| is_same_place(weights, &self.out)) {
+            bail!(
+                "--out {} and --safetensors {} are the same file: give another name",
+                self.out.display(),
+                weights.display()
+            );
+        }
         let exported = Candidate::of(&self.run, precision)?.write(&self.out, weights, existing)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",

@@ -286,7 +286,7 @@ impl Fit {
     /// The columns that are meant by names with commas between them; a column's own name may have some.
     fn columns(&self, given: Option<&[String]>) -> Result<Option<Vec<String>>> {
         let Some(given) = given else { return Ok(None) };
-        let columns = Table::names(&self.data)?;
+        let columns = Table::names(&self.data, self.label.as_deref())?;
         let parts = |names: &String| match columns.contains(names) {
             true => vec![names.clone()],
             false => names.split(',').map(str::to_owned).collect(),
@@ -394,7 +394,7 @@ fn training_table(data: &Path, config: &Config) -> Result<Table> {
     if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
-    let clocks = clocks_to_leave_out(data, &config.condition, &config.ignore)?;
+    let clocks = clocks_to_leave_out(data, config.label.as_deref(), &config.condition, &config.ignore)?;
     let is_kept = |name: &&String| !clocks.contains(*name) && !config.ignore.contains(*name);
     let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
     ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));

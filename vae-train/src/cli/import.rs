@@ -109,7 +109,7 @@ impl Import {
         let names = match mapping.channels {
             Some(_) => Vec::new(),
             None => {
-                let clocks = clocks_to_leave_out(&self.normal, &[], &[])?;
+                let clocks = clocks_to_leave_out(&self.normal, label, &[], &[])?;
                 table.columns.iter().filter(|name| !clocks.contains(name)).cloned().collect()
             }
         };

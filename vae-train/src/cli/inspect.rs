@@ -64,7 +64,7 @@ impl Inspect {
         }
         let label = find_label(self.label.as_deref(), &self.data, &[])?;
         let (table, not_numbers) = Table::read_leniently(&self.data, label, progress::reading(&self.data))?;
-        let clocks = Clock::of_file(&self.data)?;
+        let clocks = Clock::of_file(&self.data, label)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
         let is_clock = |name: &str| clocks.iter().any(|clock| clock.column == name);

@@ -176,8 +176,13 @@ fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Resu
 
 /// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
 /// ignored anyway.
-fn clocks_to_leave_out(data: &Path, conditions: &[String], ignored: &[String]) -> Result<Vec<String>> {
-    let mut clocks: Vec<String> = Clock::of_file(data)?.into_iter().map(|clock| clock.column).collect();
+fn clocks_to_leave_out(
+    data: &Path,
+    label: Option<&str>,
+    conditions: &[String],
+    ignored: &[String],
+) -> Result<Vec<String>> {
+    let mut clocks: Vec<String> = Clock::of_file(data, label)?.into_iter().map(|clock| clock.column).collect();
     clocks.retain(|column| !conditions.contains(column));
     let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
     let name = data.display();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 use vae_core::{ScoreKind, format::Precision};
@@ -75,6 +75,11 @@ impl Report {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let existing = Existing::from_force(self.force);
         existing.check(&self.out)?;
+        ensure!(
+            RunDirectory::open_imported(&self.run, Access::Read)?.is_none(),
+            "{} holds an imported model, and report needs a run of fit: export the model and try it by vae-train evaluate",
+            self.run.display()
+        );
         let mut candidate = Candidate::of(&self.run, Precision::Int8)?;
         if candidate.quantisation.as_ref().is_some_and(|quantisation| quantisation.check().is_err()) {
             candidate = Candidate { quantisation: candidate.quantisation, ..Candidate::of(&self.run, Precision::F32)? };

@@ -60,6 +60,9 @@ pub(super) struct Watch {
     force: bool,
 }
 
+/// What a [`Row`] holds.
+const HEADER: [&str; 5] = ["received", "time", "score", "p_value", "verdict"];
+
 /// A line of the CSV file.
 #[derive(Serialize)]
 struct Row {
@@ -87,6 +90,9 @@ struct Seen {
     names: Vec<String>,
     #[serde(skip)]
     last: Option<Verdict>,
+    /// Whether the device's alarm is raised.
+    #[serde(skip)]
+    is_raised: bool,
     #[serde(skip)]
     history: History,
 }
@@ -102,9 +108,14 @@ impl Seen {
         match line.content {
             Content::Verdict(verdict) => {
                 let is_news = self.last.is_none_or(|last| self.describe(&last) != self.describe(&verdict));
-                let was_raised = matches!(self.last, Some(Verdict::Anomalous(_)));
                 self.verdicts.count(&verdict);
-                self.verdicts.alarms += usize::from(matches!(verdict, Verdict::Anomalous(_)) && !was_raised);
+                let was_raised = self.is_raised;
+                self.is_raised = match verdict {
+                    Verdict::Anomalous(_) => true,
+                    Verdict::Normal(_) | Verdict::Drifting(_) => false,
+                    Verdict::SensorFault(_) => was_raised, // the window has no vote
+                };
+                self.verdicts.alarms += usize::from(self.is_raised && !was_raised);
                 self.last = Some(verdict);
                 self.history.push(line.time.unwrap_or(seconds), verdict);
                 if is_news {
@@ -204,6 +215,7 @@ impl Watch {
                     if !session.take(&lines.push(&bytes))? {
                         break;
                     }
+                    lines.check().with_context(|| session.seen.source.clone())?;
                 }
                 Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
                 Ok(News::Note(message)) => note(&message),
@@ -237,7 +249,7 @@ impl Watch {
             seen.source,
             seen.lines,
             seen.malformed,
-            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "" }
+            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
         );
         let summary = seen.summary();
         if prints {
@@ -258,7 +270,8 @@ fn read_formats(path: &Path) -> Result<defmt_decoder::Table> {
     formats(&elf).with_context(|| path.display().to_string())
 }
 
-/// A new CSV file, in place: it grows for as long as the device is watched, and half of it is worth having.
+/// A new CSV file, in place: it grows for as long as the device is watched, and half of it is worth having. With its header, even if no
+/// verdict comes.
 fn create(path: &Path, existing: Existing) -> Result<csv::Writer<File>> {
     let context = || format!("cannot write {}", path.display());
     if let Some(directory) = path.parent() {
@@ -269,5 +282,8 @@ fn create(path: &Path, existing: Existing) -> Result<csv::Writer<File>> {
         Existing::Keep => options.write(true).create_new(true),
         Existing::Replace => options.write(true).create(true).truncate(true),
     };
-    Ok(csv::Writer::from_writer(options.open(path).with_context(context)?))
+    let file = options.open(path).with_context(context)?;
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+    csv.write_record(HEADER).and_then(|()| Ok(csv.flush()?)).with_context(context)?;
+    Ok(csv)
 }
