@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    cli::quoted,
     clock::{self, Times},
     idx::read_idx,
     npy::{npy_columns, npz_columns, read_npy, read_npz},
@@ -508,9 +507,38 @@ pub fn list(names: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// What a user would type for a word in a shell: the word, or in quotes where it holds what a shell takes for something else.
+pub fn quoted(word: impl std::fmt::Display) -> String {
+    let word = word.to_string();
+    // Not `~`, which is a home directory where it comes first.
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:,+=@%".contains(c) || (cfg!(windows) && c == '\\');
+    match (word.chars().all(is_plain) && !word.is_empty(), cfg!(windows)) {
+        (true, _) => word,
+        (false, true) => format!("\"{word}\""),
+        (false, false) => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        for (word, expected) in [
+            ("runs/a_1.csv", "runs/a_1.csv"),
+            ("Zustände", "Zustände"),
+            ("a,b", "a,b"),
+            ("machine state", "'machine state'"),
+            ("P (bar)", "'P (bar)'"),
+            ("~", "'~'"),
+            ("", "''"),
+            ("operator's $x", r"'operator'\''s $x'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
         let path = Path::new("x.csv");

@@ -24,7 +24,6 @@ mod watch;
 
 use std::{
     ffi::OsString,
-    fmt::Display,
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -36,7 +35,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    table::{LABEL, Table, list},
+    table::{LABEL, Table, list, quoted},
 };
 
 /// From normal data to a detector in a microcontroller, and back.
@@ -153,18 +152,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// What a user would type for a word in a shell: the word, or in quotes where it holds what a shell takes for something else.
-pub(crate) fn quoted(word: impl Display) -> String {
-    let word = word.to_string();
-    // Not `~`, which is a home directory where it comes first.
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./:,+=@%".contains(c) || (cfg!(windows) && c == '\\');
-    match (word.chars().all(is_plain) && !word.is_empty(), cfg!(windows)) {
-        (true, _) => word,
-        (false, true) => format!("\"{word}\""),
-        (false, false) => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.
 fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Result<Option<&'a str>> {
     if asked.is_some() || watched.contains(&LABEL) || !Table::has_column(data, LABEL)? {
@@ -211,23 +198,6 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-
-    #[test]
-    #[cfg(unix)]
-    fn words_are_quoted_where_a_shell_needs_it() {
-        for (word, expected) in [
-            ("runs/a_1.csv", "runs/a_1.csv"),
-            ("Zustände", "Zustände"),
-            ("a,b", "a,b"),
-            ("machine state", "'machine state'"),
-            ("P (bar)", "'P (bar)'"),
-            ("~", "'~'"),
-            ("", "''"),
-            ("operator's $x", r"'operator'\''s $x'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 
     #[test]
     fn every_verb_has_examples_and_they_parse() {
