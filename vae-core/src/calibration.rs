@@ -280,9 +280,10 @@ impl<'m> Calibration<'m> {
             None if self.quantiles.is_empty() => 1.0,
             // Below all quantiles.
             None => 0.0,
-            // Halves, whose differences are within the range of `f32`.
+            // Halves, whose differences are within the range of `f32`; the least numbers have none, and that is no way between them.
             Some((Some(low), Some(high))) => {
-                ((above - 1) as f32 + (0.5 * elbo - 0.5 * low) / (0.5 * high - 0.5 * low)) / steps
+                let way = (0.5 * elbo - 0.5 * low) / (0.5 * high - 0.5 * low);
+                ((above - 1) as f32 + way.max(0.0)) / steps
             }
             Some(_) => 1.0,
         };
@@ -319,6 +320,9 @@ mod tests {
             assert!((calibration.p_value(elbo) - p).abs() < 1e-6, "{elbo}: {}", calibration.p_value(elbo));
         }
         assert!(calibration.is_anomalous(-8.5) && !calibration.is_anomalous(-8.0));
+        values[CALIBRATION_CONSTANTS..].copy_from_slice(&[-10.0, -4.0, 0.0, 1e-45, 2.0]);
+        let calibration = Calibration::new(&values, 0).unwrap();
+        assert_eq!([-1e-45, 0.0, 1e-45].map(|elbo| calibration.p_value(elbo)), [0.5, 0.5, 0.75]);
         let mut uncalibrated = [0.0; CALIBRATION_CONSTANTS];
         uncalibrated[MEMORY] = 1.0;
         assert_eq!(Calibration::new(&uncalibrated, 0).unwrap().p_value(-1e9), 1.0);
