@@ -436,6 +436,7 @@ impl<'m> Reference<'m> {
             }
             Event::Rebaseline => {
                 self.forget()?;
+                self.channels.iter_mut().for_each(|channel| channel.power = Average::new(0.0));
                 self.baseline_windows = baseline.into();
                 self.report.events[1] += 1;
             }

@@ -469,6 +469,27 @@ fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
 }
 
 #[test]
+fn a_channel_that_mostly_rests_has_the_power_of_its_pulses_on_average() {
+    let normal = ChannelCalibration { power: 0.5, ..ChannelCalibration::UNKNOWN };
+    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
+    let file = AlignedFile::new(&file.to_bytes().unwrap());
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        detector.rebaseline(200).unwrap();
+        // The first window's hop has ten samples. Pulses come in every fourth of a hundred hops, and one is left out.
+        let pulse = |index: usize| if index >= 10 && (index / 5) % 4 == 0 { 1.0 } else { 0.0 };
+        run(detector, scratch, (0..510).map(|index| [pulse(index) * [1.0, -1.0][index % 2], 0.0, 0.0]));
+        let mut record = vec![0; detector.model().snapshot_len()];
+        detector.snapshot(&mut record).unwrap();
+        let ordinary = f32::from_bits(word(&record, 18 + 12));
+        let pulses = (10..505).filter(|index| pulse(*index) > 0.0).count() / 5 - 1;
+        let expected = pulses as f32 / 99.0 / 0.5;
+        // Hops of five have a mean of their own, a fifth, whose average's square is taken off.
+        assert!((ordinary / expected - 1.0).abs() < 0.03, "{ordinary} for {expected}");
+    });
+}
+
+#[test]
 fn votes_are_by_the_threshold_that_is_told_on_a_new_baseline_too() {
     let calibration = Calibration { location_and_scale: (10.0, 5.0), ..calibrated(ScoreKind::AtMean, -18.0) };
     let file = AlignedFile::new(&ModelFile { calibration, ..varied_model(Precision::F32, 5) }.to_bytes().unwrap());

@@ -15,7 +15,7 @@ const CERTAINLY: f32 = 4.0;
 /// Successive samples without a value that are always borne.
 const BORNE: f32 = 3.0;
 
-/// Of a hop whose values are all the mean, or of none.
+/// Less than that of any hop but one whose values are all the mean.
 const NO_POWER: f32 = f32::MIN_POSITIVE;
 
 /// A difference of powers is not known where it is less than this share of them.
@@ -185,18 +185,19 @@ impl<'s> Channel<'s> {
         let kept = (*self.nats, *self.ordinary_power);
         let (mean, power) = if power > kept.1 {
             (*self.nats, *self.ordinary_power) = (mean, power);
+            if kept.1 == NO_POWER {
+                return;
+            }
             kept
         } else {
             (mean, power)
         };
-        if power > NO_POWER {
-            self.add(1.0 / count.saturating_sub(1).max(1) as f32, mean, power);
-        }
+        self.add(1.0 / count.saturating_sub(1).max(1) as f32, mean, power);
     }
 
-    /// Makes room for what [`Self::measure`] keeps.
+    /// Makes room for what [`Self::measure`] keeps; until it keeps something, all that was averaged is nothing.
     pub(crate) fn begin_measuring(&mut self) {
-        *self.ordinary_power = NO_POWER;
+        (*self.ordinary_power, *self.power) = (NO_POWER, 0.0);
     }
 
     /// Whether a detector can have left this behind.
