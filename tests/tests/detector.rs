@@ -477,7 +477,7 @@ fn a_channel_that_mostly_rests_has_the_power_of_its_pulses_on_average() {
     with_detector(file.model().unwrap(), |detector, scratch| {
         detector.rebaseline(200).unwrap();
         // The first window's hop has ten samples. Pulses come in every fourth of a hundred hops, and one is left out.
-        let pulse = |index: usize| if index >= 10 && (index / 5) % 4 == 0 { 1.0 } else { 0.0 };
+        let pulse = |index: usize| if index >= 10 && (index / 5).is_multiple_of(4) { 1.0 } else { 0.0 };
         run(detector, scratch, (0..510).map(|index| [pulse(index) * [1.0, -1.0][index % 2], 0.0, 0.0]));
         let mut record = vec![0; detector.model().snapshot_len()];
         detector.snapshot(&mut record).unwrap();
