@@ -1,11 +1,13 @@
 //! What is normal: the scores of held-out normal windows, and how its channels behave.
 
-use crate::LoadError;
+use crate::{LoadError, alarm::DriftRule};
 
 /// `f32`s of the calibration before the channels' and the quantiles.
-pub(crate) const CALIBRATION_CONSTANTS: usize = 21;
+pub(crate) const CALIBRATION_CONSTANTS: usize = 29;
 /// `f32`s of the calibration for each channel.
-pub(crate) const CHANNEL_CONSTANTS: usize = 9;
+pub(crate) const CHANNEL_CONSTANTS: usize = 13;
+/// Fewest windows of a memory: an average then moves by a small part of what it averages.
+const LEAST_MEMORY: f32 = 16.0;
 /// Most samples of the latent vector that a score may be computed from, so that a window takes a bounded time.
 pub const MOST_SAMPLES: u32 = 100_000;
 
@@ -76,8 +78,9 @@ pub struct Calibration<'m> {
     centre: f32,
     spread: f32,
     samples: f32,
-    memory: f32,
-    drift_limit: f32,
+    dependence: f32,
+    changes: Tail,
+    drift: DriftRule,
     channels: &'m [[f32; CHANNEL_CONSTANTS]],
     quantiles: &'m [f32],
 }
@@ -95,12 +98,29 @@ pub struct ChannelCalibration {
     pub nats: f32,
     /// Mean, in the channel's unit.
     pub mean: f32,
-    /// How far from `mean` an average over the drift's memory may be.
-    pub mean_limit: f32,
     /// Mean square of the distance from `mean`.
     pub power: f32,
-    /// By which share of `power` its average over the drift's memory may differ.
-    pub power_limit: f32,
+    /// Of a hop's mean, less `mean`, in the channel's unit.
+    pub level: Location,
+    /// Of a hop's mean square of the distance from `mean`, in units of `power`.
+    pub strength: Location,
+}
+
+/// Where a statistic of a hop ordinarily lies, by a robust average that takes a memory to follow a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Location {
+    /// The average over the recording.
+    pub centre: f32,
+    /// Standard deviation of a single hop's.
+    pub spread: f32,
+    /// How far from `centre` the average may be.
+    pub limit: f32,
+}
+
+impl Location {
+    /// Of a statistic of which nothing is known: nothing of it is out of the ordinary.
+    pub const UNKNOWN: Self = Self { centre: 0.0, spread: 0.0, limit: f32::MAX };
 }
 
 impl ChannelCalibration {
@@ -111,14 +131,18 @@ impl ChannelCalibration {
         longest_gap: f32::MAX,
         nats: 0.0,
         mean: 0.0,
-        mean_limit: f32::MAX,
         power: 1.0,
-        power_limit: f32::MAX,
+        level: Location::UNKNOWN,
+        strength: Location { centre: 1.0, ..Location::UNKNOWN },
     };
 
     pub(crate) fn new(constants: &[f32; CHANNEL_CONSTANTS]) -> Self {
-        let [low, high, longest_run, longest_gap, nats, mean, mean_limit, power, power_limit] = *constants;
-        Self { range: (low, high), longest_run, longest_gap, nats, mean, mean_limit, power, power_limit }
+        let [low, high, longest_run, longest_gap, nats, mean, power, locations @ ..] = *constants;
+        let [level, strength] = {
+            let [a, b, c, d, e, f] = locations;
+            [[a, b, c], [d, e, f]].map(|[centre, spread, limit]| Location { centre, spread, limit })
+        };
+        Self { range: (low, high), longest_run, longest_gap, nats, mean, power, level, strength }
     }
 }
 
@@ -135,7 +159,11 @@ pub enum ScoreKind {
 }
 
 impl<'m> Calibration<'m> {
-    pub(crate) fn new(values: &'m [f32], channels: usize) -> Result<Self, LoadError> {
+    /// Reads the array of a model file's calibration (`FORMAT.md`), for a model of so many channels.
+    ///
+    /// # Errors
+    /// [`LoadError::Shape`] or [`LoadError::Value`] for an array that is none.
+    pub fn new(values: &'m [f32], channels: usize) -> Result<Self, LoadError> {
         let (expected, found) = (CALIBRATION_CONSTANTS, values.len());
         let (constants, rest) =
             values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(LoadError::Shape { expected, found })?;
@@ -148,19 +176,24 @@ impl<'m> Calibration<'m> {
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
         let [start, rate, scale, shape, base, constants @ ..] = constants;
         let tail = Tail { start, rate, scale, shape, base };
-        let [start, rate, scale, shape, base, centre, spread, samples, memory, drift_limit, _] = constants;
+        let [start, rate, scale, shape, base, constants @ ..] = constants;
+        let alarms = Tail { start, rate, scale, shape, base };
+        let [centre, spread, samples, dependence, start, rate, scale, shape, base, constants @ ..] = constants;
+        let changes = Tail { start, rate, scale, shape, base };
+        let [memory, step, shift_limit, widening_limit, _] = constants;
         let calibration = Self {
             threshold,
             scores,
             sample_rate,
             votes: (needed, of),
             tail,
-            alarms: Tail { start, rate, scale, shape, base },
+            alarms,
             centre,
             spread,
             samples,
-            memory,
-            drift_limit,
+            dependence,
+            changes,
+            drift: DriftRule { memory, step, shift_limit, widening_limit },
             channels: channels.as_chunks().0,
             quantiles,
         };
@@ -168,10 +201,10 @@ impl<'m> Calibration<'m> {
         if is_finite && calibration.is_sound() { Ok(calibration) } else { Err(LoadError::Value) }
     }
 
-    /// Whether p-values are probabilities that rise with the score, averages over the memory stay within what they average, and a
-    /// score takes a bounded number of samples.
+    /// Whether p-values are probabilities that rise with the score, averages stay within what they average, an alarm can be cleared, and
+    /// a score takes a bounded number of samples.
     fn is_sound(&self) -> bool {
-        let Self { tail, alarms, channels, quantiles, .. } = self;
+        let Self { tail, alarms, changes, drift, channels, quantiles, .. } = self;
         let mut channels = channels.iter().map(ChannelCalibration::new);
         // `is_sorted` could panic, as the compiler sees it.
         let ascend = quantiles.iter().zip(quantiles.iter().skip(1)).all(|(low, high)| low <= high);
@@ -180,9 +213,12 @@ impl<'m> Calibration<'m> {
             && tail.is_sound()
             && tail.rate <= 1.0
             && alarms.is_sound()
-            && self.memory >= 1.0
+            && changes.is_sound()
+            && (self.dependence == 0.0 || self.dependence >= 1.0)
+            && (drift.memory == 0.0 || drift.memory >= LEAST_MEMORY)
+            && drift.step >= 0.0
             && self.samples.abs() <= MOST_SAMPLES as f32
-            && channels.all(|channel| channel.power > 0.0)
+            && channels.all(|channel| channel.power > 0.0 && channel.strength.centre > 0.0)
     }
 
     /// ELBO below which a window is anomalous, in nats.
@@ -219,16 +255,32 @@ impl<'m> Calibration<'m> {
         }
     }
 
-    /// The windows over which drift is averaged: the time constant of an exponentially weighted mean.
+    /// The windows in which averages follow a slow drift; 0 where the recording was too short for any.
     #[must_use]
     pub fn drift_memory(&self) -> f32 {
-        self.memory
+        self.drift.memory
     }
 
-    /// How far from ½ the average p-value may be.
+    pub(crate) fn drift_rule(&self) -> DriftRule {
+        self.drift
+    }
+
+    /// How many successive windows tell as much of the scores' level as one independent one: the long-run variance of their ranks over
+    /// their variance, at least 1; 0 where the order of the windows was not known.
     #[must_use]
-    pub fn drift_limit(&self) -> f32 {
-        self.drift_limit
+    pub fn dependence(&self) -> f32 {
+        self.dependence
+    }
+
+    /// How rare high cumulative sums of the scores' ranks are, in alarms per window; a rate of 0 where there is no sequential test.
+    #[must_use]
+    pub fn change_tail(&self) -> Tail {
+        self.changes
+    }
+
+    /// Median of the normal windows' −score, in nats.
+    pub(crate) fn median(&self) -> f32 {
+        self.quantiles.get(self.quantiles.len() / 2).map_or(self.centre, |quantile| -quantile)
     }
 
     /// How rare low scores are: the tail of −score, in windows per window.

@@ -2,7 +2,8 @@
 
 use crate::{
     SensorFaultKind,
-    calibration::{Calibration, ChannelCalibration},
+    alarm::REACH,
+    calibration::{Calibration, ChannelCalibration, Location},
     likelihood::clamp,
 };
 
@@ -42,7 +43,8 @@ pub(crate) struct Channel<'s> {
     sum: &'s mut f32,
     squares: &'s mut f32,
     count: &'s mut f32,
-    /// Averages over the drift's memory: distance from the calibration's mean, and power in units of the calibration's.
+    /// What slowly follows the hops' means, as a distance from where they ordinarily lie, and their powers, in units of the calibration's.
+    /// While a baseline is made, averages of the means' distance from the calibration's mean, and of the powers.
     pub(crate) shift: &'s mut f32,
     pub(crate) power: &'s mut f32,
     /// The baseline: subtracted from a value, and what then multiplies its distance from the calibration's mean.
@@ -77,14 +79,14 @@ impl<'s> Channel<'s> {
     }
 
     /// A sensor of which nothing is known yet, on the calibration's baseline.
-    pub(crate) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self, normal: &ChannelCalibration) {
         (*self.offset, *self.gain, *self.ordinary_power) = (0.0, 1.0, 1.0);
-        self.forget_drift();
+        self.forget_drift(normal);
         self.forget_samples();
     }
 
-    pub(crate) fn forget_drift(&mut self) {
-        (*self.shift, *self.power) = (0.0, *self.ordinary_power);
+    pub(crate) fn forget_drift(&mut self, normal: &ChannelCalibration) {
+        (*self.shift, *self.power) = (0.0, normal.strength.centre * *self.ordinary_power);
     }
 
     /// As after a gap in the stream.
@@ -98,9 +100,9 @@ impl<'s> Channel<'s> {
         (*self.sum, *self.squares, *self.count) = (0.0, 0.0, 0.0);
     }
 
-    /// Takes a sample; returns what the model is to see of it: on the calibration's baseline, and NaN for what is no number. `window`
-    /// is its samples, `width` what multiplies the drift's limits; none where the model sees values as they are.
-    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, width: Option<f32>) -> f32 {
+    /// Takes a sample; returns what the model is to see of it: on the calibration's baseline if values have levels, as it is if not, and
+    /// NaN for what is no number. `window` is its samples.
+    pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, has_levels: bool) -> f32 {
         *self.since_fault += 1.0;
         *self.gap = if value.is_nan() { *self.gap + 1.0 } else { 0.0 };
         *self.run = if value == *self.last { *self.run + 1.0 } else { 1.0 };
@@ -131,10 +133,8 @@ impl<'s> Channel<'s> {
         *self.sum += distance;
         *self.squares += distance * distance;
         *self.count += 1.0;
-        let Some(width) = width else { return value };
-        let seen = if self.shift.abs() > width * normal.mean_limit { seen - *self.shift } else { seen };
         // Only an infinite sample is refused, and not one that the baseline makes so.
-        clamp(seen, (f32::MIN, f32::MAX))
+        if has_levels { clamp(seen, (f32::MIN, f32::MAX)) } else { value }
     }
 
     /// The fault that a window of so many samples, up to the last one, contains.
@@ -166,16 +166,26 @@ impl<'s> Channel<'s> {
         *self.power = held(*self.power, *self.power + weight * (power - *self.power));
     }
 
-    /// Averages the samples since the last window into the drift's averages, with this weight. Of a window that is unlikely, only a mean
-    /// nearer to the baseline counts: else a shift would stay for ever once the machine is back where it was.
-    pub(crate) fn average(&mut self, weight: f32, is_unlikely: bool, normal: &ChannelCalibration) {
+    /// Lets what follows the samples since the last window take a step towards them.
+    pub(crate) fn follow(&mut self, memory: f32, normal: &ChannelCalibration) {
         let Some((mean, power)) = self.take_hop(normal) else { return };
-        if is_unlikely {
-            let nearer = clamp(mean, (self.shift.min(0.0), self.shift.max(0.0)));
-            self.add(weight, nearer, *self.power);
-        } else {
-            self.add(weight, mean, power);
-        }
+        let step = |from: f32, to: f32, normal: &Location| {
+            let most = REACH * normal.spread;
+            held(from, from + clamp(to - from, (-most, most)) / memory)
+        };
+        *self.shift = step(*self.shift, mean - normal.level.centre, &normal.level);
+        *self.power = step(*self.power, power, &normal.strength);
+    }
+
+    /// How far its level and its power are off, in units of their limits, if these are `width` times as wide as the calibration's.
+    pub(crate) fn drift(&self, normal: &ChannelCalibration, width: f32) -> [f32; 2] {
+        let level = self.shift.abs() / normal.level.limit;
+        [level, (self.factor(normal) - 1.0).abs() / normal.strength.limit].map(|extent| extent / width)
+    }
+
+    /// What follows its power, in units of what is ordinary on this baseline.
+    pub(crate) fn factor(&self, normal: &ChannelCalibration) -> f32 {
+        *self.power / (*self.ordinary_power * normal.strength.centre)
     }
 
     /// Averages the samples since the last window into a new baseline, as the `count`th: all but the most powerful of them, so that one
@@ -216,13 +226,13 @@ impl<'s> Channel<'s> {
         let power = *self.power - square;
         // Of a shift of hundreds of deviations, the difference is rounding.
         if power > CANCELLED * square {
-            if (power - 1.0).abs() > width * normal.power_limit {
+            if (power - 1.0).abs() > width * normal.strength.limit {
                 *self.gain = 1.0 / libm::sqrtf(power);
             } else {
                 *self.ordinary_power = power;
             }
         }
-        self.forget_drift();
+        self.forget_drift(normal);
     }
 }
 

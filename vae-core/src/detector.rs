@@ -6,7 +6,7 @@ use heapless::VecView;
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
-    Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
+    Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
     LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
@@ -28,7 +28,7 @@ const LEAST_FACTOR: f32 = 0.25;
 /// −scores that are further apart than so many of the calibration's spreads are not of one normal machine.
 const ABSURD: f32 = 64.0;
 
-/// Fewest windows of a new baseline.
+/// Fewest windows of a new baseline, and fewest independent ones' worth of them.
 pub const LEAST_BASELINE: u32 = 32;
 
 /// Judges a stream of samples: cuts it into windows, scores each, and says whether the machine is as it was, behaves unlike itself, or
@@ -40,15 +40,10 @@ pub const LEAST_BASELINE: u32 = 32;
 /// # What a verdict is
 /// 1. A window that contains samples of a sensor that is not to be believed is a [`Verdict::SensorFault`] and not scored. So is a
 ///    window that is unlikely while a sensor repeats its value for longer than in normal data.
-/// 2. A window votes for an alarm if its score is below the threshold. m votes of the last n windows raise the alarm, none clears it;
-///    while it is raised, windows are [`Verdict::Anomalous`].
-/// 3. Exponentially weighted averages of each channel's mean and power and of the p-values, over the memory that the calibration
-///    chose, are compared with its limits: [`Verdict::Drifting`]. Windows that vote do not count. While a channel's mean is beyond its
-///    limits it is scored without that shift, and while the p-values are, scores vote without theirs: what is explained by a slow drift
-///    raises no alarm.
-///
-/// # Source
-/// Roberts (1959), *Control chart tests based on geometric moving averages*: the drift's averages.
+/// 2. [`Alarm`] says when an alarm is raised and cleared: m votes of the last n windows raise it, or the sum of many scores that are each
+///    a little low. While it is raised, windows are [`Verdict::Anomalous`].
+/// 3. Averages follow the scores, and each channel's level and power, slowly: [`Verdict::Drifting`] where one is beyond what it
+///    ordinarily is. They stand still while an alarm is raised or in doubt, so that a fault is not taken for the machine's new nature.
 #[derive(Debug)]
 pub struct Detector<'m, 'b> {
     model: Model<'m>,
@@ -56,14 +51,15 @@ pub struct Detector<'m, 'b> {
     window: Window<'b>,
     /// Channels' states, then the condition, then the features where there is a front-end.
     state: &'b mut [f32],
-    votes: Votes,
+    alarm: Alarm,
+    rule: AlarmRule,
     alarms: Option<Alarms>,
     /// Whether values have levels that may drift; zeros and ones have none.
     has_levels: bool,
     /// Samples a second; 0 where not known.
     sample_rate: f32,
-    /// −score above which a window votes.
-    threshold: f32,
+    /// Whether what has been learned of the machine may not be changed any more.
+    is_locked: bool,
     running: Running,
     work: Work<'m>,
 }
@@ -73,10 +69,6 @@ pub struct Detector<'m, 'b> {
 pub(crate) struct Running {
     /// Windows so far: seeds what is drawn for the next one.
     pub(crate) windows: u32,
-    /// Average p-value, −score, and its squared distance from that average, over the drift's memory.
-    pub(crate) p_value: f32,
-    pub(crate) mean: f32,
-    pub(crate) variance: f32,
     pub(crate) is_drifting: bool,
     /// Maps −scores to those of the calibration: `centre + factor · (s − own centre)`.
     pub(crate) score_centre: f32,
@@ -139,22 +131,24 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// As [`Self::new`].
     pub fn over(model: Model<'m>, window: &'b mut [f32], state: &'b mut [f32]) -> Result<Self, DetectorError> {
         let calibration = model.calibration().map_err(InferError::Model)?;
-        let votes = Self::fits(&model, &calibration, state.len())?;
+        let alarm = Alarm::new(Self::fits(&model, &calibration, state.len())?);
         let mut detector = Self {
             model,
             calibration,
             window: Window::over(model.channels(), model.window(), model.hop(), window)?,
             state,
-            votes,
+            alarm,
+            rule: AlarmRule::new(&calibration, -calibration.threshold(), 0.0),
             alarms: None,
             has_levels: has_levels(&model)?,
             sample_rate: calibration.sample_rate().unwrap_or(0.0),
-            threshold: -calibration.threshold(),
+            is_locked: false,
             running: Running::new(&calibration),
             work: Work::Idle,
         };
         Parts::of(detector.state, &detector.model).condition.fill(f32::NAN);
-        detector.forget();
+        detector.forget_all();
+        detector.set_rule()?;
         Ok(detector)
     }
 
@@ -183,14 +177,14 @@ impl<'m, 'b> Detector<'m, 'b> {
         Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
     }
 
-    /// Raises at most so many false alarms, by the tail of alarms in the model's calibration.
+    /// Raises at most so many false alarms, by the tails of alarms in the model's calibration.
     ///
     /// # Errors
     /// [`DetectorError::NoSampleRate`] where neither the model nor [`Self::sample_rate`] says how fast samples come;
     /// [`DetectorError::NotCalibrated`] where the calibration holds no tail of alarms, or `alarms` is no positive rate.
     pub fn alarm_rate(mut self, alarms: Alarms) -> Result<Self, DetectorError> {
         self.alarms = Some(alarms);
-        self.set_threshold()?;
+        self.set_rule()?;
         Ok(self)
     }
 
@@ -202,8 +196,8 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// # Errors
     /// [`DetectorError::Votes`] unless `1 ≤ needed ≤ of ≤ 32`.
     pub fn votes(mut self, needed: u32, of: u32) -> Result<Self, DetectorError> {
-        self.votes = Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })?;
-        self.set_threshold()?;
+        self.alarm = Alarm::new(Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })?);
+        self.set_rule()?;
         Ok(self)
     }
 
@@ -217,24 +211,61 @@ impl<'m, 'b> Detector<'m, 'b> {
             return Err(DetectorError::SampleRate { model, found: hz });
         }
         self.sample_rate = hz;
-        self.set_threshold()?;
+        self.set_rule()?;
         Ok(self)
     }
 
-    fn set_threshold(&mut self) -> Result<(), DetectorError> {
-        let Some(alarms) = self.alarms else { return Ok(()) };
+    /// Locks what has been learned of the machine, for as long as the detector lives: [`Self::rebaseline`], [`Self::forget`] and
+    /// [`Self::restore`] are refused from now on, and scores are no longer compensated for drift, which is still reported. To be called
+    /// after a snapshot was restored, where rules for safety ask that a machine is judged as it was accepted.
+    pub fn lock(&mut self) {
+        self.is_locked = true;
+        self.rule = self.rule.without_compensation();
+        self.alarm.forget_drift();
+    }
+
+    /// Whether [`Self::lock`] has been called.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    fn check_unlocked(&self) -> Result<(), DetectorError> {
+        if self.is_locked { Err(DetectorError::Locked) } else { Ok(()) }
+    }
+
+    /// By what is calibrated, asked for, and known of the baseline.
+    fn set_rule(&mut self) -> Result<(), DetectorError> {
+        let (threshold, per_window) = self.threshold_for_alarms()?;
+        let rule = AlarmRule::new(&self.calibration, threshold, per_window);
+        let rule = match self.running.baseline_size {
+            0 => rule,
+            windows => rule.on_baseline(windows, self.running.width(&self.calibration), self.calibration.dependence()),
+        };
+        self.rule = if self.is_locked { rule.without_compensation() } else { rule };
+        Ok(())
+    }
+
+    /// The −score above which windows vote, and the false alarms per window that there then are; 0 where they are not known.
+    fn threshold_for_alarms(&self) -> Result<(f32, f32), DetectorError> {
+        let (needed, of) = self.alarm.votes().rule();
+        let is_calibrated = (needed, of) == self.calibration.votes();
+        let (tail, each) =
+            if is_calibrated { (self.calibration.alarm_tail(), 1.0) } else { (self.calibration.tail(), needed as f32) };
+        let share = AlarmRule::votes_share(&self.calibration);
+        let Some(alarms) = self.alarms else {
+            let threshold = -self.calibration.threshold();
+            let by_votes = if tail.rate > 0.0 { tail.rate_above(threshold) / each } else { 0.0 };
+            return Ok((threshold, by_votes / share));
+        };
         if self.sample_rate == 0.0 {
             return Err(DetectorError::NoSampleRate);
         }
         let per_window = alarms.per_second() * self.model.hop() as f32 / self.sample_rate;
-        let (tail, rate) = if self.votes.rule() == self.calibration.votes() {
-            (self.calibration.alarm_tail(), per_window)
-        } else {
-            (self.calibration.tail(), per_window * self.votes.rule().0 as f32)
-        };
-        let is_usable = tail.rate > 0.0 && per_window > 0.0;
-        self.threshold = if is_usable { tail.level(rate) } else { return Err(DetectorError::NotCalibrated) };
-        Ok(())
+        if !(tail.rate > 0.0 && per_window > 0.0) {
+            return Err(DetectorError::NotCalibrated);
+        }
+        Ok((tail.level(share * per_window * each), per_window))
     }
 
     /// The model.
@@ -248,15 +279,20 @@ impl<'m, 'b> Detector<'m, 'b> {
     pub fn threshold(&self) -> f32 {
         let Running { score_centre, score_factor, .. } = self.running;
         if self.is_on_own_scale() {
-            return -self.threshold;
+            return -self.rule.threshold;
         }
-        -(score_centre + (self.threshold - self.calibration.location_and_scale().0) / score_factor)
+        -(score_centre + (self.rule.threshold - self.calibration.location_and_scale().0) / score_factor)
     }
 
     /// Whether the alarm is raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.votes.is_raised()
+        self.alarm.is_raised()
+    }
+
+    /// Clears the alarm: somebody has seen it, and the fault is mended. If the machine goes on as it was, the alarm is raised again.
+    pub fn acknowledge(&mut self) {
+        self.alarm.clear();
     }
 
     /// The condition of a conditional model for the windows from now on, in physical units; until it is given no window is judged.
@@ -297,10 +333,11 @@ impl<'m, 'b> Detector<'m, 'b> {
             return Err(InferError::WrongLength { needed, found }.into());
         }
         let window = self.model.window() as f32;
-        let width = self.has_levels.then(|| self.running.width(&self.calibration));
+        let has_levels = self.has_levels;
         let channels = channels(self.state, &self.calibration, self.model.channels());
-        let seen =
-            channels.zip(sample).map(|((mut channel, normal), value)| channel.push(*value, &normal, window, width));
+        let seen = channels
+            .zip(sample)
+            .map(|((mut channel, normal), value)| channel.push(*value, &normal, window, has_levels));
         let is_complete = self.window.push_values(seen);
         if is_complete {
             self.work = Work::Begin;
@@ -471,31 +508,46 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.running.score_factor == 1.0 && self.running.score_centre == self.calibration.location_and_scale().0
     }
 
+    /// A −score on the calibration's scale.
+    fn on_calibration(&self, nats: f32) -> f32 {
+        if self.is_on_own_scale() {
+            return nats;
+        }
+        let Running { score_centre, score_factor, .. } = self.running;
+        self.calibration.location_and_scale().0 + score_factor * (nats - score_centre)
+    }
+
+    /// The rule on the baseline that was just made.
+    fn rebase_rule(&mut self) {
+        // What is asked for was possible when it was set.
+        let _ = self.set_rule();
+    }
+
     /// The verdict on a window with this score; none while a new baseline is made.
     fn conclude(&mut self, score: f32, missing: u32) -> Option<Verdict> {
         self.running.windows = self.running.windows.wrapping_add(1);
         if self.running.is_measuring() {
             self.forget_hop();
             if self.running.measure_score(-score, &self.calibration) {
-                self.votes.clear();
+                self.alarm.reset();
+                self.rebase_rule();
             }
             return None;
         }
-        let Running { score_centre, score_factor, .. } = self.running;
-        let (centre, _) = self.calibration.location_and_scale();
-        let own = self.is_on_own_scale();
-        let nats = if own { -score } else { centre + score_factor * (-score - score_centre) };
+        let nats = self.on_calibration(-score);
         let assessment = Assessment { score, p_value: self.calibration.p_value(-nats), missing };
-        let votes = self.running.without_drift(nats, &self.calibration) > self.threshold;
-        if votes && let Some(fault) = self.suspicion() {
+        if self.alarm.is_vote(nats, &self.rule, &self.calibration)
+            && let Some(fault) = self.suspicion()
+        {
             return self.conclude_fault(fault);
         }
-        let is_raised = self.votes.push(votes);
-        let weight = 1.0 / self.calibration.drift_memory();
-        channels(self.state, &self.calibration, self.model.channels())
-            .for_each(|(mut channel, normal)| channel.average(weight, votes, &normal));
-        if !votes {
-            self.running.average(weight, nats, assessment.p_value);
+        let is_raised = self.alarm.push(nats, &self.rule, &self.calibration);
+        let memory = self.calibration.drift_memory();
+        if memory > 0.0 && self.alarm.is_learning(&self.rule) {
+            channels(self.state, &self.calibration, self.model.channels())
+                .for_each(|(mut channel, normal)| channel.follow(memory, &normal));
+        } else {
+            self.forget_hop();
         }
         Some(if is_raised {
             // Who is to blame is found out next.
@@ -510,22 +562,23 @@ impl<'m, 'b> Detector<'m, 'b> {
 
     /// What has moved furthest beyond its limit.
     fn drift(&mut self) -> Option<DriftKind> {
-        let p_value = self.running.p_value;
         // Once reported, it ends at half its limits.
-        let least = if self.running.is_drifting { 0.5 } else { 1.0 };
-        let (mut furthest, mut drift) = (least * self.running.width(&self.calibration), None);
+        let (mut furthest, mut drift) = (if self.running.is_drifting { 0.5 } else { 1.0 }, None);
         let mut consider = |extent: f32, kind| {
             // What f32 cannot hold is not known to drift.
             if extent > furthest && extent.is_finite() {
                 (furthest, drift) = (extent, Some(kind));
             }
         };
-        consider((p_value - 0.5).abs() / self.calibration.drift_limit(), DriftKind::Score(p_value));
+        let (shift, widening) = self.alarm.drift();
+        let [shift_extent, widening_extent] = self.rule.extents(shift, widening);
+        consider(shift_extent, DriftKind::Score(shift / self.running.score_factor));
+        consider(widening_extent, DriftKind::Spread(widening));
+        let width = self.running.width(&self.calibration);
         for (channel, (state, normal)) in (0..).zip(channels(self.state, &self.calibration, self.model.channels())) {
-            let (shift, factor) = (*state.shift, *state.power / *state.ordinary_power);
-            let in_its_unit = shift / *state.gain;
-            consider(shift.abs() / normal.mean_limit, DriftKind::Mean { channel, shift: in_its_unit });
-            consider((factor - 1.0).abs() / normal.power_limit, DriftKind::Power { channel, factor });
+            let [level, power] = state.drift(&normal, width);
+            consider(level, DriftKind::Mean { channel, shift: *state.shift / *state.gain });
+            consider(power, DriftKind::Power { channel, factor: state.factor(&normal) });
         }
         self.running.is_drifting = drift.is_some();
         drift
@@ -543,13 +596,19 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// so are scores 64 of the calibration's spreads below the others (for which it takes at most as many windows more).
     ///
     /// # Errors
-    /// [`DetectorError::ShortBaseline`] for fewer windows than twice [`Calibration::drift_memory`], or fewer than [`LEAST_BASELINE`].
+    /// [`DetectorError::ShortBaseline`] for fewer windows than [`LEAST_BASELINE`] times [`Calibration::dependence`];
+    /// [`DetectorError::Alarmed`] while an alarm is raised, which somebody has to [acknowledge](Self::acknowledge) first;
+    /// [`DetectorError::Locked`] after [`Self::lock`].
     pub fn rebaseline(&mut self, windows: u32) -> Result<(), DetectorError> {
-        let needed = LEAST_BASELINE.max(libm::ceilf(2.0 * self.calibration.drift_memory()) as u32);
+        self.check_unlocked()?;
+        let needed = libm::ceilf(LEAST_BASELINE as f32 * self.calibration.dependence().max(1.0)) as u32;
         if windows < needed {
             return Err(DetectorError::ShortBaseline { needed, found: windows });
         }
-        self.forget();
+        if self.is_raised() {
+            return Err(DetectorError::Alarmed);
+        }
+        self.forget_all();
         channels(self.state, &self.calibration, self.model.channels())
             .for_each(|(mut channel, _)| channel.begin_measuring());
         self.running.baseline_windows = windows;
@@ -586,34 +645,56 @@ impl<'m, 'b> Detector<'m, 'b> {
     }
 
     /// What a snapshot holds: also the channels' states.
-    pub(crate) fn remembered(&self) -> (&Running, &Votes, &[f32]) {
+    pub(crate) fn remembered(&self) -> (&Running, &Alarm, &[f32]) {
         let channels = self.state.get(..CHANNEL_STATE * self.model.channels()).unwrap_or_default();
-        (&self.running, &self.votes, channels)
+        (&self.running, &self.alarm, channels)
     }
 
     /// Takes what a snapshot held.
-    pub(crate) fn recall(&mut self, running: Running, votes: Votes, channels: impl Iterator<Item = f32>) {
-        // Votes by another rule than today's count for nothing.
-        if votes.rule() == self.votes.rule() {
-            self.votes = votes;
-        } else {
-            self.votes.clear();
+    ///
+    /// # Errors
+    /// [`DetectorError::Locked`].
+    pub(crate) fn recall(
+        &mut self,
+        running: Running,
+        alarm: Alarm,
+        channels: impl Iterator<Item = f32>,
+    ) -> Result<(), DetectorError> {
+        self.check_unlocked()?;
+        // Votes by another rule than today's count for nothing, nor does an alarm that they raised.
+        let rule = *self.alarm.votes();
+        self.alarm = alarm;
+        if alarm.votes().rule() != rule.rule() {
+            self.alarm.votes = rule;
+            self.alarm.clear();
         }
         self.running = running;
+        self.set_rule()?;
         let slots = Parts::of(self.state, &self.model).channels;
         for (slot, value) in slots.iter_mut().zip(channels) {
             *slot = value;
         }
         self.gap();
+        Ok(())
     }
 
-    /// Back to the model's own calibration, as if nothing had been seen.
-    fn forget(&mut self) {
+    /// Goes back to the model's own calibration, as if nothing had been seen: no baseline, no drift, no alarm.
+    ///
+    /// # Errors
+    /// [`DetectorError::Locked`] after [`Self::lock`].
+    pub fn forget(&mut self) -> Result<(), DetectorError> {
+        self.check_unlocked()?;
+        self.forget_all();
+        self.set_rule()
+    }
+
+    fn forget_all(&mut self) {
         self.work = Work::Idle;
         self.window.clear();
-        self.votes.clear();
+        self.alarm.reset();
         self.running = Running::new(&self.calibration);
-        channels(self.state, &self.calibration, self.model.channels()).for_each(|(mut channel, _)| channel.reset());
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, normal)| channel.reset(&normal));
     }
 
     /// Goes on with another model, such as one received over the air, once it has passed its self-test. Alarm rate and sample rate are
@@ -633,14 +714,14 @@ impl<'m, 'b> Detector<'m, 'b> {
         let calibration = model.calibration().map_err(InferError::Model)?;
         let votes = Self::fits(&model, &calibration, self.state.len())?;
         let has_levels = has_levels(&model)?;
-        let was = (self.model, self.calibration, self.votes, self.threshold);
-        (self.model, self.calibration, self.votes, self.threshold) =
-            (model, calibration, votes, -calibration.threshold());
+        let was = (self.model, self.calibration, self.alarm, self.rule, self.running);
+        (self.model, self.calibration, self.alarm) = (model, calibration, Alarm::new(votes));
+        self.running = Running::new(&calibration);
         let rate = calibration.sample_rate().unwrap_or(self.sample_rate);
         let outcome = if self.sample_rate != 0.0 && (rate / self.sample_rate - 1.0).abs() > RATE_TOLERANCE {
             Err(DetectorError::SampleRate { model: rate, found: self.sample_rate })
         } else {
-            self.set_threshold()
+            self.set_rule()
         };
         let outcome = outcome.and_then(|()| {
             let shape = self.window.reshape(model.channels(), model.window(), model.hop());
@@ -649,9 +730,9 @@ impl<'m, 'b> Detector<'m, 'b> {
         match outcome {
             Ok(()) => {
                 (self.has_levels, self.sample_rate) = (has_levels, rate);
-                self.forget();
+                self.forget_all();
             }
-            Err(_) => (self.model, self.calibration, self.votes, self.threshold) = was,
+            Err(_) => (self.model, self.calibration, self.alarm, self.rule, self.running) = was,
         }
         outcome
     }
@@ -746,14 +827,10 @@ fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &L
 
 impl Running {
     fn new(calibration: &Calibration<'_>) -> Self {
-        let (centre, spread) = calibration.location_and_scale();
         Self {
             windows: 0,
-            p_value: 0.5,
-            mean: centre,
-            variance: (spread * spread).min(f32::MAX),
             is_drifting: false,
-            score_centre: centre,
+            score_centre: calibration.location_and_scale().0,
             score_factor: 1.0,
             baseline_windows: 0,
             baseline_done: 0,
@@ -761,24 +838,6 @@ impl Running {
             baseline_mean: 0.0,
             baseline_variance: 0.0,
         }
-    }
-
-    fn average(&mut self, weight: f32, nats: f32, p_value: f32) {
-        self.p_value += weight * (p_value - self.p_value);
-        let distance = nats - self.mean;
-        self.mean = held(self.mean, self.mean + weight * distance);
-        let change = weight * (distance * (nats - self.mean) - self.variance);
-        self.variance = held(self.variance, self.variance + change);
-    }
-
-    /// A −score less what is explained by a slow drift: as it is while the scores are within their limits, else on the scale of the
-    /// calibration's, and never further out than it is.
-    fn without_drift(&self, nats: f32, calibration: &Calibration<'_>) -> f32 {
-        let (centre, spread) = calibration.location_and_scale();
-        if (self.p_value - 0.5).abs() <= self.width(calibration) * calibration.drift_limit() || self.mean < centre {
-            return nats;
-        }
-        centre + (nats - self.mean) * factor(spread, self.variance)
     }
 
     /// What multiplies the drift's limits: averages over its memory are compared with a baseline that is an average itself.
@@ -791,9 +850,8 @@ impl Running {
 
     /// Whether a detector can have left this behind.
     pub(crate) fn is_sound(&self) -> bool {
-        let Self { mean, variance, score_centre, baseline_mean, baseline_variance, .. } = *self;
-        [mean, variance, score_centre, baseline_mean, baseline_variance].iter().all(|value| value.is_finite())
-            && (0.0..=1.0).contains(&self.p_value)
+        let Self { score_centre, baseline_mean, baseline_variance, .. } = *self;
+        [score_centre, baseline_mean, baseline_variance].iter().all(|value| value.is_finite())
             && (LEAST_FACTOR..=1.0).contains(&self.score_factor)
             && self.baseline_done <= self.baseline_windows
     }

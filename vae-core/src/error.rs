@@ -236,6 +236,11 @@ pub enum DetectorError {
         /// Windows that were given.
         found: u32,
     },
+    /// No baseline is made of a machine for which an alarm is raised: call [`Detector::acknowledge`](crate::Detector::acknowledge) once the
+    /// fault is mended.
+    Alarmed,
+    /// [`Detector::lock`](crate::Detector::lock) was called: what has been learned of the machine is not changed any more.
+    Locked,
     /// A model that was to replace another has other channels or conditions, or has them in another order.
     OtherChannels {
         /// Channels of the model in use.
@@ -249,6 +254,13 @@ pub enum DetectorError {
         needed: usize,
         /// Bytes that were given.
         found: usize,
+    },
+    /// A snapshot was written by another version of this crate, in another layout.
+    SnapshotVersion {
+        /// Version that this one reads.
+        supported: u8,
+        /// Version of the snapshot.
+        found: u8,
     },
     /// A snapshot was damaged after it was written, or is none.
     SnapshotDamaged,
@@ -305,6 +317,13 @@ impl fmt::Display for DetectorError {
             }
             Self::SnapshotLength { needed, found } => {
                 write!(f, "a snapshot of this detector has {needed} bytes, not {found}: size it with Model::snapshot_len()")
+            }
+            Self::Alarmed => f.write_str(
+                "an alarm is raised, and a machine that may be faulty makes no baseline: mend it, then call acknowledge() first",
+            ),
+            Self::Locked => f.write_str("the detector is locked: what it has learned of the machine is not changed any more"),
+            Self::SnapshotVersion { supported, found } => {
+                write!(f, "the snapshot is of version {found} and this detector reads version {supported}: start without it")
             }
             Self::SnapshotDamaged => f.write_str("the snapshot is damaged: start without it"),
             Self::OtherModel { model, found } => {

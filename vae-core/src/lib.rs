@@ -43,6 +43,7 @@
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");
 
 mod activation;
+mod alarm;
 mod alarms;
 mod calibration;
 mod channel;
@@ -75,8 +76,9 @@ mod votes;
 mod window;
 
 pub use activation::Activation;
+pub use alarm::{ALLOWANCE, Alarm, AlarmRule, LEAST_VOTES, REACH};
 pub use alarms::Alarms;
-pub use calibration::{Calibration, ChannelCalibration, MOST_SAMPLES, ScoreKind, Tail};
+pub use calibration::{Calibration, ChannelCalibration, Location, MOST_SAMPLES, ScoreKind, Tail};
 pub use detector::{DECIDED, Detector, LEAST_BASELINE};
 pub use elbo::Score;
 pub use error::{DetectorError, InferError, LoadError, SelfTestError};

@@ -1,16 +1,18 @@
 //! What a detector remembers, as a record that survives a power loss.
 
 use crate::{
-    Detector, DetectorError, Model, Votes,
+    Alarm, Detector, DetectorError, Model, Votes,
+    alarm::AlarmState,
     channel::{CHANNEL_STATE, Channel},
     detector::Running,
     format::{checksum_of, word_at},
 };
 
-const MAGIC: u32 = u32::from_le_bytes(*b"VDS\x01");
+const MAGIC: [u8; 3] = *b"VDS";
+const VERSION: u8 = 2;
 
-/// Words before the channels': magic, fingerprint of the model, votes, and what the detector has beside its channels.
-const FIXED: usize = 2 + 4 + 12;
+/// Words before the channels': magic and version, fingerprint of the model, votes, and what the detector has beside its channels.
+const FIXED: usize = 2 + 3 + 6 + 10;
 
 impl Model<'_> {
     /// Bytes of a [`Detector::snapshot`] with this model.
@@ -21,7 +23,7 @@ impl Model<'_> {
 }
 
 impl Detector<'_, '_> {
-    /// Writes what the detector remembers (baseline, drift, votes; not the window nor what sensors did last, which would be stale) to
+    /// Writes what the detector remembers (baseline, drift, votes, alarm; not the window nor what sensors did last, which would be stale) to
     /// the first [`Model::snapshot_len`] bytes of `record`, which it returns: with the model's fingerprint and a checksum, so that a
     /// record that was only half written is known as such. Store two in turn, as flash is best written.
     ///
@@ -30,22 +32,35 @@ impl Detector<'_, '_> {
     pub fn snapshot<'r>(&self, record: &'r mut [u8]) -> Result<&'r [u8], DetectorError> {
         let (needed, found) = (self.model().snapshot_len(), record.len());
         let record = record.get_mut(..needed).ok_or(DetectorError::SnapshotLength { needed, found })?;
-        let (running, votes, channels) = self.remembered();
-        let (rule, state) = (votes.rule(), votes.state());
-        let fixed = [MAGIC, self.model().fingerprint(), rule.0, rule.1, state[0], state[1]];
-        let Running { windows, baseline_windows, baseline_done, baseline_size, is_drifting, .. } = *running;
+        let (running, alarm, channels) = self.remembered();
+        let (rule, state) = (alarm.votes().rule(), &alarm.state);
+        let [a, b, c] = MAGIC;
+        let fixed = [
+            u32::from_le_bytes([a, b, c, VERSION]),
+            self.model().fingerprint(),
+            rule.0,
+            rule.1,
+            alarm.votes().history(),
+            flags([state.is_raised, state.is_change, state.has_joined, state.is_drifting, running.is_drifting]),
+            running.windows,
+            running.baseline_windows,
+            running.baseline_done,
+            running.baseline_size,
+            state.since,
+        ];
         let floats = [
-            running.p_value,
-            running.mean,
-            running.variance,
+            state.shift,
+            state.widening,
+            state.change,
+            state.health,
+            state.needed,
+            state.held,
             running.score_centre,
             running.score_factor,
             running.baseline_mean,
             running.baseline_variance,
         ];
-        let words =
-            fixed.into_iter().chain([windows, baseline_windows, baseline_done, baseline_size, is_drifting.into()]);
-        let words = words.chain(floats.iter().chain(channels).map(|value| value.to_bits()));
+        let words = fixed.into_iter().chain(floats.iter().chain(channels).map(|value| value.to_bits()));
         let slots = record.as_chunks_mut::<4>().0;
         for (slot, word) in slots.iter_mut().zip(words) {
             *slot = word.to_le_bytes();
@@ -59,13 +74,17 @@ impl Detector<'_, '_> {
     /// Goes on from a [`Self::snapshot`]; the window starts anew, as after a gap.
     ///
     /// # Errors
-    /// [`DetectorError::SnapshotLength`], [`DetectorError::SnapshotDamaged`] or [`DetectorError::OtherModel`]; the detector is then as
-    /// it was.
+    /// [`DetectorError::SnapshotLength`], [`DetectorError::SnapshotVersion`], [`DetectorError::SnapshotDamaged`],
+    /// [`DetectorError::OtherModel`] or [`DetectorError::Locked`]; the detector is then as it was.
     pub fn restore(&mut self, record: &[u8]) -> Result<(), DetectorError> {
         let words = record.as_chunks::<4>().0;
         let (found, needed) = (record.len(), self.model().snapshot_len());
-        if word_at(words, 0) != MAGIC {
+        let [magic @ .., version] = word_at(words, 0).to_le_bytes();
+        if magic != MAGIC {
             return Err(DetectorError::SnapshotDamaged);
+        }
+        if version != VERSION {
+            return Err(DetectorError::SnapshotVersion { supported: VERSION, found: version });
         }
         let (model, of) = (self.model().fingerprint(), word_at(words, 1));
         if model != of && found >= needed.min(8) {
@@ -79,28 +98,44 @@ impl Detector<'_, '_> {
             return Err(DetectorError::SnapshotDamaged);
         }
         let mut votes = Votes::new(word_at(words, 2), word_at(words, 3)).ok_or(DetectorError::SnapshotDamaged)?;
-        votes.set_state([word_at(words, 4), word_at(words, 5)]);
+        votes.set_history(word_at(words, 4));
+        let flag = |bit: u32| word_at(words, 5) & (1 << bit) != 0;
         let float = |index| f32::from_bits(word_at(words, index));
+        let state = AlarmState {
+            is_raised: flag(0),
+            is_change: flag(1),
+            has_joined: flag(2),
+            is_drifting: flag(3),
+            since: word_at(words, 10),
+            shift: float(11),
+            widening: float(12),
+            change: float(13),
+            health: float(14),
+            needed: float(15),
+            held: float(16),
+        };
         let running = Running {
+            is_drifting: flag(4),
             windows: word_at(words, 6),
             baseline_windows: word_at(words, 7),
             baseline_done: word_at(words, 8),
             baseline_size: word_at(words, 9),
-            is_drifting: word_at(words, 10) != 0,
-            p_value: float(11),
-            mean: float(12),
-            variance: float(13),
-            score_centre: float(14),
-            score_factor: float(15),
-            baseline_mean: float(16),
-            baseline_variance: float(17),
+            score_centre: float(17),
+            score_factor: float(18),
+            baseline_mean: float(19),
+            baseline_variance: float(20),
         };
         let (channels, _) = words.get(FIXED..).unwrap_or_default().as_chunks::<CHANNEL_STATE>();
         let mut channels = channels.iter().map(|words| words.map(|word| f32::from_bits(u32::from_le_bytes(word))));
-        if !running.is_sound() || !channels.all(|mut state| Channel::new(&mut state).is_sound()) {
+        if !running.is_sound() || !state.is_sound() || !channels.all(|mut state| Channel::new(&mut state).is_sound()) {
             return Err(DetectorError::SnapshotDamaged);
         }
-        self.recall(running, votes, words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word))));
-        Ok(())
+        let channels = words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word)));
+        self.recall(running, Alarm { votes, state }, channels)
     }
+}
+
+/// A bit for each, the first in the lowest.
+fn flags(flags: [bool; 5]) -> u32 {
+    flags.iter().rev().fold(0, |bits, flag| 2 * bits + u32::from(*flag))
 }

@@ -13,7 +13,7 @@ use core::fmt;
 /// ANOMALOUS     114.554 nats, p = 7.1e-17, channel 1 costs 211.4, feature 40 costs 33.0
 /// ```
 ///
-/// Other drifts are `power of channel 1 times 1.203` and `mean p = 0.102`. Before it may stand a time and what else the firmware likes,
+/// Other drifts are `power of channel 1 times 1.203`, `scores lower by 12.345 nats` and `spread of scores times 1.412`. Before it may stand a time and what else the firmware likes,
 /// as in `12.00 s  normal …`; the level that scores are compared with is printed as `threshold 371.200 nats`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
@@ -149,8 +149,10 @@ pub struct Drift {
 /// What has moved slowly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DriftKind {
-    /// The scores: their p-values, ½ on average, come to this.
+    /// The scores: they are lower by so many nats.
     Score(f32),
+    /// The spread of the scores, by this factor.
+    Spread(f32),
     /// A channel's mean, by so much of the channel's unit.
     Mean {
         /// In the model's order.
@@ -176,7 +178,8 @@ impl fmt::Display for Drift {
 impl fmt::Display for DriftKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Score(mean) => write!(f, "mean p = {mean:.3}"),
+            Self::Score(shift) => write!(f, "scores lower by {shift:.3} nats"),
+            Self::Spread(factor) => write!(f, "spread of scores times {factor:.3}"),
             Self::Mean { channel, shift } => write!(f, "mean of channel {channel} off by {shift:.2e}"),
             Self::Power { channel, factor } => write!(f, "power of channel {channel} times {factor:.3}"),
         }

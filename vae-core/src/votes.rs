@@ -1,6 +1,9 @@
-//! m of n votes, with hysteresis.
+//! m of n votes.
 
-/// Raises an alarm when m of the last n windows are anomalous, and clears it when none of them is.
+/// Most windows that vote.
+pub const MOST_VOTES: u32 = 32;
+
+/// Whether m of the last n windows voted for an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Votes {
@@ -9,11 +12,7 @@ pub struct Votes {
     last: u32,
     /// The last windows' votes, the newest in the lowest bit.
     history: u32,
-    raised: bool,
 }
-
-/// Most windows that vote.
-pub const MOST_VOTES: u32 = 32;
 
 impl Votes {
     /// `needed` of the last `of` windows, `1 ≤ needed ≤ of ≤ 32`; none for other numbers.
@@ -22,20 +21,13 @@ impl Votes {
         if needed == 0 || needed > of || of > MOST_VOTES {
             return None;
         }
-        Some(Self { needed, last: u32::MAX >> (MOST_VOTES - of), history: 0, raised: false })
+        Some(Self { needed, last: u32::MAX >> (MOST_VOTES - of), history: 0 })
     }
 
-    /// Counts a window's vote; returns whether the alarm is raised now.
+    /// Counts a window's vote; returns whether there are enough of them now.
     pub fn push(&mut self, anomalous: bool) -> bool {
         self.history = ((self.history << 1) | u32::from(anomalous)) & self.last;
-        self.raised = self.history.count_ones() >= self.needed || (self.raised && self.history != 0);
-        self.raised
-    }
-
-    /// Whether the alarm is raised.
-    #[must_use]
-    pub const fn is_raised(&self) -> bool {
-        self.raised
+        self.history.count_ones() >= self.needed
     }
 
     /// `(needed, of)`
@@ -46,16 +38,16 @@ impl Votes {
 
     /// Forgets all votes.
     pub fn clear(&mut self) {
-        (self.history, self.raised) = (0, false);
+        self.history = 0;
     }
 
-    /// What a snapshot holds.
-    pub(crate) const fn state(&self) -> [u32; 2] {
-        [self.history, self.raised as u32]
+    /// The last windows' votes, as a snapshot holds them.
+    pub(crate) const fn history(&self) -> u32 {
+        self.history
     }
 
-    pub(crate) fn set_state(&mut self, [history, raised]: [u32; 2]) {
-        (self.history, self.raised) = (history & self.last, raised != 0);
+    pub(crate) fn set_history(&mut self, history: u32) {
+        self.history = history & self.last;
     }
 }
 
@@ -64,11 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn m_of_n_raise_and_none_of_n_clear() {
+    fn m_of_the_last_n_are_enough() {
         let mut votes = Votes::new(2, 3).unwrap();
-        let pushed = [1, 0, 0, 1, 0, 1, 0, 0, 0, 1].map(|anomalous| votes.push(anomalous == 1));
-        //             one   -     out    -      -      two   held  held  none   one
-        assert_eq!(pushed, [false, false, false, false, false, true, true, true, false, false]);
+        let pushed = [1, 0, 0, 1, 0, 1, 0, 0, 1, 1].map(|anomalous| votes.push(anomalous == 1));
+        assert_eq!(pushed, [false, false, false, false, false, true, false, false, false, true]);
         let mut single = Votes::new(1, 1).unwrap();
         assert_eq!([true, false].map(|anomalous| single.push(anomalous)), [true, false]);
         let mut all = Votes::new(32, 32).unwrap();

@@ -46,10 +46,16 @@ pub struct Calibration {
     pub location_and_scale: (f32, f32),
     /// What the scores are.
     pub score_kind: ScoreKind,
-    /// Windows.
+    /// Successive windows that tell as much as one independent one; 0 where the windows' order is not known.
+    pub dependence: f32,
+    /// Of the cumulative sum's peaks; a rate of 0 where there is no sequential test.
+    pub changes: Tail,
+    /// Windows in which averages follow a slow drift; 0 where none is compensated.
     pub drift_memory: f32,
-    /// Greatest distance of the mean p-value from ½.
-    pub drift_limit: f32,
+    /// Nats by which the shift of the scores follows a window, at most.
+    pub drift_step: f32,
+    /// Greatest ordinary shift of the scores, in nats, and greatest ordinary widening of their spread.
+    pub drift_limits: (f32, f32),
     /// Of each channel; may be left out.
     pub channels: Vec<ChannelCalibration>,
 }
@@ -66,8 +72,11 @@ impl Default for Calibration {
             alarms: Tail::default(),
             location_and_scale: (0.0, 1.0),
             score_kind: ScoreKind::AtMean,
-            drift_memory: 1.0,
-            drift_limit: 1.0,
+            dependence: 0.0,
+            changes: Tail::default(),
+            drift_memory: 0.0,
+            drift_step: 0.0,
+            drift_limits: (f32::MAX, f32::MAX),
             channels: Vec::new(),
         }
     }
@@ -91,10 +100,14 @@ impl Calibration {
         values.extend([self.votes.0 as f32, self.votes.1 as f32]);
         values.extend(tail(&self.tail).into_iter().chain(tail(&self.alarms)));
         values.extend([self.location_and_scale.0, self.location_and_scale.1, samples]);
-        values.extend([self.drift_memory, self.drift_limit, self.quantiles.len() as f32]);
+        values.push(self.dependence);
+        values.extend(tail(&self.changes));
+        values.extend([self.drift_memory, self.drift_step, self.drift_limits.0, self.drift_limits.1]);
+        values.push(self.quantiles.len() as f32);
         for c in &self.channels {
             values.extend([c.range.0, c.range.1, c.longest_run, c.longest_gap, c.nats]);
-            values.extend([c.mean, c.mean_limit, c.power, c.power_limit]);
+            values.extend([c.mean, c.power]);
+            values.extend([c.level, c.strength].iter().flat_map(|of| [of.centre, of.spread, of.limit]));
         }
         values.extend(&self.quantiles);
         Ok(values)

@@ -1,0 +1,343 @@
+//! When an alarm is raised and cleared, and what is taken for slow drift instead.
+
+use crate::{Calibration, Votes, likelihood::clamp};
+
+/// What the cumulative sum takes off each window: half of what a shift of half a standard deviation adds to it (√12 (Φ(0.5/√2) − ½) =
+/// 0.48), for which it is then the quickest test.
+pub const ALLOWANCE: f32 = 0.25;
+
+/// Votes' share of the false alarms. The time to find a large fault hardly depends on it.
+const VOTES_SHARE: f32 = 0.25;
+
+/// Of an alarm that the cumulative sum raised, in its limits: as far above 0 as that it does not flap while a change of half a deviation
+/// lasts.
+const CAP: f32 = 1.75;
+
+/// The least share of windows that vote while a fault lasts, for which an alarm is held.
+pub const LEAST_VOTES: f32 = 0.3;
+
+/// √12: ranks of variance 1.
+const ROOT_12: f32 = 3.464_101_6;
+/// An average moves by at most so many standard deviations in a memory.
+pub const REACH: f32 = 1.25;
+/// Chances that a healthy window votes are taken to be within these.
+const VOTE_CHANCE: (f32, f32) = (1e-4, 0.1);
+/// Windows without a vote, of average scores, that clear the least alarm, times the 0.5 that each takes off.
+const HELD: f32 = 30.0;
+/// What a vote adds to that, beside its rank.
+const HELD_BY_VOTE: f32 = 1.7;
+const HELD_LESS: f32 = 0.5;
+/// An alarm soon after another takes so many times the evidence to clear, at most so many times the least.
+const BACK_OFF: (f32, f32) = (3.0, 20.0);
+/// Soon is within so many times as many windows as the evidence takes, but not within more than this share of the time between false
+/// alarms.
+const SOON: (f32, f32) = (8.0, 0.1);
+/// Evidence of health that clears an alarm where windows are independent, in nats: a fault of which [`LEAST_VOTES`] vote is cleared
+/// falsely about once in 10⁵ windows.
+const CLEARING: f32 = 15.5;
+/// How much more it takes where they are not: `1 + 0.35 ln τ`, at most four times as much. Measured, not derived.
+const CLEARING_BY_DEPENDENCE: (f32, f32) = (0.35, 4.0);
+/// Standard errors of a new baseline's level that are added to the allowance.
+const ERRORS: f32 = 2.0;
+/// The widest spread that drift explains, in those of the calibration.
+const WIDEST: f32 = 4.0;
+
+/// By which rule alarms are raised and cleared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AlarmRule {
+    /// −score above which a window votes, in nats.
+    pub threshold: f32,
+    /// The cumulative sum that raises an alarm; infinite where there is no sequential test.
+    pub limit: f32,
+    /// The cumulative sum from which on an alarm is in doubt: half the limit.
+    doubt: f32,
+    allowance: f32,
+    /// Evidence that a vote takes away from the machine's health, and that its absence gives it, in nats.
+    vote: f32,
+    absence: f32,
+    /// Evidence of health that clears an alarm; 0: it is cleared with the first window that does not vote.
+    clearing: f32,
+    /// Windows after an alarm within which the next one is said to be soon, at most.
+    soon: f32,
+    drift: DriftRule,
+}
+
+/// By which rule scores are compensated for slow drift.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DriftRule {
+    /// Windows; 0 where nothing is compensated.
+    pub(crate) memory: f32,
+    /// Nats for a window of the least score.
+    pub(crate) step: f32,
+    /// Greatest ordinary shift of the scores, in nats, and greatest ordinary widening of their spread.
+    pub(crate) shift_limit: f32,
+    pub(crate) widening_limit: f32,
+}
+
+impl AlarmRule {
+    /// The rule of a calibration for a threshold at which votes raise [`Self::votes_share`] of `alarms` false alarms per window (0 where they
+    /// are not known), with the limit at which the cumulative sum raises the others.
+    #[must_use]
+    pub fn new(calibration: &Calibration<'_>, threshold: f32, alarms: f32) -> Self {
+        let changes = calibration.change_tail();
+        let share = 1.0 - Self::votes_share(calibration);
+        let limit = if share > 0.0 && alarms > 0.0 { changes.level(share * alarms) } else { f32::INFINITY };
+        let chance = clamp(calibration.p_value(-threshold), VOTE_CHANCE);
+        let dependence = calibration.dependence();
+        let (slope, most) = CLEARING_BY_DEPENDENCE;
+        let times = if dependence >= 1.0 { (1.0 + slope * libm::logf(dependence)).min(most) } else { 0.0 };
+        Self {
+            threshold,
+            limit,
+            doubt: 0.5 * limit,
+            allowance: ALLOWANCE,
+            vote: libm::logf(LEAST_VOTES / chance),
+            absence: libm::logf((1.0 - chance) / (1.0 - LEAST_VOTES)),
+            clearing: CLEARING * times,
+            soon: if alarms > 0.0 { SOON.1 / alarms } else { 0.0 },
+            drift: calibration.drift_rule(),
+        }
+    }
+
+    /// Which share of the false alarms votes may raise: a quarter, so that small changes are found soon, or all of them where there is no
+    /// sequential test.
+    #[must_use]
+    pub fn votes_share(calibration: &Calibration<'_>) -> f32 {
+        if calibration.change_tail().rate > 0.0 { VOTES_SHARE } else { 1.0 }
+    }
+
+    /// The rule for a recording of which nothing is judged: no alarm is raised, but averages stand still where one with this limit of the
+    /// cumulative sum would be in doubt.
+    #[must_use]
+    pub fn without_alarms(self, limit: f32) -> Self {
+        Self { threshold: f32::MAX, limit: f32::MAX, doubt: 0.5 * limit, ..self }
+    }
+
+    /// The same rule, by which scores are judged as they are.
+    pub(crate) fn without_compensation(self) -> Self {
+        Self { drift: DriftRule { memory: 0.0, ..self.drift }, ..self }
+    }
+
+    /// A shift and a widening of the scores, in units of their limits.
+    pub(crate) fn extents(&self, shift: f32, widening: f32) -> [f32; 2] {
+        [shift / self.drift.shift_limit, (widening - 1.0) / self.drift.widening_limit]
+    }
+
+    /// The same rule on a baseline that was averaged over so many windows: what is compared with it is compared with an average that is
+    /// uncertain itself. `width` multiplies the limits of drift.
+    pub(crate) fn on_baseline(self, windows: u32, width: f32, dependence: f32) -> Self {
+        let error = libm::sqrtf(dependence.max(1.0) / windows as f32);
+        let shift_limit = width * self.drift.shift_limit;
+        Self {
+            allowance: ALLOWANCE + ERRORS * error,
+            drift: DriftRule { shift_limit, ..self.drift },
+            ..self
+        }
+    }
+}
+
+/// Whether an alarm is raised, from one score after the other.
+///
+/// 1. Scores are judged by their distance from what has slowly become ordinary: a robust location and spread that follow a steady change
+///    by at most [`REACH`] standard deviations a memory, and nothing while an alarm is raised or in doubt.
+/// 2. An alarm is raised by m of n windows below the threshold, for what is abrupt, or by a cumulative sum of the scores' ranks, for small
+///    changes that last: `C ← max(0, C + √12 (½ − p) − k)`, `k` = [`ALLOWANCE`].
+/// 3. It is cleared once the sequential probability ratio test of "so many windows vote as when healthy" against "[`LEAST_VOTES`] of them
+///    do" has found for health, the sum of the scores' ranks has, too, and the cumulative sum is back at 0 where it was the reason.
+///    One that is raised again soon takes three times the evidence.
+///
+/// # Source
+/// E. S. Page (1954), *Continuous inspection schemes*: the cumulative sum; G. V. Moustakides (1986), *Optimal stopping times for detecting
+/// changes in distributions*: that none is quicker; A. Wald (1945), *Sequential tests of statistical hypotheses*: the ratio test;
+/// F. Wilcoxon (1945), *Individual comparisons by ranking methods*: the ranks, with which outliers count no more than what is just rare;
+/// P. J. Huber (1964), *Robust estimation of a location parameter*: the bounded steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alarm {
+    pub(crate) votes: Votes,
+    pub(crate) state: AlarmState,
+}
+
+/// What an [`Alarm`] remembers beside its votes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AlarmState {
+    pub(crate) is_raised: bool,
+    /// Whether the cumulative sum raised the alarm, and whether it would have at any time since.
+    pub(crate) is_change: bool,
+    pub(crate) has_joined: bool,
+    /// Whether scores are compensated, and said to drift.
+    pub(crate) is_drifting: bool,
+    /// By how much −scores have risen slowly, in nats, and by which factor their spread about the median.
+    pub(crate) shift: f32,
+    pub(crate) widening: f32,
+    /// The cumulative sum.
+    pub(crate) change: f32,
+    /// Evidence of health by votes, in nats, and how much of it clears the alarm.
+    pub(crate) health: f32,
+    pub(crate) needed: f32,
+    /// What scores still have to make good before the alarm is cleared.
+    pub(crate) held: f32,
+    /// Windows since the last alarm was cleared.
+    pub(crate) since: u32,
+}
+
+impl AlarmState {
+    pub(crate) const NONE: Self = Self {
+        is_raised: false,
+        is_change: false,
+        has_joined: false,
+        is_drifting: false,
+        shift: 0.0,
+        widening: 1.0,
+        change: 0.0,
+        health: 0.0,
+        needed: 0.0,
+        held: 0.0,
+        since: u32::MAX,
+    };
+
+    /// Whether an alarm can have left this behind.
+    pub(crate) fn is_sound(&self) -> bool {
+        let Self { shift, widening, change, health, needed, held, .. } = *self;
+        let sums = [shift, change, health, needed];
+        sums.iter().all(|value| value.is_finite() && *value >= 0.0)
+            && held.is_finite()
+            && (1.0..=WIDEST).contains(&widening)
+    }
+}
+
+impl Alarm {
+    /// Not raised, by a machine that is as it was in the calibration.
+    #[must_use]
+    pub fn new(votes: Votes) -> Self {
+        Self { votes, state: AlarmState::NONE }
+    }
+
+    /// Whether the alarm is raised.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.state.is_raised
+    }
+
+    /// The votes, of the last windows.
+    #[must_use]
+    pub fn votes(&self) -> &Votes {
+        &self.votes
+    }
+
+    /// By how much −scores have risen slowly, in nats, and by which factor their spread has.
+    #[must_use]
+    pub fn drift(&self) -> (f32, f32) {
+        (self.state.shift, self.state.widening)
+    }
+
+    /// Whether the scores' drift is beyond what it ordinarily is.
+    #[must_use]
+    pub fn is_drifting(&self) -> bool {
+        self.state.is_drifting
+    }
+
+    /// The cumulative sum.
+    #[must_use]
+    pub fn change(&self) -> f32 {
+        self.state.change
+    }
+
+    /// Whether averages may follow the machine: no alarm is raised nor in doubt.
+    #[must_use]
+    pub fn is_learning(&self, rule: &AlarmRule) -> bool {
+        !self.state.is_raised && self.state.change < rule.doubt
+    }
+
+    /// Forgets all that was seen.
+    pub fn reset(&mut self) {
+        self.votes.clear();
+        self.state = AlarmState::NONE;
+    }
+
+    pub(crate) fn forget_drift(&mut self) {
+        (self.state.shift, self.state.widening, self.state.is_drifting) = (0.0, 1.0, false);
+    }
+
+    /// Clears the alarm, and the evidence for it; what has been learned of drift stays.
+    pub fn clear(&mut self) {
+        self.votes.clear();
+        let AlarmState { shift, widening, is_drifting, needed, .. } = self.state;
+        self.state = AlarmState { shift, widening, is_drifting, needed, since: 0, ..AlarmState::NONE };
+    }
+
+    /// A −score on the calibration's scale, less what is explained by slow drift.
+    fn compensated(&self, nats: f32, calibration: &Calibration<'_>) -> f32 {
+        let AlarmState { shift, widening, .. } = self.state;
+        let median = calibration.median();
+        median + (nats - shift - median) / widening
+    }
+
+    /// Whether a window with this −score, in nats and on the calibration's scale, votes for an alarm.
+    #[must_use]
+    pub fn is_vote(&self, nats: f32, rule: &AlarmRule, calibration: &Calibration<'_>) -> bool {
+        let nats = if self.state.is_drifting { self.compensated(nats, calibration) } else { nats };
+        nats > rule.threshold
+    }
+
+    /// Takes the −score of the next window, in nats and on the calibration's scale; returns whether the alarm is raised now.
+    pub fn push(&mut self, nats: f32, rule: &AlarmRule, calibration: &Calibration<'_>) -> bool {
+        let vote = self.is_vote(nats, rule, calibration);
+        let rank = ROOT_12 * (0.5 - calibration.p_value(-self.compensated(nats, calibration)));
+        let enough = self.votes.push(vote);
+        let cap = if self.state.is_change { CAP * rule.limit } else { rule.limit };
+        if rule.limit < f32::INFINITY {
+            self.state.change = clamp(self.state.change + rank - rule.allowance, (0.0, cap));
+        }
+        let change = self.state.change >= rule.limit;
+        if self.state.is_raised {
+            self.hold(vote, rank, change, rule);
+        } else {
+            self.state.since = self.state.since.saturating_add(1);
+            if enough || change {
+                self.raise(enough, change, rule);
+            }
+        }
+        if rule.drift.memory > 0.0 && self.is_learning(rule) {
+            self.follow(rank, &rule.drift);
+        }
+        self.state.is_raised
+    }
+
+    fn raise(&mut self, enough: bool, change: bool, rule: &AlarmRule) {
+        let state = &mut self.state;
+        let soon = (SOON.0 * state.needed / rule.absence).min(rule.soon);
+        let more = (BACK_OFF.0 * state.needed).min(BACK_OFF.1 * rule.clearing);
+        state.needed = if (state.since as f32) < soon { more } else { rule.clearing };
+        (state.is_raised, state.is_change, state.has_joined, state.health) = (true, change && !enough, change, 0.0);
+        state.held = Self::most_held(state.needed, rule);
+    }
+
+    fn most_held(needed: f32, rule: &AlarmRule) -> f32 {
+        if rule.clearing > 0.0 { HELD * needed / rule.clearing } else { 0.0 }
+    }
+
+    fn hold(&mut self, vote: bool, rank: f32, change: bool, rule: &AlarmRule) {
+        let state = &mut self.state;
+        state.has_joined |= change;
+        state.health = if vote { (state.health - rule.vote).max(0.0) } else { state.health + rule.absence };
+        let more = rank - HELD_LESS + if vote { HELD_BY_VOTE } else { 0.0 };
+        state.held = (state.held + more).min(Self::most_held(state.needed, rule));
+        let is_over = state.health >= state.needed && state.held <= 0.0 && (!state.has_joined || state.change <= 0.0);
+        if is_over && !vote {
+            self.clear();
+        }
+    }
+
+    /// Follows a steady change, a little.
+    fn follow(&mut self, rank: f32, rule: &DriftRule) {
+        let state = &mut self.state;
+        state.shift = (state.shift + rule.step * clamp(rank, (-REACH, REACH))).max(0.0);
+        // Half of all windows are further from the median than the quartiles are.
+        let outer = if rank.abs() > 0.25 * ROOT_12 { 1.0 } else { -1.0 };
+        state.widening = clamp(state.widening * (1.0 + outer * REACH / rule.memory), (1.0, WIDEST));
+        let least = if state.is_drifting { 0.5 } else { 1.0 };
+        state.is_drifting =
+            state.shift > least * rule.shift_limit || state.widening - 1.0 > least * rule.widening_limit;
+    }
+}
+
