@@ -13,6 +13,9 @@ const VOTES_SHARE: f32 = 0.25;
 /// lasts.
 const CAP: f32 = 1.75;
 
+/// An alarm is in doubt from this share of the cumulative sum's limit on.
+const DOUBT: f32 = 0.75;
+
 /// The least share of windows that vote while a fault lasts, for which an alarm is held.
 pub const LEAST_VOTES: f32 = 0.3;
 
@@ -49,7 +52,7 @@ pub struct AlarmRule {
     pub threshold: f32,
     /// The cumulative sum that raises an alarm; infinite where there is no sequential test.
     pub limit: f32,
-    /// The cumulative sum from which on an alarm is in doubt: half the limit.
+    /// The cumulative sum from which on an alarm is in doubt: a part of the limit.
     doubt: f32,
     allowance: f32,
     /// Evidence that a vote takes away from the machine's health, and that its absence gives it, in nats.
@@ -89,7 +92,7 @@ impl AlarmRule {
         Self {
             threshold,
             limit,
-            doubt: 0.5 * limit,
+            doubt: DOUBT * limit,
             allowance: ALLOWANCE,
             vote: libm::logf(LEAST_VOTES / chance),
             absence: libm::logf((1.0 - chance) / (1.0 - LEAST_VOTES)),
@@ -110,7 +113,7 @@ impl AlarmRule {
     /// cumulative sum would be in doubt.
     #[must_use]
     pub fn without_alarms(self, limit: f32) -> Self {
-        Self { threshold: f32::MAX, limit: f32::MAX, doubt: 0.5 * limit, ..self }
+        Self { threshold: f32::MAX, limit: f32::MAX, doubt: DOUBT * limit, ..self }
     }
 
     /// The same rule, by which scores are judged as they are.
@@ -128,11 +131,7 @@ impl AlarmRule {
     pub(crate) fn on_baseline(self, windows: u32, width: f32, dependence: f32) -> Self {
         let error = libm::sqrtf(dependence.max(1.0) / windows as f32);
         let shift_limit = width * self.drift.shift_limit;
-        Self {
-            allowance: ALLOWANCE + ERRORS * error,
-            drift: DriftRule { shift_limit, ..self.drift },
-            ..self
-        }
+        Self { allowance: ALLOWANCE + ERRORS * error, drift: DriftRule { shift_limit, ..self.drift }, ..self }
     }
 }
 
@@ -340,4 +339,3 @@ impl Alarm {
             state.shift > least * rule.shift_limit || state.widening - 1.0 > least * rule.widening_limit;
     }
 }
-

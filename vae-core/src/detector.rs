@@ -6,8 +6,8 @@ use heapless::VecView;
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
-    Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind, InferError,
-    LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind,
+    InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
     likelihood::Likelihood,
