@@ -6,8 +6,8 @@ use crate::{Calibration, Votes, likelihood::clamp};
 /// 0.48), for which it is then the quickest test.
 pub const ALLOWANCE: f32 = 0.25;
 
-/// Votes' share of the false alarms. The time to find a large fault hardly depends on it.
-const VOTES_SHARE: f32 = 0.25;
+/// Votes' share of the false alarms, where there is a sequential test; else they have all. The time to find a large fault hardly depends on it.
+pub const VOTES_SHARE: f32 = 0.25;
 
 /// Of an alarm that the cumulative sum raised, in its limits: as far above 0 as that it does not flap while a change of half a deviation
 /// lasts.
@@ -78,13 +78,13 @@ pub(crate) struct DriftRule {
 }
 
 impl AlarmRule {
-    /// The rule of a calibration for a threshold at which votes raise [`Self::votes_share`] of `alarms` false alarms per window (0 where they
+    /// The rule of a calibration for a threshold at which votes raise [`VOTES_SHARE`] of `alarms` false alarms per window (0 where they
     /// are not known), with the limit at which the cumulative sum raises the others.
     #[must_use]
     pub fn new(calibration: &Calibration<'_>, threshold: f32, alarms: f32) -> Self {
         let changes = calibration.change_tail();
-        let share = 1.0 - Self::votes_share(calibration);
-        let limit = if share > 0.0 && alarms > 0.0 { changes.level(share * alarms) } else { f32::INFINITY };
+        let is_tested = changes.rate > 0.0 && alarms > 0.0;
+        let limit = if is_tested { changes.level((1.0 - VOTES_SHARE) * alarms) } else { f32::INFINITY };
         let chance = clamp(calibration.p_value(-threshold), VOTE_CHANCE);
         let dependence = calibration.dependence();
         let (slope, most) = CLEARING_BY_DEPENDENCE;
@@ -100,13 +100,6 @@ impl AlarmRule {
             soon: if alarms > 0.0 { SOON.1 / alarms } else { 0.0 },
             drift: calibration.drift_rule(),
         }
-    }
-
-    /// Which share of the false alarms votes may raise: a quarter, so that small changes are found soon, or all of them where there is no
-    /// sequential test.
-    #[must_use]
-    pub fn votes_share(calibration: &Calibration<'_>) -> f32 {
-        if calibration.change_tail().rate > 0.0 { VOTES_SHARE } else { 1.0 }
     }
 
     /// The rule for a recording of which nothing is judged: no alarm is raised, but averages stand still where one with this limit of the

@@ -7,7 +7,8 @@ use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
     Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind,
-    InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, VOTES_SHARE, Verdict,
+    Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
     likelihood::Likelihood,
@@ -252,7 +253,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let is_calibrated = (needed, of) == self.calibration.votes();
         let (tail, each) =
             if is_calibrated { (self.calibration.alarm_tail(), 1.0) } else { (self.calibration.tail(), needed as f32) };
-        let share = AlarmRule::votes_share(&self.calibration);
+        let share = if self.calibration.change_tail().rate > 0.0 { VOTES_SHARE } else { 1.0 };
         let Some(alarms) = self.alarms else {
             let threshold = -self.calibration.threshold();
             let by_votes = if tail.rate > 0.0 { tail.rate_above(threshold) / each } else { 0.0 };

@@ -10,7 +10,7 @@ const LEAST: usize = 20;
 const APART: f64 = 20.0;
 
 /// Independent windows' worth that a recording needs for a sequential test.
-const NEEDED: f64 = 1000.0;
+pub(crate) const NEEDED: f64 = 1000.0;
 
 /// Peaks' worth of what is known of the tail without them: that it falls as that of a random walk of the recording's dependence.
 const KNOWN: f64 = 16.0;
@@ -31,10 +31,20 @@ const CAUTION: f64 = 1.645;
 /// false alarms per window.
 #[must_use]
 pub fn memory(windows: usize, dependence: f64, rate: f64) -> Option<f64> {
+    let memory = (windows as f64 / MEMORIES.1).min(LONGEST).max(least_memory(dependence, rate));
+    (memory * MEMORIES.0 <= windows as f64).then_some(memory)
+}
+
+/// Windows that a recording needs for a memory.
+#[must_use]
+pub fn windows_for_memory(dependence: f64, rate: f64) -> f64 {
+    MEMORIES.0 * least_memory(dependence, rate)
+}
+
+fn least_memory(dependence: f64, rate: f64) -> f64 {
     let k = f64::from(ALLOWANCE);
     let delay = dependence * -rate.ln() / (2.0 * k * k);
-    let memory = (windows as f64 / MEMORIES.1).min(LONGEST).max(DELAYS * delay);
-    (memory * MEMORIES.0 <= windows as f64).then_some(memory)
+    DELAYS * delay
 }
 
 /// What multiplies the root mean square of an average's path along a recording to make its limit.

@@ -105,6 +105,7 @@ pub fn describe(verdict: &Verdict, channels: &[&str]) -> String {
         }
         Verdict::Drifting(Drift { kind, .. }) => match kind {
             DriftKind::Score(_) => "drifting: scores".to_owned(),
+            DriftKind::Spread(_) => "drifting: spread of scores".to_owned(),
             DriftKind::Mean { channel, .. } => format!("drifting: mean of {}", name(*channel)),
             DriftKind::Power { channel, .. } => format!("drifting: power of {}", name(*channel)),
         },

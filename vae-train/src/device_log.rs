@@ -149,8 +149,10 @@ impl Fields<'_> {
         let assessment = self.assessment()?;
         self.skip(",")?;
         let mut fields = *self;
-        let kind = if fields.skip("mean p =").is_some() {
+        let kind = if fields.skip("scores lower by").is_some() {
             DriftKind::Score(fields.number()?)
+        } else if fields.skip("spread of scores times").is_some() {
+            DriftKind::Spread(fields.number()?)
         } else if self.skip("mean of channel").is_some() {
             let channel = self.number()?;
             self.skip("off by")?;

@@ -84,7 +84,7 @@ impl Default for Calibration {
 
 impl Calibration {
     /// The array of the model file.
-    fn array(&self, channels: usize) -> Result<Vec<f32>> {
+    pub(crate) fn array(&self, channels: usize) -> Result<Vec<f32>> {
         ensure!(
             [0, channels].contains(&self.channels.len()),
             "the calibration has {} channels and the model {channels}",

@@ -132,13 +132,15 @@ impl Calibrate {
 }
 
 fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
-    let Report { windows, windows_per_second, threshold, alarms, drift_memory, drift_run_length, .. } = report;
+    let Report { windows, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } = report;
     write!(text, "windows    {windows} normal")?;
     match windows_per_second {
         Some(rate) => writeln!(text, ", {} at {rate:.3} a second", span(*windows as f64 / rate))?,
         None => writeln!(text)?,
     }
-    writeln!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;
+    write!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;
+    let small = if *has_sequential_test { "; small lasting changes by the sum of the scores' ranks" } else { "" };
+    writeln!(text, "{small}")?;
     if let Some((asked, (low, high))) = alarms {
         writeln!(
             text,
@@ -148,10 +150,14 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
             in_words(*high)
         )?;
     }
-    writeln!(
-        text,
-        "drift      averaged over {drift_memory:.0} windows; reported falsely at most every {drift_run_length:.0} windows on average"
-    )?;
+    if let Some(memory) = drift_memory {
+        let time = windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(memory / rate)));
+        writeln!(
+            text,
+            "drift      a memory of {memory:.0} windows{time}: what moves slowly over 20 of them is drift, what moves within 5 is an alarm; a \
+             healthy machine drifts in at most 1 % of the windows"
+        )?;
+    }
     Ok(())
 }
 

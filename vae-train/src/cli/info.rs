@@ -154,7 +154,7 @@ impl Description {
             votes: calibration.votes(),
             sample_rate: calibration.sample_rate(),
             has_alarm_tail: calibration.alarm_tail().rate > 0.0,
-            drift_memory: Some(calibration.drift_memory()).filter(|memory| *memory > 1.0),
+            drift_memory: Some(calibration.drift_memory()).filter(|memory| *memory > 0.0),
             channels,
             conditions: card.conditions.lines().map(str::to_owned).collect(),
             attributes: model.attributes()?.map(|attribute| Ok(attribute?.0.to_owned())).collect::<Result<_>>()?,
