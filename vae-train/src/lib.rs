@@ -6,9 +6,10 @@
 //! [`network`], [`objective`] and [`training`] fit with burn, [`import`] takes what others have fitted, [`run`] keeps the run directory,
 //! [`model_file`] writes the `.vae` file, [`signing`] signs it, [`scoring`] scores through `vae-core` (there is no second implementation
 //! of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how often normal windows
-//! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`evaluation`] puts these together,
-//! [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests p-values, [`motor`] and [`pump`]
-//! simulate data.
+//! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] counts its alarms, [`event_outcome`] says what became
+//! of each event and why, [`false_alarm_test`], by [`poisson`], whether false alarms are too many, [`evaluation`] puts these together,
+//! [`fitness`] says whether the model is fit for use, [`report`] makes a page of it all, [`device_log`] reads what a device prints,
+//! [`uniformity`] tests p-values, [`motor`] and [`pump`] simulate data.
 
 mod adam;
 pub mod autocorrelation;
