@@ -141,9 +141,15 @@ fn with_data_it_says_what_evaluate_says() {
     place.succeed("calibrate run --normal train.csv --rate 1");
     place.succeed("export run --out model.vae");
     let mut evaluated = place.json("evaluate model.vae test.csv --label label");
+    let verdict = evaluated.as_object_mut().unwrap().remove("verdict").unwrap();
     evaluated.as_object_mut().unwrap().remove("model");
     let reported = place.json("report run --out report.html --data test.csv");
     assert_eq!(reported["evaluation"], evaluated);
+    // What the data say comes first, and then what the run says.
+    let findings = |verdict: &Value| verdict["findings"].as_array().unwrap().clone();
+    let (of_data, of_all) = (findings(&verdict), findings(&reported["verdict"]));
+    assert!(of_data.len() >= 3 && of_all.len() > of_data.len(), "{verdict}");
+    assert_eq!(of_all[..of_data.len()], of_data);
     let page = place.page("report.html");
     assert_eq!(reported["bytes"].as_u64(), Some(page.len() as u64));
     let figure = |key: &str| evaluated[key].as_f64().unwrap();
@@ -166,6 +172,116 @@ fn with_data_it_says_what_evaluate_says() {
     assert!(!place.page("normal.html").contains("AUROC 0."));
     assert!(place.page("normal.html").contains("train.csv: 400 windows"));
     assert!(place.fail("report run --out x.html --data missing.csv").contains("missing.csv"));
+}
+
+/// The first and last row of each run of ones in the column `label`, which is the last.
+fn events_of(csv: &str) -> Vec<(usize, usize)> {
+    let labels: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",1")).collect();
+    let mut events: Vec<(usize, usize)> = Vec::new();
+    for row in (0..labels.len()).filter(|row| labels[*row]) {
+        match events.last_mut() {
+            Some((_, last)) if *last + 1 == row => *last = row,
+            _ => events.push((row, row)),
+        }
+    }
+    events
+}
+
+#[test]
+fn events_are_judged_as_the_scores_tell() {
+    const WINDOW: usize = 32;
+    let place = Workplace::new();
+    place.with_motor();
+    place.succeed("export motor --out model.vae");
+    place.succeed("score model.vae data/test.csv --label label --out scores.csv");
+    let scores = fs::read_to_string(place.path("scores.csv")).unwrap();
+    // Last row, whether the alarm is on, and the verdict of each window.
+    let windows: Vec<(usize, bool, &str)> = scores
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (cells[0].parse().unwrap(), cells[7] == "1", cells[8])
+        })
+        .collect();
+    let events = events_of(&fs::read_to_string(place.path("data/test.csv")).unwrap());
+    let found = place.json("evaluate model.vae data/test.csv --label label");
+    let (judged, outcomes) = (&found["events"], found["event_outcomes"].as_array().unwrap());
+    // Five faults of ten seconds, each between twenty of normal running.
+    assert_eq!(events.len(), 5);
+    assert!(events.iter().all(|(first, last)| last - first == 15_999 && first % 48_000 == 32_000), "{events:?}");
+    let (mut outside, mut alarms) = (vec![true; windows.len()], 0);
+    for (index, (first, last)) in events.iter().enumerate() {
+        let event = &judged["events"][index];
+        assert_eq!(
+            (event["first_row"].as_u64(), event["last_row"].as_u64()),
+            (Some(*first as u64), Some(*last as u64))
+        );
+        let own: Vec<usize> =
+            (0..windows.len()).filter(|i| windows[*i].0 >= *first && windows[*i].0 + 1 - WINDOW <= *last).collect();
+        own.iter().for_each(|i| outside[*i] = false);
+        let on: Vec<usize> = own.iter().copied().filter(|i| windows[*i].1).collect();
+        let share = on.len() as f64 / own.len() as f64;
+        assert!((event["alarm_share"].as_f64().unwrap() - share).abs() < 1e-12, "{event}");
+        let raised = on.iter().filter(|i| !windows[**i - 1].1).count();
+        assert_eq!(event["raised"].as_u64(), Some(raised as u64), "{event}");
+        if !windows[own[0] - 1].1 {
+            let delay = on.first().map(|i| (windows[*i].0 - first) as f64 / 1600.0);
+            assert_eq!(event["delay_seconds"].as_f64(), delay, "{event}");
+        }
+        let off = on.last().and_then(|last_on| windows[*last_on..].iter().find(|window| !window.1));
+        let next = events.get(index + 1).map_or(usize::MAX, |(first, _)| *first);
+        let clear = off.filter(|off| off.0 < next).map(|off| off.0.saturating_sub(*last));
+        assert_eq!(event["clear"].as_u64(), clear.map(|rows| rows as u64), "{event}");
+        let sensor = own.iter().filter(|i| windows[**i].2.starts_with("stuck") && !windows[**i].1).count();
+        let told = share + sensor as f64 / own.len() as f64;
+        assert!((outcomes[index]["sensor_fault"].as_f64().unwrap() - sensor as f64 / own.len() as f64).abs() < 1e-12);
+        let fate = outcomes[index]["fate"].as_str().unwrap();
+        match fate {
+            "flapped" => assert!(raised > 2, "{event}"),
+            "detected" | "alarm-before" => assert!(share >= 0.5 && raised <= 2, "{event}"),
+            "sensor-fault" => assert!(share < 0.5 && told >= 0.5, "{event}"),
+            _ => assert!(told < 0.5, "{fate} {event}"),
+        }
+        alarms += raised;
+    }
+    let normal: Vec<usize> = (0..windows.len()).filter(|i| outside[*i]).collect();
+    let share = |of: &dyn Fn(usize) -> bool| normal.iter().filter(|i| of(**i)).count() as f64 / normal.len() as f64;
+    assert!((judged["normal_alarm_share"].as_f64().unwrap() - share(&|i| windows[i].1)).abs() < 1e-12);
+    let drifting = normal.iter().filter(|i| windows[**i].2.starts_with("drifting")).count();
+    assert_eq!(found["verdicts_outside_events"]["drifting"].as_u64(), Some(drifting as u64));
+    let falsely = normal.iter().filter(|i| windows[**i].1 && (**i == 0 || !windows[**i - 1].1)).count();
+    assert_eq!(judged["alarms"].as_u64(), Some((alarms + falsely) as u64));
+
+    // The rate asked for is read from the model's file, which has it in f32.
+    let test = &found["false_alarm_test"];
+    assert_eq!((test["seen"].as_u64(), &judged["false_alarms"]), (Some(falsely as u64), &test["seen"]));
+    let asked = test["asked"].as_f64().unwrap();
+    assert!((asked / (1200.0 / 3600.0) - 1.0).abs() < 1e-3, "{asked}");
+    let seconds = judged["watched_windows"].as_f64().unwrap() * 16.0 / 1600.0;
+    assert!((test["seconds"].as_f64().unwrap() - seconds).abs() < 1e-9 && seconds > 0.0, "{test}");
+
+    is_said(&place, &found, events.len());
+}
+
+/// Text and page say what the numbers do.
+fn is_said(place: &Workplace, found: &Value, events: usize) {
+    let is_bad = |fate: &Value| ["missed", "mostly-off", "flapped"].contains(&fate.as_str().unwrap());
+    let bad = found["event_outcomes"].as_array().unwrap().iter().any(|outcome| is_bad(&outcome["fate"]))
+        || found["false_alarm_test"]["outcome"] == "too-many";
+    let verdict = &found["verdict"];
+    assert_eq!(verdict["grade"] == "bad", bad || found["auroc"].as_f64().unwrap() < 0.8, "{verdict}");
+    let headline = verdict["headline"].as_str().unwrap();
+    let text = place.succeed("evaluate model.vae data/test.csv --label label");
+    assert!(text.contains(&format!("verdict      {headline}\n")), "{text}");
+    let listed = text.lines().skip_while(|line| !line.starts_with("  event (rows)")).skip(1);
+    assert_eq!(listed.take_while(|line| !line.is_empty()).count(), events, "{text}");
+    let reported = place.json("report motor --out stream.html --data data/test.csv");
+    assert_eq!((&reported["verdict"]["grade"] == "bad", &reported["evaluation"]["events"]), (bad, &found["events"]));
+    let page = place.page("stream.html");
+    for part in ["Events: runs of rows labelled 1", "32000 to 47999", "Alarm on outside events", "How this is judged"] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]

@@ -62,9 +62,9 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Counts them.
+    /// Counts them, in the order of time.
     #[must_use]
-    pub fn of(judged: &[Judged]) -> Self {
+    pub fn of<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Self {
         let mut counts = Self::default();
         let mut raised = false;
         for Judged { verdict, alarm, .. } in judged {

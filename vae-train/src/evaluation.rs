@@ -7,7 +7,9 @@ use vae_core::Model;
 use crate::{
     dataset::{Windows, cut_for_model},
     detection::{Judged, Verdicts, detect},
+    event_outcome::{EventOutcome, JudgedWindows},
     events::EventDetection,
+    false_alarm_test::FalseAlarmTest,
     metrics::Detection,
     scoring,
     table::Table,
@@ -55,8 +57,18 @@ pub struct Evaluation {
     pub detection_rate: f64,
     /// What the device's detector makes of the rows as a stream: alarms against events, which are runs of rows labelled 1.
     pub events: EventDetection,
-    /// What it said of the windows.
+    /// What became of each of these events, in their order.
+    pub event_outcomes: Vec<EventOutcome>,
+    /// The false alarms next to those that the threshold was set for; none where the model's file states no rate.
+    pub false_alarm_test: Option<FalseAlarmTest>,
+    /// What the detector said of the windows.
     pub verdicts: Verdicts,
+    /// What it said of those outside events.
+    pub verdicts_outside_events: Verdicts,
+    /// Rows of a window.
+    pub window: usize,
+    /// Rows a second; none where the model's file does not say.
+    pub rows_per_second: Option<f64>,
     /// Independent Gaussians with the training data's mean and variance.
     pub baseline_independent_gaussians: Detection,
 }
@@ -68,44 +80,69 @@ impl Evaluation {
         self.detection.auroc < self.baseline_independent_gaussians.auroc - 0.01
     }
 
+    /// Whether the rows follow each other in time, as far as the model knows, so that they have events and alarms: it judges
+    /// several at once, or knows how many there are a second.
+    #[must_use]
+    pub fn is_of_stream(&self) -> bool {
+        self.window > 1 || self.rows_per_second.is_some()
+    }
+
+    /// Share of the windows outside events that the detector calls drifting; none without such windows.
+    #[must_use]
+    pub fn drifting_outside_events(&self) -> Option<f64> {
+        let Verdicts { normal, anomalous, sensor_fault, drifting, .. } = self.verdicts_outside_events;
+        let windows = normal + anomalous + sensor_fault + drifting;
+        (windows > 0).then(|| drifting as f64 / windows as f64)
+    }
+
     /// Judges a model by what it made of labelled data.
     ///
     /// # Errors
     /// If there are no labels, or all windows have the same.
     pub fn of(model: &Model<'_>, scored: &Scored) -> Result<Self> {
-        let Scored { windows, scores: elbos, judged, rows } = scored;
+        let Scored { windows, scores, judged, rows } = scored;
         let calibration = model.calibration()?;
         let (ends, alarms): (Vec<usize>, Vec<bool>) = judged.iter().map(|judged| (judged.row, judged.alarm)).unzip();
-        let rate = calibration.sample_rate().map(f64::from);
+        let rows_per_second = calibration.sample_rate().map(f64::from);
         let rows = rows.as_deref().context("the data have no labels")?;
-        let events = EventDetection::of(rows, model.window(), &ends, &alarms, rate)?;
         let labels = windows.labels.as_deref().context("the data have no labels")?;
-        let scores: Vec<f64> = elbos.iter().map(|elbo| -f64::from(*elbo)).collect();
-
-        let (mean, inverse_scale) = model.standardiser()?;
-        let distances: Vec<f64> = windows
-            .iter()
-            .map(|x| {
-                let features = x.iter().zip(mean.iter().zip(inverse_scale)).filter(|(x, _)| !x.is_nan());
-                features.map(|(x, (mean, inverse_scale))| f64::from((x - mean) * inverse_scale).powi(2)).sum()
-            })
-            .collect();
-
+        let (window, is_below) = (model.window(), |score| calibration.is_anomalous(score));
+        let events = EventDetection::of(rows, window, &ends, &alarms, rows_per_second)?;
+        let judged_windows = JudgedWindows { window, last_rows: &windows.last_row, scores, labels, judged };
+        let outside = |judged: &&Judged| !rows[judged.row + 1 - window..=judged.row].contains(&true);
         let below = |of: bool| {
-            let chosen = elbos.iter().zip(labels).filter(|(_, label)| **label == of);
-            let (below, all) = chosen.fold((0, 0), |(below, all), (elbo, _)| {
-                (below + usize::from(calibration.is_anomalous(*elbo)), all + 1)
-            });
+            let chosen = scores.iter().zip(labels).filter(|(_, label)| **label == of);
+            let (below, all) =
+                chosen.fold((0, 0), |(below, all), (score, _)| (below + usize::from(is_below(*score)), all + 1));
             below as f64 / all as f64
         };
+        let negated: Vec<f64> = scores.iter().map(|score| -f64::from(*score)).collect();
         Ok(Self {
-            detection: Detection::of(&scores, labels)?,
+            detection: Detection::of(&negated, labels)?,
             threshold: calibration.threshold(),
             false_alarm_rate: below(false),
             detection_rate: below(true),
+            verdicts_outside_events: Verdicts {
+                alarms: events.false_alarms, // one that goes on from an event is none of these
+                ..Verdicts::of(judged.iter().filter(outside))
+            },
+            event_outcomes: judged_windows.outcomes(&events.events, is_below),
+            false_alarm_test: FalseAlarmTest::of(&events, &calibration, model.hop()),
             events,
             verdicts: Verdicts::of(judged),
-            baseline_independent_gaussians: Detection::of(&distances, labels)?,
+            window,
+            rows_per_second,
+            baseline_independent_gaussians: Detection::of(&distances(model, windows)?, labels)?,
         })
     }
+}
+
+/// The squared distance of each window from the mean of the training data, each feature in its deviations.
+fn distances(model: &Model<'_>, windows: &Windows) -> Result<Vec<f64>> {
+    let (mean, inverse_scale) = model.standardiser()?;
+    let distance = |x: &[f32]| {
+        let features = x.iter().zip(mean.iter().zip(inverse_scale)).filter(|(x, _)| !x.is_nan());
+        features.map(|(x, (mean, inverse_scale))| f64::from((x - mean) * inverse_scale).powi(2)).sum()
+    };
+    Ok(windows.iter().map(distance).collect())
 }

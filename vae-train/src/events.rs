@@ -1,5 +1,7 @@
 //! How well alarms tell events: what was noticed, how soon, and how often there was nothing to notice.
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
@@ -7,20 +9,25 @@ use serde::Serialize;
 ///
 /// An event is a maximal run of rows labelled 1. It belongs to every window that holds one of its rows, and is detected if the
 /// alarm is on after one of these windows. An alarm that is raised by a window without a row of an event is a false alarm; if it
-/// is still on when an event begins, the event counts as detected all the same, after no delay.
+/// is still on when an event begins, the event counts as detected all the same, after no delay ([`Event::was_on`] tells these).
+/// An alarm that stays on after an event is carried over from it, and no false alarm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventDetection {
     /// Windows.
     pub windows: usize,
     /// Of them without a row labelled 1.
     pub normal_windows: usize,
+    /// Of these normal windows, those in which no alarm was carried over from an event: where a false alarm could be raised.
+    pub watched_windows: usize,
+    /// Share of the normal windows that have the alarm on, carried over or false; `None` without normal windows.
+    pub normal_alarm_share: Option<f64>,
     /// The events, in order of time.
     pub events: Vec<Event>,
     /// Events during which the alarm was on.
     pub detected: usize,
     /// Mean delay of the detected events, in rows; `None` where there are none.
     pub mean_delay: Option<f64>,
-    /// Likewise, in seconds, where the sample rate is known.
+    /// Mean delay of the detected events, in seconds, where the sample rate is known.
     pub mean_delay_seconds: Option<f64>,
     /// Times that the alarm went on.
     pub alarms: usize,
@@ -38,15 +45,71 @@ pub struct EventDetection {
     pub f1: Option<f64>,
 }
 
-/// A maximal run of rows labelled 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// A maximal run of rows labelled 1, and what the alarm did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Its first row, counted from 0.
     pub first_row: usize,
     /// Its last row.
     pub last_row: usize,
+    /// Windows that hold one of its rows.
+    pub windows: usize,
+    /// Share of these windows that have the alarm on; `None` where no window holds a row of it.
+    pub alarm_share: Option<f64>,
+    /// Times that the alarm went on in these windows.
+    pub raised: usize,
+    /// Whether the alarm was on already when it began, so that its delay says nothing.
+    pub was_on: bool,
     /// Rows from its first one to the end of the first of its windows with the alarm on; `None` if it went unnoticed.
     pub delay: Option<usize>,
+    /// The delay in seconds, where the sample rate is known.
+    pub delay_seconds: Option<f64>,
+    /// Rows from its last one until the alarm is off, 0 where it went off for the last time before; `None` if it was never on, or
+    /// still is where the next event begins or the data end.
+    pub clear: Option<usize>,
+    /// The time to clear in seconds, where the sample rate is known.
+    pub clear_seconds: Option<f64>,
+}
+
+impl Event {
+    /// How many rows it has.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.last_row - self.first_row + 1
+    }
+}
+
+/// Windows by whether they belong to an event and have the alarm on.
+#[derive(Default)]
+struct Counts {
+    hits: usize,
+    missed: usize,
+    wrong: usize,
+    quiet: usize,
+    /// Normal windows with the alarm of an event.
+    carried: usize,
+    raised: usize,
+    raised_outside: usize,
+}
+
+impl Counts {
+    fn of(is_in_event: &[bool], alarm: &[bool]) -> Self {
+        let (mut counts, mut was_on, mut is_events) = (Self::default(), false, false);
+        for (in_event, on) in is_in_event.iter().copied().zip(alarm.iter().copied()) {
+            *match (in_event, on) {
+                (true, true) => &mut counts.hits,
+                (true, false) => &mut counts.missed,
+                (false, true) => &mut counts.wrong,
+                (false, false) => &mut counts.quiet,
+            } += 1;
+            is_events = on && (in_event || is_events);
+            counts.carried += usize::from(is_events && !in_event);
+            counts.raised += usize::from(on && !was_on);
+            counts.raised_outside += usize::from(on && !was_on && !in_event);
+            was_on = on;
+        }
+        counts
+    }
 }
 
 impl EventDetection {
@@ -59,26 +122,15 @@ impl EventDetection {
     /// # Errors
     /// If the numbers of windows differ, or a window lies outside the rows.
     pub fn of(labels: &[bool], window: usize, ends: &[usize], alarm: &[bool], rate: Option<f64>) -> Result<Self> {
-        ensure!(ends.len() == alarm.len(), "{} windows for {} alarms", ends.len(), alarm.len());
-        ensure!(ends.is_sorted_by(|a, b| a < b), "the windows are not in order of time");
-        ensure!(window > 0, "a window of 0 rows");
-        if let (Some(first), Some(last)) = (ends.first(), ends.last()) {
-            ensure!(
-                first + 1 >= window && *last < labels.len(),
-                "windows of {window} rows that end in rows {first} to {last} do not fit into {} rows",
-                labels.len()
-            );
-        }
-        let events: Vec<Event> = runs(labels).map(|(first, last)| event(first, last, window, ends, alarm)).collect();
+        check(labels, window, ends, alarm)?;
+        let runs: Vec<(usize, usize)> = runs(labels).collect();
+        let next_first = |index: usize| runs.get(index + 1).map(|(first, _)| *first);
+        let stream = Stream { window, ends, alarm, rate };
+        let event = |(index, run): (usize, &(usize, usize))| stream.event(*run, next_first(index));
+        let events: Vec<Event> = runs.iter().enumerate().map(event).collect();
         let is_in_event: Vec<bool> = ends.iter().map(|end| labels[end + 1 - window..=*end].contains(&true)).collect();
-        let count = |of_event: bool, on: bool| {
-            is_in_event.iter().zip(alarm).filter(|(a, b)| **a == of_event && **b == on).count()
-        };
-        let (hits, missed, wrong) = (count(true, true), count(true, false), count(false, true));
-        let normal_windows = count(false, false) + wrong;
-        let raised = |index: &usize| alarm[*index] && (*index == 0 || !alarm[index - 1]);
-        let alarms = (0..alarm.len()).filter(raised).count();
-        let false_alarms = (0..alarm.len()).filter(raised).filter(|index| !is_in_event[*index]).count();
+        let Counts { hits, missed, wrong, quiet, carried, raised, raised_outside } = Counts::of(&is_in_event, alarm);
+        let normal_windows = quiet + wrong;
         let delays: Vec<usize> = events.iter().filter_map(|event| event.delay).collect();
         let ratio = |part: f64, of: f64| (of > 0.0).then(|| part / of);
         let mean_delay = ratio(delays.iter().sum::<usize>() as f64, delays.len() as f64);
@@ -89,19 +141,35 @@ impl EventDetection {
         Ok(Self {
             windows: ends.len(),
             normal_windows,
+            watched_windows: normal_windows - carried,
+            normal_alarm_share: ratio(wrong as f64, normal_windows as f64),
             detected: delays.len(),
             mean_delay,
             mean_delay_seconds: mean_delay.zip(rate).map(|(rows, rate)| rows / rate),
-            alarms,
-            false_alarms,
-            false_alarms_per_1000_windows: ratio(1000.0 * false_alarms as f64, normal_windows as f64),
-            false_alarms_per_hour: rate.and_then(|rate| ratio(false_alarms as f64, normal_rows / rate / 3600.0)),
+            alarms: raised,
+            false_alarms: raised_outside,
+            false_alarms_per_1000_windows: ratio(1000.0 * raised_outside as f64, normal_windows as f64),
+            false_alarms_per_hour: rate.and_then(|rate| ratio(raised_outside as f64, normal_rows / rate / 3600.0)),
             precision: ratio(hits as f64, (hits + wrong) as f64),
             recall: ratio(hits as f64, (hits + missed) as f64),
             f1: ratio(2.0 * hits as f64, (2 * hits + wrong + missed) as f64),
             events,
         })
     }
+}
+
+fn check(labels: &[bool], window: usize, ends: &[usize], alarm: &[bool]) -> Result<()> {
+    ensure!(ends.len() == alarm.len(), "{} windows for {} alarms", ends.len(), alarm.len());
+    ensure!(ends.is_sorted_by(|a, b| a < b), "the windows are not in order of time");
+    ensure!(window > 0, "a window of 0 rows");
+    if let (Some(first), Some(last)) = (ends.first(), ends.last()) {
+        ensure!(
+            first + 1 >= window && *last < labels.len(),
+            "windows of {window} rows that end in rows {first} to {last} do not fit into {} rows",
+            labels.len()
+        );
+    }
+    Ok(())
 }
 
 /// First and last index of each maximal run of `true`.
@@ -114,14 +182,48 @@ fn runs(labels: &[bool]) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// An event and its delay. An alarm that was on before the event delays by nothing.
-fn event(first_row: usize, last_row: usize, window: usize, ends: &[usize], alarm: &[bool]) -> Event {
-    let begin = ends.partition_point(|end| *end < first_row);
-    let end = ends.partition_point(|end| *end < last_row + window);
-    let was_on = begin > 0 && alarm[begin - 1] && alarm[begin..end].first() == Some(&true);
-    let first_on = (begin..end).find(|index| alarm[*index]);
-    let delay = first_on.map(|index| if was_on { 0 } else { ends[index] - first_row });
-    Event { first_row, last_row, delay }
+/// The indices of the windows, of `window` rows and with these last rows, that hold one of the rows `first` to `last`.
+pub(crate) fn windows_of(ends: &[usize], window: usize, first: usize, last: usize) -> Range<usize> {
+    ends.partition_point(|end| *end < first)..ends.partition_point(|end| *end < last + window)
+}
+
+/// An alarm's state after each window of a stream.
+struct Stream<'a> {
+    window: usize,
+    ends: &'a [usize],
+    alarm: &'a [bool],
+    rate: Option<f64>,
+}
+
+impl Stream<'_> {
+    /// What the alarm did in the event between two rows, after which the next begins with `next_first`.
+    fn event(&self, (first_row, last_row): (usize, usize), next_first: Option<usize>) -> Event {
+        let Self { window, ends, alarm, rate } = *self;
+        let own = windows_of(ends, window, first_row, last_row);
+        let (begin, windows) = (own.start, own.len());
+        let is_on = |index: &usize| alarm[*index];
+        let is_raised = |index: &usize| alarm[*index] && (*index == 0 || !alarm[index - 1]);
+        let was_on = begin > 0 && alarm[begin - 1] && alarm[own.clone()].first() == Some(&true);
+        let first_on = own.clone().find(is_on);
+        let delay = first_on.map(|index| if was_on { 0 } else { ends[index] - first_row });
+        let off = own.clone().rfind(is_on).and_then(|last_on| (last_on + 1..alarm.len()).find(|index| !alarm[*index]));
+        // A window that holds a row of the next event tells of that one.
+        let off = off.filter(|index| next_first.is_none_or(|first| ends[*index] < first));
+        let clear = off.map(|index| ends[index].saturating_sub(last_row));
+        let seconds = |rows: Option<usize>| rows.zip(rate).map(|(rows, rate)| rows as f64 / rate);
+        Event {
+            first_row,
+            last_row,
+            windows,
+            alarm_share: (windows > 0).then(|| own.clone().filter(is_on).count() as f64 / windows as f64),
+            raised: own.filter(is_raised).count(),
+            was_on,
+            delay,
+            delay_seconds: seconds(delay),
+            clear,
+            clear_seconds: seconds(clear),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -138,14 +240,20 @@ mod tests {
         EventDetection::of(&bits(labels), 1, &ends, &bits(alarm), Some(2.0)).unwrap()
     }
 
-    fn event(first_row: usize, last_row: usize, delay: Option<usize>) -> Event {
-        Event { first_row, last_row, delay }
+    /// First row, last row and delay of each event.
+    fn delays(found: &EventDetection) -> Vec<(usize, usize, Option<usize>)> {
+        found.events.iter().map(|event| (event.first_row, event.last_row, event.delay)).collect()
+    }
+
+    /// Share of the windows with the alarm on, times raised, whether it was on before, and rows to clear, of each event.
+    fn done(found: &EventDetection) -> Vec<(Option<f64>, usize, bool, Option<usize>)> {
+        found.events.iter().map(|event| (event.alarm_share, event.raised, event.was_on, event.clear)).collect()
     }
 
     #[test]
     fn a_sequence_counted_by_hand() {
         let found = by_rows("00110000111100000011", "00010010001000100000");
-        assert_eq!(found.events, [event(2, 3, Some(1)), event(8, 11, Some(2)), event(18, 19, None)]);
+        assert_eq!(delays(&found), [(2, 3, Some(1)), (8, 11, Some(2)), (18, 19, None)]);
         assert_eq!((found.detected, found.alarms, found.false_alarms), (2, 4, 2));
         assert_eq!((found.mean_delay, found.mean_delay_seconds), (Some(1.5), Some(0.75)));
         // Twelve normal rows at two a second are six seconds.
@@ -161,25 +269,84 @@ mod tests {
     #[test]
     fn an_alarm_that_lasts_into_an_event_is_false_and_detects_it_at_once() {
         let found = by_rows("0000111000", "0011111100");
-        assert_eq!(found.events, [event(4, 6, Some(0))]);
+        assert_eq!(delays(&found), [(4, 6, Some(0))]);
         assert_eq!((found.alarms, found.false_alarms, found.detected), (1, 1, 1));
         let found = by_rows("0000111000", "0011011000");
-        assert_eq!(found.events, [event(4, 6, Some(1))], "off when the event began");
+        assert_eq!(delays(&found), [(4, 6, Some(1))], "off when the event began");
         assert_eq!((found.alarms, found.false_alarms), (2, 1));
     }
 
     #[test]
     fn an_alarm_that_stays_on_after_an_event_is_no_other_alarm() {
         let found = by_rows("0110000110", "0011111111");
-        assert_eq!(found.events, [event(1, 2, Some(1)), event(7, 8, Some(0))]);
+        assert_eq!(delays(&found), [(1, 2, Some(1)), (7, 8, Some(0))]);
         assert_eq!((found.alarms, found.false_alarms), (1, 0));
         assert_eq!(found.precision, Some(3.0 / 8.0));
     }
 
     #[test]
+    fn what_the_alarm_does_in_each_event_is_counted_by_hand() {
+        //           0         1         2         3
+        //           0123456789012345678901234567890123
+        let labels = "0011111100000011110000000111100011";
+        let alarms = "0001011001000001000000011110001001";
+        let found = by_rows(labels, alarms);
+        let half = Some(0.5);
+        assert_eq!(
+            done(&found),
+            [
+                (half, 2, false, Some(0)),
+                (Some(0.25), 1, false, Some(0)),
+                (half, 0, true, Some(0)),
+                (half, 1, false, None)
+            ]
+        );
+        assert_eq!(found.events.iter().map(Event::rows).collect::<Vec<_>>(), [6, 4, 4, 2]);
+        // The false ones begin in rows 9, 23 and 30; the second lasts into an event.
+        assert_eq!((found.alarms, found.false_alarms), (7, 3));
+    }
+
+    #[test]
+    fn the_time_to_clear_ends_before_the_next_event() {
+        let clear = |labels: &str, alarm: &str| by_rows(labels, alarm).events[0].clear;
+        assert_eq!(clear("0110000000", "0011110000"), Some(4));
+        assert_eq!(clear("0110000000", "0011111111"), None, "on at the end");
+        assert_eq!(clear("0110001000", "0011111111"), None, "on when the next begins");
+        assert_eq!(clear("0110001000", "0011110000"), None, "off in the first row of the next");
+        assert_eq!(clear("0110001000", "0011100000"), Some(3));
+        assert_eq!(clear("0110000000", "0000000000"), None, "never on");
+        assert_eq!(clear("0111000000", "0100000000"), Some(0), "off before it ended");
+        let event = by_rows("0110000000", "0011110000").events[0];
+        // At two rows a second.
+        assert_eq!((event.delay_seconds, event.clear_seconds), (Some(0.5), Some(2.0)));
+    }
+
+    #[test]
+    fn an_alarm_that_an_event_leaves_behind_is_not_watched_for_false_ones() {
+        // Carried over in rows 3 to 5; off in row 6; a false alarm in rows 7 and 8 is watched.
+        let found = by_rows("0110000000", "0011110110");
+        assert_eq!((found.normal_windows, found.watched_windows, found.false_alarms), (8, 5, 1));
+        assert_eq!(found.normal_alarm_share, Some(5.0 / 8.0));
+        // An alarm that is false before the event is the event's after it.
+        let found = by_rows("0001100000", "0111111000");
+        assert_eq!((found.normal_windows, found.watched_windows, found.false_alarms), (8, 6, 1));
+        let found = by_rows("1100", "1111");
+        assert_eq!((found.watched_windows, found.normal_alarm_share), (0, Some(1.0)));
+        assert_eq!(by_rows("1111", "0111").normal_alarm_share, None);
+    }
+
+    #[test]
+    fn an_event_between_windows_is_in_none() {
+        // Windows of two rows every four: 0–1, 4–5, 8–9.
+        let found = EventDetection::of(&bits("0011001000"), 2, &[1, 5, 9], &bits("011"), None).unwrap();
+        assert_eq!(done(&found), [(None, 0, false, None); 2]);
+        assert_eq!((found.events[0].windows, found.detected, found.false_alarms), (0, 0, 1));
+    }
+
+    #[test]
     fn events_at_the_ends_and_none_at_all() {
         let found = by_rows("1100000011", "1000000001");
-        assert_eq!(found.events, [event(0, 1, Some(0)), event(8, 9, Some(1))]);
+        assert_eq!(delays(&found), [(0, 1, Some(0)), (8, 9, Some(1))]);
         assert_eq!((found.false_alarms, found.f1), (0, Some(4.0 / 6.0)));
 
         let found = by_rows("0000000000", "0110010000");
@@ -187,7 +354,7 @@ mod tests {
         assert_eq!((found.precision, found.recall, found.f1), (Some(0.0), None, Some(0.0)));
 
         let found = by_rows("0001100000", "0000000000");
-        assert_eq!((found.events.as_slice(), found.alarms), (&[event(3, 4, None)][..], 0));
+        assert_eq!((delays(&found), found.alarms), (vec![(3, 4, None)], 0));
         assert_eq!((found.precision, found.recall, found.f1), (None, Some(0.0), Some(0.0)));
 
         let found = by_rows("1111", "0111");
@@ -205,7 +372,7 @@ mod tests {
         let of = |alarm: &str| EventDetection::of(&labels, 4, &ends, &bits(alarm), None).unwrap();
         let found = of("00100");
         // The window of rows 4 to 7 ends after the event, and has seen it.
-        assert_eq!((found.events.as_slice(), found.false_alarms), (&[event(4, 4, Some(3))][..], 0));
+        assert_eq!((delays(&found), found.false_alarms), (vec![(4, 4, Some(3))], 0));
         assert_eq!((found.normal_windows, found.recall, found.false_alarms_per_hour), (3, Some(0.5), None));
         let found = of("00010");
         assert_eq!((found.detected, found.false_alarms), (0, 1));

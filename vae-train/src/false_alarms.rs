@@ -313,6 +313,12 @@ pub fn describe(per_second: f64) -> String {
     in_digits(per_second, |count| (count * 0.9999).ceil())
 }
 
+/// A rate per second in words, rounded to the nearest: for one that a model's file states, in f32.
+#[must_use]
+pub fn describe_nearest(per_second: f64) -> String {
+    in_digits(per_second, f64::round)
+}
+
 /// Likewise, rounded down: no more when it is read, as f32.
 fn describe_down(per_second: f64) -> String {
     in_digits(per_second, |count| (count * 0.999_999).floor())
@@ -604,6 +610,7 @@ mod tests {
         }
         assert_eq!(parse_alarms("0.5/hour").unwrap(), Alarms::per_day(12.0));
         assert_eq!(describe(1.01 / 86400.0), "1.1/day");
+        assert_eq!([0.999, 1.01].map(|count| describe_nearest(count / 86400.0)), ["1/day", "1/day"]);
         assert_eq!(describe(0.1 / 31_557_600.0), "0.1/year");
         for text in ["", "week", "1/month", "0/day", "-1/day", "inf/day", "NaN/day", "1/day/day"] {
             assert!(parse_alarms(text).is_err(), "{text}");

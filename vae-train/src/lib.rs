@@ -6,9 +6,10 @@
 //! [`network`], [`objective`] and [`training`] fit with burn, [`import`] takes what others have fitted, [`run`] keeps the run directory,
 //! [`model_file`] writes the `.vae` file, [`signing`] signs it, [`scoring`] scores through `vae-core` (there is no second implementation
 //! of scoring), [`metrics`] judges the scores, [`calibration`] says what is normal, [`tail`] and [`false_alarms`] how often normal windows
-//! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] judges its alarms, [`evaluation`] puts these together,
-//! [`report`] makes a page of it all, [`device_log`] reads what a device prints, [`uniformity`] tests p-values, [`motor`] and [`pump`]
-//! simulate data.
+//! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] counts its alarms, [`event_outcome`] says what became
+//! of each event and why, [`false_alarm_test`], by [`poisson`], whether false alarms are too many, [`evaluation`] puts these together,
+//! [`fitness`] says whether the model is fit for use, [`report`] makes a page of it all, [`device_log`] reads what a device prints,
+//! [`uniformity`] tests p-values, [`motor`] and [`pump`] simulate data.
 
 mod adam;
 pub mod autocorrelation;
@@ -26,10 +27,13 @@ pub mod detection;
 pub mod device_log;
 pub mod drift;
 pub mod evaluation;
+pub mod event_outcome;
 pub mod events;
 pub mod export;
 pub mod extras;
+pub mod false_alarm_test;
 pub mod false_alarms;
+pub mod fitness;
 pub mod front_end;
 mod fused;
 pub mod idx;
@@ -47,6 +51,7 @@ pub mod objective;
 pub mod output;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+pub mod poisson;
 pub mod pump;
 pub mod quantisation;
 pub mod report;
@@ -62,3 +67,4 @@ pub mod toy;
 pub mod training;
 pub mod uniformity;
 pub mod wav;
+mod words;

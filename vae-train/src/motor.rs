@@ -13,6 +13,19 @@ pub fn simulate(condition: Condition, seconds: f64, seed: u64) -> Vec<[f32; 3]> 
     (0..samples).map(|_| motor.sample(condition)).collect()
 }
 
+/// One motor that goes through conditions, each for some seconds: its samples `[x, y, z]` in g, condition by condition; the same
+/// seed gives the same samples.
+#[must_use]
+pub fn simulate_course(course: &[(Condition, f64)], seed: u64) -> Vec<(Condition, Vec<[f32; 3]>)> {
+    // Another stream than those of the conditions alone.
+    let mut motor = Motor::new(seed, 1 + Condition::FAULTS.len() as u64);
+    let part = |(condition, seconds): &(Condition, f64)| {
+        let samples = (seconds * f64::from(SAMPLE_RATE)) as usize;
+        (*condition, (0..samples).map(|_| motor.sample(*condition)).collect())
+    };
+    course.iter().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +42,23 @@ mod tests {
         assert_eq!(one.len(), 160);
         assert_eq!(one, simulate(Condition::Bearing, 0.1, 1));
         assert_ne!(one, simulate(Condition::Bearing, 0.1, 2));
+    }
+
+    #[test]
+    fn a_course_is_one_motor_that_goes_on() {
+        let course = [(Condition::Normal, 0.5), (Condition::Bearing, 0.25), (Condition::Normal, 0.25)];
+        let parts = simulate_course(&course, 1);
+        assert_eq!(parts.iter().map(|(_, samples)| samples.len()).collect::<Vec<_>>(), [800, 400, 400]);
+        // The same motor, told the same at the same times.
+        let mut motor = Motor::new(1, 6);
+        let expected: Vec<[f32; 3]> = (0..1600)
+            .map(|sample| {
+                motor.sample(if (800..1200).contains(&sample) { Condition::Bearing } else { Condition::Normal })
+            })
+            .collect();
+        assert_eq!(parts.into_iter().flat_map(|(_, samples)| samples).collect::<Vec<_>>(), expected);
+        let alone = [Condition::Normal].into_iter().chain(Condition::FAULTS);
+        assert!(alone.map(|condition| simulate(condition, 0.1, 1)).all(|samples| samples[..] != expected[..160]));
     }
 
     #[test]

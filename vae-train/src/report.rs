@@ -1,11 +1,12 @@
 //! A run as a page for people: one HTML file that loads nothing.
 //!
 //! [`Material`] is what the other modules have found out; nothing is computed here that `evaluate`, `calibrate`, `export` or `info` would
-//! compute otherwise. [`Verdict`] says what it comes to, and each of the other modules draws a part: `training`, `scores`, `latent`,
-//! `windows`, `generated` and `device`, with `chart`, `bars` and `page` to draw with. Text is escaped by maud.
+//! compute otherwise. [`Fitness`] says what it comes to, and each of the other modules draws a part: `training`, `scores`, `detection`,
+//! `latent`, `windows`, `generated` and `device`, with `chart`, `bars` and `page` to draw with. Text is escaped by maud.
 
 mod bars;
 mod chart;
+mod detection;
 mod device;
 mod generated;
 mod latent;
@@ -14,7 +15,6 @@ mod scores;
 mod training;
 mod verdict;
 mod windows;
-mod words;
 
 use anyhow::Result;
 use maud::html;
@@ -23,11 +23,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use vae_core::{Model, format::LikelihoodKind};
 
-pub use verdict::{Finding, Grade, Verdict};
-
 use crate::{
     calibration,
     evaluation::{Evaluation, Scored},
+    fitness::Fitness,
     model_file::ModelFile,
     quantisation::Quantisation,
     run::State,
@@ -94,8 +93,8 @@ pub struct Material<'a> {
 impl Material<'_> {
     /// What it all comes to.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        Verdict::of(self)
+    pub fn verdict(&self) -> Fitness {
+        verdict::fitness(self)
     }
 
     /// The page.
@@ -105,11 +104,11 @@ impl Material<'_> {
     pub fn page(&self) -> Result<String> {
         let title = format!("Anomaly detector of {}", self.run);
         let subtitle = training::subtitle(self)?;
-        let mut sections = vec![("summary", "Summary", self.verdict().draw(self)?)];
+        let mut sections = vec![("summary", "Summary", verdict::draw(&self.verdict(), self)?)];
         sections.push(("data", "Data and settings", training::data(self)?));
         sections.push(("training", "Training", training::curves(self)));
         sections.push(("scores", "Scores and threshold", scores::threshold(self)));
-        if let Some(detection) = scores::detection(self) {
+        if let Some(detection) = detection::detection(self) {
             sections.push(("detection", "Detection", detection));
         }
         sections.push(("windows", "Strangest windows", windows::worst(self)?));

@@ -18,6 +18,9 @@ use crate::{
     calibration::{Normal, Settings},
     config::Config,
     dataset::Windows,
+    event_outcome::EventOutcome,
+    events::Event,
+    fitness::Fitness,
     metrics::Detection,
     model_file::AlignedFile,
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
@@ -25,6 +28,7 @@ use crate::{
     run::{Access, RunDirectory},
     scoring,
     table::Table,
+    words::percent,
 };
 
 const DIRECTORY: &str = "vae-demo";
@@ -56,6 +60,10 @@ struct Fault {
     auroc: f64,
     /// Fraction of its windows below the threshold.
     detection_rate: f64,
+    /// What the alarm did where the fault is an event of data/test.csv; none where there is no such event.
+    event: Option<Event>,
+    /// What became of this event.
+    outcome: Option<EventOutcome>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +78,8 @@ struct Result_ {
     exported: Exported,
     files: PathBuf,
     report: PathBuf,
+    /// Whether it is fit for use, as the report says.
+    verdict: Fitness,
 }
 
 impl Demo {
@@ -126,7 +136,10 @@ impl Demo {
 
         let normal = elbos(Condition::Normal)?;
         let mut faults = Vec::new();
-        for condition in Condition::FAULTS {
+        // Each fault is an event of its own, in their order.
+        let events = reported.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.events.events);
+        let outcomes = reported.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.event_outcomes);
+        for (index, condition) in Condition::FAULTS.into_iter().enumerate() {
             let faulty = elbos(condition)?;
             let scores: Vec<f64> = normal.iter().chain(&faulty).map(|elbo| -f64::from(*elbo)).collect();
             let labels: Vec<bool> = (0..scores.len()).map(|index| index >= normal.len()).collect();
@@ -135,6 +148,8 @@ impl Demo {
                 windows: faulty.len(),
                 auroc: Detection::of(&scores, &labels)?.auroc,
                 detection_rate: below(&faulty),
+                event: events.get(index).copied(),
+                outcome: outcomes.get(index).copied(),
             });
         }
         let result = Result_ {
@@ -145,6 +160,7 @@ impl Demo {
             exported,
             files: out,
             report: reported.report,
+            verdict: reported.verdict,
         };
         context.print(&result, &text(&result)?)
     }
@@ -161,10 +177,19 @@ fn motor_table(condition: Condition, samples: Vec<[f32; 3]>) -> Table {
 
 fn text(result: &Result_) -> Result<String> {
     let mut text = String::new();
-    writeln!(text, "{:<14}{:>8}{:>9}{:>12}", "fault", "windows", "AUROC", "detected")?;
+    writeln!(
+        text,
+        "{:<14}{:>8}{:>9}{:>12}{:>11}{:>12}",
+        "fault", "windows", "AUROC", "detected", "alarm on", "alarm after"
+    )?;
     for fault in &result.faults {
-        let Fault { fault, windows, auroc, detection_rate } = fault;
-        writeln!(text, "{fault:<14}{windows:>8}{auroc:>9.4}{:>10.1} %", 100.0 * detection_rate)?;
+        let Fault { fault, windows, auroc, detection_rate, event, outcome } = fault;
+        let on = event.and_then(|event| event.alarm_share).map_or("none".to_owned(), percent);
+        let after =
+            event.and_then(|event| event.delay_seconds).map_or("never".to_owned(), |delay| format!("{delay:.2} s"));
+        let fate = outcome.map_or("", |outcome| outcome.fate.words());
+        let found = format!("{:.1} %", 100.0 * detection_rate);
+        writeln!(text, "{fault:<14}{windows:>8}{auroc:>9.4}{found:>12}{on:>11}{after:>12}  {fate}")?;
     }
     let Exported { model, flash, scratch, threshold, .. } = &result.exported;
     writeln!(
@@ -173,6 +198,7 @@ fn text(result: &Result_) -> Result<String> {
         100.0 * result.false_alarm_rate,
         result.normal_windows
     )?;
+    write!(text, "verdict    {}", result.verdict.lines())?;
     writeln!(text, "flash      {flash} bytes for the model")?;
     writeln!(text, "RAM        {scratch} bytes of scratch, {} bytes of window", result.window_ram)?;
     writeln!(text, "files      {}: data/*.csv, run/, motor.vae, report.html", result.files.display())?;

@@ -11,13 +11,17 @@ use super::{Context, LABEL, ModelAndData, note};
 use crate::{
     dataset::{read_for_model, read_table_for_model},
     density::{Gaussian, KernelDensity},
-    detection::Verdicts,
     evaluation::{Evaluation, Scored},
-    events::EventDetection,
+    event_outcome::Fate,
+    fitness::Fitness,
     likelihood::{self, Estimate, LikelihoodReport},
     model_file::AlignedFile,
     training::binarise,
+    words::percent,
 };
+
+/// Events that are listed.
+const MOST_EVENTS: usize = 12;
 
 /// Score data through vae-core: how well anomalies are told from normal windows, or (--likelihood) how well the model
 /// explains the data.
@@ -114,6 +118,8 @@ struct Evaluated {
     model: PathBuf,
     #[serde(flatten)]
     evaluation: Evaluation,
+    /// What it comes to.
+    verdict: Fitness,
 }
 
 impl Evaluate {
@@ -144,13 +150,16 @@ impl Evaluate {
             "\nat the model's threshold of {:.3} nats: false-alarm rate {:.4}, detection rate {:.4}",
             evaluation.threshold, evaluation.false_alarm_rate, evaluation.detection_rate
         );
-        text += &describe(&evaluation.events, &evaluation.verdicts);
-        context.print(&Evaluated { model: self.input.model, evaluation }, &text)
+        text += &describe(&evaluation);
+        let verdict = Fitness::of_evaluation(&evaluation);
+        text += &format!("\n\nverdict      {}", verdict.lines());
+        context.print(&Evaluated { model: self.input.model, evaluation, verdict }, &text)
     }
 }
 
 /// The detector's alarms, in lines.
-fn describe(events: &EventDetection, verdicts: &Verdicts) -> String {
+fn describe(evaluation: &Evaluation) -> String {
+    let Evaluation { events, verdicts, .. } = evaluation;
     let optional =
         |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{value:.4}{unit}"));
     let delay = match events.mean_delay_seconds {
@@ -161,10 +170,15 @@ fn describe(events: &EventDetection, verdicts: &Verdicts) -> String {
         Some(rate) => format!("{rate:.3} an hour"),
         None => optional(events.false_alarms_per_1000_windows, " per 1000 normal windows"),
     };
+    let sensor = match evaluation.event_outcomes.iter().filter(|outcome| outcome.fate == Fate::SensorFault).count() {
+        0 => String::new(),
+        some => format!("; {some} reported as a sensor's fault"),
+    };
+    let outside = |share: Option<f64>| share.map_or("none".to_owned(), percent);
     format!(
-        "\n\nthe detector, on the rows as a stream:\n  events       {} of {} detected, mean delay {delay}\n  alarms       {} raised, {} of \
+        "\n\nthe detector, on the rows as a stream:\n  events       {} of {} detected, mean delay {delay}{sensor}\n  alarms       {} raised, {} of \
          them outside events: {false_alarms}\n  windows      precision {}, recall {}, F1 {}\n  verdicts     {} normal, {} anomalous, {} with \
-         a sensor's fault, {} drifting",
+         a sensor's fault, {} drifting\n  outside      the alarm was on in {} of the windows outside events, {} of them drifting{}",
         events.detected,
         events.events.len(),
         events.alarms,
@@ -175,8 +189,41 @@ fn describe(events: &EventDetection, verdicts: &Verdicts) -> String {
         verdicts.normal,
         verdicts.anomalous,
         verdicts.sensor_fault,
-        verdicts.drifting
+        verdicts.drifting,
+        outside(events.normal_alarm_share),
+        outside(evaluation.drifting_outside_events()),
+        if evaluation.is_of_stream() { list(evaluation) } else { String::new() }
     )
+}
+
+/// The events, one a line.
+fn list(evaluation: &Evaluation) -> String {
+    let Evaluation { events, event_outcomes, rows_per_second, .. } = evaluation;
+    let time = |rows: Option<usize>| match (rows, rows_per_second) {
+        (None, _) => "never".to_owned(),
+        (Some(rows), Some(rate)) => format!("{:.2} s", rows as f64 / rate),
+        (Some(rows), None) => format!("{rows} rows"),
+    };
+    let line = |cells: [String; 6]| {
+        let [rows, on, raised, delay, clear, verdict] = cells;
+        format!("\n  {rows:<22}{on:>9}{raised:>8}{delay:>13}{clear:>13}  {verdict}")
+    };
+    let head = ["event (rows)", "alarm on", "raised", "first after", "off after", "verdict"].map(str::to_owned);
+    let mut text = format!("\n{}", line(head));
+    for (event, outcome) in events.events.iter().zip(event_outcomes).take(MOST_EVENTS) {
+        text += &line([
+            format!("{} to {}", event.first_row, event.last_row),
+            event.alarm_share.map_or("none".to_owned(), percent),
+            event.raised.to_string(),
+            time(event.delay),
+            time(event.clear),
+            outcome.fate.words().to_owned(),
+        ]);
+    }
+    if let Some(more @ 1..) = events.events.len().checked_sub(MOST_EVENTS) {
+        text += &format!("\n  and {more} more events (--json has all)");
+    }
+    text
 }
 
 fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {

@@ -13,10 +13,11 @@ use crate::{
     dataset::read_table_for_model,
     evaluation::{Evaluation, Scored},
     export::RunModel,
+    fitness::Fitness,
     model_file::AlignedFile,
     output::{Existing, write_file},
     quantisation::Quantisation,
-    report::{Data, Material, Verdict},
+    report::{Data, Material},
     run::{Access, RunDirectory},
     scoring,
 };
@@ -52,7 +53,7 @@ pub(super) struct Reported {
     pub(super) report: PathBuf,
     bytes: usize,
     run: PathBuf,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: Fitness,
     precision: &'static str,
     epochs: usize,
     best_epoch: usize,
@@ -62,7 +63,7 @@ pub(super) struct Reported {
     /// `None` where the run has not been calibrated.
     calibration: Option<crate::calibration::Report>,
     /// `None` without labelled data.
-    evaluation: Option<Evaluation>,
+    pub(super) evaluation: Option<Evaluation>,
     quantisation: Option<Quantisation>,
     flash: usize,
     scratch: usize,
@@ -89,12 +90,7 @@ impl Report {
         let labelled = |data| find_label(self.label.as_deref(), data, &columns).map(|label| (data, label));
         let data = self.data.as_deref().map(labelled).transpose()?;
         let reported = report(candidate, &self.run, data, &self.out, existing, context.seed.unwrap_or(0))?;
-        let Verdict { headline, findings, .. } = &reported.verdict;
-        let mut text = format!("{}: {} bytes\n{headline}\n", reported.report.display(), reported.bytes);
-        for finding in findings {
-            let grade = format!("{:?}", finding.grade).to_lowercase();
-            text += &format!("  {grade:<8} {} {}\n", finding.what, finding.next.as_deref().unwrap_or_default());
-        }
+        let text = format!("{}: {} bytes\n{}", reported.report.display(), reported.bytes, reported.verdict.lines());
         context.print(&reported, &text)
     }
 }

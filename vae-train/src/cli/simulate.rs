@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
+    motor::{CHANNELS, Condition, SAMPLE_RATE, simulate, simulate_course},
     output::{Existing, write_file},
     pump::{self, Pump},
     toy,
@@ -25,7 +25,8 @@ pub(super) struct Simulate {
     /// Directory for the CSV files.
     #[arg(long)]
     out: PathBuf,
-    /// Motor: seconds of normal running to train on; a quarter of it is simulated for each condition to test on.
+    /// Motor: seconds of normal running to train on; a quarter of it is simulated for each condition to test on, and in test.csv
+    /// half of it, 40 s at most, of normal running before and after each fault.
     #[arg(long, default_value_t = TRAINING_SECONDS)]
     seconds: f64,
     /// Toy sets: rows to train on, and as many to test on.
@@ -37,6 +38,10 @@ pub(super) struct Simulate {
 }
 
 pub(super) const TRAINING_SECONDS: f64 = 80.0;
+
+/// Seconds of normal running before and after each fault of the motor's test.csv: long enough for an alarm to clear, so that each
+/// fault is an event of its own.
+const NORMAL_BETWEEN_SECONDS: f64 = 40.0;
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Source {
@@ -116,13 +121,31 @@ fn write_toy(
     Ok(files)
 }
 
-/// The samples that `seed` gives for a condition, apart from those trained on.
-pub(super) fn test_samples(condition: Condition, seconds: f64, seed: u64) -> Vec<[f32; 3]> {
-    // Another seed than the training data's, whatever the user's seed is.
-    simulate(condition, (seconds / 4.0).max(1.0), seed ^ 0x7E57)
+/// Of the data to test on: another seed than the training data's, whatever the user's seed is.
+const fn test_seed(seed: u64) -> u64 {
+    seed ^ 0x7E57
 }
 
-/// Writes train.csv, one file per condition, and test.csv; returns their paths.
+/// Seconds of each condition to test on.
+fn test_seconds(seconds: f64) -> f64 {
+    (seconds / 4.0).max(1.0)
+}
+
+/// The samples that `seed` gives for a condition, apart from those trained on.
+pub(super) fn test_samples(condition: Condition, seconds: f64, seed: u64) -> Vec<[f32; 3]> {
+    simulate(condition, test_seconds(seconds), test_seed(seed))
+}
+
+/// The conditions that the motor of test.csv goes through, and for how many seconds: each fault between normal running.
+fn test_course(seconds: f64) -> Vec<(Condition, f64)> {
+    // So that small data stay small.
+    let normal = (Condition::Normal, NORMAL_BETWEEN_SECONDS.min(seconds / 2.0));
+    let faults = Condition::FAULTS.into_iter().flat_map(|fault| [(fault, test_seconds(seconds)), normal]);
+    std::iter::once(normal).chain(faults).collect()
+}
+
+/// Writes train.csv, test.csv, in which one motor has every fault between normal running, and one file per condition; returns their
+/// paths.
 pub(super) fn write_motor(out: &Path, seconds: f64, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
     let conditions = std::iter::once(Condition::Normal).chain(Condition::FAULTS);
     let tests: Vec<_> = conditions.map(|c| (c, test_samples(c, seconds, seed))).collect();
@@ -133,7 +156,8 @@ pub(super) fn write_motor(out: &Path, seconds: f64, seed: u64, existing: Existin
         existing.check(file)?;
     }
     write_csv(&files[0], existing, &[(false, &simulate(Condition::Normal, seconds, seed))], false)?;
-    let labelled: Vec<_> = tests.iter().map(|(c, samples)| (*c != Condition::Normal, &samples[..])).collect();
+    let course = simulate_course(&test_course(seconds), test_seed(seed));
+    let labelled: Vec<_> = course.iter().map(|(c, samples)| (*c != Condition::Normal, &samples[..])).collect();
     write_csv(&files[1], existing, &labelled, true)?;
     for (file, (_, samples)) in files[2..].iter().zip(&tests) {
         write_csv(file, existing, &[(false, samples)], false)?;
@@ -191,4 +215,22 @@ fn write_csv(path: &Path, existing: Existing, parts: &[(bool, &[[f32; 3]])], wit
         }
         Ok(csv.flush()?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_of_the_motor_is_an_event_of_its_own() {
+        let course = test_course(TRAINING_SECONDS);
+        let normal = |(condition, seconds): &(Condition, f64)| *condition == Condition::Normal && *seconds == 40.0;
+        assert_eq!(course.len(), 11);
+        assert!(course.iter().step_by(2).all(normal));
+        let faults: Vec<Condition> = course.iter().skip(1).step_by(2).map(|(condition, _)| *condition).collect();
+        assert_eq!(faults, Condition::FAULTS);
+        assert!(course.iter().skip(1).step_by(2).all(|(_, seconds)| *seconds == 20.0));
+        // Of little data: a second of each fault, and half of what is trained on between them.
+        assert_eq!((test_course(2.0)[0].1, test_course(2.0)[1].1), (1.0, 1.0));
+    }
 }

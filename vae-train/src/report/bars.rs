@@ -2,10 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::{
-    chart::{Look, step},
-    words::{number, short},
-};
+use super::chart::{Look, step};
+use crate::words::{number, short};
 
 const WIDTH: f64 = 380.0;
 /// Room for names; longer ones are cut, the table beside has them whole.

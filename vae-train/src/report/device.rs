@@ -8,11 +8,11 @@ use super::{
     bars::{Bar, Bars},
     chart::Look,
     page::{Figure, Table, facts},
-    words::{count, fixed, number, percent},
 };
 use crate::{
     cost,
     quantisation::{LayerError, Quantisation},
+    words::{count, fixed, number, percent},
 };
 
 /// Memory, instructions and rounding.

@@ -12,9 +12,8 @@ use super::{
     chart::{Axis, Chart, Look},
     page::{Figure, Table},
     windows::picture,
-    words::number,
 };
-use crate::metrics::quantile;
+use crate::{metrics::quantile, words::number};
 
 /// Windows that quantiles are taken of.
 const WINDOWS: usize = 500;

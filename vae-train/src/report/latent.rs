@@ -9,11 +9,11 @@ use super::{
     Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
-    words::{count, fixed, percent},
 };
 use crate::{
     model_file::Mixture,
     scoring::{latent_means, of_device},
+    words::{count, fixed, percent},
 };
 
 /// Most windows of a kind that are drawn.

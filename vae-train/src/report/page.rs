@@ -2,10 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{
-    chart::Look,
-    words::{count, short},
-};
+use super::chart::Look;
+use crate::words::{count, short};
 
 /// Most rows of a table; of longer ones, evenly spaced rows are shown.
 const MOST_ROWS: usize = 40;

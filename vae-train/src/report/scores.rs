@@ -1,18 +1,17 @@
-//! Scores: how they are distributed, what the threshold makes of them, and how well they tell anomalies.
+//! Scores: how they are distributed, and what the threshold makes of them.
 
 use maud::{Markup, html};
 
 use super::{
     Data, Material,
     chart::{Axis, Chart, Look, Mark},
-    page::{Figure, Table, facts},
-    words::{count, fixed, number, percent},
+    page::{Figure, Table},
 };
 use crate::{
     calibration,
-    evaluation::Evaluation,
     false_alarms::{FalseAlarms, TOLERANCE, describe, span},
-    metrics::{OperatingPoint, operating_points, quantile},
+    metrics::quantile,
+    words::{count, fixed, number, percent},
 };
 
 /// Columns of the histogram.
@@ -24,8 +23,6 @@ const NINETY_PERCENT: f64 = 1.645;
 const WEEK: f64 = 604_800.0;
 /// Rates of alarms that are drawn, per week: one in ten years to one a minute.
 const RATES: (f64, f64) = (0.002, 10_080.0);
-/// Events that are listed.
-const MOST_EVENTS: usize = 200;
 
 /// Where the threshold is, how well that is known, and what another would do.
 pub(super) fn threshold(material: &Material<'_>) -> Markup {
@@ -322,146 +319,4 @@ fn along(material: &Material<'_>, data: &Data) -> Markup {
         table: Table::new("Lowest scores along the data", &["row", "score (nats)"], rows),
     };
     figure.around(|id, text| chart.draw(id, text))
-}
-
-/// How well the scores tell anomalies; none without labels.
-pub(super) fn detection(material: &Material<'_>) -> Option<Markup> {
-    let data = material.data.as_ref()?;
-    let evaluation = data.evaluation.as_ref()?;
-    let labels = data.scored.windows.labels.as_deref()?;
-    let scores: Vec<f64> = data.scored.scores.iter().map(|score| -f64::from(*score)).collect();
-    let points = operating_points(&scores, labels);
-    let Evaluation { detection, events, verdicts, baseline_independent_gaussians: baseline, .. } = evaluation;
-    let anomalies = detection.anomalies as f64;
-    let normals = (detection.windows - detection.anomalies) as f64;
-    let rates = |p: &OperatingPoint| (p.false_alarms as f64 / normals, p.detected as f64 / anomalies);
-    let precision = |p: &OperatingPoint| p.detected as f64 / (p.detected + p.false_alarms) as f64;
-    let thinned: Vec<&OperatingPoint> = points.iter().step_by(points.len().div_ceil(200).max(1)).collect();
-    let tip = |p: &OperatingPoint| {
-        let (wrong, found) = rates(p);
-        format!(
-            "threshold {} nats: {} of the anomalies found, {} of the normal windows with them",
-            fixed(-p.score, 2),
-            percent(found),
-            percent(wrong)
-        )
-    };
-    let here = OperatingPoint {
-        score: -f64::from(evaluation.threshold),
-        detected: (evaluation.detection_rate * anomalies).round() as usize,
-        false_alarms: (evaluation.false_alarm_rate * normals).round() as usize,
-    };
-    let rows = || {
-        thinned.iter().map(|p| {
-            let (wrong, found) = rates(p);
-            vec![fixed(-p.score, 3), percent(found), percent(wrong), percent(precision(p))]
-        })
-    };
-    let head = ["threshold (nats)", "anomalies found (recall)", "false-alarm rate", "precision"];
-
-    let mut roc = Chart::new(
-        Axis::new("normal windows called anomalous (%)", -1.5, 100.0),
-        Axis::new("anomalous windows found (%)", 0.0, 102.0),
-    );
-    roc.guide((0.0, 0.0), (100.0, 100.0));
-    roc.line(
-        Look::One,
-        std::iter::once((0.0, 0.0)).chain(points.iter().map(&rates)).map(|(x, y)| (100.0 * x, 100.0 * y)),
-    );
-    let mark = |(x, y): (f64, f64), tip: String| Mark { x: 100.0 * x, y: 100.0 * y, tip };
-    roc.targets(Look::One, &thinned.iter().map(|p| mark(rates(p), tip(p))).collect::<Vec<_>>());
-    roc.points(Look::Two, &[mark(rates(&here), format!("the model's {}", tip(&here)))]);
-    let roc_figure = Figure {
-        id: "roc",
-        title: "Found against falsely called (ROC)".to_owned(),
-        reading: "the closer the line goes to the upper left corner the better; the dashed diagonal is guessing, the cross the model's \
-                  threshold.",
-        shows: format!(
-            "AUROC {:.4} (limits on each column alone: {:.4}). At the threshold {} of the anomalous windows are found, and {} of the normal \
-             ones called anomalous.",
-            detection.auroc,
-            baseline.auroc,
-            percent(evaluation.detection_rate),
-            percent(evaluation.false_alarm_rate)
-        ),
-        legend: Vec::new(),
-        table: Table::new("By threshold", &head, rows()),
-    };
-
-    let share = anomalies / (anomalies + normals);
-    let mut pr = Chart::new(
-        Axis::new("anomalous windows found: recall (%)", 0.0, 100.0),
-        Axis::new("precision (%)", 0.0, 102.0),
-    );
-    pr.guide((0.0, 100.0 * share), (100.0, 100.0 * share));
-    pr.line(Look::One, points.iter().map(|p| (100.0 * rates(p).1, 100.0 * precision(p))));
-    pr.targets(Look::One, &thinned.iter().map(|p| mark((rates(p).1, precision(p)), tip(p))).collect::<Vec<_>>());
-    if here.detected + here.false_alarms > 0 {
-        pr.points(Look::Two, &[mark((rates(&here).1, precision(&here)), format!("the model's {}", tip(&here)))]);
-    }
-    let pr_figure = Figure {
-        id: "precision",
-        title: "Precision and recall".to_owned(),
-        reading: "precision is the share of those called anomalous that are; the closer to the upper right corner the better, and the \
-                  dashed line is guessing.",
-        shows: format!(
-            "Average precision {:.4}, best F1 {:.4}, partial AUROC up to 10 % false alarms {:.4}; {} of the windows are anomalous.",
-            detection.average_precision,
-            detection.best_f1,
-            detection.partial_auroc,
-            percent(share)
-        ),
-        legend: Vec::new(),
-        table: Table::new("By threshold", &head, rows()),
-    };
-
-    let optional =
-        |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{}{unit}", number(value)));
-    let list = [
-        ("Windows", format!("{}, {} of them anomalous", count(detection.windows), count(detection.anomalies))),
-        ("Events detected", format!("{} of {}", events.detected, events.events.len())),
-        (
-            "Mean delay",
-            events
-                .mean_delay_seconds
-                .map_or_else(|| optional(events.mean_delay, " rows"), |delay| optional(Some(delay), " s")),
-        ),
-        ("Alarms", format!("{} raised, {} of them outside events", events.alarms, events.false_alarms)),
-        (
-            "False alarms",
-            events.false_alarms_per_hour.map_or_else(
-                || optional(events.false_alarms_per_1000_windows, " per 1000 normal windows"),
-                |rate| optional(Some(rate), " an hour"),
-            ),
-        ),
-        (
-            "Verdicts",
-            format!(
-                "{} normal, {} anomalous, {} with a sensor's fault, {} drifting",
-                count(verdicts.normal),
-                count(verdicts.anomalous),
-                count(verdicts.sensor_fault),
-                count(verdicts.drifting)
-            ),
-        ),
-    ];
-    let rate = f64::from(material.file.calibration.sample_rate);
-    let listed = events.events.iter().take(MOST_EVENTS).map(|event| {
-        let delay = match event.delay {
-            None => "not detected".to_owned(),
-            Some(rows) if rate > 0.0 => format!("{} s", number(rows as f64 / rate)),
-            Some(rows) => format!("{rows} rows"),
-        };
-        vec![event.first_row.to_string(), event.last_row.to_string(), delay]
-    });
-    let events = Table::new("Events: runs of rows labelled 1", &["first row", "last row", "detected after"], listed);
-    Some(html! {
-        p { "The rows of " (data.name) " as a stream through the detector that the device runs:" }
-        (facts(&list))
-        div class="figures" {
-            (roc_figure.around(|id, text| roc.draw(id, text)))
-            (pr_figure.around(|id, text| pr.draw(id, text)))
-        }
-        details { summary { "Events" } (events.draw()) }
-    })
 }

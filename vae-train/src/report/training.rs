@@ -8,9 +8,11 @@ use super::{
     Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table, facts},
+};
+use crate::{
+    config::Config,
     words::{count, fixed, number},
 };
-use crate::config::Config;
 
 /// Share of the epochs, from the first on, whose values may lie below the axis: those of weights that have learned nothing yet.
 const CUT_OFF: usize = 20;

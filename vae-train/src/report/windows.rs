@@ -9,11 +9,11 @@ use super::{
     bars::{Bar, Bars},
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
-    words::{count, fixed, number},
 };
 use crate::{
     image,
     scoring::{for_each_window, of_device},
+    words::{count, fixed, number},
 };
 
 /// Windows that are shown; of images, which are small, more.

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// Four significant digits, `12.35`, `−0.0042`, `3.1·10⁷`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
@@ -35,12 +35,12 @@ fn decimals(value: f64, most: usize) -> String {
 }
 
 /// So many decimals: for what stands in a column.
-pub(super) fn fixed(value: f64, digits: usize) -> String {
+pub(crate) fn fixed(value: f64, digits: usize) -> String {
     format!("{value:.digits$}").replace('-', "−")
 }
 
 /// A share as `12.3 %`, with as many digits as tell it from 0 and 100.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let distance = share.min(1.0 - share).abs();
     let digits = if distance == 0.0 || distance >= 0.1 {
         1
@@ -53,14 +53,20 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// `38,535`.
-pub(super) fn count(value: impl TryInto<u64>) -> String {
+pub(crate) fn count(value: impl TryInto<u64>) -> String {
     let digits = value.try_into().unwrap_or(u64::MAX).to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
     groups.join(",")
 }
 
+/// The first `most` of the names, and how many more there are: `a, b and 3 more`.
+pub(crate) fn list_some(names: &[String], most: usize) -> String {
+    let shown = names[..names.len().min(most)].join(", ");
+    if names.len() > most { format!("{shown} and {} more", names.len() - most) } else { shown }
+}
+
 /// At most `most` characters, the last of them `…` where it is cut.
-pub(super) fn short(text: &str, most: usize) -> String {
+pub(crate) fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -88,6 +94,8 @@ mod tests {
         }
         assert_eq!(["0", "999", "38,535", "1,000,000"], [0u64, 999, 38_535, 1_000_000].map(count)[..]);
         assert_eq!([0.0, 1.0, 0.9262, 0.99989].map(percent), ["0 %", "100 %", "92.62 %", "99.989 %"]);
+        let names = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!([3, 2].map(|most| list_some(&names, most)), ["a, b, c", "a, b and 1 more"]);
         assert_eq!([short("channel", 7), short("channels", 7)], ["channel", "channe…"]);
     }
 }
