@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Activation, ChannelCalibration, FrontEnd, ScoreKind, Tail,
+    Activation, ChannelCalibration, FrontEnd, Location, ScoreKind, Tail,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_train::model_file::{Calibration, ModelFile};
@@ -19,9 +19,9 @@ fn calibration(channels: usize, score_kind: ScoreKind) -> Calibration {
         longest_gap: 2.0,
         nats: 3.0,
         mean: 0.1,
-        mean_limit: 0.5,
         power: 2.0,
-        power_limit: 0.7,
+        level: Location { centre: 0.02, spread: 0.8, limit: 0.5 },
+        strength: Location { centre: 0.9, spread: 0.6, limit: 0.7 },
     };
     Calibration {
         quantiles: vec![-40.0, -25.0, -20.0, -15.0, -5.0],
@@ -33,8 +33,11 @@ fn calibration(channels: usize, score_kind: ScoreKind) -> Calibration {
         alarms: Tail { start: 30.0, rate: 0.01, scale: 5.0, shape: 0.5, base: 4.0 },
         location_and_scale: (20.0, 6.0),
         score_kind,
+        dependence: 1.5,
+        changes: Tail { start: 6.0, rate: 0.02, scale: 12.0, shape: 1.0, base: 1.0 },
         drift_memory: 4.0,
-        drift_limit: 0.3,
+        drift_step: 1.5,
+        drift_limits: (2.0, 0.4),
         channels: vec![channel; channels],
     }
 }

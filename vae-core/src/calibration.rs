@@ -1,13 +1,13 @@
 //! What is normal: the scores of held-out normal windows, and how its channels behave.
 
-use crate::{LoadError, alarm::DriftRule};
+use crate::{LoadError, VOTES_SHARE, alarm::DriftRule};
 
 /// `f32`s of the calibration before the channels' and the quantiles.
 pub(crate) const CALIBRATION_CONSTANTS: usize = 29;
 /// `f32`s of the calibration for each channel.
 pub(crate) const CHANNEL_CONSTANTS: usize = 13;
-/// Fewest windows of a memory: an average then moves by a small part of what it averages.
-const LEAST_MEMORY: f32 = 16.0;
+/// Fewest windows of a memory: an average then moves by less than what it averages.
+const LEAST_MEMORY: f32 = 2.0;
 /// Most samples of the latent vector that a score may be computed from, so that a window takes a bounded time.
 pub const MOST_SAMPLES: u32 = 100_000;
 
@@ -276,6 +276,18 @@ impl<'m> Calibration<'m> {
     #[must_use]
     pub fn change_tail(&self) -> Tail {
         self.changes
+    }
+
+    /// The false alarms per window that there are at [`Self::threshold`]; none where the recording did not tell.
+    #[must_use]
+    pub fn alarms_per_window(&self) -> Option<f32> {
+        let by_votes = self.alarms.rate_above(-self.threshold);
+        (self.alarms.rate > 0.0 && by_votes > 0.0).then_some(by_votes / self.votes_share())
+    }
+
+    /// The share of the false alarms that votes may raise.
+    pub(crate) fn votes_share(&self) -> f32 {
+        if self.changes.rate > 0.0 { VOTES_SHARE } else { 1.0 }
     }
 
     /// Median of the normal windows' −score, in nats.

@@ -7,8 +7,7 @@ use rand_pcg::{Pcg32, rand_core::SeedableRng};
 
 use crate::{
     Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind,
-    InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, VOTES_SHARE, Verdict,
-    Votes, Window,
+    InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
     channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
     likelihood::Likelihood,
@@ -251,22 +250,22 @@ impl<'m, 'b> Detector<'m, 'b> {
     fn threshold_for_alarms(&self) -> Result<(f32, f32), DetectorError> {
         let (needed, of) = self.alarm.votes().rule();
         let is_calibrated = (needed, of) == self.calibration.votes();
-        let (tail, each) =
-            if is_calibrated { (self.calibration.alarm_tail(), 1.0) } else { (self.calibration.tail(), needed as f32) };
-        let share = if self.calibration.change_tail().rate > 0.0 { VOTES_SHARE } else { 1.0 };
         let Some(alarms) = self.alarms else {
-            let threshold = -self.calibration.threshold();
-            let by_votes = if tail.rate > 0.0 { tail.rate_above(threshold) / each } else { 0.0 };
-            return Ok((threshold, by_votes / share));
+            let per_window = if is_calibrated { self.calibration.alarms_per_window() } else { None };
+            return Ok((-self.calibration.threshold(), per_window.unwrap_or(0.0)));
         };
         if self.sample_rate == 0.0 {
             return Err(DetectorError::NoSampleRate);
         }
         let per_window = alarms.per_second() * self.model.hop() as f32 / self.sample_rate;
-        if !(tail.rate > 0.0 && per_window > 0.0) {
-            return Err(DetectorError::NotCalibrated);
-        }
-        Ok((tail.level(share * per_window * each), per_window))
+        let by_votes = per_window * self.calibration.votes_share();
+        let (tail, rate) = if is_calibrated {
+            (self.calibration.alarm_tail(), by_votes)
+        } else {
+            (self.calibration.tail(), by_votes * needed as f32)
+        };
+        let is_usable = tail.rate > 0.0 && per_window > 0.0;
+        if is_usable { Ok((tail.level(rate), per_window)) } else { Err(DetectorError::NotCalibrated) }
     }
 
     /// The model.

@@ -18,16 +18,10 @@ pub const CONFIRMED: f64 = 3.0;
 
 /// False alarms per second that the model's threshold was set for; none where its file does not say: it was not calibrated on data in
 /// the order of time, or without a sample rate.
-///
-/// This is the one place that knows how a calibration states its rate: all alarms are raised by votes, whose tail at the threshold is
-/// their rate per window. Where alarms are raised in another way as well, and the rate asked for is shared among the ways, their
-/// rates are to be added up here.
 #[must_use]
 pub fn asked_for(calibration: &Calibration<'_>, hop: usize) -> Option<f64> {
-    let tail = calibration.alarm_tail();
     let windows_per_second = f64::from(calibration.sample_rate()?) / hop as f64;
-    let per_window = f64::from(tail.rate_above(-calibration.threshold()));
-    (tail.rate > 0.0 && per_window > 0.0).then_some(per_window * windows_per_second)
+    Some(f64::from(calibration.alarms_per_window()?) * windows_per_second)
 }
 
 /// What the false alarms say of the rate that was asked for.
