@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_pcg::Pcg32;
 use vae_core::{
     Activation, Alarms, ChannelCalibration, Detector, DetectorError, DriftKind, FrontEnd, Importance, InferError,
-    Model, Proposal, ScoreKind, Scratch, SensorFaultKind, Tail, Verdict, Votes,
+    Location, Model, Proposal, ScoreKind, Scratch, SensorFaultKind, Tail, Verdict, Votes,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model, plain_model, root, varied_model};
@@ -59,6 +59,14 @@ fn drifts(verdicts: &[Verdict]) -> usize {
 fn calibrated(score_kind: ScoreKind, threshold: f32) -> Calibration {
     Calibration { scores: 100, threshold, quantiles: vec![-1e3, 1e3], score_kind, ..Calibration::default() }
 }
+
+/// A power that may be off by such a share.
+fn within(limit: f32) -> Location {
+    Location { centre: 1.0, spread: 0.0, limit }
+}
+
+/// Words of a snapshot before the channels': see `vae-core/src/snapshot.rs`.
+const FIXED: usize = 21;
 
 #[test]
 fn scores_are_the_models_own_whatever_they_are_and_however_they_are_stepped() {
@@ -365,7 +373,8 @@ fn a_machine_that_is_back_where_it_was_calibrated_is_not_an_anomaly_for_ever() {
 fn zeros_and_ones_have_no_level_that_drifts() {
     let family =
         Family { posterior: PosteriorKind::DiagonalGaussian, likelihood: LikelihoodKind::Bernoulli, conditions: 0 };
-    let normal = ChannelCalibration { mean: 0.5, mean_limit: 0.05, power: 0.25, ..ChannelCalibration::UNKNOWN };
+    let level = Location { centre: 0.0, spread: 0.5, limit: 0.05 };
+    let normal = ChannelCalibration { mean: 0.5, power: 0.25, level, ..ChannelCalibration::UNKNOWN };
     let calibration =
         Calibration { channels: vec![normal; 7], drift_memory: 16.0, ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..family_model(family, Precision::F32, 1) };
@@ -416,7 +425,7 @@ fn what_was_not_observed_counts_as_ordinary_whatever_variance_is_predicted() {
 
 #[test]
 fn one_absurd_value_does_not_spoil_a_new_baseline() {
-    let normal = ChannelCalibration { mean_limit: 0.5, power: 0.5, power_limit: 0.5, ..ChannelCalibration::UNKNOWN };
+    let normal = ChannelCalibration { power: 0.5, strength: within(0.5), ..ChannelCalibration::UNKNOWN };
     let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e4) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
@@ -436,7 +445,7 @@ fn one_absurd_value_does_not_spoil_a_new_baseline() {
                 }
                 let mut record = vec![0; detector.model().snapshot_len()];
                 detector.snapshot(&mut record).unwrap();
-                let [offset, gain] = [10, 11].map(|field| f32::from_bits(word(&record, 18 + 14 + field)));
+                let [offset, gain] = [10, 11].map(|field| f32::from_bits(word(&record, FIXED + 14 + field)));
                 assert!((offset - 2.0).abs() < 0.2 && gain == 1.0, "{spikes:?} of {size}: {offset}, {gain}");
                 let found = run(detector, scratch, (0..40).map(ordinary));
                 assert_eq!(anomalies(&found), 0, "{spikes:?} of {size}");
@@ -449,7 +458,7 @@ fn one_absurd_value_does_not_spoil_a_new_baseline() {
 
 #[test]
 fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
-    let normal = ChannelCalibration { mean_limit: 0.5, power: 0.5, power_limit: 0.5, ..ChannelCalibration::UNKNOWN };
+    let normal = ChannelCalibration { power: 0.5, strength: within(0.5), ..ChannelCalibration::UNKNOWN };
     let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
@@ -461,7 +470,7 @@ fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
             assert!(detector.is_rebaselining(), "the channels' half is over at sample 1004");
             let mut record = vec![0; detector.model().snapshot_len()];
             detector.snapshot(&mut record).unwrap();
-            let [found, gain, ordinary] = [10, 11, 12].map(|field| f32::from_bits(word(&record, 18 + field)));
+            let [found, gain, ordinary] = [10, 11, 12].map(|field| f32::from_bits(word(&record, FIXED + field)));
             assert!((found / offset - 1.0).abs() < 1e-3 && gain == 1.0, "{offset}: {found}, {gain}");
             assert!((ordinary - 1.0).abs() < 0.1, "{offset}: {ordinary}");
         });
@@ -481,7 +490,7 @@ fn a_channel_that_mostly_rests_has_the_power_of_its_pulses_on_average() {
         run(detector, scratch, (0..510).map(|index| [pulse(index) * [1.0, -1.0][index % 2], 0.0, 0.0]));
         let mut record = vec![0; detector.model().snapshot_len()];
         detector.snapshot(&mut record).unwrap();
-        let ordinary = f32::from_bits(word(&record, 18 + 12));
+        let ordinary = f32::from_bits(word(&record, FIXED + 12));
         let pulses = (10..505).filter(|index| pulse(*index) > 0.0).count() / 5 - 1;
         let expected = pulses as f32 / 99.0 / 0.5;
         // Hops of five have a mean of their own, a fifth, whose average's square is taken off.
@@ -607,7 +616,7 @@ fn a_snapshot_goes_on_where_it_was_taken_and_no_other_record_does() {
 
 /// The numbers of a snapshot beside the channels'.
 fn running(record: &[u8]) -> Vec<f32> {
-    record.as_chunks::<4>().0[11..18].iter().map(|word| f32::from_le_bytes(*word)).collect()
+    record.as_chunks::<4>().0[11..FIXED].iter().map(|word| f32::from_le_bytes(*word)).collect()
 }
 
 #[test]
@@ -644,15 +653,20 @@ fn a_snapshot_that_no_detector_leaves_behind_is_refused() {
         run(detector, scratch, simulate(Condition::Normal, 1.0, 5));
         detector.snapshot(&mut record).unwrap();
         let end = record.len() - 4;
-        // Of the detector: p-value, mean, centre and factor of the scores. Of the first channel: shift, gain, ordinary power.
+        // Of the alarm: shift, widening, cumulative sum, evidence, what is needed, what is held; centre and factor of the scores. Of the
+        // first channel: shift, gain, ordinary power.
         for (word, values) in [
-            (11, &[f32::NAN, -0.1, 1.5][..]),
-            (12, &[f32::INFINITY]),
-            (14, &[f32::NAN]),
-            (15, &[f32::NAN, 0.0, -1.0, 2.0]),
-            (18 + 8, &[f32::NAN, f32::NEG_INFINITY]),
-            (18 + 11, &[0.0, -1.0, f32::INFINITY]),
-            (18 + 12, &[0.0, f32::NAN]),
+            (11, &[f32::NAN, -0.1, f32::INFINITY][..]),
+            (12, &[f32::NAN, 0.5, 5.0]),
+            (13, &[f32::NAN, -1.0]),
+            (14, &[f32::INFINITY, -1.0]),
+            (15, &[f32::NAN]),
+            (16, &[f32::NAN, f32::NEG_INFINITY]),
+            (17, &[f32::NAN]),
+            (18, &[f32::NAN, 0.0, -1.0, 2.0]),
+            (FIXED + 8, &[f32::NAN, f32::NEG_INFINITY]),
+            (FIXED + 11, &[0.0, -1.0, f32::INFINITY]),
+            (FIXED + 12, &[0.0, f32::NAN]),
         ] {
             for value in values {
                 let mut hostile = record.clone();
@@ -794,11 +808,7 @@ fn an_unlikely_window_of_a_sensor_that_repeats_itself_has_no_vote() {
         range: (-100.0, 100.0),
         longest_run: 2.0,
         longest_gap: 0.0,
-        nats: 0.0,
-        mean: 0.0,
-        mean_limit: f32::MAX,
-        power: 1.0,
-        power_limit: f32::MAX,
+        ..ChannelCalibration::UNKNOWN
     };
     // Every window is anomalous.
     let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, 1e9) };
@@ -913,7 +923,7 @@ fn windows_that_are_given_up_leave_nothing_behind() {
             let mut record = vec![0; detector.model().snapshot_len()];
             detector.snapshot(&mut record).unwrap();
             // Shift and power of the first channel.
-            [18 + 8, 18 + 9].map(|index| f32::from_bits(word(&record, index)))
+            [FIXED + 8, FIXED + 9].map(|index| f32::from_bits(word(&record, index)))
         })
     };
     assert_eq!(averages(1000), averages(0));
@@ -963,11 +973,7 @@ fn a_run_of_many_millions_of_samples_is_still_counted() {
         // Four times as much, and four, are just below what f32 counts to.
         longest_run: ((1 << 22) - 3) as f32,
         longest_gap: 0.0,
-        nats: 0.0,
-        mean: 0.0,
-        mean_limit: f32::MAX,
-        power: 1.0,
-        power_limit: f32::MAX,
+        ..ChannelCalibration::UNKNOWN
     };
     let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, hop: 10_000, ..varied_model(Precision::F32, 5) };

@@ -332,3 +332,158 @@ impl Alarm {
             state.shift > least * rule.shift_limit || state.widening - 1.0 > least * rule.widening_limit;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scores that are uniform on ±1, so that the rank of a −score is √3 times it; one alarm in 1000 windows by votes, nine tenths of them
+    /// beyond a −score of 0.9; a sum whose limit for three in 1000 is 10.
+    fn calibration(dependence: f32, memory: f32) -> [f32; 31] {
+        let tail = [0.9, 1e-3, 1.0, 1.0, 1.0];
+        let changes = [10.0, 3e-3, 10.0, 1.0, 1.0];
+        let mut values = [0.0; 31];
+        values[..5].copy_from_slice(&[-0.9, 1e6, 1.0, 2.0, 3.0]);
+        values[10..15].copy_from_slice(&tail);
+        values[15..19].copy_from_slice(&[0.0, 0.577, 0.0, dependence]);
+        values[19..24].copy_from_slice(&changes);
+        values[24..].copy_from_slice(&[memory, 0.01, 0.2, 0.3, 2.0, -1.0, 1.0]);
+        values
+    }
+
+    fn with<T>(dependence: f32, memory: f32, use_it: impl FnOnce(&AlarmRule, &Calibration<'_>) -> T) -> T {
+        let values = calibration(dependence, memory);
+        let calibration = Calibration::new(&values, 0).unwrap();
+        use_it(&AlarmRule::new(&calibration, -calibration.threshold(), 4e-3), &calibration)
+    }
+
+    fn alarm() -> Alarm {
+        Alarm::new(Votes::new(2, 3).unwrap())
+    }
+
+    /// Windows of this −score until the alarm is as said.
+    fn until(alarm: &mut Alarm, raised: bool, nats: f32, rule: &AlarmRule, calibration: &Calibration<'_>) -> usize {
+        (1..100_000).find(|_| alarm.push(nats, rule, calibration) == raised).unwrap()
+    }
+
+    #[test]
+    fn the_evidence_is_that_of_the_probability_ratio_test() {
+        with(1.0, 0.0, |rule, _| {
+            assert!((rule.limit - 10.0).abs() < 1e-4, "{}", rule.limit);
+            // One window in twenty is above 0.9: ln (0.3 / 0.05) against ln (0.95 / 0.7).
+            assert!((rule.vote - 6f32.ln()).abs() < 1e-5 && (rule.absence - (0.95f32 / 0.7).ln()).abs() < 1e-5);
+            assert!((rule.clearing - 15.5).abs() < 1e-5 && (rule.soon - 25.0).abs() < 1e-3);
+        });
+        // 1 + 0.35 ln τ, and at most four times.
+        with(20.0, 0.0, |rule, _| assert!((rule.clearing / 15.5 - (1.0 + 0.35 * 20f32.ln())).abs() < 1e-5));
+        with(1e9, 0.0, |rule, _| assert!((rule.clearing / 15.5 - 4.0).abs() < 1e-5));
+        with(0.0, 0.0, |rule, _| assert_eq!(rule.clearing, 0.0));
+    }
+
+    #[test]
+    fn votes_raise_an_alarm_and_evidence_of_health_clears_it() {
+        with(1.0, 0.0, |rule, calibration| {
+            let mut alarm = alarm();
+            let pushed = [0.95, 0.0, 0.95].map(|nats| alarm.push(nats, rule, calibration));
+            assert_eq!(pushed, [false, false, true]);
+            // Of average windows, 60 take back the 30 that it is held by, and 15.5 / ln (0.95 / 0.7) give the evidence of votes.
+            let windows = (15.5 / (0.95f32 / 0.7).ln()).ceil() as usize;
+            assert!(windows < 60);
+            assert_eq!(until(&mut alarm, false, 0.0, rule, calibration), 60);
+            // The second comes soon: three times as much of both.
+            alarm.push(0.95, rule, calibration);
+            assert!(alarm.push(0.95, rule, calibration));
+            assert_eq!(until(&mut alarm, false, 0.0, rule, calibration), 180);
+            // One that comes later takes as much as the first.
+            (0..30).for_each(|_| assert!(!alarm.push(-0.5, rule, calibration)));
+            alarm.push(0.95, rule, calibration);
+            assert!(alarm.push(0.95, rule, calibration));
+            assert_eq!(until(&mut alarm, false, 0.0, rule, calibration), 60);
+        });
+    }
+
+    #[test]
+    fn an_alarm_stays_while_three_in_ten_windows_vote() {
+        with(1.0, 0.0, |rule, calibration| {
+            let mut alarm = alarm();
+            alarm.push(0.95, rule, calibration);
+            alarm.push(0.95, rule, calibration);
+            // Otherwise as low as the best of healthy windows: the votes alone hold it.
+            let all = (0..100_000).all(|window| {
+                let nats = if window % 10 < 3 { 0.95 } else { -0.5 };
+                alarm.push(nats, rule, calibration)
+            });
+            assert!(all);
+        });
+    }
+
+    #[test]
+    fn small_lasting_changes_add_up() {
+        with(1.0, 0.0, |rule, calibration| {
+            for nats in [0.2f32, 0.4, 0.8] {
+                let mut alarm = alarm();
+                let each = 3f32.sqrt() * nats - ALLOWANCE;
+                assert_eq!(until(&mut alarm, true, nats, rule, calibration), (10.0 / each).ceil() as usize, "{nats}");
+                // It is as far above 0 as that it lasts until the sum is back, 17.5 at most.
+                (0..1000).for_each(|_| assert!(alarm.push(nats, rule, calibration)));
+                let windows = until(&mut alarm, false, 0.0, rule, calibration);
+                assert_eq!(windows, ((CAP * rule.limit) / ALLOWANCE).ceil() as usize, "{nats}");
+            }
+            // What is less than the allowance does not.
+            let mut alarm = alarm();
+            (0..100_000).for_each(|_| assert!(!alarm.push(0.14, rule, calibration)));
+        });
+    }
+
+    #[test]
+    fn what_is_slow_is_followed_and_nothing_while_an_alarm_is_raised_or_in_doubt() {
+        with(1.0, 64.0, |rule, calibration| {
+            let mut alarm = alarm();
+            // A window of rank √3 · 0.1 moves the shift by a hundredth of that, and is closer to the median than a quartile.
+            alarm.push(0.1, rule, calibration);
+            let (shift, widening) = alarm.drift();
+            assert!((shift - 0.01 * 0.1 * 3f32.sqrt()).abs() < 1e-7 && widening == 1.0, "{shift} {widening}");
+            // One far out moves it by REACH and no more, and the spread by REACH in a memory.
+            alarm.push(0.85, rule, calibration);
+            let (next, widening) = alarm.drift();
+            assert!((next - shift - 0.01 * REACH).abs() < 1e-6 && (widening - 1.0 - REACH / 64.0).abs() < 1e-6);
+            // Windows like this raise an alarm, and then teach it nothing.
+            until(&mut alarm, true, 0.85, rule, calibration);
+            let frozen = alarm.drift();
+            (0..100).for_each(|_| assert!(alarm.push(0.85, rule, calibration)));
+            assert_eq!(alarm.drift(), frozen);
+            assert!(frozen.0 < 10.0 / (0.85 * 3f32.sqrt() - ALLOWANCE) * 0.01 * REACH, "{frozen:?}");
+        });
+    }
+
+    #[test]
+    fn a_slow_rise_is_drift_and_a_return_ends_it() {
+        with(1.0, 64.0, |rule, calibration| {
+            let mut alarm = alarm();
+            // The whole range in turn, so that ranks are what they were calibrated to be, on a level that rises by 0.5.
+            let scores = |from: usize| (from..).map(|window| ((window * 611) % 1000) as f32 / 500.0 - 0.999);
+            let level = |window: usize| 0.5 * (window as f32 / 20_000.0).min(1.0);
+            for (window, score) in scores(0).take(30_000).enumerate() {
+                assert!(!alarm.push(score + level(window), rule, calibration), "window {window}");
+            }
+            assert!(alarm.is_drifting() && (alarm.drift().0 - 0.5).abs() < 0.1, "{:?}", alarm.drift());
+            for score in scores(0).take(2000) {
+                assert!(!alarm.push(score, rule, calibration));
+            }
+            assert!(!alarm.is_drifting() && alarm.drift().0 < 0.1, "{:?}", alarm.drift());
+        });
+    }
+
+    #[test]
+    fn clearing_keeps_what_was_learned_and_a_reset_does_not() {
+        with(1.0, 64.0, |rule, calibration| {
+            let mut alarm = alarm();
+            until(&mut alarm, true, 0.85, rule, calibration);
+            let drift = alarm.drift();
+            alarm.clear();
+            assert!(!alarm.is_raised() && alarm.drift() == drift && alarm.change() == 0.0);
+            alarm.reset();
+            assert_eq!(alarm.drift(), (0.0, 1.0));
+        });
+    }
+}

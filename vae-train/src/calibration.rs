@@ -129,8 +129,9 @@ fn of_scores(scores: &[f32], false_alarms: f64) -> Calibration {
     }
 }
 
-fn negated(scores: &[f32]) -> Vec<f64> {
-    scores.iter().map(|score| -f64::from(*score)).collect()
+/// −scores, as the device's alarm takes them.
+fn negated(scores: &[f32]) -> Vec<f32> {
+    scores.iter().map(|score| -score).collect()
 }
 
 fn to_core(tail: &Tail) -> CoreTail {
@@ -153,60 +154,17 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let kind = settings.score_kind();
     let scores = scoring::by_kind(&model, &values, kind, None).with_context(|| name.clone())?;
     let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
-    let mut calibration = Calibration {
-        votes: settings.votes,
-        score_kind: kind,
-        sample_rate: settings.sample_rate.unwrap_or(0.0) as f32,
-        ..of_scores(&scores, false_alarms)
-    };
-
-    let (needed, of) = settings.votes;
-    let votes = Votes::new(needed, of).with_context(|| format!("{needed} of {of} votes: 1 ≤ m ≤ n ≤ {MOST_VOTES}"))?;
-    let found = FalseAlarms::of(&negated(&scores), votes);
-    let known = found.as_ref().ok().copied();
-    if let Some(found) = &known {
-        calibration.alarms = to_core(&found.alarms());
-    }
-    let rate = rate_per_window(settings, windows_per_second, &calibration)?;
-    let mut sequential = Sequential::of(&of_device(&scores), &calibration, (1.0 - VOTES_SHARE) * rate)?;
-    let share = if sequential.changes.is_some() { VOTES_SHARE } else { 1.0 };
-    let mut notes = Vec::new();
-    let (mut alarms, mut refusal) = (None, None);
-    match (settings.alarms.zip(windows_per_second), found) {
-        (None, Ok(_)) => {}
-        (None, Err(error)) => {
-            notes.push(format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}"));
-        }
-        (Some((asked, windows_per_second)), found) => {
-            // Without a tail nothing is known of any rate, so that there is nothing to force.
-            let found = found.map_err(|error| {
-                anyhow!(
-                    "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out, for a threshold that is a quantile \
-                     of the scores"
-                )
-            })?;
-            let support = found.support(rate, windows_per_second).with_context(|| name.clone());
-            calibration.threshold = -found.alarms().level(share * rate) as f32;
-            if !calibration.threshold.is_finite() {
-                // More alarms than the tail has windows are not in it, which --force cannot change.
-                return Err(support
-                    .err()
-                    .unwrap_or_else(|| anyhow!("{name}: the tail of alarms has no level for them")));
-            }
-            let (low, high) = found.interval(rate);
-            alarms = Some((asked, (low * windows_per_second, high * windows_per_second)));
-            refusal = support.err().map(|error| format!("{error:#}"));
-        }
-    }
-
+    let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } =
+        of_series(&name, &scores, settings, windows_per_second, false_alarms)?;
     // Where the device can stop early, its scores are lower: the bound rises with the samples. Near a threshold, in the tails, it cannot.
     if let ScoreKind::Importance(_) = kind {
         let own = scoring::by_kind(&model, &values, kind, Some(calibration.threshold))?;
         let Calibration { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
         calibration = Calibration { quantiles, location_and_scale, ..calibration };
-        sequential = Sequential::of(&of_device(&own), &calibration, (1.0 - VOTES_SHARE) * rate)?;
+        let rate = rate_per_window(settings, windows_per_second, &calibration)?;
+        sequential = Sequential::of(&negated(&own), &calibration, (1.0 - VOTES_SHARE) * rate)?;
+        sequential.write(&mut calibration);
     }
-    sequential.write(&mut calibration);
     let recording = Recording { table, last_rows: &last_rows, windows: &values };
     calibration.channels = channels(&model, &recording, &sequential, &settings.ranges)?;
     notes.extend(sequential.notes(&name, scores.len(), windows_per_second));
@@ -225,6 +183,87 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         false_alarms: known,
     };
     Ok((calibration, report))
+}
+
+/// What scores in the order of time say of the alarm.
+#[derive(Clone, Debug)]
+pub struct OfSeries {
+    /// All but the channels'.
+    pub calibration: Calibration,
+    /// What the device's alarm does with them.
+    pub sequential: Sequential,
+    /// As in [`Report`].
+    pub alarms: Option<(f64, (f64, f64))>,
+    /// As in [`Report`].
+    pub refusal: Option<String>,
+    /// As in [`Report`].
+    pub notes: Vec<String>,
+    /// As in [`Report`].
+    pub false_alarms: Option<FalseAlarms>,
+}
+
+/// Calibrates the alarm on scores in the order of time, which messages call `name`; `false_alarms` as for [`calibrate`].
+///
+/// # Errors
+/// If alarms are asked for and the scores have no tail, or nobody knows how many come each second.
+pub fn of_series(
+    name: &str,
+    scores: &[f32],
+    settings: &Settings,
+    windows_per_second: Option<f64>,
+    false_alarms: f64,
+) -> Result<OfSeries> {
+    let mut calibration = Calibration {
+        votes: settings.votes,
+        score_kind: settings.score_kind(),
+        sample_rate: settings.sample_rate.unwrap_or(0.0) as f32,
+        ..of_scores(scores, false_alarms)
+    };
+    let (needed, of) = settings.votes;
+    let votes = Votes::new(needed, of).with_context(|| format!("{needed} of {of} votes: 1 ≤ m ≤ n ≤ {MOST_VOTES}"))?;
+    let nats = negated(scores);
+    let found = FalseAlarms::of(&nats.iter().map(|nats| f64::from(*nats)).collect::<Vec<_>>(), votes);
+    let known = found.as_ref().ok().copied();
+    if let Some(found) = &known {
+        calibration.alarms = to_core(&found.alarms());
+    }
+    let rate = rate_per_window(settings, windows_per_second, &calibration)?;
+    let sequential = Sequential::of(&nats, &calibration, (1.0 - VOTES_SHARE) * rate)?;
+    sequential.write(&mut calibration);
+    let mut series =
+        OfSeries { calibration, sequential, alarms: None, refusal: None, notes: Vec::new(), false_alarms: known };
+    match (settings.alarms.zip(windows_per_second), found) {
+        (None, Ok(_)) => {}
+        (None, Err(error)) => {
+            let note = format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}");
+            series.notes.push(note);
+        }
+        // Without a tail nothing is known of any rate, so that there is nothing to force.
+        (Some(_), Err(error)) => bail!(
+            "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out, for a threshold that is a quantile of the \
+             scores"
+        ),
+        (Some((asked, windows_per_second)), Ok(found)) => series.ask(name, &found, asked, windows_per_second)?,
+    }
+    Ok(series)
+}
+
+impl OfSeries {
+    /// Sets the threshold for a rate of alarms, in alarms per second.
+    fn ask(&mut self, name: &str, found: &FalseAlarms, asked: f64, windows_per_second: f64) -> Result<()> {
+        let rate = asked / windows_per_second;
+        let share = if self.sequential.changes.is_some() { VOTES_SHARE } else { 1.0 };
+        let support = found.support(rate, windows_per_second).with_context(|| name.to_owned());
+        self.calibration.threshold = -found.alarms().level(share * rate) as f32;
+        if !self.calibration.threshold.is_finite() {
+            // More alarms than the tail has windows are not in it, which --force cannot change.
+            return Err(support.err().unwrap_or_else(|| anyhow!("{name}: the tail of alarms has no level for them")));
+        }
+        let (low, high) = found.interval(rate);
+        self.alarms = Some((asked, (low * windows_per_second, high * windows_per_second)));
+        self.refusal = support.err().map(|error| format!("{error:#}"));
+        Ok(())
+    }
 }
 
 /// The inputs of the windows that are normal and complete, their last rows, and how many others there are.
@@ -250,9 +289,4 @@ fn rate_per_window(settings: &Settings, windows_per_second: Option<f64>, calibra
         }
         (None, _) => Ok(RATE),
     }
-}
-
-/// −scores, as the device's alarm takes them.
-fn of_device(scores: &[f32]) -> Vec<f32> {
-    scores.iter().map(|score| -score).collect()
 }

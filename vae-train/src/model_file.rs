@@ -84,7 +84,10 @@ impl Default for Calibration {
 
 impl Calibration {
     /// The array of the model file.
-    pub(crate) fn array(&self, channels: usize) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// If it is of other channels.
+    pub fn array(&self, channels: usize) -> Result<Vec<f32>> {
         ensure!(
             [0, channels].contains(&self.channels.len()),
             "the calibration has {} channels and the model {channels}",

@@ -34,7 +34,7 @@ use crate::{
 const DIRECTORY: &str = "vae-demo";
 const WINDOW: usize = 64;
 const HOP: usize = 32;
-const CALIBRATION_SECONDS: f64 = 1800.0;
+const CALIBRATION_SECONDS: f64 = 4500.0;
 const VOTES: (u32, u32) = (2, 3);
 
 /// Simulate a motor, fit a model on its normal running, export it, and score every fault through vae-core.
