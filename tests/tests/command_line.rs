@@ -298,7 +298,7 @@ fn clocks_of_all_kinds_tell_the_rate_and_are_left_out() {
             place.write(name, if decimal_commas { text.replace(',', ";").replace('.', ",") } else { text });
         };
         write("train.csv", 0, false);
-        write("normal.csv", 10_000, false);
+        write("normal.csv", 10_500, false);
         write("test.csv", 20_000, true);
         let found = place.json("inspect train.csv");
         let named: Vec<&str> = [&found["clock"]]
@@ -849,7 +849,7 @@ fn a_condition_explains_what_is_normal_only_under_it() {
     let auroc = place.json("evaluate model.vae test.csv --label label")["auroc"].as_f64().unwrap();
     assert!(auroc > 0.95, "{auroc}");
     // The threshold comes from rows with their conditions, too.
-    place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1");
+    place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1 --force");
     place.succeed("export run --out calibrated.vae");
     let calibrated = place.json("evaluate calibrated.vae test.csv --label label");
     assert_eq!(calibrated["auroc"].as_f64(), Some(auroc));
@@ -1132,7 +1132,10 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
     let message = place.refuse("calibrate run --normal timed.csv --alarms 1/year");
     assert!(message.contains("no --rate: 8.000000 rows a second, by column `time`"), "{message}");
     for (arguments, expected) in [
-        ("--rate 1600 --alarms 1/fortnight", "is no rate of alarms: give a number above 0 per hour, day, week or year"),
+        (
+            "--rate 1600 --alarms 1/fortnight",
+            "is no rate of alarms: give a number above 0 per hour, day, week, month or year",
+        ),
         ("--rate 0", "`0` is not a positive number"),
         ("--votes 0/5", "0 of 5 votes: 1 ≤ m ≤ n ≤ 32"),
         ("--votes 6/5", "6 of 5 votes: 1 ≤ m ≤ n ≤ 32"),

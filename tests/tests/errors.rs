@@ -53,7 +53,9 @@ fn workplace() -> Workplace {
     let fill = |header: &str, row: &dyn Fn(usize) -> String| {
         (0..40).fold(format!("{header}\n"), |text, i| text + &row(i) + "\n")
     };
+    let held: Vec<&str> = rows[..1].iter().chain(rows[1..].iter().rev()).copied().collect();
     for (name, contents) in [
+        ("held.csv", held.join("\n")),
         ("empty.csv", String::new()),
         ("header-only.csv", "a,b\n".into()),
         ("pipes.csv", good.replace(',', "|")),
@@ -140,12 +142,23 @@ const WRONG_USAGE: &[(&str, &[&str])] = &[
     ("fit train.csv --out new --resume --force", &["--resume", "--force"]),
     ("fit train.csv --out new --seed x", &["--seed"]),
     ("calibrate run", &["--normal"]),
-    ("calibrate run --normal train.csv --alarms 1/fortnight", &["1/fortnight", "per hour, day, week or year"]),
+    ("calibrate run --normal train.csv --alarms 1/fortnight", &["1/fortnight", "per hour, day, week, month or year"]),
     ("calibrate run --normal train.csv --alarms 0/week", &["0/week", "above 0"]),
     ("calibrate run --normal train.csv --alarms often", &["often", "1/week"]),
+    ("calibrate run --normal train.csv --alarms NaN/week", &["NaN/week", "above 0"]),
+    ("calibrate run --normal train.csv --alarms inf/month", &["inf/month", "above 0"]),
+    ("calibrate run --normal train.csv --alarms=-1/month", &["-1/month", "above 0"]),
+    ("calibrate run --normal train.csv --alarms 1e-44/year", &["1e-44/year", "above 0"]),
     ("calibrate run --normal train.csv --rate 0", &["`0` is not a positive number"]),
     ("calibrate run --normal train.csv --rate fast", &["`fast` is not a positive number"]),
+    ("calibrate run --normal train.csv --rate NaN", &["`NaN` is not a positive number"]),
+    ("calibrate run --normal train.csv --rate inf", &["`inf` is not a positive number"]),
+    ("calibrate run --normal train.csv --rate=-1", &["`-1` is not a positive number"]),
+    ("calibrate run --normal train.csv --rate 1e300", &["`1e300` is beyond the range of 32-bit numbers"]),
     ("calibrate run --normal train.csv --votes 4/3", &["4 of 3 votes", "32"]),
+    ("calibrate run --normal train.csv --votes 0/0", &["0 of 0 votes", "1 ≤ m ≤ n ≤ 32"]),
+    ("calibrate run --normal train.csv --precision int4", &["'int4'", "f32"]),
+    ("inspect train.csv --force", &["--rate"]),
     ("calibrate run --normal train.csv --votes 2", &["'2'", "m/n, as in 2/3"]),
     ("calibrate run --normal train.csv --range a", &["'a'", "channel=least:largest"]),
     ("calibrate run --normal train.csv --range a=5:1", &["a=5:1", "must be below"]),
@@ -283,6 +296,16 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("export run --out none/new.vae --safetensors ./none//new.vae", &["the same file", "another name"]),
     ("export run --out train.csv/new.vae", &["train.csv is a file and no directory", "train.csv/new.vae"]),
     // Calibration.
+    (
+        "calibrate run --normal train.csv",
+        &[
+            "train.csv is what the model was trained on (crc32 ",
+            ", 400 rows)",
+            "more frequent than asked for",
+            "give normal data",
+            "--force",
+        ],
+    ),
     ("calibrate nowhere --normal train.csv", &["nowhere holds no run", "vae-train fit"]),
     ("calibrate run --normal missing.csv", &["missing.csv", "No such file"]),
     (
@@ -292,14 +315,14 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("calibrate run --normal few.csv --alarms 1/day --rate 1", &["few.csv", "7 windows", "too few", "at least"]),
     ("calibrate run --normal all-faulty.csv", &["all-faulty.csv lacks"]),
     ("calibrate windows --normal few.csv", &["few.csv: a window of 32 samples", "7 rows", "more data"]),
-    ("calibrate run --normal train.csv --alarms 1/year --rate 10", &["train.csv", "400 windows", "too few"]),
-    ("calibrate run --normal train.csv --range q=0:1", &["no channel `q`", "`a`, `b`, `c`, `speed`"]),
+    ("calibrate run --normal held.csv --alarms 1/year --rate 10", &["held.csv", "400 windows", "too few"]),
+    ("calibrate run --normal held.csv --range q=0:1", &["no channel `q`", "`a`, `b`, `c`, `speed`"]),
     (
-        "calibrate run --normal train.csv --range a=-9:9 --range b=0:1 --range a=-8:8",
+        "calibrate run --normal held.csv --range a=-9:9 --range b=0:1 --range a=-8:8",
         &["-9 to 9 and -8 to 8", "channel `a`", "give one"],
     ),
-    ("calibrate run --normal train.csv --range a=0:0.1", &["train.csv", "channel `a`", "outside its --range 0 to 0.1"]),
-    ("calibrate run --normal train.csv --label fault", &["train.csv has no column `fault`"]),
+    ("calibrate run --normal held.csv --range a=0:0.1", &["held.csv", "channel `a`", "outside its --range 0 to 0.1"]),
+    ("calibrate run --normal held.csv --label fault", &["held.csv has no column `fault`"]),
     // Models and the data that they score.
     ("info missing.vae", &["cannot read missing.vae", "No such file"]),
     ("info text.vae", &["text.vae cannot be used as a model", "export it again", "not a model file"]),

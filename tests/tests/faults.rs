@@ -18,7 +18,7 @@ mod workplace;
 use workplace::{BINARY, Workplace, files, message};
 
 const FIT: &str = "fit train.csv --epochs 30 --patience 30 --batch 32 --hidden 8 --latent 2 --mixture 2";
-const CALIBRATE: &str = "calibrate run --normal train.csv";
+const CALIBRATE: &str = "calibrate run --normal train.csv --force";
 const EXPORT: &str = "export run --force --out model.vae";
 const SCORE: &str = "score model.vae train.csv --force --out scores.csv";
 /// A fit that does not end by itself.

@@ -107,7 +107,7 @@ fn what_is_to_be_typed_next_is_quoted_where_a_shell_needs_it() {
     let ignored = r"--ignore 'machine state,operator'\''s' --ignore 'state, text' --out runs/a";
     assert_eq!(next, format!("fit 'my log.csv' --label 'is it bad?' {ignored}"));
     let fitted = typed(place, &next.replace("runs/a", "'my run' --epochs 8 --hidden 8 --latent 1"));
-    let next = command(&fitted, "next").replace("HOLDOUT.csv", "'my log.csv'").replace("--alarms 1/week", "");
+    let next = command(&fitted, "next").replace("HOLDOUT.csv", "'my log.csv'").replace("--alarms 1/week", "--force");
     let calibrated = typed(place, &next);
     assert!(calibrated.contains("evaluate model.vae TEST.csv --label 'is it bad?', where"), "{calibrated}");
     let exported = typed(place, &command(&calibrated, "next").replace("model.vae", "'my model.vae'"));
@@ -149,7 +149,7 @@ fn a_model_that_limits_would_beat_is_said_to_be_one_and_labels_are_not_forgotten
     let fit = "fit alike.csv --label fault --out run --epochs 60 --hidden 16 --latent 2 --learning-rate 0.003";
     let fitted = succeed(place, fit);
     assert!(fitted.contains("calibrate run --normal HOLDOUT.csv --label fault --alarms"), "{fitted}");
-    let calibrated = succeed(place, "calibrate run --normal alike.csv --label fault");
+    let calibrated = succeed(place, "calibrate run --normal alike.csv --label fault --force");
     assert!(calibrated.contains("TEST.csv --label fault,"), "{calibrated}");
     succeed(place, "export run --out model.vae --precision f32");
     let evaluated = succeed(place, "evaluate model.vae test.csv --label fault");

@@ -342,7 +342,7 @@ fn every_verb_takes_arrays_and_recordings() {
     let inspected = succeed(place, "inspect fault.npz --label fault");
     assert!(inspected.contains("400 rows") && inspected.contains("200 of them labelled 1"), "{inspected}");
     succeed(place, "fit fault.npz --label fault --out fault --epochs 1 --batch 32 --latent 1");
-    let message = fail(place, "calibrate fault --normal fault.npz --label fault --alarms 60/hour --votes 1/1");
+    let message = fail(place, "calibrate fault --normal fault.npz --label fault --alarms 60/hour --votes 1/1 --force");
     assert!(message.contains("200 windows of normal data are too few"), "{message}");
 
     // A recording brings its rate.
@@ -354,14 +354,16 @@ fn every_verb_takes_arrays_and_recordings() {
     fs::write(place.join("holdout.wav"), wav(1, 16, 1, 8000, &hum(64000, 1.0))).unwrap();
     let inspected: Value = serde_json::from_str(&succeed(place, "inspect hum.wav --json")).unwrap();
     assert_eq!(inspected["rate"], 8000.0);
-    assert_eq!(
-        serde_json::from_str::<Value>(&succeed(place, "inspect hum.wav --rate 4000 --json")).unwrap()["rate"],
-        4000.0
-    );
+    let message = fail(place, "inspect hum.wav --rate 4000");
+    assert!(message.contains("--rate 4000: hum.wav has 8000 rows a second, by its head"), "{message}");
+    let inspected = succeed(place, "inspect hum.wav --rate 4000 --force --json");
+    assert_eq!(serde_json::from_str::<Value>(&inspected).unwrap()["rate"], 4000.0);
     succeed(place, "fit hum.wav --window 16 --hop 16 --out hum --epochs 3 --batch 32 --hidden 8");
     let output = run(place, "calibrate hum --normal holdout.wav --alarms 3600/hour --votes 1/1 --force");
     let notes = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && notes.contains("no --rate: 8000 rows a second, as holdout.wav says"), "{notes}");
+    let message = fail(place, "calibrate hum --normal holdout.wav --rate 16000");
+    assert!(message.contains("--rate 16000: holdout.wav has 8000 rows a second, by its head"), "{message}");
     succeed(place, "export hum --out hum.vae --precision f32");
     let info: Value = serde_json::from_str(&succeed(place, "info hum.vae --json")).unwrap();
     assert_eq!((&info["sample_rate"], &info["channels"][0]["name"]), (&8000.0.into(), &"channel0".into()));

@@ -138,7 +138,7 @@ fn a_report_needs_nothing_but_the_run() {
 fn with_data_it_says_what_evaluate_says() {
     let place = Workplace::with_tables(["a", "b", "c"]);
     place.succeed(FIT);
-    place.succeed("calibrate run --normal train.csv --rate 1");
+    place.succeed("calibrate run --normal train.csv --rate 1 --force");
     place.succeed("export run --out model.vae");
     let mut evaluated = place.json("evaluate model.vae test.csv --label label");
     let verdict = evaluated.as_object_mut().unwrap().remove("verdict").unwrap();
@@ -419,7 +419,7 @@ fn the_page_works_in_a_browser() {
     let Some(mut browser) = Browser::start().unwrap() else { return };
     let place = Workplace::with_tables(["a", "b", "c"]);
     place.succeed(FIT);
-    place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1");
+    place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1 --force");
     place.succeed("report run --out rows.html --data test.csv");
     place.with_motor();
     place.succeed("report motor --out stream.html --data data/test.csv");

@@ -9,6 +9,7 @@ pub struct Alarms {
 impl Alarms {
     const HOUR: f32 = 3600.0;
     const DAY: f32 = 24.0 * Self::HOUR;
+    const YEAR: f32 = 365.25 * Self::DAY;
 
     /// So many alarms in an hour.
     #[must_use]
@@ -28,10 +29,16 @@ impl Alarms {
         Self { per_second: count / (7.0 * Self::DAY) }
     }
 
+    /// So many alarms in a month, the twelfth part of a year.
+    #[must_use]
+    pub const fn per_month(count: f32) -> Self {
+        Self { per_second: count / (Self::YEAR / 12.0) }
+    }
+
     /// So many alarms in a year of 365.25 days.
     #[must_use]
     pub const fn per_year(count: f32) -> Self {
-        Self { per_second: count / (365.25 * Self::DAY) }
+        Self { per_second: count / Self::YEAR }
     }
 
     /// The rate in alarms per second.
@@ -49,7 +56,12 @@ mod tests {
     fn units_are_multiples_of_each_other() {
         const WEEKLY: Alarms = Alarms::per_week(1.0);
         // One division each, so within one unit in the last place.
-        for same in [Alarms::per_hour(1.0 / 168.0), Alarms::per_day(1.0 / 7.0), Alarms::per_year(365.25 / 7.0)] {
+        for same in [
+            Alarms::per_hour(1.0 / 168.0),
+            Alarms::per_day(1.0 / 7.0),
+            Alarms::per_month(365.25 / 84.0),
+            Alarms::per_year(365.25 / 7.0),
+        ] {
             assert!((same.per_second() / WEEKLY.per_second() - 1.0).abs() <= 2.0 * f32::EPSILON, "{same:?}");
         }
         assert_eq!(WEEKLY.per_second(), 1.0 / 604_800.0);

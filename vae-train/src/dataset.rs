@@ -560,7 +560,8 @@ fn feature_names(channels: &[String], front_ends: &[FrontEnd], window: usize) ->
 }
 
 /// CRC-32 of names and values, and the number of rows.
-fn fingerprint(table: &Table) -> String {
+#[must_use]
+pub fn fingerprint(table: &Table) -> String {
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     let mut digest = crc.digest();
     for name in &table.columns {

@@ -1,20 +1,23 @@
 //! What a device prints: its log taken apart into lines, and the verdicts in them as `vae_core::Verdict` prints them.
 
-use std::str::FromStr;
+mod frames;
+mod text;
+mod verdict;
 
-use anyhow::{Context, Result, ensure};
-use defmt_decoder::{DecodeError, StreamDecoder, Table};
-use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
+use anyhow::{Result, ensure};
+use defmt_decoder::Table;
+use vae_core::Verdict;
+
+pub use self::frames::{Frames, formats};
+use self::verdict::End;
 
 /// Longest line of text, in bytes: a stream that has no line ends is no log.
 const LONGEST_LINE: usize = 4096;
-/// Longest of defmt's frames, likewise; larger, since arrays may be in it.
-const LONGEST_FRAME: usize = 16 * LONGEST_LINE;
 
 /// A line of a device's log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// As it came.
+    /// As it came, without colours, and with other control characters as escapes.
     pub text: String,
     /// The number that it begins with: seconds, by the device's clock.
     pub time: Option<f64>,
@@ -31,149 +34,32 @@ pub enum Content {
     Threshold(f32),
     /// Something else.
     Remark,
-    /// Something that begins like a verdict and is none, is longer than a line, or breaks off; or a frame that cannot be decoded.
+    /// A verdict that cannot be read: it is damaged or breaks off, or the line has another one.
     Malformed,
+    /// No line: longer than one, or a frame that cannot be decoded.
+    Noise,
 }
 
 impl Line {
     /// The line with this text.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        let time =
-            text.split_whitespace().next().and_then(|word| word.parse().ok()).filter(|time: &f64| time.is_finite());
-        Self { text: text.trim_end().to_owned(), time, content: Content::of(text) }
+        Self::ending(text, End::Whole)
     }
 
-    fn malformed(text: &str) -> Self {
-        Self { content: Content::Malformed, ..Self::of(text) }
-    }
-}
-
-impl Content {
-    fn of(text: &str) -> Self {
-        let words = [("normal", 0), ("drifting", 1), ("SENSOR FAULT", 2), ("ANOMALOUS", 3), ("threshold", 4)];
-        let found = words.iter().filter_map(|(word, kind)| {
-            // Whole words, in the line's columns, with a number behind: neither "the motor runs normally" nor "back to normal
-            // operation" is a verdict.
-            let mut places = text.match_indices(word).filter(|(at, _)| {
-                let behind = &text[at + word.len()..];
-                (*at == 0 || text[..*at].ends_with(char::is_whitespace))
-                    && behind.starts_with(char::is_whitespace)
-                    && (*kind == 2 || begins_a_number(behind.trim_start()))
-            });
-            places.next().map(|(at, _)| (at, *kind, Fields(&text[at + word.len()..])))
-        });
-        let Some((at, kind, mut fields)) = found.min_by_key(|(at, ..)| *at) else { return Self::Remark };
-        if text[..at].split_whitespace().any(|word| word == "--") {
-            return Self::Remark;
-        }
-        let content = match kind {
-            0 => fields.assessment().map(|assessment| Self::Verdict(Verdict::Normal(assessment))),
-            1 => fields.drift().map(|drift| Self::Verdict(Verdict::Drifting(drift))),
-            2 => fields.sensor_fault().map(|fault| Self::Verdict(Verdict::SensorFault(fault))),
-            3 => fields.anomaly().map(|anomaly| Self::Verdict(Verdict::Anomalous(anomaly))),
-            _ => fields.number().and_then(|nats| fields.skip("nats").map(|()| Self::Threshold(nats))),
-        };
-        content.unwrap_or(Self::Malformed)
-    }
-}
-
-/// Whether a text begins as a number does that may be cut off.
-fn begins_a_number(text: &str) -> bool {
-    let digits = text.trim_start_matches(['+', '-']);
-    let is_cut = digits.is_empty() && !text.is_empty();
-    is_cut || digits.starts_with(|next: char| next.is_ascii_digit()) || Fields(text).number::<f32>().is_some()
-}
-
-/// What is left of a line's text.
-#[derive(Clone, Copy)]
-struct Fields<'a>(&'a str);
-
-impl Fields<'_> {
-    /// Takes these words, whatever space is between them.
-    fn skip(&mut self, words: &str) -> Option<()> {
-        for word in words.split(' ') {
-            self.0 = self.0.trim_start().strip_prefix(word)?;
-        }
-        Some(())
+    /// What there is of a line that breaks off.
+    fn broken(text: &str) -> Self {
+        Self::ending(text, End::Broken)
     }
 
-    fn number<T: FromStr>(&mut self) -> Option<T> {
-        let text = self.0.trim_start();
-        let end = text.find(|next: char| next == ',' || next.is_whitespace()).unwrap_or(text.len());
-        let number = text[..end].parse().ok()?;
-        self.0 = &text[end..];
-        Some(number)
+    fn ending(text: &str, end: End) -> Self {
+        let plain = text::plain(text);
+        Self { text: text::printable(text), time: verdict::time(&plain), content: verdict::content(&plain, end) }
     }
 
-    fn assessment(&mut self) -> Option<Assessment> {
-        let score = self.number()?;
-        self.skip("nats , p =")?;
-        let p_value = self.number()?;
-        let mut rest = *self;
-        let mut missing = || {
-            rest.skip(",")?;
-            let missing = rest.number()?;
-            rest.skip("missing").map(|()| missing)
-        };
-        let missing = missing();
-        if missing.is_some() {
-            *self = rest;
-        }
-        (0.0..=1.0).contains(&p_value).then_some(Assessment { score, p_value, missing: missing.unwrap_or(0) })
+    fn noise(text: &str) -> Self {
+        Self { text: text::printable(text), time: None, content: Content::Noise }
     }
-
-    fn anomaly(&mut self) -> Option<Anomaly> {
-        let assessment = self.assessment()?;
-        self.skip(", channel")?;
-        let channel = self.number()?;
-        self.skip("costs")?;
-        let channel_nats = self.number()?;
-        self.skip(", feature")?;
-        let feature = self.number()?;
-        self.skip("costs")?;
-        Some(Anomaly { assessment, channel, channel_nats, feature, feature_nats: self.number()? })
-    }
-
-    fn sensor_fault(&mut self) -> Option<SensorFault> {
-        use SensorFaultKind::{Missing, OutOfRange, Saturated, Stuck};
-        self.skip("the sensor of channel")?;
-        let channel = self.number()?;
-        let kind = [Missing, Stuck, Saturated, OutOfRange]
-            .into_iter()
-            .find(|kind| self.0.trim_start().starts_with(&kind.to_string()))?;
-        Some(SensorFault { channel, kind })
-    }
-
-    fn drift(&mut self) -> Option<Drift> {
-        let assessment = self.assessment()?;
-        self.skip(",")?;
-        let mut fields = *self;
-        let kind = if fields.skip("scores lower by").is_some() {
-            DriftKind::Score(fields.number()?)
-        } else if fields.skip("spread of scores times").is_some() {
-            DriftKind::Spread(fields.number()?)
-        } else if self.skip("mean of channel").is_some() {
-            let channel = self.number()?;
-            self.skip("off by")?;
-            DriftKind::Mean { channel, shift: self.number()? }
-        } else {
-            self.skip("power of channel")?;
-            let channel = self.number()?;
-            self.skip("times")?;
-            DriftKind::Power { channel, factor: self.number()? }
-        };
-        Some(Drift { assessment, kind })
-    }
-}
-
-/// The formats of a firmware's defmt messages, from its ELF file.
-///
-/// # Errors
-/// If the file is no ELF file, or holds no messages or those of another version of defmt.
-pub fn formats(elf: &[u8]) -> Result<Table> {
-    let formats = Table::parse(elf).context("it is no ELF file with messages of defmt that can be read")?;
-    formats.context("it holds no messages of defmt: give the ELF file that the device was flashed with")
 }
 
 /// Takes a stream of bytes apart into lines.
@@ -182,52 +68,6 @@ pub enum Lines<'t> {
     Text(Vec<u8>),
     /// defmt's frames, each of which is a line.
     Defmt(Frames<'t>),
-}
-
-/// defmt's frames.
-pub struct Frames<'t> {
-    formats: &'t Table,
-    decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
-    /// Bytes since the last frame, or up to [`LONGEST_LINE`] more.
-    waiting: usize,
-    /// Where the next frame begins is not known, and never will be.
-    is_lost: bool,
-}
-
-impl<'t> Frames<'t> {
-    fn new(formats: &'t Table) -> Self {
-        Self { formats, decoder: formats.new_stream_decoder(), waiting: 0, is_lost: false }
-    }
-
-    /// Takes no more than [`LONGEST_LINE`] bytes.
-    fn push(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
-        if self.is_lost {
-            return;
-        }
-        let can_recover = self.formats.encoding().can_recover();
-        self.decoder.received(bytes);
-        self.waiting += bytes.len();
-        while !self.is_lost {
-            match self.decoder.decode() {
-                Ok(frame) => {
-                    let time = frame.display_timestamp().map(|time| format!("{time} ")).unwrap_or_default();
-                    lines.push(Line::of(&format!("{time}{}", frame.display_message())));
-                }
-                Err(DecodeError::UnexpectedEof) => break,
-                // A decoder that can recover goes on behind the next frame's end; another would say the same for ever.
-                Err(DecodeError::Malformed) => {
-                    lines.push(Line::malformed("(no defmt frame)"));
-                    self.is_lost = !can_recover;
-                }
-            }
-            self.waiting = bytes.len();
-        }
-        // The decoder keeps what is no frame yet, and looks through all of it each time.
-        if self.waiting > LONGEST_FRAME {
-            lines.push(Line::malformed("(no end of a defmt frame)"));
-            *self = Self { is_lost: !can_recover, ..Self::new(self.formats) };
-        }
-    }
 }
 
 impl<'t> Lines<'t> {
@@ -245,9 +85,14 @@ impl<'t> Lines<'t> {
                 for byte in bytes {
                     match byte {
                         b'\n' | b'\r' if rest.is_empty() => {}
-                        b'\n' => lines.push(Line::of(&String::from_utf8_lossy(&std::mem::take(rest)))),
+                        b'\n' | b'\r' => lines.push(Line::of(&text::decode(&std::mem::take(rest)))),
+                        // Lines that Windows has written in 16 bits a character are full of zeros.
+                        0 => {}
                         _ if rest.len() == LONGEST_LINE => {
-                            lines.push(Line::malformed(&String::from_utf8_lossy(&std::mem::take(rest))));
+                            let line = Line::broken(&text::decode(&std::mem::take(rest)));
+                            let is_remark = line.content == Content::Remark;
+                            lines.push(if is_remark { Line { content: Content::Noise, ..line } } else { line });
+                            rest.push(*byte);
                         }
                         _ => rest.push(*byte),
                     }
@@ -266,7 +111,7 @@ impl<'t> Lines<'t> {
     /// If bytes were no frame, in an encoding that does not tell where the next one begins.
     pub fn check(&self) -> Result<()> {
         ensure!(
-            !matches!(self, Self::Defmt(Frames { is_lost: true, .. })),
+            !matches!(self, Self::Defmt(frames) if frames.is_lost),
             "bytes that are no frame of defmt, and its raw encoding does not tell where the next frame begins: build the firmware with \
              defmt's default encoding, rzcobs (without its feature `encoding-raw`), give the ELF file of what is flashed, and watch from \
              the device's start"
@@ -277,9 +122,7 @@ impl<'t> Lines<'t> {
     /// What is left at the end: a line that broke off.
     pub fn finish(&mut self) -> Vec<Line> {
         match self {
-            Self::Text(rest) if !rest.is_empty() => {
-                vec![Line::malformed(&String::from_utf8_lossy(&std::mem::take(rest)))]
-            }
+            Self::Text(rest) if !rest.is_empty() => vec![Line::broken(&text::decode(&std::mem::take(rest)))],
             _ => Vec::new(),
         }
     }
@@ -289,6 +132,8 @@ impl<'t> Lines<'t> {
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind};
 
     use super::*;
 
@@ -300,7 +145,7 @@ mod tests {
             let p_value = 10f32.powf(-40.0 * float(1.0).abs());
             let assessment = Assessment { score: float(1e4), p_value, missing: if index % 3 == 0 { index } else { 0 } };
             let channel = index % 7;
-            verdicts.push(match index % 6 {
+            verdicts.push(match index % 5 {
                 0 => Verdict::Normal(assessment),
                 1 => {
                     let (channel_nats, feature_nats) = (float(1e3), float(1e2));
@@ -308,11 +153,10 @@ mod tests {
                 }
                 2 => {
                     use SensorFaultKind::{Missing, OutOfRange, Saturated, Stuck};
-                    let kind = [Missing, Stuck, Saturated, OutOfRange][index as usize / 6 % 4];
+                    let kind = [Missing, Stuck, Saturated, OutOfRange][index as usize / 5 % 4];
                     Verdict::SensorFault(SensorFault { channel, kind })
                 }
-                3 => Verdict::Drifting(Drift { assessment, kind: DriftKind::Score(float(1.0).abs()) }),
-                4 => Verdict::Drifting(Drift { assessment, kind: DriftKind::Mean { channel, shift: float(1e-3) } }),
+                3 => Verdict::Drifting(Drift { assessment, kind: DriftKind::Mean { channel, shift: float(1e-3) } }),
                 _ => Verdict::Drifting(Drift { assessment, kind: DriftKind::Power { channel, factor: float(2.0) } }),
             });
         }
@@ -329,9 +173,110 @@ mod tests {
             // To the digits that are printed, and the same kind and channels.
             assert_eq!((time, read.to_string()), (Some(1.5), text));
             assert_eq!(std::mem::discriminant(&read), std::mem::discriminant(&verdict));
-            // What a logger puts around it does not matter.
-            let logged = Line::of(&format!("[INFO ] {verdict} (firmware src/main.rs:70)"));
-            assert_eq!((logged.time, logged.content), (None, Content::Verdict(read)));
+        }
+    }
+
+    #[test]
+    fn drift_of_the_scores_is_read() {
+        for (text, value) in [("scores lower by 12.345 nats", 12.345), ("spread of scores times 1.412", 1.412)] {
+            let line = Line::of(&format!("drifting      409.100 nats, p = 0.412, 2 missing, {text}"));
+            let Content::Verdict(Verdict::Drifting(drift)) = line.content else { panic!("{line:?}") };
+            assert_eq!((drift.assessment.missing, drift.kind), (2, DriftKind::Score(value)));
+        }
+        assert_eq!(Line::of("drifting  409.1 nats, p = 0.412, scores lower by 12.3").content, Content::Malformed);
+    }
+
+    /// What loggers, terminals and files put around a line.
+    const AROUND: [(&str, &str); 44] = [
+        ("[INFO ] ", " (firmware src/main.rs:70)"),
+        ("row   4991  ", ": flow_l_min"),
+        // Brackets, quotes and other marks, with and without space.
+        ("> ", "."),
+        ("(", ")"),
+        ("'", "';"),
+        ("|", "|"),
+        ("<p>", "</p>"),
+        ("“", "”"),
+        ("\"2024-05-01\",\"", "\",3"),
+        ("&quot;", "&quot;"),
+        ("7;", ";8"),
+        // Loggers.
+        ("[00:00:10.123,000] <wrn> app: ", "\r"),
+        ("\u{1b}[0;32mI (4200) app: ", "\u{1b}[0m"),
+        ("14:03:22.123 -> ", "\r"),
+        ("May 01 12:00:00 press systemd[1]: app[123]: ", ""),
+        ("<14>1 2024-05-01T12:00:00Z press app 123 - - ", ""),
+        ("2024-05-01 12:00:00,123 - app - WARNING - ", ""),
+        ("W, [2024-05-01T12:00:00.123 #12]  WARN -- app: ", ""),
+        ("05-01 12:00:00.123  1234  1234 W app     : ", ""),
+        ("level=warn msg=\"", "\" unit=3"),
+        ("WARN  ", "\n└─ firmware::watch @ src/main.rs:70"),
+        // JSON, and JSON in JSON; other languages' strings.
+        ("{\"msg\":\"", "\"}"),
+        ("{\"log\":\"", "\\r\\n\",\"stream\":\"stdout\"}"),
+        ("{\"log\":\"boot\\n", "\"}"),
+        ("{\"log\":\"{\\\"msg\\\":\\\"\\\\t", "\\\"}\\n\"}"),
+        ("{\"msg\":\"\\u001b[31m", "\\u001b[0m\"}"),
+        ("b'\\x1b[31m", "\\x1b[0m\\r\\n'"),
+        ("Some(\"\\u{1b}[31m", "\\u{1b}[0m\")"),
+        // Colours as programs spell them that pass no control characters.
+        ("^[[0;31m", "^[[0m^M"),
+        ("#033[0;31m", "#033[0m#015"),
+        ("␛[31m", "␛[0m␍"),
+        // What is left of them.
+        ("[0;31m", "[0m"),
+        ("0;31m", "\u{1b}"),
+        ("m", "\u{1b}["),
+        ("\u{1b}[0;3", "\u{1b}[0"),
+        ("\u{1b}[", " \u{1b}[0;"),
+        ("\u{1b}", "\u{1b}[0m\u{1b}[K"),
+        ("\u{9b}1;31m", "\u{9b}m"),
+        ("\u{1b}]0;press\u{7}\u{1b}(B", "\u{1b}(B\u{1b}[m"),
+        // Damage beside it.
+        ("\u{fffd}\u{fffd}\u{1}", " \u{fffd}"),
+        ("mal  3.2é", "\t"),
+        ("\u{feff}", "\u{13}"),
+        ("12.00 s  ", " -- the first of the day"),
+        ("", "\u{a0}"),
+    ];
+
+    #[test]
+    fn whatever_stands_around_a_verdict_it_is_read() {
+        let threshold = ("threshold     -20.500 nats".to_owned(), Content::Threshold(-20.5));
+        let spread = "drifting      88.000 nats, p = 0.300, spread of scores times 1.412".to_owned();
+        let spread = (spread.clone(), Line::of(&spread).content);
+        let verdicts = verdicts().into_iter().take(40).map(|verdict| verdict.to_string());
+        let verdicts = verdicts.map(|text| (text.clone(), Line::of(&text).content));
+        for (text, content) in verdicts.chain([threshold, spread]) {
+            assert!(matches!(content, Content::Verdict(_) | Content::Threshold(_)), "{text}");
+            for (before, behind) in AROUND {
+                let line = format!("{before}{text}{behind}");
+                assert_eq!(Line::of(&line).content, content, "{line:?}");
+            }
+            // Within it, too, where the meaning stays.
+            for (from, to) in [
+                (" ", "\u{a0}"),
+                (" ", "\u{202f}"),
+                (" ", "\t"),
+                (" ", "\\u00a0"),
+                ("  ", " "),
+                ("=", "\\u003d"),
+                ("nats", "\u{1b}[1mnats\u{1b}[0m"),
+                ("ANOM", "\u{1b}[01;31m\u{1b}[KANOM\u{1b}[m\u{1b}[K"),
+                ("-", "−"),
+            ] {
+                let line = text.replace(from, to);
+                assert_eq!(Line::of(&line).content, content, "{line:?}");
+            }
+            let places: Vec<char> = text.chars().collect();
+            let comma = |index: usize| places[index] == '.' && places[index + 1].is_ascii_digit();
+            let with_commas: String =
+                (0..places.len()).map(|index| if comma(index) { ',' } else { places[index] }).collect();
+            for (before, behind) in [("", ""), ("12,50 s  ", ";"), ("{\"msg\":\"", "\"}")] {
+                let line = Line::of(&format!("{before}{with_commas}{behind}"));
+                assert_eq!(line.content, content, "{line:?}");
+                assert_eq!(line.time, before.starts_with('1').then_some(12.5));
+            }
         }
     }
 
@@ -351,25 +296,66 @@ mod tests {
                 );
                 let mut lines = Lines::new(None);
                 assert!(lines.push(line.as_bytes()).is_empty());
-                assert_eq!(lines.finish()[0].content, Content::Malformed);
+                assert_eq!(lines.finish()[0].content, Content::Malformed, "{line}");
             }
         }
-        for (text, content) in [
+        // What follows it shows that it is complete.
+        let finished = |text: &[u8]| {
+            let mut lines = Lines::new(None);
+            let mut all = lines.push(text);
+            all.extend(lines.finish());
+            all.into_iter().map(|line| line.content).collect::<Vec<_>>()
+        };
+        let normal = Content::Verdict(Verdict::Normal(Assessment { score: 1.0, p_value: 0.5, missing: 0 }));
+        assert_eq!(finished(b"{\"msg\":\"normal 1.0 nats, p = 0.5\"}"), [normal]);
+        assert_eq!(finished(b"boot"), [Content::Remark]);
+    }
+
+    #[test]
+    fn a_verdict_that_cannot_be_read_is_no_remark() {
+        let anomaly = "ANOMALOUS     -115.200 nats, p = 2.8e-4, channel 0 costs 95.9, feature 2 costs 22.7";
+        let content = Line::of(anomaly).content;
+        assert!(matches!(content, Content::Verdict(Verdict::Anomalous(_))));
+        for (text, expected) in [
             ("  9.00 s  normal        1.0 nats, p = 0.2normal  3.0 nats, p = 0.5", Content::Malformed),
             ("normal        1.0 nats, p = 1.2", Content::Malformed),
+            ("normal        1.0 nats, p = 0.\u{fffd}26", Content::Malformed),
+            ("normal        1.0 nats, p = 0,\u{fffd}26", Content::Malformed),
+            ("normal        1.0 nats, p = 7.1e-1\u{fffd}", Content::Malformed),
+            ("normal        1.0 nats, p = 0.", Content::Malformed),
+            ("normal        \u{fffd}8.0 nats, p = 0.3", Content::Malformed),
+            ("normal x8.0 nats, p = 0.3", Content::Malformed),
+            ("drifting 409.1 nats, p = 0.412, mean p = 0.102", Content::Malformed),
             ("SENSOR FAULT  the sensor of channel 0 repeats", Content::Malformed),
-            ("  0.00 s  -- the motor runs normal so far", Content::Remark),
-            ("the motor runs normally", Content::Remark),
-            ("back to normal operation", Content::Remark),
-            ("vibration threshold exceeded", Content::Remark),
-            ("normal -- so far", Content::Remark),
-            ("normal operation, threshold     -12.5 nats", Content::Threshold(-12.5)),
+            ("SENSOR FAULT", Content::Malformed),
+            ("{\"verdict\":\"ANOMALOUS\",\"score\":-115.2}", Content::Malformed),
+            ("  3.00 s  normal", Content::Malformed),
             ("normal -inf nats", Content::Malformed),
             ("normal        3", Content::Malformed),
-            ("threshold     -12.5 nats", Content::Threshold(-12.5)),
             ("threshold     -12.", Content::Malformed),
+            // Two that differ; copies are one.
+            (&format!("normal 1.0 nats, p = 0.5; {anomaly}"), Content::Malformed),
+            (&format!("{{\"message\":\"{anomaly}\",\"raw\":\"{anomaly}\"}}"), content),
+            (&format!("{anomaly}, threshold -20.0 nats"), content),
+            // Sentences.
+            ("  0.00 s  -- the motor runs normal so far", Content::Remark),
+            ("-- ANOMALOUS lines are shown in red", Content::Remark),
+            (&format!("[INFO ] -- the last alarm: {anomaly}"), Content::Remark),
+            ("the motor runs normally", Content::Remark),
+            ("abnormal 3 nats", Content::Remark),
+            ("abnormal 3.0 nats, p = 0.5", Content::Malformed),
+            (&format!("UUU{anomaly}"), content),
+            (&format!("{anomaly} -- before: normal 1.0 nats, p = 0.5"), content),
+            ("back to normal operation", Content::Remark),
+            ("power mode: normal", Content::Remark),
+            ("normal 3 phases", Content::Remark),
+            ("{\"normal\": 3, \"is_ANOMALOUS\": false}", Content::Remark),
+            ("vibration threshold exceeded", Content::Remark),
+            ("threshold 12 g", Content::Remark),
+            ("normal -- so far", Content::Remark),
+            ("normal operation, threshold     -12.5 nats", Content::Threshold(-12.5)),
         ] {
-            assert_eq!(Line::of(text).content, content, "{text}");
+            assert_eq!(Line::of(text).content, expected, "{text}");
         }
     }
 
@@ -379,8 +365,8 @@ mod tests {
         let mut whole = Lines::new(None);
         let expected = whole.push(text.as_bytes());
         let contents: Vec<Content> = expected.iter().map(|line| line.content).collect();
-        let normal = Verdict::Normal(Assessment { score: 1.0, p_value: 0.5, missing: 0 });
-        assert_eq!(contents, [Content::Remark, Content::Verdict(normal), Content::Remark, Content::Threshold(3.0)]);
+        let normal = Content::Verdict(Verdict::Normal(Assessment { score: 1.0, p_value: 0.5, missing: 0 }));
+        assert_eq!(contents, [Content::Remark, normal, Content::Remark, Content::Threshold(3.0)]);
         let mut pieces = Lines::new(None);
         let found: Vec<Line> = text.as_bytes().chunks(3).flat_map(|bytes| pieces.push(bytes)).collect();
         assert_eq!(found, expected);
@@ -388,6 +374,21 @@ mod tests {
         // Noise without line ends does not fill the memory.
         let mut noise = Lines::new(None);
         let lines = noise.push(&vec![0xA5; 10 * LONGEST_LINE]);
-        assert!(lines.len() >= 9 && lines.iter().all(|line| line.content == Content::Malformed));
+        assert!(lines.len() >= 9 && lines.iter().all(|line| line.content == Content::Noise));
+    }
+
+    #[test]
+    fn lines_end_as_any_system_ends_them_and_bytes_are_of_any_code_page() {
+        let normal = Content::Verdict(Verdict::Normal(Assessment { score: 88.0, p_value: 0.3, missing: 0 }));
+        let line = "normal        88.0 nats, p = 0.300";
+        for end in ["\n", "\r\n", "\r", "\n\r", "\r\r\n"] {
+            let lines = Lines::new(None).push(format!("boot{end}{line}{end}{line}{end}").as_bytes());
+            let contents: Vec<Content> = lines.iter().map(|line| line.content).collect();
+            assert_eq!(contents, [Content::Remark, normal, normal], "{end:?}");
+        }
+        let content = |bytes: &[u8]| Lines::new(None).push(bytes).iter().map(|line| line.content).collect::<Vec<_>>();
+        assert_eq!(content(b"\x93normal\xa0\xa088.0\xa0nats, p = 0.300\x94 20 \xb0C\n"), [normal]);
+        let wide: Vec<u8> = format!("\u{feff}{line}\r\n{line}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(content(&wide), [normal, normal]);
     }
 }

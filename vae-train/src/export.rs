@@ -26,6 +26,8 @@ pub struct RunModel {
     pub directory: RunDirectory,
     /// Without calibration and golden vectors.
     pub file: ModelFile,
+    /// Of the fit; none for an import.
+    pub config: Option<Config>,
     /// Held-out normal windows, in physical units, one after the other.
     pub holdout: Vec<f32>,
     /// Fraction of normal windows that the threshold calls anomalous where no rate of alarms is asked for.
@@ -38,25 +40,26 @@ impl RunModel {
     /// # Errors
     /// If the directory holds no run, or it is damaged.
     pub fn open(path: &Path, access: Access) -> Result<Self> {
-        let (directory, file, false_alarms) = match RunDirectory::open_imported(path, access)? {
+        let (directory, file, config) = match RunDirectory::open_imported(path, access)? {
             Some((directory, imported)) => {
                 let mut file = imported.model_file();
                 file.attributes = directory.extras()?.attributes;
-                (directory, file, Config::default().false_alarms)
+                (directory, file, None)
             }
             None => {
                 let (directory, state) = RunDirectory::open(path, access)?;
                 let file = fitted(&state, &directory.extras()?)?;
-                (directory, file, state.config.false_alarms)
+                (directory, file, Some(state.config))
             }
         };
+        let false_alarms = config.as_ref().map_or(Config::default().false_alarms, |config| config.false_alarms);
         let (holdout, inputs) = (directory.holdout()?, file.mean.len() + file.conditions.len());
         ensure!(
             !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
             "the held-out windows of {} are damaged: fit again",
             path.display()
         );
-        Ok(Self { directory, file, holdout, false_alarms })
+        Ok(Self { directory, file, config, holdout, false_alarms })
     }
 
     /// The model calibrated on normal data or, without them, on the held-out windows, with golden vectors; and what a calibration on normal

@@ -326,7 +326,8 @@ fn describe_down(per_second: f64) -> String {
 
 /// A rate per second in words, with its two digits rounded so.
 fn in_digits(per_second: f64, round: impl Fn(f64) -> f64) -> String {
-    let times = [(3600.0, "hour"), (86400.0, "day"), (604_800.0, "week"), (31_557_600.0, "year")];
+    let times =
+        [(3600.0, "hour"), (86400.0, "day"), (604_800.0, "week"), (2_629_800.0, "month"), (31_557_600.0, "year")];
     let fitting = times.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
     let (seconds, unit) = fitting.unwrap_or((31_557_600.0, "year"));
     let count = per_second * seconds;
@@ -335,10 +336,10 @@ fn in_digits(per_second: f64, round: impl Fn(f64) -> f64) -> String {
     format!("{}/{unit}", (rounded * 1e6).round() / 1e6)
 }
 
-/// Reads a rate of alarms: a count, a slash, and `hour`, `day`, `week` or `year`.
+/// Reads a rate of alarms: a count, a slash, and `hour`, `day`, `week`, `month` (a twelfth of a year) or `year`.
 ///
 /// # Errors
-/// If the text is anything else, or the count is not above 0.
+/// If the text is anything else, or the count is not above 0, or so small that no 32-bit number of alarms a second is.
 pub fn parse_alarms(text: &str) -> Result<Alarms> {
     let rate = text.split_once('/').and_then(|(count, unit)| {
         let count = count.trim().parse().ok().filter(|count: &f32| *count > 0.0 && count.is_finite())?;
@@ -346,13 +347,14 @@ pub fn parse_alarms(text: &str) -> Result<Alarms> {
             "hour" => Some(Alarms::per_hour(count)),
             "day" => Some(Alarms::per_day(count)),
             "week" => Some(Alarms::per_week(count)),
+            "month" => Some(Alarms::per_month(count)),
             "year" => Some(Alarms::per_year(count)),
             _ => None,
         }
     });
-    rate.with_context(|| {
+    rate.filter(|alarms| alarms.per_second() > 0.0).with_context(|| {
         format!(
-            "{text:?} is no rate of alarms: give a number above 0 per hour, day, week or year, as in 1/week or 0.5/day"
+            "{text:?} is no rate of alarms: give a number above 0 per hour, day, week, month or year, as in 1/week or 0.5/day"
         )
     })
 }
@@ -472,7 +474,7 @@ mod tests {
             ("hour", Alarms::per_hour(1.0)),
             ("day", Alarms::per_day(1.0)),
             ("week", Alarms::per_week(1.0)),
-            ("month", Alarms::per_year(12.0)),
+            ("month", Alarms::per_month(1.0)),
             ("year", Alarms::per_year(1.0)),
         ];
         // Logarithms of what is realised, for each vote and rate.
@@ -605,14 +607,15 @@ mod tests {
         for (seconds, text) in [(59.0, "59.0 s"), (90.0, "1.5 min"), (3600.0, "1.0 h"), (864_000.0, "10.0 days")] {
             assert_eq!(span(seconds), text);
         }
-        for text in ["1/week", "2/day", "1.5/hour", "1/year"] {
+        for text in ["1/week", "2/day", "1.5/hour", "1/month", "2.5/month", "1/year", "11/year"] {
             assert_eq!(describe(f64::from(parse_alarms(text).unwrap().per_second())), text);
         }
         assert_eq!(parse_alarms("0.5/hour").unwrap(), Alarms::per_day(12.0));
+        assert_eq!(parse_alarms("1/month").unwrap(), Alarms::per_year(12.0));
         assert_eq!(describe(1.01 / 86400.0), "1.1/day");
         assert_eq!([0.999, 1.01].map(|count| describe_nearest(count / 86400.0)), ["1/day", "1/day"]);
         assert_eq!(describe(0.1 / 31_557_600.0), "0.1/year");
-        for text in ["", "week", "1/month", "0/day", "-1/day", "inf/day", "NaN/day", "1/day/day"] {
+        for text in ["", "week", "1/fortnight", "0/day", "-1/day", "inf/day", "NaN/day", "1/day/day", "1e-44/year"] {
             assert!(parse_alarms(text).is_err(), "{text}");
         }
     }

@@ -120,8 +120,7 @@ impl Quantisation {
         ensure!(
             self.flipped <= 2 || self.flipped_share() <= MOST_FLIPPED,
             "int8 flips the verdict on {} of {} held-out windows ({:.1} %, more than {:.0} %) and shifts scores by {:.3} nats on \
-             average{}: use --precision f32, or fit again with a larger variance or with --quantisation-aware 30, or give --force to \
-             write it all the same",
+             average{}: use --precision f32, or fit again with a larger variance or with --quantisation-aware 30",
             self.flipped,
             self.windows,
             100.0 * self.flipped_share(),
@@ -375,7 +374,6 @@ mod tests {
             "decoder's layer 3 → 3, off by 100.0 %",
             "--precision f32",
             "--quantisation-aware",
-            "--force",
         ] {
             assert!(message.contains(part), "{message}");
         }

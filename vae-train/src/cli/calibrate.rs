@@ -1,16 +1,26 @@
 //! `vae-train calibrate`: from normal data to a threshold in false alarms per week.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Serialize;
-use vae_core::{Alarms, MOST_SAMPLES, Votes, format::Precision};
+use vae_core::{Alarms, MOST_SAMPLES, Votes};
 
-use super::{Context, LABEL, find_label, note, quoted};
+use super::{
+    Context, LABEL,
+    export::{Candidate, Precision},
+    find_label,
+    fit::training_table,
+    note, quoted,
+    rate::RateOfFile,
+};
 use crate::{
-    calibration::{self, Normal, Report, Settings},
+    calibration::{Normal, Report, Settings},
     clock::Clock,
-    dataset::outliers,
+    dataset::{fingerprint, outliers},
     export::RunModel,
     false_alarms::{describe as in_words, parse_alarms, span},
     run::Access,
@@ -20,7 +30,8 @@ use crate::{
 /// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the
 /// model file, with what normal scores, sensors and slow changes are like.
 ///
-/// Refuses a rate of alarms that the data cannot support, and says what would.
+/// Refuses a rate of alarms that the data cannot support, and says what would; the file that the model was trained on; and a model that
+/// export would refuse.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
@@ -31,11 +42,11 @@ pub(super) struct Calibrate {
     /// CSV file of normal data with the model's columns, row after row as they were recorded.
     #[arg(long)]
     normal: PathBuf,
-    /// False alarms that are borne: a number per hour, day, week or year, as in 1/week. Without it the threshold is the 1 %
+    /// False alarms that are borne: a number per hour, day, week, month or year, as in 1/week. Without it the threshold is the 1 %
     /// quantile of the windows' scores.
     #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second [default: what a WAV file or a column of times says, else, with --alarms, one].
+    /// Samples (rows) a second [default: what a WAV file or a column of times says, which it must not contradict; else, with --alarms, one].
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
@@ -51,7 +62,11 @@ pub(super) struct Calibrate {
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long)]
     label: Option<String>,
-    /// Accept a rate of alarms that the data do not support.
+    /// Precision in which the model will be exported.
+    #[arg(long, value_enum, default_value_t = Precision::Int8)]
+    precision: Precision,
+    /// Accept a rate of alarms that the data do not support, the file that was trained on, a --rate that the file contradicts, and a model
+    /// that export would refuse.
     #[arg(long)]
     force: bool,
 }
@@ -73,14 +88,13 @@ impl Calibrate {
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
-        let sample_rate = match self.rate {
-            None => self.rate_of_data(label)?,
-            rate => rate,
-        };
+        let clocks = Clock::of_file(&self.normal, label)?;
+        let sample_rate = self.sample_rate(RateOfFile::of(&self.normal, &clocks, &run.file.channels)?)?;
         let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
+        self.unless_forced(check_that_it_is_new(&run, &self.normal, table.rows()))?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
         outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
         let settings = Settings {
@@ -88,21 +102,21 @@ impl Calibrate {
             votes: self.votes,
             sample_rate,
             samples: self.score,
-            ranges: self.range,
+            ranges: self.range.clone(),
         };
         let normal = Normal { table, settings };
-        let (file, _) = run.calibrated(None, Precision::Int8)?;
-        let (_, report) = calibration::calibrate(&file, &normal, run.false_alarms)?;
+        // The very model that export will write, judged as there.
+        let candidate = Candidate::calibrated(run, Some(&normal), self.precision.into())?;
+        let exported = candidate.check().context("export would refuse this model");
+        let Candidate { run, calibration: Some(report), .. } = candidate else { bail!("there are no normal data") };
         report.notes.iter().for_each(|message| note(message));
-        match (&report.refusal, self.force) {
-            (Some(refusal), false) => return Err(anyhow!("{refusal}; --force takes it as it is")),
-            (Some(refusal), true) => note(&format!("taken with --force, although {refusal}")),
-            (None, _) => {}
-        }
+        self.unless_forced(report.refusal.as_ref().map_or(Ok(()), |refusal| Err(anyhow!("{refusal}"))))?;
+        self.unless_forced(exported)?;
         run.directory.save_normal(&normal)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
-        writeln!(text, "next       vae-train export {} --out model.vae", quoted(self.run.display()))?;
+        let precision = if self.precision == Precision::F32 { " --precision f32" } else { "" };
+        writeln!(text, "next       vae-train export {} --out model.vae{precision}", quoted(self.run.display()))?;
         writeln!(
             text,
             "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
@@ -113,22 +127,57 @@ impl Calibrate {
 }
 
 impl Calibrate {
-    /// Rows a second, as the file or its clock says; where neither does, one if alarms are asked for by the hour, which need a rate.
-    fn rate_of_data(&self, label: Option<&str>) -> Result<Option<f64>> {
-        if let Some(rate) = Table::sample_rate(&self.normal)? {
-            note(&format!("no --rate: {rate} rows a second, as {} says", self.normal.display()));
-            return Ok(Some(rate));
+    /// What speaks against a calibration, unless it is to be made all the same.
+    fn unless_forced(&self, checked: Result<()>) -> Result<()> {
+        match (checked, self.force) {
+            (Err(refusal), true) => note(&format!("taken with --force, although {refusal:#}")),
+            (Err(refusal), false) => bail!("{refusal:#}; --force takes it as it is"),
+            (Ok(()), _) => {}
         }
-        if let Some(clock) = Clock::of_file(&self.normal, label)?.first() {
-            note(&format!("no --rate: {:.6} rows a second, by column `{}`", clock.rate, clock.column));
-            return Ok(Some(clock.rate));
-        }
-        if self.alarms.is_none() {
-            return Ok(None);
-        }
-        note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
-        Ok(Some(1.0))
+        Ok(())
     }
+
+    /// Rows a second, as they are given, or as the file says; where neither does, one if alarms are asked for by the hour, which need a rate.
+    fn sample_rate(&self, of_file: Option<RateOfFile>) -> Result<Option<f64>> {
+        let name = self.normal.display();
+        match (self.rate, of_file) {
+            (Some(rate), Some(of_file)) => {
+                self.unless_forced(of_file.check(rate, &self.normal))?;
+                Ok(Some(rate))
+            }
+            (None, Some(RateOfFile { rate, column: None })) => {
+                note(&format!("no --rate: {rate} rows a second, as {name} says"));
+                Ok(Some(rate))
+            }
+            (None, Some(RateOfFile { rate, column: Some(column) })) => {
+                note(&format!("no --rate: {rate:.6} rows a second, by column `{column}`"));
+                Ok(Some(rate))
+            }
+            (None, None) if self.alarms.is_some() => {
+                note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
+                Ok(Some(1.0))
+            }
+            (rate, None) => Ok(rate),
+        }
+    }
+}
+
+/// Refuses the file that the model was trained on.
+fn check_that_it_is_new(run: &RunModel, normal: &Path, rows: usize) -> Result<()> {
+    let (Some(config), data) = (&run.config, &run.file.data) else { return Ok(()) };
+    // Most files differ in that, and need no second look.
+    if !data.ends_with(&format!(", {rows} rows")) {
+        return Ok(());
+    }
+    // A file that cannot be trained on has not been.
+    let is_known = training_table(normal, config).is_ok_and(|table| fingerprint(&table) == *data);
+    ensure!(
+        !is_known,
+        "{} is what the model was trained on ({data}), and a model fits what it has seen better than what it has not: the threshold would be \
+         too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
+        normal.display()
+    );
+    Ok(())
 }
 
 fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
@@ -163,7 +212,12 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
 
 fn positive(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && value.is_finite());
-    value.ok_or_else(|| format!("`{text}` is not a positive number"))
+    let value = value.ok_or_else(|| format!("`{text}` is not a positive number"))?;
+    // As the device has it.
+    if !(value as f32).is_normal() {
+        return Err(format!("`{text}` is beyond the range of 32-bit numbers"));
+    }
+    Ok(value)
 }
 
 fn votes(text: &str) -> Result<(u32, u32)> {

@@ -5,13 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use vae_core::format;
 
 use super::{Context, note, quoted};
 use crate::{
-    calibration,
+    calibration::{self, Normal},
     export::{RunModel, safetensors},
     model_file::{AlignedFile, ModelFile},
     output::{Existing, is_same_place, write_file},
@@ -45,11 +45,20 @@ pub(super) struct Export {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Precision {
+pub(super) enum Precision {
     /// 8-bit weights, one scale per output row.
     Int8,
     /// 32-bit floating-point weights.
     F32,
+}
+
+impl From<Precision> for format::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Int8 => Self::Int8,
+            Precision::F32 => Self::F32,
+        }
+    }
 }
 
 /// What was written.
@@ -71,10 +80,6 @@ pub(super) struct Exported {
 
 impl Export {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        let precision = match self.precision {
-            Precision::Int8 => format::Precision::Int8,
-            Precision::F32 => format::Precision::F32,
-        };
         let (existing, weights) = (Existing::from_force(self.force), self.safetensors.as_deref());
         [Some(self.out.as_path()), weights].into_iter().flatten().try_for_each(|path| existing.check(path))?;
         if let Some(weights) = weights.filter(|weights| is_same_place(weights, &self.out)) {
@@ -84,7 +89,7 @@ impl Export {
                 weights.display()
             );
         }
-        let exported = Candidate::of(&self.run, precision)?.write(&self.out, weights, existing)?;
+        let exported = Candidate::of(&self.run, self.precision.into())?.write(&self.out, weights, existing)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",
             exported.model.display(),
@@ -148,21 +153,33 @@ impl Candidate {
     pub(super) fn of(run: &Path, precision: format::Precision) -> Result<Self> {
         let run = RunModel::open(run, Access::Read)?;
         let normal = run.directory.normal()?;
-        let (file, calibration) = run.calibrated(normal.as_ref(), precision)?;
+        Self::calibrated(run, normal.as_ref(), precision)
+    }
+
+    /// With a calibration on these normal data, whether the run keeps them or not.
+    pub(super) fn calibrated(run: RunModel, normal: Option<&Normal>, precision: format::Precision) -> Result<Self> {
+        let (file, calibration) = run.calibrated(normal, precision)?;
         let quantisation = match precision {
             format::Precision::F32 => None,
             format::Precision::Int8 => {
-                let (reference, _) = run.calibrated(normal.as_ref(), format::Precision::F32)?;
+                let (reference, _) = run
+                    .calibrated(normal, format::Precision::F32)
+                    .context("the f32 model, which the int8 model is compared with")?;
                 Some(Quantisation::measure(&file, &reference, &run.holdout)?)
             }
         };
         Ok(Self { run, file, calibration, quantisation })
     }
 
+    /// Refuses a model that int8 changes too much.
+    pub(super) fn check(&self) -> Result<()> {
+        self.quantisation.as_ref().map_or(Ok(()), Quantisation::check)
+    }
+
     /// Writes the model file; with `Existing::Replace`, what `--force` asks for, also one that int8 changes too much.
     pub(super) fn write(&self, out: &Path, weights: Option<&Path>, existing: Existing) -> Result<Exported> {
-        match (self.quantisation.as_ref().map_or(Ok(()), Quantisation::check), existing) {
-            (Err(refusal), Existing::Keep) => return Err(refusal),
+        match (self.check(), existing) {
+            (Err(refusal), Existing::Keep) => bail!("{refusal:#}; --force writes it all the same"),
             (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),
             (Ok(()), _) => {}
         }

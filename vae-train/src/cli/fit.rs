@@ -389,7 +389,7 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
 }
 
 /// The columns to train on: without those to be ignored, and without clocks.
-fn training_table(data: &Path, config: &Config) -> Result<Table> {
+pub(super) fn training_table(data: &Path, config: &Config) -> Result<Table> {
     let (table, found) = Table::read_leniently(data, config.label.as_deref(), progress::reading(data))?;
     if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));

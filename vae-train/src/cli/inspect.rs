@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::{Context, find_label, progress, quoted};
+use super::{Context, find_label, note, progress, quoted, rate::RateOfFile};
 use crate::{
     clock::Clock,
     inspection::{Column, Inspection},
@@ -22,9 +22,12 @@ use crate::{
 pub(super) struct Inspect {
     /// CSV file: a header, then rows in order of time.
     data: PathBuf,
-    /// Rows per second, in Hz [default: as a WAV file or the column of times says].
+    /// Rows per second, in Hz [default: as a WAV file or the column of times says, which it must not contradict].
     #[arg(long)]
     rate: Option<f64>,
+    /// Accept a --rate that the file contradicts.
+    #[arg(long, requires = "rate")]
+    force: bool,
     /// Column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long)]
     label: Option<String>,
@@ -77,10 +80,15 @@ impl Inspect {
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
-        let rate = match self.rate.or(clocks.first().map(|clock| clock.rate)) {
-            None => Table::sample_rate(&self.data)?,
-            rate => rate,
-        };
+        let of_file = RateOfFile::of(&self.data, &clocks, &[])?;
+        if let (Some(rate), Some(of_file)) = (self.rate, &of_file) {
+            match (of_file.check(rate, &self.data), self.force) {
+                (Err(refusal), true) => note(&format!("taken with --force, although {refusal}")),
+                (Err(refusal), false) => bail!("{refusal}; --force takes it as it is"),
+                (Ok(()), _) => {}
+            }
+        }
+        let rate = self.rate.or(of_file.map(|of_file| of_file.rate));
         let (label, inspection) = (label.map(str::to_owned), Inspection::of(&table));
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
@@ -260,7 +268,7 @@ fn findings(inspected: &Inspected) -> Vec<String> {
 }
 
 /// A number to five significant digits.
-fn significant(value: f64) -> String {
+pub(super) fn significant(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
         return format!("{value:.4e}");

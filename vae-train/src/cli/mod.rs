@@ -13,6 +13,7 @@ mod info;
 mod inspect;
 mod keygen;
 mod progress;
+mod rate;
 mod report;
 mod score;
 #[cfg(feature = "remote")]

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use vae_core::Verdict;
 
@@ -33,7 +33,8 @@ use crate::{
 /// Show a device's verdicts live: its scores against the threshold over time, alarms, sensors' faults and drift; q or Ctrl-C ends.
 ///
 /// Reads the lines that `vae_core::Verdict` prints (docs/watch.md) from a serial port or standard input, as text or, with --elf, as
-/// defmt's frames. Where standard output is no terminal the lines are printed as they are. A device that is unplugged is waited for.
+/// defmt's frames. Where standard output is no terminal the lines are printed. A device that is unplugged is waited for. At the end of a
+/// file it fails if a line's verdict could not be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train watch /dev/ttyACM0 --baud 115200 --out scores.csv
@@ -78,8 +79,10 @@ struct Row {
 struct Seen {
     source: String,
     lines: usize,
-    /// Lines that begin like a verdict and are none, and frames that cannot be decoded.
+    /// Lines with a verdict that cannot be read, or longer than a line, and frames that cannot be decoded.
     malformed: usize,
+    /// Those with a verdict that cannot be read.
+    unreadable: usize,
     /// The score below which a window votes for an alarm, in nats.
     threshold: Option<f32>,
     #[serde(flatten)]
@@ -90,6 +93,9 @@ struct Seen {
     names: Vec<String>,
     #[serde(skip)]
     last: Option<Verdict>,
+    /// Number and text of the first line with a verdict that cannot be read.
+    #[serde(skip)]
+    first_unreadable: Option<(usize, String)>,
     /// Whether the device's alarm is raised.
     #[serde(skip)]
     is_raised: bool,
@@ -124,8 +130,32 @@ impl Seen {
             }
             Content::Threshold(nats) => self.threshold = Some(nats),
             Content::Remark => self.history.say(&line.text),
-            Content::Malformed => self.malformed += 1,
+            Content::Malformed => {
+                self.malformed += 1;
+                self.unreadable += 1;
+                self.history.say(&format!("cannot be read: {}", line.text));
+                self.first_unreadable.get_or_insert_with(|| (self.lines, shortened(&line.text)));
+            }
+            Content::Noise => self.malformed += 1,
         }
+    }
+
+    /// Whether all of a log that has ended was understood.
+    fn check(&self, formats: Option<&Path>) -> Result<()> {
+        let Self { source, lines, malformed, unreadable, .. } = self;
+        ensure!(
+            self.history.has_verdicts(),
+            "{source}: no verdict in {lines} line(s), {malformed} of them malformed: the firmware prints a `vae_core::Verdict` a line, as in \
+             `{EXAMPLE}`{}",
+            if formats.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
+        );
+        if let Some((number, text)) = &self.first_unreadable {
+            bail!(
+                "{source}: {unreadable} of {lines} line(s) have a verdict that cannot be read and is not counted, first line {number}: \
+                 `{text}`: look at those lines; the firmware prints a `vae_core::Verdict` by itself, as in `{EXAMPLE}`"
+            );
+        }
+        Ok(())
     }
 
     fn summary(&self) -> String {
@@ -142,12 +172,22 @@ impl Seen {
     }
 }
 
+/// A line's text, of which a message has room for the beginning.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Where lines go: into the CSV file, and onto the screen or standard output.
 struct Session {
     seen: Seen,
     csv: Option<csv::Writer<File>>,
     /// Whether lines are printed as they come.
     prints: bool,
+    /// Whether all is shown on a screen.
+    plots: bool,
     started: Instant,
 }
 
@@ -156,6 +196,9 @@ impl Session {
     fn take(&mut self, lines: &[Line]) -> Result<bool> {
         for line in lines {
             self.seen.push(line, self.started.elapsed().as_secs_f64());
+            if line.content == Content::Malformed && !self.plots && self.seen.unreadable <= MOST_NOTED {
+                note(&format!("line {}: its verdict cannot be read: {}", self.seen.lines, shortened(&line.text)));
+            }
             if let (Some(csv), Content::Verdict(verdict)) = (&mut self.csv, line.content) {
                 let assessment = verdict.assessment();
                 let row = Row {
@@ -205,7 +248,7 @@ impl Watch {
             false => None,
         };
         let prints = screen.is_none() && !context.json;
-        let mut session = Session { seen, csv, prints, started: Instant::now() };
+        let mut session = Session { seen, csv, prints, plots: screen.is_some(), started: Instant::now() };
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         std::thread::spawn(move || source.read(&sender));
         let (mut drawn, mut has_ended) = (None::<Instant>, false);
@@ -243,25 +286,27 @@ impl Watch {
         }
         drop(screen); // gives the terminal back before anything is printed
         let seen = session.seen;
-        ensure!(
-            !has_ended || seen.history.has_verdicts(),
-            "{}: no verdict in {} line(s), {} of them malformed: the firmware prints a `vae_core::Verdict` a line, as in `{EXAMPLE}`{}",
-            seen.source,
-            seen.lines,
-            seen.malformed,
-            if self.elf.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
-        );
+        let checked = if has_ended { seen.check(self.elf.as_deref()) } else { Ok(()) };
+        // Where there is no verdict at all there is nothing to sum up.
+        if checked.is_err() && !seen.history.has_verdicts() {
+            return checked;
+        }
         let summary = seen.summary();
         if prints {
             eprintln!("{summary}"); // beside the lines
-            return Ok(());
+        } else {
+            context.print(&seen, &summary)?;
         }
-        context.print(&seen, &summary)
+        checked
     }
 }
 
 /// Pieces of the stream that may wait.
 const QUEUE: usize = 1024;
+
+/// Characters of a line that a message shows, and lines that messages are about: a wrong baud rate makes many.
+const LONGEST_SHOWN: usize = 200;
+const MOST_NOTED: usize = 10;
 
 const EXAMPLE: &str = "12.00 s  normal  412.345 nats, p = 0.226";
 

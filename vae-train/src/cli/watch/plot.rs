@@ -208,7 +208,7 @@ mod tests {
         let mut lines = vec!["threshold 300 nats".to_owned()];
         // From 0 to 30 s: normal, then drifting lower, then alarms far below, and a sensor that fails.
         lines.extend((0..10).map(|i| format!("{i}.0 s  normal  {}.0 nats, p = 0.5", 390 + i % 3)));
-        lines.extend((10..20).map(|i| format!("{i}.0 s  drifting  340.0 nats, p = 0.1, mean p = 0.100")));
+        lines.extend((10..20).map(|i| format!("{i}.0 s  drifting  340.0 nats, p = 0.1, scores lower by 9.100 nats")));
         lines.extend(
             (20..25).map(|i| format!("{i}.0 s  ANOMALOUS  -9e9 nats, p = 0, channel 1 costs 9.0, feature 4 costs 3.0")),
         );

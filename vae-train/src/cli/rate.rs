@@ -1,0 +1,44 @@
+//! Rows a second: what a file says of it, beside what its user says.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::inspect::significant;
+use crate::{clock::Clock, table::Table};
+
+/// Share by which two rates may differ that are the same: clocks drift, and rates are given in round numbers.
+const SAME: f64 = 0.01;
+
+/// Rows a second by the file itself.
+pub(super) struct RateOfFile {
+    pub(super) rate: f64,
+    /// The column of times that says so; none for the head of a recording of sound.
+    pub(super) column: Option<String>,
+}
+
+impl RateOfFile {
+    /// By its head or else its first clock, which is none of the `channels` that a model watches; none where nothing tells the time.
+    pub(super) fn of(path: &Path, clocks: &[Clock], channels: &[String]) -> Result<Option<Self>> {
+        if let Some(rate) = Table::sample_rate(path)? {
+            return Ok(Some(Self { rate, column: None }));
+        }
+        let clock = clocks.iter().find(|clock| !channels.contains(&clock.column));
+        Ok(clock.map(|Clock { rate, column, .. }| Self { rate: *rate, column: Some(column.clone()) }))
+    }
+
+    /// Refuses another rate than the file's.
+    pub(super) fn check(&self, given: f64, path: &Path) -> Result<()> {
+        let says = match &self.column {
+            Some(column) => format!("by its column `{column}`"),
+            None => "by its head".to_owned(),
+        };
+        ensure!(
+            (given / self.rate - 1.0).abs() <= SAME,
+            "--rate {given}: {} has {} rows a second, {says}: leave --rate out, or mend the file",
+            path.display(),
+            significant(self.rate)
+        );
+        Ok(())
+    }
+}
