@@ -112,8 +112,10 @@ struct Seen {
 
 /// A score in the making.
 #[derive(Clone, Debug)]
-struct Estimate {
+pub(crate) struct Estimate {
     rng: Pcg32,
+    /// Whether features of the window are.
+    is_missing: bool,
     /// `ln p(z) − ln q(z|x)` of the sample that is being decoded.
     log_ratio: f32,
     /// Of the log-likelihoods so far.
@@ -369,7 +371,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                     Work::Encode(pass, seen)
                 } else {
                     network.finish_encoding(pass, &mut buffers)?;
-                    let mut estimate = Estimate::new(self.running.windows);
+                    let mut estimate = Estimate::new(self.running.windows, seen.missing > 0);
                     estimate.draw(kind, &network, &mut buffers)?;
                     let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
                     Work::Decode(pass, seen, estimate)
@@ -679,26 +681,30 @@ impl<'s> Parts<'s> {
 }
 
 impl Estimate {
-    fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u32, is_missing: bool) -> Self {
         let rng = Pcg32::seed_from_u64(seed.into());
-        Self { rng, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
+        Self { rng, is_missing, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
     }
 
     /// Writes the sample of the latent vector that is to be decoded next.
-    fn draw(&mut self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+    pub(crate) fn draw(
+        &mut self,
+        kind: ScoreKind,
+        network: &Network<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Result<(), InferError> {
         let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
-        if kind == ScoreKind::AtMean {
-            posterior.mean(buffers.latent)
-        } else {
-            let log_density = posterior.draw(&mut self.rng, buffers.latent)?;
-            self.log_ratio = network.prior.log_density(buffers.latent) - log_density;
-            Ok(())
+        match kind {
+            ScoreKind::AtMean => posterior.mean(buffers.latent)?,
+            ScoreKind::Samples(_) => posterior.sample(&mut self.rng, buffers.latent)?,
+            ScoreKind::Importance(_) => self.log_ratio = network.propose(self.is_missing, &mut self.rng, buffers)?,
         }
+        Ok(())
     }
 
     /// Adds the log-likelihood of the sample that was decoded; returns whether another one is needed to know on which side of
     /// `threshold` the score is.
-    fn add(&mut self, nats: f32, kind: ScoreKind, threshold: f32) -> bool {
+    pub(crate) fn add(&mut self, nats: f32, kind: ScoreKind, threshold: f32) -> bool {
         self.weights.add(nats + self.log_ratio);
         self.mean += (nats - self.mean) / self.weights.count as f32;
         match kind {
@@ -711,7 +717,12 @@ impl Estimate {
     }
 
     /// The score, of this kind.
-    fn score(&self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
+    pub(crate) fn score(
+        &self,
+        kind: ScoreKind,
+        network: &Network<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Result<f32, InferError> {
         let score = match kind {
             ScoreKind::AtMean | ScoreKind::Samples(_) => {
                 let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
