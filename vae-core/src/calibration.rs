@@ -79,6 +79,8 @@ pub struct Calibration<'m> {
     memory: f32,
     drift_limit: f32,
     channels: &'m [[f32; CHANNEL_CONSTANTS]],
+    /// [`ChannelCalibration::nats`], where nothing else is known of the channels.
+    nats: &'m [f32],
     quantiles: &'m [f32],
 }
 
@@ -141,10 +143,11 @@ impl<'m> Calibration<'m> {
             values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(LoadError::Shape { expected, found })?;
         let quantiles = constants[CALIBRATION_CONSTANTS - 1] as usize;
         let (expected, found) = (CHANNEL_CONSTANTS * channels, rest.len().saturating_sub(quantiles));
-        if found != 0 && found != expected {
+        if ![0, channels, expected].contains(&found) {
             return Err(LoadError::Shape { expected, found });
         }
         let (channels, quantiles) = rest.split_at_checked(found).unwrap_or_default();
+        let (channels, nats) = if found == expected { (channels, &[][..]) } else { (&[][..], channels) };
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
         let [start, rate, scale, shape, base, constants @ ..] = constants;
         let tail = Tail { start, rate, scale, shape, base };
@@ -162,6 +165,7 @@ impl<'m> Calibration<'m> {
             memory,
             drift_limit,
             channels: channels.as_chunks().0,
+            nats,
             quantiles,
         };
         let is_finite = values.iter().all(|value| value.is_finite());
@@ -249,14 +253,12 @@ impl<'m> Calibration<'m> {
         (self.centre, self.spread)
     }
 
-    /// How a channel behaves; none where the file does not say, or for a channel that the model does not have.
+    /// How a channel behaves, of which the file may know the nats alone; none where it does not say, or for a channel that the model does not have.
     #[must_use]
     pub fn channel(&self, index: usize) -> Option<ChannelCalibration> {
-        self.channels.get(index).map(ChannelCalibration::new)
-    }
-
-    pub(crate) fn channels(&self) -> &'m [[f32; CHANNEL_CONSTANTS]] {
-        self.channels
+        let nats =
+            || self.nats.get(index).map(|nats| ChannelCalibration { nats: *nats, ..ChannelCalibration::UNKNOWN });
+        self.channels.get(index).map(ChannelCalibration::new).or_else(nats)
     }
 
     /// Whether an ELBO (in nats) is below the threshold.

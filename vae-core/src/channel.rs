@@ -232,7 +232,7 @@ pub(crate) fn channels<'s>(
     calibration: &Calibration<'s>,
     count: usize,
 ) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
-    let known = calibration.channels().iter().map(ChannelCalibration::new);
-    let normal = known.chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
+    let calibration = *calibration;
+    let normal = (0..).map(move |index| calibration.channel(index).unwrap_or(ChannelCalibration::UNKNOWN));
     state.as_chunks_mut().0.iter_mut().take(count).map(Channel::new).zip(normal)
 }

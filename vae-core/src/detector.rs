@@ -337,6 +337,8 @@ impl<'m, 'b> Detector<'m, 'b> {
             Work::Idle => return Ok(Poll::Ready(None)),
             Work::Begin => {
                 if let Some(fault) = self.sensor_fault() {
+                    // So that what is drawn for a window depends on its place in the stream alone.
+                    self.running.windows = self.running.windows.wrapping_add(u32::from(!self.running.is_measuring()));
                     return Ok(Poll::Ready(self.conclude_fault(fault)));
                 }
                 if self.running.is_measuring_channels() {
@@ -392,7 +394,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                         let score = estimate.score(kind, &network, &mut buffers)?;
                         let missing = match seen.missing {
                             0 => 0.0,
-                            _ => missing_nats(&self.model, &self.calibration, &network.likelihood, values),
+                            _ => self.calibration.missing_nats(&self.model, &network.likelihood, Samples::F32(values)),
                         };
                         let score = score + missing;
                         if !score.is_finite() {
@@ -742,17 +744,6 @@ fn factor(spread: f32, variance: f32) -> f32 {
 
 fn has_levels(model: &Model<'_>) -> Result<bool, DetectorError> {
     Ok(!matches!(model.network().map_err(InferError::Model)?.likelihood, Likelihood::Bernoulli))
-}
-
-/// What the features that were not observed would have added to the score of an ordinary window.
-fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &Likelihood<'_>, values: &[f32]) -> f32 {
-    // Each channel's nats are spread over its features, which are as many for all of them but with unlike front-ends.
-    let each = model.channels() as f32 / model.features() as f32;
-    let missing = values.iter().enumerate().filter(|(_, value)| value.is_nan());
-    missing.fold(0.0, |sum, (feature, _)| {
-        let normal = calibration.channel(model.channel_of(feature));
-        sum + likelihood.log_normaliser(feature) - normal.map_or(0.5, |normal| normal.nats * each)
-    })
 }
 
 impl Running {

@@ -100,17 +100,21 @@ pub struct Report {
     pub false_alarms: Option<FalseAlarms>,
 }
 
-/// The calibration of a model without one on windows whose order is not known: quantiles and their tail. The
-/// threshold is the quantile at `false_alarms`.
+/// The calibration of a model without one on windows whose order is not known: what the channels' features cost, quantiles and their tail.
+/// The threshold is the quantile at `false_alarms`.
 ///
 /// # Errors
 /// If a window cannot be scored.
 pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Result<Calibration> {
-    let bytes = AlignedFile::new(&file.to_bytes()?);
-    let model = bytes.model()?;
-    let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
-    let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    Ok(of_scores(&scores, false_alarms))
+    let context = "the held-out windows cannot be scored";
+    let nats = channel_nats(&AlignedFile::new(&file.to_bytes()?).model()?, windows).context(context)?;
+    let known = |nats: f64| ChannelCalibration { nats: nats as f32, ..ChannelCalibration::UNKNOWN };
+    let channels: Vec<ChannelCalibration> = nats.into_iter().map(known).collect();
+    // Windows of which something is missing are scored by what the others cost.
+    let calibration = Calibration { channels: channels.clone(), ..Calibration::default() };
+    let bytes = AlignedFile::new(&ModelFile { calibration, ..file.clone() }.to_bytes()?);
+    let scores = scoring::by_kind(&bytes.model()?, windows, ScoreKind::AtMean, None).context(context)?;
+    Ok(Calibration { channels, ..of_scores(&scores, false_alarms) })
 }
 
 /// Quantiles, tail, location and scale of scores, and the quantile at `false_alarms` as the threshold.
@@ -302,18 +306,28 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     Ok((calibration, report))
 }
 
-/// What each channel's features cost in a window, on average.
+/// What each channel's features cost in a window in which all of them are observed, on average.
 fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
     let width = model.features() + model.conditions();
     let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
     let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
     let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
-        let mut nats = vec![0.0; model.channels()];
-        model.attribute(x, scratch, &mut |feature, cost| nats[model.channel_of(feature)] += f64::from(cost))?;
-        Ok(nats)
+        let mut costs = vec![(0.0, 0.0); model.channels()];
+        model.attribute(x, scratch, &mut |feature, cost| {
+            let (nats, observed) = &mut costs[model.channel_of(feature)];
+            (*nats, *observed) = (*nats + f64::from(cost), *observed + 1.0);
+        })?;
+        Ok(costs)
     })?;
-    let mean = |channel: usize| costs.iter().map(|nats| nats[channel]).sum::<f64>() / costs.len() as f64;
-    Ok((0..model.channels()).map(mean).collect())
+    let mut features = vec![0.0; model.channels()];
+    (0..model.features()).for_each(|feature| features[model.channel_of(feature)] += 1.0);
+    let of_window = |(channel, features): (usize, f64)| {
+        let each = costs.iter().map(|costs| costs[channel]);
+        let (nats, observed) = each.fold((0.0, 0.0), |(nats, observed), (n, o)| (nats + n, observed + o));
+        // Of a channel without any value: as a Gaussian's by the definition of its variance.
+        features * if observed > 0.0 { nats / observed } else { 0.5 }
+    };
+    Ok(features.into_iter().enumerate().map(of_window).collect())
 }
 
 /// Mean of each channel, and mean square of the distance from it; a sample begins with its channels.

@@ -86,8 +86,11 @@ impl Evaluation {
         let distances: Vec<f64> = windows
             .iter()
             .map(|x| {
-                let features = x.iter().zip(mean.iter().zip(inverse_scale)).filter(|(x, _)| !x.is_nan());
-                features.map(|(x, (mean, inverse_scale))| f64::from((x - mean) * inverse_scale).powi(2)).sum()
+                let squares = x.iter().zip(mean.iter().zip(inverse_scale)).map(|(x, (mean, inverse_scale))| {
+                    // What is missing counts as ordinary here, too: on average the square is 1.
+                    if x.is_nan() { 1.0 } else { f64::from((x - mean) * inverse_scale).powi(2) }
+                });
+                squares.sum()
             })
             .collect();
 

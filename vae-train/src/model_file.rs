@@ -92,7 +92,11 @@ impl Calibration {
         values.extend(tail(&self.tail).into_iter().chain(tail(&self.alarms)));
         values.extend([self.location_and_scale.0, self.location_and_scale.1, samples]);
         values.extend([self.drift_memory, self.drift_limit, self.quantiles.len() as f32]);
-        for c in &self.channels {
+        let nats_alone =
+            |c: &ChannelCalibration| *c == ChannelCalibration { nats: c.nats, ..ChannelCalibration::UNKNOWN };
+        let is_known = !self.channels.iter().all(nats_alone);
+        values.extend(self.channels.iter().filter(|_| !is_known).map(|c| c.nats));
+        for c in self.channels.iter().filter(|_| is_known) {
             values.extend([c.range.0, c.range.1, c.longest_run, c.longest_gap, c.nats]);
             values.extend([c.mean, c.mean_limit, c.power, c.power_limit]);
         }
