@@ -481,6 +481,8 @@ impl<'m> Reference<'m> {
         let fault = self.channels.iter().position(|channel| channel.fault.is_some_and(|fault| fault.1 < WINDOW as u64));
         if let Some((channel, (kind, _))) = fault.and_then(|index| Some((index, self.channels[index].fault?))) {
             self.forget_hop();
+            // It has its place in the stream all the same, but none in a new baseline.
+            self.windows += u64::from(self.baseline_done >= self.baseline_windows);
             let expected = Some(Verdict::SensorFault(SensorFault { channel: channel as u32, kind }));
             ensure!(verdict == expected, "{expected:?} is expected");
             return Ok(());

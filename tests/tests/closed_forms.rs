@@ -98,6 +98,13 @@ impl LinearGaussian {
         (x - &self.mean).component_div(&self.scale)
     }
 
+    /// The model of these features alone, without the others: what it says of them is what this one does.
+    fn of(&self, features: &[usize]) -> Self {
+        let [b, mean, scale] = [&self.b, &self.mean, &self.scale].map(|values| values.select_rows(features));
+        let (w, a) = (self.w.select_rows(features), self.a.select_columns(features));
+        Self { w, b, variance: self.variance, mean, scale, a, c: self.c.clone(), l: self.l.clone(), kind: self.kind }
+    }
+
     /// `ln N(x; …)`, from the definition, with the covariance as it stands in physical units.
     fn log_evidence(&self, x: &DVector<f64>) -> f64 {
         let n = x.len();
@@ -306,6 +313,77 @@ fn importance_weighted_bound_rises_with_k_and_its_error_falls_as_one_over_root_k
     let ratio = (runs[2].1.1 / runs[4].1.1).sqrt();
     assert!((3.2..5.2).contains(&ratio), "{ratio}");
     assert!((runs[4].1.0 - evidence).abs() < 0.02, "{runs:?} for {evidence}");
+}
+
+/// `∫ p(z|x)² / p(z) dz` of a Gaussian posterior and `N(0, I)`.
+fn second_moment(mean: &DVector<f64>, covariance: &DMatrix<f64>) -> f64 {
+    let precision = covariance.clone().try_inverse().unwrap();
+    let both = &precision * 2.0 - DMatrix::identity(mean.len(), mean.len());
+    let slope = &precision * mean * 2.0;
+    let exponent = 0.5 * slope.dot(&both.clone().lu().solve(&slope).unwrap()) - mean.dot(&(&precision * mean));
+    exponent.exp() * precision.determinant() / both.determinant().sqrt()
+}
+
+/// The mean over `repeats` estimates of the evidence by draws from the encoder's posterior alone.
+fn plain_estimate(file: &AlignedFile, x: &[f32], samples: usize, repeats: u64) -> f64 {
+    let model = file.model().unwrap();
+    let (mut memory, mut own) = (vec![0.0; model.scratch_len()], vec![0.0; model.scratch_len()]);
+    let (mut z, mut work) = (vec![0.0; model.latent()], vec![0.0; model.latent()]);
+    let mut total = 0.0;
+    for seed in 0..repeats {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sum = 0.0;
+        for _ in 0..samples {
+            let mut scratch = Scratch::new(&mut memory);
+            let posterior = model.encode(x, &mut scratch).unwrap();
+            posterior.sample(&mut rng, &mut z).unwrap();
+            let log_density = f64::from(posterior.log_density(&z[..], &mut work).unwrap());
+            let joint = model.log_joint(x, &z[..], &mut Scratch::new(&mut own)).unwrap();
+            sum += (f64::from(joint) - log_density).exp() / samples as f64;
+        }
+        total += sum.ln() / repeats as f64;
+    }
+    total
+}
+
+#[test]
+fn what_is_observed_has_its_own_evidence_whatever_is_missing() {
+    const SAMPLES: u32 = 400;
+    const REPEATS: u64 = 100;
+    let by = Importance { samples: SAMPLES, proposal: Proposal::Posterior, decide: None };
+    let mut rng = ChaCha8Rng::seed_from_u64(37);
+    let (mut deficit, mut plain_deficit, mut cases) = (0.0, 0.0, 0.0);
+    for (features, latent) in [(4, 1), (5, 2), (6, 2), (8, 3)] {
+        for encoder in EXACT {
+            let exact = LinearGaussian::random(features, latent, encoder, &mut rng);
+            let file = AlignedFile::new(&exact.file().to_bytes().unwrap());
+            for missing in 1..features {
+                let x = exact.draw(1.0, &mut rng);
+                let mut order: Vec<usize> = (0..features).collect();
+                (0..missing).for_each(|i| order.swap(i, rng.random_range(i..features)));
+                let mut input: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+                order[..missing].iter().for_each(|feature| input[*feature] = f32::NAN);
+                let (observed, x) = (exact.of(&order[missing..]), x.select_rows(&order[missing..]));
+                let (evidence, (mean, covariance)) = (observed.log_evidence(&x), observed.exact_posterior(&x));
+                let (found, variance) = estimates(&file, &input, &by, REPEATS);
+                // Weights are p(z|x) / (¾ q + ¼ p), whose variance is at most four times the second moment, less 1; the logarithm of a
+                // mean is low by half its variance, to first order, and twice that is allowed for.
+                let bias = (4.0 * second_moment(&mean, &covariance) - 1.0) / f64::from(SAMPLES);
+                let error = 4.0 * (variance / REPEATS as f64).sqrt() + 1e-4;
+                assert!(found < evidence + error, "{found} exceeds {evidence}, {missing} of {features} missing");
+                assert!(
+                    found > evidence - bias - error,
+                    "{found} for {evidence} − {bias}, {missing} of {features} missing"
+                );
+                deficit += evidence - found;
+                plain_deficit += evidence - plain_estimate(&file, &input, SAMPLES as usize, 5);
+                cases += 1.0;
+            }
+        }
+    }
+    let (deficit, plain_deficit) = (deficit / cases, plain_deficit / cases);
+    println!("{deficit} nats too low; by the encoder's posterior alone {plain_deficit}");
+    assert!(deficit < 0.3 * plain_deficit && plain_deficit > 0.1, "{deficit} {plain_deficit}");
 }
 
 #[test]

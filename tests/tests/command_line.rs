@@ -43,12 +43,12 @@ const FIT: &str =
     "fit train.csv --label label --out run --epochs 60 --batch 16 --hidden 16 --latent 2 --learning-rate 0.01";
 
 /// What `score` writes.
-const SCORE_COLUMNS: &str = "row,elbo,reconstruction,kl,log_likelihood,p_value,anomaly,alarm,verdict";
+const SCORE_COLUMNS: &str = "row,elbo,reconstruction,kl,log_likelihood,p_value,anomaly,alarm,score,missing,verdict";
 
 /// The numbers of a line of scores, and the verdict behind them.
 fn numbers(line: &str) -> (Vec<f64>, &str) {
     // The verdict may be quoted: a channel's name may hold a comma.
-    let fields: Vec<&str> = line.splitn(9, ',').collect();
+    let fields: Vec<&str> = line.splitn(11, ',').collect();
     let (verdict, numbers) = fields.split_last().unwrap();
     (numbers.iter().map(|field| field.parse().unwrap()).collect(), verdict)
 }
@@ -73,7 +73,7 @@ fn fit_export_score_evaluate_info() {
     let rows: Vec<Vec<f64>> = lines.map(|line| numbers(line).0).collect();
     assert_eq!(rows.len(), 400);
     for (index, row) in rows.iter().enumerate() {
-        assert_eq!((row[0], row.len()), (index as f64, 8));
+        assert_eq!((row[0], row.len()), (index as f64, 10));
         assert!(
             (row[1] - (row[2] - row[3])).abs() < 1e-4 * row[1].abs().max(1.0),
             "elbo = reconstruction − kl: {row:?}"

@@ -82,6 +82,8 @@ pub struct Calibration<'m> {
     changes: Tail,
     drift: DriftRule,
     channels: &'m [[f32; CHANNEL_CONSTANTS]],
+    /// [`ChannelCalibration::nats`], where nothing else is known of the channels.
+    nats: &'m [f32],
     quantiles: &'m [f32],
 }
 
@@ -169,10 +171,11 @@ impl<'m> Calibration<'m> {
             values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(LoadError::Shape { expected, found })?;
         let quantiles = constants[CALIBRATION_CONSTANTS - 1] as usize;
         let (expected, found) = (CHANNEL_CONSTANTS * channels, rest.len().saturating_sub(quantiles));
-        if found != 0 && found != expected {
+        if ![0, channels, expected].contains(&found) {
             return Err(LoadError::Shape { expected, found });
         }
         let (channels, quantiles) = rest.split_at_checked(found).unwrap_or_default();
+        let (channels, nats) = if found == expected { (channels, &[][..]) } else { (&[][..], channels) };
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
         let [start, rate, scale, shape, base, constants @ ..] = constants;
         let tail = Tail { start, rate, scale, shape, base };
@@ -195,6 +198,7 @@ impl<'m> Calibration<'m> {
             changes,
             drift: DriftRule { memory, step, shift_limit, widening_limit },
             channels: channels.as_chunks().0,
+            nats,
             quantiles,
         };
         let is_finite = values.iter().all(|value| value.is_finite());
@@ -313,14 +317,22 @@ impl<'m> Calibration<'m> {
         (self.centre, self.spread)
     }
 
-    /// How a channel behaves; none where the file does not say, or for a channel that the model does not have.
+    /// How a channel behaves, of which the file may know the nats alone; none where it does not say, or for a channel that the model does not have.
     #[must_use]
     pub fn channel(&self, index: usize) -> Option<ChannelCalibration> {
-        self.channels.get(index).map(ChannelCalibration::new)
+        let nats =
+            || self.nats.get(index).map(|nats| ChannelCalibration { nats: *nats, ..ChannelCalibration::UNKNOWN });
+        self.channels.get(index).map(ChannelCalibration::new).or_else(nats)
     }
 
-    pub(crate) fn channels(&self) -> &'m [[f32; CHANNEL_CONSTANTS]] {
+    /// What is known of all channels, or of none.
+    pub(crate) fn known_channels(&self) -> &'m [[f32; CHANNEL_CONSTANTS]] {
         self.channels
+    }
+
+    /// The nats of all channels, or of none.
+    pub(crate) fn nats(&self) -> &'m [f32] {
+        self.nats
     }
 
     /// Whether an ELBO (in nats) is below the threshold.

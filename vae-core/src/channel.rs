@@ -242,7 +242,9 @@ pub(crate) fn channels<'s>(
     calibration: &Calibration<'s>,
     count: usize,
 ) -> impl Iterator<Item = (Channel<'s>, ChannelCalibration)> {
-    let known = calibration.channels().iter().map(ChannelCalibration::new);
-    let normal = known.chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
+    let known = calibration.known_channels().iter().map(ChannelCalibration::new);
+    let of_nats = |nats: &f32| ChannelCalibration { nats: *nats, ..ChannelCalibration::UNKNOWN };
+    let normal =
+        known.chain(calibration.nats().iter().map(of_nats)).chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
     state.as_chunks_mut().0.iter_mut().take(count).map(Channel::new).zip(normal)
 }

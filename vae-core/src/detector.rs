@@ -104,8 +104,10 @@ struct Seen {
 
 /// A score in the making.
 #[derive(Clone, Debug)]
-struct Estimate {
+pub(crate) struct Estimate {
     rng: Pcg32,
+    /// Whether features of the window are.
+    is_missing: bool,
     /// `ln p(z) − ln q(z|x)` of the sample that is being decoded.
     log_ratio: f32,
     /// Of the log-likelihoods so far.
@@ -372,6 +374,8 @@ impl<'m, 'b> Detector<'m, 'b> {
             Work::Idle => return Ok(Poll::Ready(None)),
             Work::Begin => {
                 if let Some(fault) = self.sensor_fault() {
+                    // So that what is drawn for a window depends on its place in the stream alone.
+                    self.running.windows = self.running.windows.wrapping_add(u32::from(!self.running.is_measuring()));
                     return Ok(Poll::Ready(self.conclude_fault(fault)));
                 }
                 if self.running.is_measuring_channels() {
@@ -406,7 +410,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                     Work::Encode(pass, seen)
                 } else {
                     network.finish_encoding(pass, &mut buffers)?;
-                    let mut estimate = Estimate::new(self.running.windows);
+                    let mut estimate = Estimate::new(self.running.windows, seen.missing > 0);
                     estimate.draw(kind, &network, &mut buffers)?;
                     let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
                     Work::Decode(pass, seen, estimate)
@@ -427,7 +431,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                         let score = estimate.score(kind, &network, &mut buffers)?;
                         let missing = match seen.missing {
                             0 => 0.0,
-                            _ => missing_nats(&self.model, &self.calibration, &network.likelihood, values),
+                            _ => self.calibration.missing_nats(&self.model, &network.likelihood, Samples::F32(values)),
                         };
                         let score = score + missing;
                         if !score.is_finite() {
@@ -760,26 +764,30 @@ impl<'s> Parts<'s> {
 }
 
 impl Estimate {
-    fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u32, is_missing: bool) -> Self {
         let rng = Pcg32::seed_from_u64(seed.into());
-        Self { rng, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
+        Self { rng, is_missing, log_ratio: 0.0, mean: 0.0, weights: LogMeanExp::EMPTY }
     }
 
     /// Writes the sample of the latent vector that is to be decoded next.
-    fn draw(&mut self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+    pub(crate) fn draw(
+        &mut self,
+        kind: ScoreKind,
+        network: &Network<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Result<(), InferError> {
         let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
-        if kind == ScoreKind::AtMean {
-            posterior.mean(buffers.latent)
-        } else {
-            let log_density = posterior.draw(&mut self.rng, buffers.latent)?;
-            self.log_ratio = network.prior.log_density(buffers.latent) - log_density;
-            Ok(())
+        match kind {
+            ScoreKind::AtMean => posterior.mean(buffers.latent)?,
+            ScoreKind::Samples(_) => posterior.sample(&mut self.rng, buffers.latent)?,
+            ScoreKind::Importance(_) => self.log_ratio = network.propose(self.is_missing, &mut self.rng, buffers)?,
         }
+        Ok(())
     }
 
     /// Adds the log-likelihood of the sample that was decoded; returns whether another one is needed to know on which side of
     /// `threshold` the score is.
-    fn add(&mut self, nats: f32, kind: ScoreKind, threshold: f32) -> bool {
+    pub(crate) fn add(&mut self, nats: f32, kind: ScoreKind, threshold: f32) -> bool {
         self.weights.add(nats + self.log_ratio);
         self.mean += (nats - self.mean) / self.weights.count as f32;
         match kind {
@@ -792,7 +800,12 @@ impl Estimate {
     }
 
     /// The score, of this kind.
-    fn score(&self, kind: ScoreKind, network: &Network<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
+    pub(crate) fn score(
+        &self,
+        kind: ScoreKind,
+        network: &Network<'_>,
+        buffers: &mut Buffers<'_>,
+    ) -> Result<f32, InferError> {
         let score = match kind {
             ScoreKind::AtMean | ScoreKind::Samples(_) => {
                 let posterior = network.posterior(buffers.latent.len(), buffers.posterior)?;
@@ -812,17 +825,6 @@ fn factor(spread: f32, variance: f32) -> f32 {
 
 fn has_levels(model: &Model<'_>) -> Result<bool, DetectorError> {
     Ok(!matches!(model.network().map_err(InferError::Model)?.likelihood, Likelihood::Bernoulli))
-}
-
-/// What the features that were not observed would have added to the score of an ordinary window.
-fn missing_nats(model: &Model<'_>, calibration: &Calibration<'_>, likelihood: &Likelihood<'_>, values: &[f32]) -> f32 {
-    // Each channel's nats are spread over its features, which are as many for all of them but with unlike front-ends.
-    let each = model.channels() as f32 / model.features() as f32;
-    let missing = values.iter().enumerate().filter(|(_, value)| value.is_nan());
-    missing.fold(0.0, |sum, (feature, _)| {
-        let normal = calibration.channel(model.channel_of(feature));
-        sum + likelihood.log_normaliser(feature) - normal.map_or(0.5, |normal| normal.nats * each)
-    })
 }
 
 impl Running {

@@ -4,7 +4,8 @@ use rand_core::Rng;
 
 use crate::{AsWindow, InferError, Model, Posterior, Samples, Scratch};
 
-/// A window's score. All values are in nats, of densities in the units of the input.
+/// A window's score. All values are in nats, of densities in the units of the input: of what was observed of it, so that windows of which
+/// different features are missing compare by [`Model::score`] alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Score {

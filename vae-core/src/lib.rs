@@ -29,7 +29,7 @@
 //! }
 //! ```
 //!
-//! Below the detector lie [`Window`], [`Model::elbo_at_mean`] and its kin, [`Model::encode`], [`Posterior::sample`], [`Model::decode`]
+//! Below the detector lie [`Window`], [`Model::score`], [`Model::elbo_at_mean`] and its kin, [`Model::encode`], [`Posterior::sample`], [`Model::decode`]
 //! and [`Calibration`].
 //!
 //! # Units and names
@@ -55,6 +55,7 @@ pub mod format;
 mod front_end;
 mod generate;
 mod importance;
+mod judge;
 #[doc(hidden)]
 pub mod kernel;
 mod layer;
@@ -84,6 +85,7 @@ pub use elbo::Score;
 pub use error::{DetectorError, InferError, LoadError, SelfTestError};
 pub use front_end::FrontEnd;
 pub use importance::{Importance, LogLikelihood, Proposal};
+pub use judge::Scoring;
 pub use model::{Aligned, Model};
 pub use normal::standard_normal;
 pub use posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior};

@@ -2,7 +2,7 @@
 //! `cargo +nightly miri test -p vae-core --tests`.
 
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
-use vae_core::{Alarms, Aligned, Detector, LoadError, Model, Scratch, SensorFaultKind, Verdict};
+use vae_core::{Alarms, Aligned, Detector, LoadError, Model, ScoreKind, Scoring, Scratch, SensorFaultKind, Verdict};
 
 /// Two channels × four samples, hop 2, two latent dimensions, int8; `tests/tests/tiny_model.rs` writes it.
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("tiny.vae"));
@@ -57,7 +57,15 @@ fn scores_agree_with_each_other() {
     // What is not observed is left out.
     let mut gap = WINDOW;
     gap[3] = f32::NAN;
-    assert_eq!(MODEL.elbo_at_mean(&gap, &mut scratch).unwrap().missing, 1);
+    let left_out = MODEL.elbo_at_mean(&gap, &mut scratch).unwrap();
+    assert_eq!(left_out.missing, 1);
+    // It counts as an ordinary one to the score, which else is the ELBO.
+    let (normal, scoring) =
+        (MODEL.calibration().unwrap(), Scoring { kind: ScoreKind::AtMean, threshold: None, seed: 0 });
+    assert_eq!(MODEL.score(&counts[1..], &normal, scoring, &mut scratch).unwrap(), at_mean.elbo);
+    assert_ne!(MODEL.score(&gap, &normal, scoring, &mut scratch).unwrap(), left_out.elbo);
+    let importance = Scoring { kind: ScoreKind::Importance(20), threshold: Some(at_mean.elbo), seed: 7 };
+    assert!(MODEL.score(&gap, &normal, importance, &mut scratch).unwrap().is_finite());
     assert!(MODEL.elbo_at_mean(&WINDOW[1..], &mut scratch).is_err());
 
     let (mut x, mut nats) = ([0.0; 8], 0.0);

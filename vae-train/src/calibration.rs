@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use vae_core::{MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
+use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
 
 use crate::{
-    channel_calibration::{Recording, channels},
+    channel_calibration::{Recording, channel_nats, channels},
     dataset::cut_for_model,
     false_alarms::FalseAlarms,
     metrics::quantile,
@@ -96,17 +96,21 @@ pub struct Report {
     pub false_alarms: Option<FalseAlarms>,
 }
 
-/// The calibration of a model without one on windows whose order is not known: quantiles and their tail. The
-/// threshold is the quantile at `false_alarms`.
+/// The calibration of a model without one on windows whose order is not known: what the channels' features cost, quantiles and their tail.
+/// The threshold is the quantile at `false_alarms`.
 ///
 /// # Errors
 /// If a window cannot be scored.
 pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Result<Calibration> {
-    let bytes = AlignedFile::new(&file.to_bytes()?);
-    let model = bytes.model()?;
-    let scores = scoring::elbo(&model, windows).context("the held-out windows cannot be scored")?;
-    let scores: Vec<f32> = scores.iter().map(|score| score.elbo).collect();
-    Ok(of_scores(&scores, false_alarms))
+    let context = "the held-out windows cannot be scored";
+    let nats = channel_nats(&AlignedFile::new(&file.to_bytes()?).model()?, windows).context(context)?;
+    let known = |nats: f64| ChannelCalibration { nats: nats as f32, ..ChannelCalibration::UNKNOWN };
+    let channels: Vec<ChannelCalibration> = nats.into_iter().map(known).collect();
+    // Windows of which something is missing are scored by what the others cost.
+    let calibration = Calibration { channels: channels.clone(), ..Calibration::default() };
+    let bytes = AlignedFile::new(&ModelFile { calibration, ..file.clone() }.to_bytes()?);
+    let scores = scoring::by_kind(&bytes.model()?, windows, ScoreKind::AtMean, None).context(context)?;
+    Ok(Calibration { channels, ..of_scores(&scores, false_alarms) })
 }
 
 /// Quantiles, tail, location and scale of scores, and the quantile at `false_alarms` as the threshold.

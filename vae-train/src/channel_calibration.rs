@@ -91,18 +91,28 @@ pub fn channels(
     nats.into_iter().enumerate().map(of).collect()
 }
 
-/// What each channel's features cost in a window, on average.
-fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
+/// What each channel's features cost in a window in which all of them are observed, on average.
+pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
     let width = model.features() + model.conditions();
     let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
     let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
     let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
-        let mut nats = vec![0.0; model.channels()];
-        model.attribute(x, scratch, &mut |feature, cost| nats[model.channel_of(feature)] += f64::from(cost))?;
-        Ok(nats)
+        let mut costs = vec![(0.0, 0.0); model.channels()];
+        model.attribute(x, scratch, &mut |feature, cost| {
+            let (nats, observed) = &mut costs[model.channel_of(feature)];
+            (*nats, *observed) = (*nats + f64::from(cost), *observed + 1.0);
+        })?;
+        Ok(costs)
     })?;
-    let mean = |channel: usize| costs.iter().map(|nats| nats[channel]).sum::<f64>() / costs.len() as f64;
-    Ok((0..model.channels()).map(mean).collect())
+    let mut features = vec![0.0; model.channels()];
+    (0..model.features()).for_each(|feature| features[model.channel_of(feature)] += 1.0);
+    let of_window = |(channel, features): (usize, f64)| {
+        let each = costs.iter().map(|costs| costs[channel]);
+        let (nats, observed) = each.fold((0.0, 0.0), |(nats, observed), (n, o)| (nats + n, observed + o));
+        // Of a channel without any value: as a Gaussian's by the definition of its variance.
+        features * if observed > 0.0 { nats / observed } else { 0.5 }
+    };
+    Ok(features.into_iter().enumerate().map(of_window).collect())
 }
 
 /// A channel's values in normal rows: what an anomaly does to a sensor is not what is normal of it.

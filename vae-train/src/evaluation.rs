@@ -137,12 +137,18 @@ impl Evaluation {
     }
 }
 
-/// The squared distance of each window from the mean of the training data, each feature in its deviations.
+/// The squared distance of each window from the mean of the training data, each feature in its deviations. What is missing counts as ordinary
+/// here, too: on average the square is 1.
 fn distances(model: &Model<'_>, windows: &Windows) -> Result<Vec<f64>> {
     let (mean, inverse_scale) = model.standardiser()?;
     let distance = |x: &[f32]| {
-        let features = x.iter().zip(mean.iter().zip(inverse_scale)).filter(|(x, _)| !x.is_nan());
-        features.map(|(x, (mean, inverse_scale))| f64::from((x - mean) * inverse_scale).powi(2)).sum()
+        let features = x.iter().zip(mean.iter().zip(inverse_scale));
+        let squares = features.map(
+            |(x, (mean, inverse_scale))| {
+                if x.is_nan() { 1.0 } else { f64::from((x - mean) * inverse_scale).powi(2) }
+            },
+        );
+        squares.sum()
     };
     Ok(windows.iter().map(distance).collect())
 }

@@ -107,7 +107,11 @@ impl Calibration {
         values.extend(tail(&self.changes));
         values.extend([self.drift_memory, self.drift_step, self.drift_limits.0, self.drift_limits.1]);
         values.push(self.quantiles.len() as f32);
-        for c in &self.channels {
+        let nats_alone =
+            |c: &ChannelCalibration| *c == ChannelCalibration { nats: c.nats, ..ChannelCalibration::UNKNOWN };
+        let is_known = !self.channels.iter().all(nats_alone);
+        values.extend(self.channels.iter().filter(|_| !is_known).map(|c| c.nats));
+        for c in self.channels.iter().filter(|_| is_known) {
             values.extend([c.range.0, c.range.1, c.longest_run, c.longest_gap, c.nats]);
             values.extend([c.mean, c.power]);
             values.extend([c.level, c.strength].iter().flat_map(|of| [of.centre, of.spread, of.limit]));

@@ -149,14 +149,21 @@ impl Batch {
         Self { x: all.narrow(1, 0, features), observed, condition: Some(condition), blurred: None }
     }
 
-    /// The batch with `blur` (`[windows, features]`; empty for nothing) added to what the encoder sees.
+    /// The batch with `blur` (`[windows, features]`; empty for nothing) added to what the encoder sees of it; what is not observed stays the
+    /// mean, as on the device.
     ///
     /// # Source
     /// Im, Ahn, Memisevic & Bengio (2017), *Denoising Criterion for Variational Auto-Encoding Framework*, section 3.
     #[must_use]
     pub(crate) fn blurred(mut self, blur: &[f32], device: &Device) -> Self {
-        self.blurred = (!blur.is_empty())
-            .then(|| self.x.clone() + Tensor::from_data(TensorData::new(blur.to_vec(), self.x.dims()), device));
+        self.blurred = (!blur.is_empty()).then(|| {
+            let blur = Tensor::from_data(TensorData::new(blur.to_vec(), self.x.dims()), device);
+            self.x.clone()
+                + match &self.observed {
+                    Some(observed) => blur * observed.clone(),
+                    None => blur,
+                }
+        });
         self
     }
 }

@@ -3,11 +3,10 @@
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_pcg::Pcg32;
 use rayon::prelude::*;
-use vae_core::{DECIDED, Importance, InferError, LogLikelihood, Model, Proposal, Score, ScoreKind, Scratch};
+use vae_core::{Importance, InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch};
 
-/// The ELBO at the posterior mean of each window; `windows` holds [`Model::features`] values each, followed by the
+/// The ELBO at the posterior mean of each window, of the density of what was observed; `windows` holds [`Model::features`] values each, followed by the
 /// condition of a conditional model.
 ///
 /// # Errors
@@ -16,32 +15,26 @@ pub fn elbo(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Score>> {
     for_each_window(model, windows, |_, model, x, scratch| model.elbo_at_mean(x, scratch))
 }
 
-/// The score of each window that the detector compares with the threshold, with its draws. An importance-weighted one is by all of its
-/// samples, or, as the detector's own, by so many as make clear on which side of `threshold` it is.
+/// The score of each window that the detector compares with the threshold, with its draws and what it makes of missing values. An
+/// importance-weighted one is by all of its samples, or, as the detector's own, by so many as make clear on which side of `threshold` it is.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: Option<f32>) -> Result<Vec<f32>> {
-    let decide = threshold.map(|threshold| (threshold, DECIDED));
+    let calibration = model.calibration()?;
     for_each_window(model, windows, |index, model, x, scratch| {
-        let mut rng = Pcg32::seed_from_u64(index as u64);
-        Ok(match kind {
-            ScoreKind::AtMean => model.elbo_at_mean(x, scratch)?.elbo,
-            ScoreKind::Samples(samples) => model.elbo(x, samples, &mut rng, scratch)?.elbo,
-            ScoreKind::Importance(samples) => {
-                let importance = Importance { samples, proposal: Proposal::Posterior, decide };
-                model.log_likelihood_by(x, &importance, &mut rng, scratch)?.value
-            }
-        })
+        model.score(x, &calibration, Scoring { kind, threshold, seed: index as u32 }, scratch)
     })
 }
 
-/// [`by_kind`] as the model's calibration says, by all samples.
+/// [`by_kind`] as the detector has it by the model's calibration: its scores of the windows of a stream, bit for bit, unless its levels have
+/// drifted or it is on a new baseline.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn of_device(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f32>> {
-    by_kind(model, windows, model.calibration()?.score_kind(), None)
+    let calibration = model.calibration()?;
+    by_kind(model, windows, calibration.score_kind(), Some(calibration.threshold()))
 }
 
 /// The importance-weighted log-likelihood of each window, by draws that depend on the seed and the window's index alone.

@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_the_mean_to_the_encoder_in_training_as_on_the_device() {
+        let architecture = Architecture::new(&Config::default(), 2);
+        let device = Device::flex();
+        let network = Vae::init(&architecture, 5, &device);
+        let batch = |x: &[f32], blur: &[f32]| Batch::new(x.to_vec(), &architecture, &device).blurred(blur, &device);
+        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        let missing = batch(&[0.5, f32::NAN], &[0.25, 2.0]);
+        assert_eq!(encoded(&missing), encoded(&batch(&[0.75, 0.0], &[])));
+        assert_eq!(read(missing.observed.unwrap()).unwrap(), [1.0, 0.0]);
+    }
+
+    #[test]
     fn two_parts_have_the_gradient_of_the_whole() {
         const WINDOWS: usize = 3001;
         let config = Config { samples: Some(2), ..Config::default() };

@@ -129,7 +129,7 @@ impl Demo {
         let elbos = |condition: Condition| -> Result<Vec<f32>> {
             let samples = test_samples(condition, TRAINING_SECONDS, seed);
             let windows = Windows::cut(motor_table(condition, samples), 0, WINDOW, HOP)?;
-            Ok(scoring::elbo(&model, &windows.values)?.iter().map(|score| score.elbo).collect())
+            scoring::of_device(&model, &windows.values)
         };
         let below =
             |elbos: &[f32]| elbos.iter().filter(|e| **e < exported.threshold).count() as f64 / elbos.len() as f64;

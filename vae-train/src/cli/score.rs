@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use vae_core::{Importance, Proposal, ScoreKind};
+use vae_core::{Importance, Proposal};
 
 use super::{Context, ModelAndData, note};
 use crate::{
@@ -17,10 +17,11 @@ use crate::{
 
 /// Score every window of a CSV file, as the device will, and write one line for each.
 ///
-/// Columns: row (counted from 0; of a window, its last), elbo, reconstruction, kl, log_likelihood (importance-weighted),
-/// p_value, anomaly (1 where what the model was calibrated by, the ELBO unless `calibrate --score` said otherwise, is below its
-/// threshold), and what the device's detector says of the rows as a stream: alarm
-/// (1 while one is raised) and verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame).
+/// Columns: row (counted from 0; of a window, its last); elbo, reconstruction, kl and log_likelihood (importance-weighted), of the
+/// density of what was observed alone; p_value and anomaly (1 below the threshold) of the score; what the device's detector says of the
+/// rows as a stream: alarm (1 while one is raised); the score, by which `evaluate` and the device judge: what the model was calibrated
+/// by, the ELBO unless `calibrate --score` said otherwise, with an ordinary value's share for each that is missing; missing, how many are;
+/// and the detector's verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train score model.vae new.csv --out scores.csv")]
@@ -48,6 +49,8 @@ struct Row {
     p_value: f32,
     anomaly: u8,
     alarm: u8,
+    score: f32,
+    missing: u32,
     verdict: String,
 }
 
@@ -75,11 +78,8 @@ impl Score {
         let name = || self.input.data.display().to_string();
         let calibration = model.calibration()?;
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
-        // What the threshold and the p-values are for: not the ELBO, where the model was calibrated by something else.
-        let judged_by: Vec<f32> = match calibration.score_kind() {
-            ScoreKind::AtMean => scores.iter().map(|score| score.elbo).collect(),
-            kind => scoring::by_kind(&model, &windows.values, kind, None).with_context(name)?,
-        };
+        // What the threshold and the p-values are for.
+        let judged_by = scoring::of_device(&model, &windows.values).with_context(name)?;
         let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
             .with_context(name)?;
         let card = model.card()?;
@@ -97,6 +97,8 @@ impl Score {
                     p_value: calibration.p_value(*device),
                     anomaly: calibration.is_anomalous(*device).into(),
                     alarm: judged.alarm.into(),
+                    score: *device,
+                    missing: score.missing,
                     verdict: describe(&judged.verdict, &channels),
                 })?;
             }
