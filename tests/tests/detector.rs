@@ -307,29 +307,31 @@ fn bursts_without_values_are_borne_or_blamed_on_the_sensor_but_raise_no_alarm() 
     assert!(missing as usize > judged && (clean - found).abs() < 1.0, "{clean} {found}, {missing} of {judged} windows");
 }
 
-/// Normal running whose axes' gain rises by a tenth over `ramp` samples.
-fn drifting(seconds: f64, ramp: usize, seed: u64) -> impl Iterator<Item = [f32; 3]> {
+/// Normal running whose axes' gain rises by a share over `ramp` samples.
+fn drifting(seconds: f64, share: f32, ramp: usize, seed: u64) -> impl Iterator<Item = [f32; 3]> {
     let samples = simulate(Condition::Normal, seconds, seed).into_iter().enumerate();
-    samples.map(move |(index, sample)| sample.map(|value| value * (1.0 + 0.1 * (index as f32 / ramp as f32).min(1.0))))
+    samples
+        .map(move |(index, sample)| sample.map(|value| value * (1.0 + share * (index as f32 / ramp as f32).min(1.0))))
 }
+
+/// Samples of ten minutes, five of the demonstration's memories.
+const TEN_MINUTES: usize = 960_000;
 
 #[test]
 fn a_slow_gain_drift_is_drift_and_a_new_baseline_ends_it() {
     let file = motor();
     let model = file.model().unwrap();
     with_detector(model, |detector, scratch| {
-        // Ten minutes: many times the drift's memory of 36 s.
-        let ramp = 960_000;
-        let found = run(detector, scratch, drifting(620.0, ramp, 77));
+        let found = run(detector, scratch, drifting(620.0, 0.005, TEN_MINUTES, 77));
         assert_eq!(anomalies(&found), 0);
-        // All of it is reported as drift from the first tenth of the ramp on.
+        // From the first half of the ramp on all of it is reported as drift.
         let first = found.iter().position(|verdict| matches!(verdict, Verdict::Drifting(_))).unwrap();
-        assert!(first * 32 < ramp / 10, "drift is seen at window {first}");
+        assert!(first * 32 < TEN_MINUTES / 2, "drift is seen at window {first}");
         assert_eq!(drifts(&found[first..]), found.len() - first);
         // Gravity lies on y.
         match found.last() {
             Some(Verdict::Drifting(drift)) => match drift.kind {
-                DriftKind::Mean { channel: 1, shift } => assert!((shift + 0.1).abs() < 0.005, "{shift}"),
+                DriftKind::Mean { channel: 1, shift } => assert!((shift + 0.005).abs() < 0.002, "{shift}"),
                 kind => panic!("{kind:?}"),
             },
             other => panic!("{other:?}"),
@@ -338,7 +340,7 @@ fn a_slow_gain_drift_is_drift_and_a_new_baseline_ends_it() {
         detector.rebaseline(8000).unwrap();
         assert!(detector.is_rebaselining());
         let raised = |seconds: f64, seed: u64| {
-            simulate(Condition::Normal, seconds, seed).into_iter().map(|s| s.map(|v| 1.1 * v))
+            simulate(Condition::Normal, seconds, seed).into_iter().map(|s| s.map(|v| 1.005 * v))
         };
         let quiet = run(detector, scratch, raised(150.0, 78));
         assert!(quiet.is_empty() && detector.is_rebaselining(), "{} verdicts while the baseline is made", quiet.len());
@@ -347,25 +349,117 @@ fn a_slow_gain_drift_is_drift_and_a_new_baseline_ends_it() {
         assert_eq!((anomalies(&after), drifts(&after)), (0, 0));
 
         // A machine that fails on the new baseline is still found out.
-        let faulty = simulate(Condition::Bearing, 20.0, 80).into_iter().map(|s| s.map(|v| 1.1 * v));
+        let faulty = simulate(Condition::Bearing, 20.0, 80).into_iter().map(|s| s.map(|v| 1.005 * v));
         let found = run(detector, scratch, faulty);
-        assert!(2 * anomalies(&found) > found.len(), "{} of {}", anomalies(&found), found.len());
+        assert!(20 * anomalies(&found) > 19 * found.len(), "{} of {}", anomalies(&found), found.len());
     });
 }
 
 #[test]
-fn a_machine_that_is_back_where_it_was_calibrated_is_not_an_anomaly_for_ever() {
+fn what_moves_far_within_five_memories_is_an_alarm_that_stays() {
+    let file = motor();
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        // A tenth of the gain is a tenth of a g on y, where gravity is: more than a standard deviation of the scores.
+        let found = run(detector, scratch, drifting(1200.0, 0.1, TEN_MINUTES, 77));
+        let first = found.iter().position(|verdict| matches!(verdict, Verdict::Anomalous(_))).unwrap();
+        assert!(first * 32 < TEN_MINUTES / 2, "raised at window {first}");
+        assert_eq!(anomalies(&found), found.len() - first);
+    });
+}
+
+#[test]
+fn a_machine_that_is_back_where_it_was_calibrated_is_normal_again() {
     let file = motor();
     let samples = |seconds: f64, seed: u64| simulate(Condition::Normal, seconds, seed).into_iter().enumerate();
     with_detector(file.model().unwrap(), |detector, scratch| {
-        // A sensor's offset of half a g comes in ten minutes, which is a drift, and goes at once, as when it is zeroed.
-        let moved = samples(620.0, 81).map(|(index, [x, y, z])| [x + 0.5 * (index as f32 / 960_000.0).min(1.0), y, z]);
+        // A sensor's offset comes in ten minutes, which is a drift, and goes at once, as when it is zeroed.
+        let moved = samples(620.0, 81)
+            .map(|(index, [x, y, z])| [x + 0.01 * (index as f32 / TEN_MINUTES as f32).min(1.0), y, z]);
         let found = run(detector, scratch, moved);
         assert!(anomalies(&found) == 0 && drifts(&found) > 1000, "{} and {}", anomalies(&found), drifts(&found));
         let found = run(detector, scratch, samples(400.0, 82).map(|(_, sample)| sample));
-        assert!(anomalies(&found) > 0, "half a g is not seen");
+        assert_eq!(anomalies(&found), 0);
         let last = &found[found.len() - 2000..];
-        assert_eq!((anomalies(last), drifts(last)), (0, 0));
+        assert_eq!(drifts(last), 0);
+    });
+}
+
+#[test]
+fn a_fault_that_lasts_is_one_alarm_that_ends_with_it() {
+    let file = motor();
+    let model = file.model().unwrap();
+    let calibration = model.calibration().unwrap();
+    // 95 of 100 alarms are cleared within 90 (1 + τ) windows; these are a few.
+    let clears = (2.0 * 90.0 * (1.0 + calibration.dependence())) as usize;
+    for (condition, seed) in [(Condition::Looseness, 1), (Condition::Misalignment, 2), (Condition::Imbalance, 3)] {
+        with_detector(model, |detector, scratch| {
+            let mut alarm = Vec::new();
+            let mut watch = |samples: Vec<[f32; 3]>, detector: &mut Detector<'_, '_>| {
+                for sample in samples {
+                    if detector.push(&sample, scratch).unwrap().is_some() {
+                        alarm.push(detector.is_raised());
+                    }
+                }
+                alarm.len()
+            };
+            let begin = watch(simulate(Condition::Normal, 20.0, 40 + seed), detector);
+            // The same twenty seconds, thirty times.
+            let fault = simulate(condition, 20.0, 50 + seed);
+            let end = watch(fault.repeat(30), detector);
+            watch(simulate(Condition::Normal, clears as f64 / 50.0 + 10.0, 60 + seed), detector);
+            let first = begin + alarm[begin..end].iter().position(|on| *on).unwrap();
+            assert!(first < begin + 50, "{condition:?}: raised at window {first}");
+            let off: Vec<usize> = (first..end).filter(|window| !alarm[*window]).collect();
+            assert!(off.is_empty(), "{condition:?}: from {begin} to {end}, raised at {first}, off in {off:?}");
+            let cleared = alarm[end..].iter().position(|on| !on).unwrap();
+            assert!(cleared < clears, "{condition:?}: cleared after {cleared} windows");
+            assert!(!alarm[end + cleared..].contains(&true), "{condition:?}");
+        });
+    }
+}
+
+#[test]
+fn baselines_are_made_of_machines_without_alarm_and_only_by_detectors_that_are_not_locked() {
+    let file = motor();
+    with_detector(file.model().unwrap(), |detector, scratch| {
+        run(detector, scratch, simulate(Condition::Bearing, 2.0, 3));
+        assert!(detector.is_raised());
+        assert_eq!(detector.rebaseline(8000), Err(DetectorError::Alarmed));
+        detector.acknowledge();
+        assert!(!detector.is_raised());
+        // The fault is still there.
+        run(detector, scratch, simulate(Condition::Bearing, 2.0, 4));
+        assert!(detector.is_raised());
+        detector.acknowledge();
+        detector.rebaseline(8000).unwrap();
+        detector.forget().unwrap();
+        assert!(!detector.is_rebaselining());
+        let fresh = verdicts(*detector.model(), simulate(Condition::Normal, 2.0, 5));
+        assert_eq!(run(detector, scratch, simulate(Condition::Normal, 2.0, 5)), fresh);
+
+        let mut record = vec![0; detector.model().snapshot_len()];
+        detector.snapshot(&mut record).unwrap();
+        detector.lock();
+        assert!(detector.is_locked());
+        assert_eq!(detector.rebaseline(8000), Err(DetectorError::Locked));
+        assert_eq!(detector.forget(), Err(DetectorError::Locked));
+        assert_eq!(detector.restore(&record), Err(DetectorError::Locked));
+        // It goes on judging, and scores vote as they are, however slowly they move.
+        let found = run(detector, scratch, drifting(620.0, 0.005, TEN_MINUTES, 77));
+        assert!(drifts(&found) > 1000);
+        let scores = |verdict: &Verdict| matches!(verdict, Verdict::Drifting(drift) if matches!(drift.kind, DriftKind::Score(_) | DriftKind::Spread(_)));
+        assert!(!found.iter().any(scores));
+    });
+}
+
+#[test]
+fn a_snapshot_of_another_version_says_so() {
+    let file = motor();
+    with_detector(file.model().unwrap(), |detector, _| {
+        let mut record = vec![0; detector.model().snapshot_len()];
+        detector.snapshot(&mut record).unwrap();
+        record[3] = 1;
+        assert_eq!(detector.restore(&record), Err(DetectorError::SnapshotVersion { supported: 2, found: 1 }));
     });
 }
 
@@ -577,7 +671,7 @@ fn a_snapshot_goes_on_where_it_was_taken_and_no_other_record_does() {
     let mut record = vec![0; model.snapshot_len()];
     let (expected, refused) = with_detector(model, |detector, scratch| {
         detector.rebaseline(3600).unwrap();
-        run(detector, scratch, drifting(80.0, 1000, 3));
+        run(detector, scratch, drifting(80.0, 0.1, 1000, 3));
         run(detector, scratch, before.to_vec());
         detector.snapshot(&mut record).unwrap();
         let refused = detector.snapshot(&mut vec![0; model.snapshot_len() - 1]).unwrap_err();

@@ -135,7 +135,7 @@ impl AlarmRule {
 /// 2. An alarm is raised by m of n windows below the threshold, for what is abrupt, or by a cumulative sum of the scores' ranks, for small
 ///    changes that last: `C ← max(0, C + √12 (½ − p) − k)`, `k` = [`ALLOWANCE`].
 /// 3. It is cleared once the sequential probability ratio test of "so many windows vote as when healthy" against "[`LEAST_VOTES`] of them
-///    do" has found for health, the sum of the scores' ranks has, too, and the cumulative sum is back at 0 where it was the reason.
+///    do" has found for health, the sum of the scores' ranks has, too, and the cumulative sum is back at 0 if it raised the alarm.
 ///    One that is raised again soon takes three times the evidence.
 ///
 /// # Source
@@ -153,9 +153,8 @@ pub struct Alarm {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AlarmState {
     pub(crate) is_raised: bool,
-    /// Whether the cumulative sum raised the alarm, and whether it would have at any time since.
+    /// Whether the cumulative sum raised the alarm, and votes did not.
     pub(crate) is_change: bool,
-    pub(crate) has_joined: bool,
     /// Whether scores are compensated, and said to drift.
     pub(crate) is_drifting: bool,
     /// By how much −scores have risen slowly, in nats, and by which factor their spread about the median.
@@ -176,7 +175,6 @@ impl AlarmState {
     pub(crate) const NONE: Self = Self {
         is_raised: false,
         is_change: false,
-        has_joined: false,
         is_drifting: false,
         shift: 0.0,
         widening: 1.0,
@@ -282,11 +280,11 @@ impl Alarm {
         }
         let change = self.state.change >= rule.limit;
         if self.state.is_raised {
-            self.hold(vote, rank, change, rule);
+            self.hold(vote, rank, rule);
         } else {
             self.state.since = self.state.since.saturating_add(1);
             if enough || change {
-                self.raise(enough, change, rule);
+                self.raise(!enough, rule);
             }
         }
         if rule.drift.memory > 0.0 && self.is_learning(rule) {
@@ -295,12 +293,12 @@ impl Alarm {
         self.state.is_raised
     }
 
-    fn raise(&mut self, enough: bool, change: bool, rule: &AlarmRule) {
+    fn raise(&mut self, is_change: bool, rule: &AlarmRule) {
         let state = &mut self.state;
         let soon = (SOON.0 * state.needed / rule.absence).min(rule.soon);
         let more = (BACK_OFF.0 * state.needed).min(BACK_OFF.1 * rule.clearing);
         state.needed = if (state.since as f32) < soon { more } else { rule.clearing };
-        (state.is_raised, state.is_change, state.has_joined, state.health) = (true, change && !enough, change, 0.0);
+        (state.is_raised, state.is_change, state.health) = (true, is_change, 0.0);
         state.held = Self::most_held(state.needed, rule);
     }
 
@@ -308,13 +306,12 @@ impl Alarm {
         if rule.clearing > 0.0 { HELD * needed / rule.clearing } else { 0.0 }
     }
 
-    fn hold(&mut self, vote: bool, rank: f32, change: bool, rule: &AlarmRule) {
+    fn hold(&mut self, vote: bool, rank: f32, rule: &AlarmRule) {
         let state = &mut self.state;
-        state.has_joined |= change;
         state.health = if vote { (state.health - rule.vote).max(0.0) } else { state.health + rule.absence };
         let more = rank - HELD_LESS + if vote { HELD_BY_VOTE } else { 0.0 };
         state.held = (state.held + more).min(Self::most_held(state.needed, rule));
-        let is_over = state.health >= state.needed && state.held <= 0.0 && (!state.has_joined || state.change <= 0.0);
+        let is_over = state.health >= state.needed && state.held <= 0.0 && (!state.is_change || state.change <= 0.0);
         if is_over && !vote {
             self.clear();
         }

@@ -41,7 +41,7 @@ impl Detector<'_, '_> {
             rule.0,
             rule.1,
             alarm.votes().history(),
-            flags([state.is_raised, state.is_change, state.has_joined, state.is_drifting, running.is_drifting]),
+            flags([state.is_raised, state.is_change, state.is_drifting, running.is_drifting]),
             running.windows,
             running.baseline_windows,
             running.baseline_done,
@@ -104,8 +104,7 @@ impl Detector<'_, '_> {
         let state = AlarmState {
             is_raised: flag(0),
             is_change: flag(1),
-            has_joined: flag(2),
-            is_drifting: flag(3),
+            is_drifting: flag(2),
             since: word_at(words, 10),
             shift: float(11),
             widening: float(12),
@@ -115,7 +114,7 @@ impl Detector<'_, '_> {
             held: float(16),
         };
         let running = Running {
-            is_drifting: flag(4),
+            is_drifting: flag(3),
             windows: word_at(words, 6),
             baseline_windows: word_at(words, 7),
             baseline_done: word_at(words, 8),
@@ -136,6 +135,6 @@ impl Detector<'_, '_> {
 }
 
 /// A bit for each, the first in the lowest.
-fn flags(flags: [bool; 5]) -> u32 {
+fn flags(flags: [bool; 4]) -> u32 {
     flags.iter().rev().fold(0, |bits, flag| 2 * bits + u32::from(*flag))
 }

@@ -2,9 +2,14 @@
 
 use vae_core::{ALLOWANCE, Alarm, AlarmRule, Calibration, Tail, Votes};
 
-/// The highest share of the peaks of the cumulative sum, and the fewest, that its tail is fitted to.
+/// The highest share of the peaks of the cumulative sum, and the fewest, that its tail is fitted to. Where a machine has noise of its own in
+/// each window beside what changes slowly, most peaks are the noise's, and the highest fall more slowly.
 const HIGHEST: f64 = 0.05;
-const LEAST: usize = 20;
+const LEAST: f64 = 20.0;
+/// Ratio of the numbers of peaks that are tried.
+const STEP: f64 = 1.5;
+/// Standard errors by which fewer peaks must fall more slowly to be believed.
+const ERRORS: f64 = 2.0;
 
 /// Independent windows' worth of the recording for each of them.
 const APART: f64 = 20.0;
@@ -113,7 +118,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Fits the exponential tail of the highest peaks; none where they are too few.
+    /// Fits the exponential tail of the highest peaks, of as many as fall alike; none where they are too few.
     ///
     /// # Source
     /// D. L. Iglehart (1972), *Extreme values in the GI/G/1 queue*, Annals of Mathematical Statistics 43: the maxima of a reflected walk's
@@ -125,23 +130,22 @@ impl Changes {
         }
         let mut sorted = peaks.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let most = (windows as f64 / (APART * dependence)) as usize;
-        let count = ((HIGHEST * sorted.len() as f64) as usize).clamp(LEAST, most.max(LEAST));
-        let (start, above) = sorted.get(sorted.len().checked_sub(count + 1)?..)?.split_first()?;
-        let excess = above.iter().map(|peak| peak - start).sum::<f64>() / count as f64;
+        let most = (HIGHEST * sorted.len() as f64).min(windows as f64 / (APART * dependence));
+        let counts = std::iter::successors(Some(most.max(LEAST)), |count| Some(count / STEP));
+        let fits = counts.take_while(|count| *count >= LEAST).filter_map(|count| Fit::of(&sorted, count as usize));
+        let fit = fits.min_by(|a, b| a.least_decay().total_cmp(&b.least_decay()))?;
         let walk = 2.0 * f64::from(ALLOWANCE) / dependence;
         // The peaks' word alone where it is the more cautious.
-        let decay = if excess.recip() > walk {
-            let weight = count as f64 / (count as f64 + KNOWN);
-            excess.recip().powf(weight) * walk.powf(1.0 - weight)
+        let decay = if fit.decay > walk {
+            let weight = fit.count / (fit.count + KNOWN);
+            fit.decay.powf(weight) * walk.powf(1.0 - weight)
         } else {
-            excess.recip()
+            fit.decay
         };
-        let rate = count as f64 / windows as f64;
-        let scale = -rate.ln() / decay;
-        let [start, rate, scale] = [*start, rate, scale].map(|value| value as f32);
+        let rate = fit.count / windows as f64;
+        let [start, rate, scale] = [fit.start, rate, -rate.ln() / decay].map(|value| value as f32);
         let tail = Tail { start, rate, scale, shape: 1.0, base: 1.0 };
-        Some(Self { tail, count: count as f64 })
+        Some(Self { tail, count: fit.count })
     }
 
     /// Variance of the logarithm of the rate at the level for `rate`.
@@ -149,5 +153,26 @@ impl Changes {
     pub fn variance(&self, rate: f64) -> f64 {
         let further = (f64::from(self.tail.rate) / rate).ln();
         (1.0 + further * further) / self.count
+    }
+}
+
+/// The exponential tail of the highest peaks.
+struct Fit {
+    start: f64,
+    decay: f64,
+    count: f64,
+}
+
+impl Fit {
+    /// By ascending peaks; none where there are not more.
+    fn of(sorted: &[f64], count: usize) -> Option<Self> {
+        let (start, above) = sorted.get(sorted.len().checked_sub(count + 1)?..)?.split_first()?;
+        let excess = above.iter().map(|peak| peak - start).sum::<f64>() / count as f64;
+        (excess > 0.0).then(|| Self { start: *start, decay: excess.recip(), count: count as f64 })
+    }
+
+    /// What makes the highest peaks the less frequent the fewer they are may be chance: so many standard errors of it.
+    fn least_decay(&self) -> f64 {
+        self.decay * (1.0 + ERRORS / self.count.sqrt())
     }
 }
