@@ -11,19 +11,23 @@ pub(crate) const LEAST: f64 = 10.0;
 /// Ratio of the counts at neighbouring levels: a hundred levels do for 10⁷ windows, and the fit to all scores is as good.
 const STEP: f64 = 1.1;
 
-/// Standard deviation of the shape before the data have spoken; its mean is 1, the exponential tail.
+/// Standard deviation of the shape before the data have spoken; its mean is that of the exponential tail.
 ///
-/// At a threshold of 2 % it says ±0.13 about the generalised-Pareto shape, as the prior of Martins & Stedinger (2000) does.
+/// At a threshold of 2 % a Weibull shape within it is within ±0.13 about the Pareto's, as the prior of Martins & Stedinger (2000) says.
 const PRIOR: f64 = 0.5;
+
+/// Nats of likelihood by which a power law must be the better tail to be taken.
+const CLEARLY: f64 = 2.0;
 
 /// The rate of windows (or alarms) above a score, for high scores: five numbers, which the device has too.
 ///
-/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`. A shape of 1 is an
-/// exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded.
+/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`: a generalised Weibull tail. A
+/// shape of 1 is an exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded. A base of 0 says that
+/// it is the generalised Pareto tail, `rate / G`: a shape of 0 is an exponential tail, of 1/ν a power law `x^−ν`.
 ///
 /// # Source
 /// C. de Valk (2016), *Approximation and estimation of very small probabilities of multivariate extreme events*, Extremes
-/// 19: the generalised Weibull tail. It is the generalised Pareto tail, `rate / G`, with the logarithm of the rate in the
+/// 19: the generalised Weibull tail. It is the generalised Pareto tail with the logarithm of the rate in the
 /// rate's place, and many orders of magnitude further its bias is far less: on the highest 2 % of Gaussian scores, the
 /// Pareto raises 7.7 alarms for each one asked for at 3·10⁻⁸ per window, this one 1.15.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,9 +38,9 @@ pub struct Tail {
     pub scale: f64,
     /// Power of the logarithm of `base / rate` with which the score rises.
     pub shape: f64,
-    /// How often the threshold is exceeded, per window; above 0 and below the base.
+    /// How often the threshold is exceeded, per window; above 0 and below the base, if that is not 0.
     pub rate: f64,
-    /// The rate that logarithms are relative to: 1 per window for windows.
+    /// The rate that logarithms are relative to: 1 per window for windows; 0 for a Pareto tail.
     pub base: f64,
 }
 
@@ -44,18 +48,29 @@ impl Tail {
     /// How often a score of `x` or more occurs, per window.
     #[must_use]
     pub fn rate_above(&self, x: f64) -> f64 {
-        self.base * ((self.rate / self.base).ln() * self.growth((x - self.threshold) / self.scale)).exp()
+        let growth = self.growth((x - self.threshold) / self.scale);
+        if self.is_pareto() { self.rate / growth } else { self.base * ((self.rate / self.base).ln() * growth).exp() }
+    }
+
+    /// Whether it is a generalised Pareto tail.
+    fn is_pareto(&self) -> bool {
+        self.base == 0.0
     }
 
     /// The score that is exceeded at `rate` per window; the inverse of [`Self::rate_above`].
     #[must_use]
     pub fn level(&self, rate: f64) -> f64 {
-        let growth = ((rate / self.base).ln() / (self.rate / self.base).ln()).ln();
+        let growth = self.growth_to(rate).ln();
         let z = if self.shape.abs() < 1e-9 { growth } else { (self.shape * growth).exp_m1() / self.shape };
         self.threshold + self.scale * z
     }
 
-    /// `(1 + shape z)^(1 / shape)`: by how much the logarithm of the rate has grown.
+    /// By how much the logarithm of the rate, or one over a Pareto tail's, has grown where the rate is this.
+    fn growth_to(&self, rate: f64) -> f64 {
+        if self.is_pareto() { self.rate / rate } else { (rate / self.base).ln() / (self.rate / self.base).ln() }
+    }
+
+    /// `(1 + shape z)^(1 / shape)`.
     fn growth(&self, z: f64) -> f64 {
         if self.shape.abs() < 1e-9 {
             z.exp()
@@ -83,20 +98,33 @@ impl Tail {
 
     /// The same tail, written from a threshold that is exceeded at `rate`.
     fn at_rate(&self, rate: f64) -> Self {
-        let growth = (rate / self.base).ln() / (self.rate / self.base).ln();
-        Self { threshold: self.level(rate), scale: self.scale * growth.powf(self.shape), rate, ..*self }
+        let scale = self.scale * self.growth_to(rate).powf(self.shape);
+        Self { threshold: self.level(rate), scale, rate, ..*self }
+    }
+
+    /// The tail of events of which there are `base · rate_above(x)^power`; this one's rates are chances.
+    pub(crate) fn to_power(self, base: f64, power: f64) -> Self {
+        let rate = base * self.rate.powf(power);
+        if self.is_pareto() {
+            // `G^power` is the growth of a tail of a shape and a scale as many times smaller.
+            Self { rate, scale: self.scale / power, shape: self.shape / power, ..self }
+        } else {
+            Self { rate, base, ..self }
+        }
     }
 }
 
 /// How often single windows have a high score, and how well that is known.
 #[derive(Clone, Copy, Debug)]
 pub struct TailFit {
-    /// The tail of greatest likelihood; its base is 1.
+    /// The Weibull tail of greatest likelihood, whose base is 1, or the power law that is clearly more likely.
     pub tail: Tail,
     /// Windows above the tail's threshold.
     pub count: f64,
     /// Of `ln scale` and the shape.
     covariance: [[f64; 2]; 2],
+    /// The tail of the other kind, and by how many nats it is less likely.
+    other: Option<(Tail, f64)>,
 }
 
 impl TailFit {
@@ -119,8 +147,18 @@ impl TailFit {
         let levels = levels(sorted, most);
         let above = |level: &f64| (sorted.len() - sorted.partition_point(|score| score < level)) as f64;
         let curve = Curve { windows, counts: levels.iter().map(above).collect(), levels };
-        let (tail, covariance) = curve.fit()?;
-        Ok(Self { tail, count: tail.rate * windows, covariance })
+        let weibull = curve.fit(1.0)?;
+        let count = weibull.tail.rate * windows;
+        let of = |best: Fit, other: Option<Fit>| Self {
+            tail: best.tail,
+            count,
+            covariance: best.covariance,
+            other: other.map(|other| (other.tail, best.likelihood - other.likelihood)),
+        };
+        Ok(match curve.fit(0.0).ok().filter(|pareto| pareto.tail.shape > 0.0) {
+            Some(pareto) if pareto.likelihood > weibull.likelihood + CLEARLY => of(pareto, Some(weibull)),
+            pareto => of(weibull, pareto),
+        })
     }
 
     /// What another recording, of so many windows, would tell if this tail is the truth.
@@ -133,22 +171,37 @@ impl TailFit {
             count /= STEP;
         }
         let curve = Curve { windows, levels, counts };
-        Ok(Self { tail, count: most(windows), covariance: inverse(curve.likelihood(&tail).information)? })
+        let count = most(windows);
+        let other = self.other.map(|(other, nats)| (other, nats.abs() * count / self.count));
+        Ok(Self { tail, count, covariance: inverse(curve.likelihood(&tail).information)?, other })
     }
 
-    /// Variance of the logarithm of [`Tail::rate_above`] at the level for `rate`, for independent windows.
+    /// Variance of the logarithm of [`Tail::rate_above`] at the level for `rate`, for independent windows, if the tail is of this kind.
     pub(crate) fn variance(&self, rate: f64) -> f64 {
         let tail = &self.tail;
         let z = (tail.level(rate) - tail.threshold) / tail.scale;
-        let [by_scale, by_shape] = tail.slopes(z).map(|slope| (rate / tail.base).ln() * slope);
+        let logarithm = if tail.is_pareto() { -1.0 } else { (rate / tail.base).ln() };
+        let [by_scale, by_shape] = tail.slopes(z).map(|slope| logarithm * slope);
         let [[v, c], [_, w]] = self.covariance;
-        // The count above the threshold is Poisson; with it the rate moves while `scale / ln rate`, which the scores
-        // above the threshold determine, stays.
-        let by_rate = tail.growth(z) * (1.0 + tail.slopes(z)[0]);
+        // The count above the threshold is Poisson; with it the rate moves while what the scores above the threshold determine stays: a
+        // Pareto's scale, a Weibull's `scale / ln rate`.
+        let by_rate = if tail.is_pareto() { 1.0 } else { tail.growth(z) * (1.0 + tail.slopes(z)[0]) };
         v * by_scale * by_scale
             + 2.0 * c * by_scale * by_shape
             + w * by_shape * by_shape
             + by_rate * by_rate / self.count
+    }
+
+    /// Mean square of the error of that logarithm that comes of the tail's kind: of the other tail's logarithm, as likely as it is.
+    ///
+    /// # Source
+    /// S. T. Buckland, K. P. Burnham & N. H. Augustin (1997), *Model selection: an integral part of inference*, Biometrics 53: the
+    /// variance between models, weighted by their likelihoods.
+    pub(crate) fn doubt(&self, rate: f64) -> f64 {
+        self.other.map_or(0.0, |(other, nats)| {
+            let distance = (other.rate_above(self.tail.level(rate)) / rate).ln();
+            distance * distance / (1.0 + nats.exp())
+        })
     }
 }
 
@@ -178,15 +231,16 @@ struct Curve {
 }
 
 impl Curve {
-    /// The tail of greatest likelihood above the lowest level, and the covariance of its `ln scale` and shape.
-    fn fit(&self) -> Result<(Tail, [[f64; 2]; 2])> {
+    /// The tail of this base (1 or 0) and of greatest likelihood above the lowest level.
+    fn fit(&self, base: f64) -> Result<Fit> {
         let (&threshold, &count) = self.levels.first().zip(self.counts.first()).context("no scores")?;
         let steps = self.levels.windows(2).zip(&self.counts[1..]);
         let mean_excess = steps.map(|(pair, count)| (pair[1] - pair[0]) * count).sum::<f64>() / count;
         let rate = count / self.windows;
         ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
         // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
-        let mut tail = Tail { threshold, scale: -rate.ln() * mean_excess, shape: 1.0, rate, base: 1.0 };
+        let logarithm = if base == 0.0 { 1.0 } else { -rate.ln() };
+        let mut tail = Tail { threshold, scale: logarithm * mean_excess, shape: base, rate, base };
         let mut point = self.likelihood(&tail);
         for _ in 0..200 {
             let covariance = inverse(point.information)?;
@@ -207,7 +261,7 @@ impl Curve {
             };
             match better {
                 Some(better) if step[0].abs() + step[1].abs() > 1e-7 => (tail, point) = better,
-                _ => return Ok((tail, covariance)),
+                _ => return Ok(Fit { tail, covariance, likelihood: point.value }),
             }
         }
         bail!("the tail of the normal data's scores could not be fitted")
@@ -215,15 +269,16 @@ impl Curve {
 
     /// Logarithm of the product of spacings and of the prior, its gradient, and the expected information.
     fn likelihood(&self, tail: &Tail) -> Likelihood {
-        let y = -(tail.rate / tail.base).ln();
         // Chance to be above a level given that the threshold is exceeded, and its derivatives.
         let survival = |level: f64| {
             let z = (level - tail.threshold) / tail.scale;
             let growth = tail.growth(z);
-            let above = (-y * (growth - 1.0)).exp();
+            let y = if tail.is_pareto() { growth.recip() } else { -(tail.rate / tail.base).ln() };
+            let above = if tail.is_pareto() { y } else { (-y * (growth - 1.0)).exp() };
             (above, tail.slopes(z).map(|slope| -above * y * growth * slope))
         };
-        let distance = (tail.shape - 1.0) / PRIOR;
+        // The base is the shape of an exponential tail.
+        let distance = (tail.shape - tail.base) / PRIOR;
         let mut likelihood = Likelihood {
             value: -distance * distance / 2.0,
             gradient: [0.0, -distance / PRIOR],
@@ -250,6 +305,13 @@ impl Curve {
         }
         likelihood
     }
+}
+
+/// A tail of greatest likelihood, in nats, and the covariance of its `ln scale` and shape.
+struct Fit {
+    tail: Tail,
+    covariance: [[f64; 2]; 2],
+    likelihood: f64,
 }
 
 struct Likelihood {
@@ -368,6 +430,69 @@ mod tests {
         // A variance of 200 has a relative standard error of 0.1; the shape is not normal, nor its prior a source of error.
         let variance = errors.iter().map(|error| error * error).sum::<f64>() / 200.0;
         assert!((0.6..1.2).contains(&(variance / variances)), "{variance} for {variances}");
+    }
+
+    /// Scores of which `x^−3` are above x, ascending.
+    fn power_law(windows: usize) -> Vec<f64> {
+        (1..=windows).rev().map(|rank| ((rank as f64 - 0.5) / windows as f64).powf(-1.0 / 3.0)).collect()
+    }
+
+    #[test]
+    fn a_base_of_zero_is_a_pareto_tail() {
+        let tail = Tail { threshold: 4.0, scale: 0.5, shape: 0.25, rate: 0.02, base: 0.0 };
+        // scipy 1.17.1: 0.02 · genpareto.sf(x − 4, 0.25, scale=0.5).
+        for (excess, rate) in [(0.7, 6.021_364_55e-3), (3.0, 5.12e-4), (50.0, 4.376_597_46e-8)] {
+            assert!((tail.rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
+            assert!((tail.level(rate) / (4.0 + excess) - 1.0).abs() < 1e-8);
+            assert!((tail.at_rate(1e-5).rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
+        }
+        // Of either kind, base · rate^power events are above a level.
+        for tail in [tail, Tail { base: 1.0, ..tail }] {
+            let events = tail.to_power(3.0, 1.7);
+            for x in [4.0, 4.5, 5.5] {
+                assert!((events.rate_above(x) / (3.0 * tail.rate_above(x).powf(1.7)) - 1.0).abs() < 1e-11);
+            }
+        }
+    }
+
+    #[test]
+    fn a_power_law_is_told_from_what_falls_faster() {
+        let fit = TailFit::of(&power_law(20_000)).unwrap();
+        assert_eq!(fit.tail.base, 0.0);
+        // The prior costs 0.07² / 0.5² of the shape.
+        assert!((fit.tail.shape - 1.0 / 3.0).abs() < 0.02, "{:?}", fit.tail);
+        assert!((fit.tail.rate_above(1000.0) / 1e-9).ln().abs() < 0.7, "{}", fit.tail.rate_above(1000.0));
+        // The Weibull tail would have it much rarer, and is out of the question.
+        let (other, nats) = fit.other.unwrap();
+        assert!(other.base == 1.0 && nats > CLEARLY && other.rate_above(1000.0) < 1e-10, "{nats} {other:?}");
+        assert!(fit.doubt(1e-9) < fit.variance(1e-9));
+        // What is exponential or falls faster is no power law.
+        for k in [1.0, 2.0] {
+            assert_eq!(TailFit::of(&weibull(20_000, k)).unwrap().tail.base, 1.0, "{k}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_in_doubt() {
+        // scipy 1.17.1, as in `the_fit_agrees_with_scipy`, with S = (1 + shape (x − threshold) / scale)^(−1 / shape) and a prior mean of 0.
+        let mut scores: Vec<f64> = (1..=2000)
+            .map(|i| {
+                let (i, n) = (f64::from(i), 2000.0);
+                ((i - 0.5) / n).powf(-1.0 / 3.0) * (1.0 + 0.1 * ((i * 7919.0) % n + 0.5) / n)
+            })
+            .collect();
+        scores.sort_by(f64::total_cmp);
+        let fit = TailFit::of(&scores).unwrap();
+        let (pareto, nats) = fit.other.unwrap();
+        let found = [fit.tail.scale, fit.tail.shape, pareto.threshold, pareto.scale, pareto.shape, nats];
+        let expected = [7.150_287_83, 1.527_661_65, 3.840_184_70, 1.429_023_37, 0.348_782_44, -1.803_221_35];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found / expected - 1.0).abs() < 1e-5, "{found} for {expected}");
+        }
+        // The other tail's logarithm, with a weight of 1 / (1 + e^−1.8).
+        let distance = (pareto.rate_above(fit.tail.level(1e-6)) / 1e-6).ln();
+        assert!((fit.doubt(1e-6) / (distance * distance / (1.0 + nats.exp())) - 1.0).abs() < 1e-12);
+        assert!(distance > 1.0, "{distance}");
     }
 
     #[test]
