@@ -7,7 +7,7 @@ use crate::{Calibration, Votes, likelihood::clamp};
 pub const ALLOWANCE: f32 = 0.25;
 
 /// Votes' share of the false alarms. The time to find a large fault hardly depends on it.
-const VOTES_SHARE: f32 = 0.25;
+pub const VOTES_SHARE: f32 = 0.25;
 
 /// Of an alarm that the cumulative sum raised, in its limits: as far above 0 as that it does not flap while a change of half a deviation
 /// lasts.

@@ -76,7 +76,7 @@ mod votes;
 mod window;
 
 pub use activation::Activation;
-pub use alarm::{ALLOWANCE, Alarm, AlarmRule, LEAST_VOTES, REACH};
+pub use alarm::{ALLOWANCE, Alarm, AlarmRule, LEAST_VOTES, REACH, VOTES_SHARE};
 pub use alarms::Alarms;
 pub use calibration::{Calibration, ChannelCalibration, Location, MOST_SAMPLES, ScoreKind, Tail};
 pub use detector::{DECIDED, Detector, LEAST_BASELINE};
