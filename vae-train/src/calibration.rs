@@ -11,7 +11,8 @@ use crate::{
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
     table::{Table, list},
-    tail::{Tail, TailFit},
+    tail::Tail,
+    tail_fit::TailFit,
 };
 
 /// Quantiles of the normal scores that a model file holds.

@@ -7,7 +7,7 @@ use vae_core::Votes;
 
 use crate::{
     rhythm::dispersion,
-    tail::{LEAST, levels, most},
+    tail_fit::{LEAST, levels, most},
 };
 
 /// Highest rate of windows above the levels from which the dependence between windows is learned.

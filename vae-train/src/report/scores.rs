@@ -11,7 +11,8 @@ use super::{
 use crate::{
     calibration,
     evaluation::Evaluation,
-    false_alarms::{FalseAlarms, TOLERANCE, describe, span},
+    false_alarms::{FalseAlarms, describe, span},
+    support::TOLERANCE,
     metrics::{OperatingPoint, operating_points, quantile},
 };
 
@@ -199,7 +200,7 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
     let ratio = (frequent / rare).powf(1.0 / (POINTS - 1) as f64);
     let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
     let points: Vec<(f64, f64, (f64, f64))> = rates
-        .map(|rate| (-tail.level(rate), rate, found.interval(rate)))
+        .map(|rate| (-tail.level(rate), rate, found.interval(rate, None)))
         .filter(|(level, ..)| level.is_finite())
         .collect();
     let threshold = f64::from(report.threshold);
@@ -233,7 +234,7 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
     chart.targets(Look::One, &marks);
     chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
     let here = tail.rate_above(-threshold);
-    let (low, high) = found.interval(here);
+    let (low, high) = found.interval(here, None);
     let (needed, of) = material.file.calibration.votes;
     let recording =
         report.windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(report.windows as f64 / rate)));

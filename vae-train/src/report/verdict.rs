@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     cost,
-    false_alarms::{TOLERANCE, describe, span},
+    false_alarms::{describe, span},
+    support::TOLERANCE,
     quantisation::MOST_FLIPPED,
 };
 
