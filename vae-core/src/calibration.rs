@@ -15,7 +15,8 @@ pub const MOST_SAMPLES: u32 = 100_000;
 /// `ln (rate_above(x) / base) = ln (rate / base) · (1 + shape · (x − start) / scale)^(1 / shape)`.
 ///
 /// It is the generalised Pareto tail with the logarithm of the rate in the place of the rate, whose extrapolation over many orders of
-/// magnitude is less biased.
+/// magnitude is less biased. Where the tail is a power law, it is a Pareto tail itself, which has a base of 0:
+/// `rate_above(x) = rate · (1 + shape · (x − start) / scale)^(−1 / shape)`.
 ///
 /// # Source
 /// C. de Valk (2016), *Approximation and estimation of very small probabilities of multivariate extreme events*, Extremes 19.
@@ -28,9 +29,9 @@ pub struct Tail {
     pub rate: f32,
     /// In nats, positive.
     pub scale: f32,
-    /// 1 for an exponential tail, ½ for a Gaussian's; below 0 there is a highest value.
+    /// 1 for an exponential tail, ½ for a Gaussian's; below 0 there is a highest value. Of a Pareto tail: 0 and 1 / ν for `x^−ν`.
     pub shape: f32,
-    /// The rate that logarithms are relative to; 1 for single windows.
+    /// The rate that logarithms are relative to; 1 for single windows, 0 for a Pareto tail.
     pub base: f32,
 }
 
@@ -41,21 +42,38 @@ impl Tail {
         let excess = (x - self.start) / self.scale;
         let product = self.shape * excess;
         if product <= -1.0 {
-            return if self.shape < 0.0 { 0.0 } else { self.base };
+            return match (self.shape < 0.0, self.is_pareto()) {
+                (true, _) => 0.0,
+                (false, true) => f32::INFINITY,
+                (false, false) => self.base,
+            };
         }
         let log_growth = if self.shape == 0.0 { excess } else { libm::log1pf(product) / self.shape };
-        self.base * libm::expf(libm::logf(self.rate / self.base) * libm::expf(log_growth))
+        if self.is_pareto() {
+            self.rate * libm::expf(-log_growth)
+        } else {
+            self.base * libm::expf(libm::logf(self.rate / self.base) * libm::expf(log_growth))
+        }
+    }
+
+    /// Whether it is a generalised Pareto tail, and not a Weibull one.
+    fn is_pareto(&self) -> bool {
+        self.base == 0.0
     }
 
     /// Whether there is a tail that falls from its start on, or none.
     fn is_sound(&self) -> bool {
-        self.rate == 0.0 || (self.rate > 0.0 && self.rate < self.base && self.scale > 0.0)
+        self.rate == 0.0 || (self.rate > 0.0 && (self.rate < self.base || self.is_pareto()) && self.scale > 0.0)
     }
 
     /// The nats above which there are `rate` events per window; the start for a rate that is not below the base.
     #[must_use]
     pub fn level(&self, rate: f32) -> f32 {
-        let log_growth = libm::logf(libm::logf(rate / self.base) / libm::logf(self.rate / self.base));
+        let log_growth = libm::logf(if self.is_pareto() {
+            self.rate / rate
+        } else {
+            libm::logf(rate / self.base) / libm::logf(self.rate / self.base)
+        });
         if log_growth.is_nan() || log_growth == f32::NEG_INFINITY {
             self.start
         } else if self.shape == 0.0 {
@@ -290,7 +308,8 @@ impl<'m> Calibration<'m> {
     }
 
     /// The share of the false alarms that votes may raise.
-    pub(crate) fn votes_share(&self) -> f32 {
+    #[must_use]
+    pub fn votes_share(&self) -> f32 {
         if self.changes.rate > 0.0 { VOTES_SHARE } else { 1.0 }
     }
 
@@ -437,5 +456,26 @@ mod tests {
         // What is so rare that its share of the base is no number lies beyond all levels, and not at the start.
         let vast = Tail { base: 5e30, ..TAIL };
         assert_eq!((vast.level(1e-20), TAIL.level(0.0)), (f32::INFINITY, f32::INFINITY));
+    }
+
+    #[test]
+    fn a_base_of_zero_is_a_pareto_tail() {
+        let pareto = |shape| Tail { start: 4.0, rate: 0.02, scale: 0.5, shape, base: 0.0 };
+        // scipy 1.17.1: 0.02 · genpareto.sf(x − 4, 0.25, scale=0.5), and isf at 1e-7 / 0.02.
+        for (excess, rate) in [(0.7, 6.021_364_6e-3), (3.0, 5.12e-4), (50.0, 4.376_597_5e-8)] {
+            let found = pareto(0.25).rate_above(4.0 + excess);
+            assert!((found / rate - 1.0).abs() < 1e-5, "{excess}: {found}");
+        }
+        assert!((pareto(0.25).level(1e-7) / 44.294_85 - 1.0).abs() < 1e-5);
+        // An exponential, and a bounded one that ends at 4 + 0.5 / 0.25.
+        assert!((pareto(0.0).rate_above(5.0) / (0.02 * (-2f32).exp()) - 1.0).abs() < 1e-5);
+        assert_eq!((pareto(-0.25).rate_above(6.1), pareto(0.25).rate_above(1.9)), (0.0, f32::INFINITY));
+        assert_eq!((pareto(0.25).level(0.0), pareto(0.25).level(f32::INFINITY)), (f32::INFINITY, 4.0));
+        let mut values = [0.0; CALIBRATION_CONSTANTS + 5];
+        let calibration = calibration(&mut values, pareto(0.25));
+        assert_eq!(calibration.p_value(-7.0), pareto(0.25).rate_above(7.0));
+        for tail in [Tail { base: -1.0, ..TAIL }, Tail { base: 0.01, ..TAIL }, Tail { scale: 0.0, ..pareto(0.25) }] {
+            assert!(!tail.is_sound(), "{tail:?}");
+        }
     }
 }

@@ -11,9 +11,10 @@ use crate::{
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
-    sequential::Sequential,
+    sequential::{Sequential, array, core},
     table::Table,
-    tail::{Tail, TailFit},
+    tail::Tail,
+    tail_fit::TailFit,
 };
 
 /// Quantiles of the normal scores that a model file holds.
@@ -247,7 +248,12 @@ pub fn of_series(
             "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out, for a threshold that is a quantile of the \
              scores"
         ),
-        (Some((asked, windows_per_second)), Ok(found)) => series.ask(name, &found, asked, windows_per_second)?,
+        (Some((asked, windows_per_second)), Ok(found)) => {
+            let judged = array(&series.calibration)?;
+            let found = found.as_raised(&nats, &core(&judged)?, votes);
+            series.false_alarms = Some(found);
+            series.ask(name, &found, asked, windows_per_second)?;
+        }
     }
     Ok(series)
 }
@@ -256,14 +262,16 @@ impl OfSeries {
     /// Sets the threshold for a rate of alarms, in alarms per second.
     fn ask(&mut self, name: &str, found: &FalseAlarms, asked: f64, windows_per_second: f64) -> Result<()> {
         let rate = asked / windows_per_second;
-        let share = if self.sequential.changes.is_some() { VOTES_SHARE } else { 1.0 };
-        let support = found.support(rate, windows_per_second).with_context(|| name.to_owned());
+        let changes = self.sequential.changes.as_ref();
+        let share = if changes.is_some() { VOTES_SHARE } else { 1.0 };
+        let support = found.support(rate, windows_per_second, changes).with_context(|| name.to_owned());
         self.calibration.threshold = -found.alarms().level(share * rate) as f32;
         if !self.calibration.threshold.is_finite() {
             // More alarms than the tail has windows are not in it, which --force cannot change.
             return Err(support.err().unwrap_or_else(|| anyhow!("{name}: the tail of alarms has no level for them")));
         }
-        let (low, high) = found.interval(rate);
+        let (low, high) = found.interval(rate, changes);
+        self.notes.push(format!("{name}: {}", found.horizon(windows_per_second)));
         self.alarms = Some((asked, (low * windows_per_second, high * windows_per_second)));
         self.refusal = support.err().map(|error| format!("{error:#}"));
         Ok(())

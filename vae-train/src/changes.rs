@@ -2,14 +2,12 @@
 
 use vae_core::{ALLOWANCE, Alarm, AlarmRule, Calibration, Tail, Votes};
 
-/// The highest share of the peaks of the cumulative sum, and the fewest, that its tail is fitted to. Where a machine has noise of its own in
-/// each window beside what changes slowly, most peaks are the noise's, and the highest fall more slowly.
-const HIGHEST: f64 = 0.05;
-const LEAST: f64 = 20.0;
-/// Ratio of the numbers of peaks that are tried.
-const STEP: f64 = 1.5;
-/// Standard errors by which fewer peaks must fall more slowly to be believed.
-const ERRORS: f64 = 2.0;
+use crate::{rhythm::dispersion, walk::Walk};
+
+/// The highest share of the peaks of the cumulative sum, most, and fewest, from which its tail is told: the fewer, the rarer they are, and the
+/// nearer to what is asked for.
+const HIGHEST: (f64, usize) = (0.05, 60);
+const LEAST: usize = 20;
 
 /// Independent windows' worth of the recording for each of them.
 const APART: f64 = 20.0;
@@ -17,8 +15,22 @@ const APART: f64 = 20.0;
 /// Independent windows' worth that a recording needs for a sequential test.
 pub(crate) const NEEDED: f64 = 1000.0;
 
-/// Peaks' worth of what is known of the tail without them: that it falls as that of a random walk of the recording's dependence.
-const KNOWN: f64 = 16.0;
+/// Peaks' worth of what is known of the tail's slope without them: that it is that of a Gaussian walk of the recording's dependence.
+const KNOWN: f64 = 30.0;
+
+/// Relative error of the slope that no recording takes away, where the tail falls faster than stated and where slower: ranks are bounded, so
+/// that high rises are rarer than a Gaussian walk's, and the least of many estimates is too little.
+const SLOPE: [f64; 2] = [0.2, 0.1];
+
+/// Nats beyond its start at which the tail is as stated: about once a day and once a century, at one window a second.
+const FURTHER: [f64; 2] = [5.0, 10.0];
+
+/// Shapes of the tail: of what is near its end, and of what rises ever more easily.
+const SHAPES: (f64, f64) = (0.05, 8.0);
+
+/// Windows without a vote for which the device holds an alarm where they are independent, and how many times as many where they are not:
+/// `1 + 0.35 ln τ`, at most four times as many. See [`Alarm`].
+const HELD: (f64, f64, f64) = (60.0, 0.35, 4.0);
 
 /// The recording is so many memories long at least, and wherever it may be.
 const MEMORIES: (f64, f64) = (20.0, 50.0);
@@ -111,68 +123,144 @@ const SINGLE: Votes = match Votes::new(1, 1) {
 /// How often the cumulative sum of a recording's scores rises above a level, per window.
 #[derive(Clone, Copy, Debug)]
 pub struct Changes {
-    /// Exponential.
+    /// A Weibull tail.
     pub tail: Tail,
-    /// Peaks that it was fitted to.
+    /// Peaks above its start.
     pub count: f64,
+    /// Variance of their number for each one of a Poisson's.
+    pub dispersion: f64,
+    /// Variance of the logarithm of the tail's slope, between what the peaks and what the walk say.
+    pub doubt: f64,
+    /// Windows of the recording.
+    pub windows: f64,
 }
 
 impl Changes {
-    /// Fits the exponential tail of the highest peaks, of as many as fall alike; none where they are too few.
+    /// The tail of the highest peaks of the cumulative sum of windows with these p-values, in the order of time; none where they are too few.
     ///
-    /// # Source
-    /// D. L. Iglehart (1972), *Extreme values in the GI/G/1 queue*, Annals of Mathematical Statistics 43: the maxima of a reflected walk's
-    /// cycles have exponential tails.
+    /// It falls as a Gaussian walk of the p-values' dependence does, the faster the smaller the mean excess of the peaks is: the peaks tell
+    /// how often and, until short rises and long ones have changed places, not how much higher.
     #[must_use]
-    pub fn of(peaks: &[f64], windows: usize, dependence: f64) -> Option<Self> {
-        if (windows as f64) < NEEDED * dependence {
+    pub fn of(peaks: &[f64], p_values: &[f64], dependence: f64) -> Option<Self> {
+        let windows = p_values.len() as f64;
+        if windows < NEEDED * dependence {
             return None;
         }
         let mut sorted = peaks.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let most = (HIGHEST * sorted.len() as f64).min(windows as f64 / (APART * dependence));
-        let counts = std::iter::successors(Some(most.max(LEAST)), |count| Some(count / STEP));
-        let fits = counts.take_while(|count| *count >= LEAST).filter_map(|count| Fit::of(&sorted, count as usize));
-        let fit = fits.min_by(|a, b| a.least_decay().total_cmp(&b.least_decay()))?;
-        let walk = 2.0 * f64::from(ALLOWANCE) / dependence;
-        // The peaks' word alone where it is the more cautious.
-        let decay = if fit.decay > walk {
-            let weight = fit.count / (fit.count + KNOWN);
-            fit.decay.powf(weight) * walk.powf(1.0 - weight)
-        } else {
-            fit.decay
-        };
-        let rate = fit.count / windows as f64;
-        let [start, rate, scale] = [fit.start, rate, -rate.ln() / decay].map(|value| value as f32);
-        let tail = Tail { start, rate, scale, shape: 1.0, base: 1.0 };
-        Some(Self { tail, count: fit.count })
+        let most = (HIGHEST.0 * sorted.len() as f64).min(windows / (APART * dependence)) as usize;
+        let count = HIGHEST.1.min(most).max(LEAST);
+        let (&start, above) = sorted.get(sorted.len().checked_sub(count + 1)?..)?.split_first()?;
+        let (count, rate) = (count as f64, count as f64 / windows);
+        let excess = above.iter().map(|peak| peak - start).sum::<f64>() / count;
+        if start <= 0.0 || excess <= 0.0 {
+            return None;
+        }
+        let walk = Walk::of(p_values);
+        let times = (walk.mean_excess(start) / excess).ln();
+        let weight = count / (count + KNOWN);
+        let beyond = |nats: f64| walk.height(walk.nats(start) + nats / (weight * times).exp()) - start;
+        let [near, far] = FURTHER.map(|nats| (1.0 - nats / rate.ln(), beyond(nats)));
+        let shape = shape(near, far);
+        let scale = shape * near.1 / (near.0.powf(shape) - 1.0);
+        let dispersion = dispersion(peaks, |part| part.iter().filter(|peak| **peak > start).count());
+        let doubt = weight * (1.0 - weight) * times * times;
+        let [start, rate, scale, shape] = [start, rate, scale, shape].map(|value| value as f32);
+        Some(Self { tail: Tail { start, rate, scale, shape, base: 1.0 }, count, dispersion, doubt, windows })
     }
 
-    /// Variance of the logarithm of the rate at the level for `rate`.
+    /// Variances of the logarithm of the rate at the level for `rate`: where it is lower than that, and where it is higher.
     #[must_use]
-    pub fn variance(&self, rate: f64) -> f64 {
+    pub fn variances(&self, rate: f64) -> [f64; 2] {
         let further = (f64::from(self.tail.rate) / rate).ln();
-        (1.0 + further * further) / self.count
+        let slope = self.doubt + Walk::variance(self.tail.level(rate as f32).into(), self.windows);
+        SLOPE.map(|error| self.dispersion / self.count + further * further * (slope + error * error))
     }
 }
 
-/// The exponential tail of the highest peaks.
-struct Fit {
-    start: f64,
-    decay: f64,
-    count: f64,
+/// The shape of the Weibull tail through two points: how many times the logarithm of the rate has grown, and how far that is.
+fn shape(near: (f64, f64), far: (f64, f64)) -> f64 {
+    let (mut low, mut high) = SHAPES;
+    for _ in 0..50 {
+        let shape = 0.5 * (low + high);
+        // Falls with the shape.
+        let share = (near.0.powf(shape) - 1.0) / (far.0.powf(shape) - 1.0);
+        if share > near.1 / far.1 { low = shape } else { high = shape }
+    }
+    low
 }
 
-impl Fit {
-    /// By ascending peaks; none where there are not more.
-    fn of(sorted: &[f64], count: usize) -> Option<Self> {
-        let (start, above) = sorted.get(sorted.len().checked_sub(count + 1)?..)?.split_first()?;
-        let excess = above.iter().map(|peak| peak - start).sum::<f64>() / count as f64;
-        (excess > 0.0).then(|| Self { start: *start, decay: excess.recip(), count: count as f64 })
+/// Windows without a vote for which the device holds an alarm, about.
+pub(crate) fn held(dependence: f64) -> f64 {
+    let (windows, slope, most) = HELD;
+    windows * (1.0 + slope * dependence.max(1.0).ln()).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// p-values, each of which is kept for the next window with a chance, and the peaks of their cumulative sum.
+    fn recording(seed: u64, windows: usize, kept: f64) -> (Vec<f64>, Vec<f64>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut p, mut sum, mut peak) = (0.5, 0.0f64, 0.0f64);
+        let (mut p_values, mut peaks) = (Vec::new(), Vec::new());
+        for _ in 0..windows {
+            p = if rng.random::<f64>() < kept { p } else { rng.random() };
+            p_values.push(p);
+            sum = (sum + 12f64.sqrt() * (0.5 - p) - f64::from(ALLOWANCE)).max(0.0);
+            if sum > 0.0 {
+                peak = peak.max(sum);
+            } else if peak > 0.0 {
+                peaks.push(std::mem::take(&mut peak));
+            }
+        }
+        (p_values, peaks)
     }
 
-    /// What makes the highest peaks the less frequent the fewer they are may be chance: so many standard errors of it.
-    fn least_decay(&self) -> f64 {
-        self.decay * (1.0 + ERRORS / self.count.sqrt())
+    #[test]
+    fn the_tail_is_that_of_fresh_recordings() {
+        // Of values that are kept with chance a, τ is (1 + a) / (1 − a).
+        for (kept, dependence) in [(0.0, 1.0), (0.6, 4.0)] {
+            let (_, fresh) = recording(1, 3_000_000, kept);
+            for seed in 2..6 {
+                let (p_values, peaks) = recording(seed, 50_000, kept);
+                let changes = Changes::of(&peaks, &p_values, dependence).unwrap();
+                for rate in [3e-4, 3e-5] {
+                    let level = f64::from(changes.tail.level(rate as f32));
+                    let realised = fresh.iter().filter(|peak| **peak > level).count() as f64 / 3e6;
+                    // Of four at two rates, none is expected beyond 2.5 standard errors; counts of 90 add a tenth.
+                    let [down, up] = changes.variances(rate).map(|variance| 2.5 * (variance + 0.01).sqrt());
+                    let error = (realised / rate).ln();
+                    assert!((-down..up).contains(&error), "{kept} {seed} {rate}: {error} of {down} {up}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_tail_goes_through_both_points() {
+        // A Weibull tail of shape 1.5 grows (2^1.5 − 1) and (3^1.5 − 1) times scale / shape.
+        let of = |growth: f64| (growth, (growth.powf(1.5) - 1.0) * 7.0);
+        assert!((shape(of(2.0), of(3.0)) - 1.5).abs() < 1e-9);
+        assert!((shape((2.0, 1.0), (3.0, 2.0)) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn too_little_has_no_sequential_test() {
+        let (p_values, peaks) = recording(2, 5000, 0.0);
+        assert!(Changes::of(&peaks, &p_values, 1.0).is_some());
+        assert!(Changes::of(&peaks, &p_values, 5.1).is_none());
+        assert!(Changes::of(&peaks[..15], &p_values, 1.0).is_none());
+        assert!(Changes::of(&[], &[], 1.0).is_none() && Changes::of(&[1.0; 100], &[0.5; 5000], 1.0).is_none());
+    }
+
+    #[test]
+    fn an_alarm_is_held_for_longer_where_windows_resemble_each_other() {
+        assert_eq!((held(0.0), held(1.0), held(1e9)), (60.0, 60.0, 240.0));
+        assert!((held(20.0) / 122.9 - 1.0).abs() < 1e-3);
     }
 }

@@ -67,7 +67,7 @@ impl Sequential {
             following.drift_limits = (f32::MAX, f32::MAX);
             let following = array(&following)?;
             let path = Path::of(nats, &core(&following)?, limit_of_sum);
-            sequential.changes = Changes::of(&path.peaks, windows, dependence);
+            sequential.changes = Changes::of(&path.peaks, &p_values, dependence);
             let Some(changes) = &sequential.changes else {
                 // What would keep a change from being learned is not there.
                 sequential.memory = None;
@@ -139,10 +139,10 @@ fn spread(calibration: &Calibration) -> f64 {
 }
 
 /// As the device will read it; channels are of no matter here.
-fn array(calibration: &Calibration) -> Result<Vec<f32>> {
+pub(crate) fn array(calibration: &Calibration) -> Result<Vec<f32>> {
     Calibration { channels: Vec::new(), ..calibration.clone() }.array(0)
 }
 
-fn core(array: &[f32]) -> Result<CoreCalibration<'_>> {
+pub(crate) fn core(array: &[f32]) -> Result<CoreCalibration<'_>> {
     CoreCalibration::new(array, 0).map_err(|error| anyhow!("the scores have no calibration: {error}"))
 }

@@ -1,29 +1,14 @@
-//! How often normal windows have a high score: the tail of the scores, extrapolated beyond the recording.
-
-use anyhow::{Context, Result, bail, ensure};
-
-/// Highest rate at which a tail may begin, per window.
-pub(crate) const BODY: f64 = 0.02;
-
-/// Fewest scores above the threshold that a tail is fitted to.
-pub(crate) const LEAST: f64 = 10.0;
-
-/// Ratio of the counts at neighbouring levels: a hundred levels do for 10⁷ windows, and the fit to all scores is as good.
-const STEP: f64 = 1.1;
-
-/// Standard deviation of the shape before the data have spoken; its mean is 1, the exponential tail.
-///
-/// At a threshold of 2 % it says ±0.13 about the generalised-Pareto shape, as the prior of Martins & Stedinger (2000) does.
-const PRIOR: f64 = 0.5;
+//! How rare high values of a statistic are: a tail, as the device has it.
 
 /// The rate of windows (or alarms) above a score, for high scores: five numbers, which the device has too.
 ///
-/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`. A shape of 1 is an
-/// exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded.
+/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`: a generalised Weibull tail. A
+/// shape of 1 is an exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded. A base of 0 says that
+/// it is the generalised Pareto tail, `rate / G`: a shape of 0 is an exponential tail, of 1/ν a power law `x^−ν`.
 ///
 /// # Source
 /// C. de Valk (2016), *Approximation and estimation of very small probabilities of multivariate extreme events*, Extremes
-/// 19: the generalised Weibull tail. It is the generalised Pareto tail, `rate / G`, with the logarithm of the rate in the
+/// 19: the generalised Weibull tail. It is the generalised Pareto tail with the logarithm of the rate in the
 /// rate's place, and many orders of magnitude further its bias is far less: on the highest 2 % of Gaussian scores, the
 /// Pareto raises 7.7 alarms for each one asked for at 3·10⁻⁸ per window, this one 1.15.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,9 +19,9 @@ pub struct Tail {
     pub scale: f64,
     /// Power of the logarithm of `base / rate` with which the score rises.
     pub shape: f64,
-    /// How often the threshold is exceeded, per window; above 0 and below the base.
+    /// How often the threshold is exceeded, per window; above 0 and below the base, if that is not 0.
     pub rate: f64,
-    /// The rate that logarithms are relative to: 1 per window for windows.
+    /// The rate that logarithms are relative to: 1 per window for windows; 0 for a Pareto tail.
     pub base: f64,
 }
 
@@ -44,19 +29,30 @@ impl Tail {
     /// How often a score of `x` or more occurs, per window.
     #[must_use]
     pub fn rate_above(&self, x: f64) -> f64 {
-        self.base * ((self.rate / self.base).ln() * self.growth((x - self.threshold) / self.scale)).exp()
+        let growth = self.growth((x - self.threshold) / self.scale);
+        if self.is_pareto() { self.rate / growth } else { self.base * ((self.rate / self.base).ln() * growth).exp() }
+    }
+
+    /// Whether it is a generalised Pareto tail.
+    pub(crate) fn is_pareto(&self) -> bool {
+        self.base == 0.0
     }
 
     /// The score that is exceeded at `rate` per window; the inverse of [`Self::rate_above`].
     #[must_use]
     pub fn level(&self, rate: f64) -> f64 {
-        let growth = ((rate / self.base).ln() / (self.rate / self.base).ln()).ln();
+        let growth = self.growth_to(rate).ln();
         let z = if self.shape.abs() < 1e-9 { growth } else { (self.shape * growth).exp_m1() / self.shape };
         self.threshold + self.scale * z
     }
 
-    /// `(1 + shape z)^(1 / shape)`: by how much the logarithm of the rate has grown.
-    fn growth(&self, z: f64) -> f64 {
+    /// By how much the logarithm of the rate, or one over a Pareto tail's, has grown where the rate is this.
+    fn growth_to(&self, rate: f64) -> f64 {
+        if self.is_pareto() { self.rate / rate } else { (rate / self.base).ln() / (self.rate / self.base).ln() }
+    }
+
+    /// `(1 + shape z)^(1 / shape)`.
+    pub(crate) fn growth(&self, z: f64) -> f64 {
         if self.shape.abs() < 1e-9 {
             z.exp()
         } else if self.shape * z > -1.0 {
@@ -69,7 +65,7 @@ impl Tail {
     }
 
     /// Derivatives of `ln growth` to `ln scale` and to the shape.
-    fn slopes(&self, z: f64) -> [f64; 2] {
+    pub(crate) fn slopes(&self, z: f64) -> [f64; 2] {
         let (shape, product) = (self.shape, self.shape * z);
         let by_scale = -z / (1.0 + product);
         // Two terms that cancel; the first terms of the series in their place where they do.
@@ -82,197 +78,26 @@ impl Tail {
     }
 
     /// The same tail, written from a threshold that is exceeded at `rate`.
-    fn at_rate(&self, rate: f64) -> Self {
-        let growth = (rate / self.base).ln() / (self.rate / self.base).ln();
-        Self { threshold: self.level(rate), scale: self.scale * growth.powf(self.shape), rate, ..*self }
-    }
-}
-
-/// How often single windows have a high score, and how well that is known.
-#[derive(Clone, Copy, Debug)]
-pub struct TailFit {
-    /// The tail of greatest likelihood; its base is 1.
-    pub tail: Tail,
-    /// Windows above the tail's threshold.
-    pub count: f64,
-    /// Of `ln scale` and the shape.
-    covariance: [[f64; 2]; 2],
-}
-
-impl TailFit {
-    /// Fits to ascending scores of normal windows, by maximum product of spacings with a weak prior on the shape.
-    ///
-    /// # Errors
-    /// If the scores are too few or too much alike to have a tail.
-    ///
-    /// # Source
-    /// R. C. H. Cheng & N. A. K. Amin (1983), *Estimating parameters in continuous univariate distributions with a shifted
-    /// origin*: unlike the likelihood, spacings are bounded where the tail has an end.
-    pub fn of(sorted: &[f64]) -> Result<Self> {
-        let windows = sorted.len() as f64;
-        let most = most(windows) as usize;
-        ensure!(
-            most as f64 >= LEAST,
-            "{windows} windows of normal data are too few for a tail: at least {:.0} are needed",
-            LEAST / BODY
-        );
-        let levels = levels(sorted, most);
-        let above = |level: &f64| (sorted.len() - sorted.partition_point(|score| score < level)) as f64;
-        let curve = Curve { windows, counts: levels.iter().map(above).collect(), levels };
-        let (tail, covariance) = curve.fit()?;
-        Ok(Self { tail, count: tail.rate * windows, covariance })
+    pub(crate) fn at_rate(&self, rate: f64) -> Self {
+        let scale = self.scale * self.growth_to(rate).powf(self.shape);
+        Self { threshold: self.level(rate), scale, rate, ..*self }
     }
 
-    /// What another recording, of so many windows, would tell if this tail is the truth.
-    pub(crate) fn with_windows(&self, windows: f64) -> Result<Self> {
-        let (mut levels, mut counts, mut count) = (Vec::new(), Vec::new(), most(windows));
-        let tail = self.tail.at_rate(count / windows);
-        while count >= 1.0 {
-            levels.push(tail.level(count / windows));
-            counts.push(count);
-            count /= STEP;
+    /// The tail of events of which there are `base · rate_above(x)^power`; this one's rates are chances.
+    pub(crate) fn to_power(self, base: f64, power: f64) -> Self {
+        let rate = base * self.rate.powf(power);
+        if self.is_pareto() {
+            // `G^power` is the growth of a tail of a shape and a scale as many times smaller.
+            Self { rate, scale: self.scale / power, shape: self.shape / power, ..self }
+        } else {
+            Self { rate, base, ..self }
         }
-        let curve = Curve { windows, levels, counts };
-        Ok(Self { tail, count: most(windows), covariance: inverse(curve.likelihood(&tail).information)? })
     }
-
-    /// Variance of the logarithm of [`Tail::rate_above`] at the level for `rate`, for independent windows.
-    pub(crate) fn variance(&self, rate: f64) -> f64 {
-        let tail = &self.tail;
-        let z = (tail.level(rate) - tail.threshold) / tail.scale;
-        let [by_scale, by_shape] = tail.slopes(z).map(|slope| (rate / tail.base).ln() * slope);
-        let [[v, c], [_, w]] = self.covariance;
-        // The count above the threshold is Poisson; with it the rate moves while `scale / ln rate`, which the scores
-        // above the threshold determine, stays.
-        let by_rate = tail.growth(z) * (1.0 + tail.slopes(z)[0]);
-        v * by_scale * by_scale
-            + 2.0 * c * by_scale * by_shape
-            + w * by_shape * by_shape
-            + by_rate * by_rate / self.count
-    }
-}
-
-/// Most windows that a tail is fitted to.
-///
-/// All of the upper 2 % up to 10⁵ windows; above, fewer in proportion, so that bias falls along with the variance.
-pub(crate) fn most(windows: f64) -> f64 {
-    (BODY * windows).min(windows.cbrt().powi(2))
-}
-
-/// Distinct ascending values among the highest `most` of ascending values, at ranks that fall by a factor of 1.1.
-pub(crate) fn levels(sorted: &[f64], most: usize) -> Vec<f64> {
-    let (mut levels, mut rank) = (Vec::new(), most.min(sorted.len()));
-    while rank > 0 {
-        levels.push(sorted[sorted.len() - rank]);
-        rank = (rank - 1).min((rank as f64 / STEP) as usize);
-    }
-    levels.dedup();
-    levels
-}
-
-/// How many windows have a score of each of some ascending levels or more.
-struct Curve {
-    windows: f64,
-    levels: Vec<f64>,
-    counts: Vec<f64>,
-}
-
-impl Curve {
-    /// The tail of greatest likelihood above the lowest level, and the covariance of its `ln scale` and shape.
-    fn fit(&self) -> Result<(Tail, [[f64; 2]; 2])> {
-        let (&threshold, &count) = self.levels.first().zip(self.counts.first()).context("no scores")?;
-        let steps = self.levels.windows(2).zip(&self.counts[1..]);
-        let mean_excess = steps.map(|(pair, count)| (pair[1] - pair[0]) * count).sum::<f64>() / count;
-        let rate = count / self.windows;
-        ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
-        // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
-        let mut tail = Tail { threshold, scale: -rate.ln() * mean_excess, shape: 1.0, rate, base: 1.0 };
-        let mut point = self.likelihood(&tail);
-        for _ in 0..200 {
-            let covariance = inverse(point.information)?;
-            let step = covariance.map(|row| row[0] * point.gradient[0] + row[1] * point.gradient[1]);
-            let mut length = 1.0;
-            let better = loop {
-                let scale = tail.scale * (length * step[0]).exp();
-                let next = Tail { scale, shape: tail.shape + length * step[1], ..tail };
-                let there = self.likelihood(&next);
-                if there.value >= point.value {
-                    break Some((next, there));
-                }
-                length /= 2.0;
-                // Rounding, not the likelihood, decides over steps as short.
-                if length < 1e-6 {
-                    break None;
-                }
-            };
-            match better {
-                Some(better) if step[0].abs() + step[1].abs() > 1e-7 => (tail, point) = better,
-                _ => return Ok((tail, covariance)),
-            }
-        }
-        bail!("the tail of the normal data's scores could not be fitted")
-    }
-
-    /// Logarithm of the product of spacings and of the prior, its gradient, and the expected information.
-    fn likelihood(&self, tail: &Tail) -> Likelihood {
-        let y = -(tail.rate / tail.base).ln();
-        // Chance to be above a level given that the threshold is exceeded, and its derivatives.
-        let survival = |level: f64| {
-            let z = (level - tail.threshold) / tail.scale;
-            let growth = tail.growth(z);
-            let above = (-y * (growth - 1.0)).exp();
-            (above, tail.slopes(z).map(|slope| -above * y * growth * slope))
-        };
-        let distance = (tail.shape - 1.0) / PRIOR;
-        let mut likelihood = Likelihood {
-            value: -distance * distance / 2.0,
-            gradient: [0.0, -distance / PRIOR],
-            information: [[0.0, 0.0], [0.0, 1.0 / (PRIOR * PRIOR)]],
-        };
-        let total = self.counts.first().copied().unwrap_or(0.0);
-        let (mut above, mut slopes) = (1.0, [0.0; 2]);
-        for (index, count) in self.counts.iter().enumerate() {
-            let (next, next_slopes) = self.levels.get(index + 1).map_or((0.0, [0.0; 2]), |level| survival(*level));
-            let within = count - self.counts.get(index + 1).copied().unwrap_or(0.0);
-            let chance: f64 = above - next;
-            if chance.is_nan() || chance <= 0.0 {
-                return Likelihood { value: f64::NEG_INFINITY, ..likelihood };
-            }
-            likelihood.value += within * chance.ln();
-            let relative = [(slopes[0] - next_slopes[0]) / chance, (slopes[1] - next_slopes[1]) / chance];
-            for row in 0..2 {
-                likelihood.gradient[row] += within * relative[row];
-                for column in 0..2 {
-                    likelihood.information[row][column] += total * chance * relative[row] * relative[column];
-                }
-            }
-            (above, slopes) = (next, next_slopes);
-        }
-        likelihood
-    }
-}
-
-struct Likelihood {
-    value: f64,
-    gradient: [f64; 2],
-    information: [[f64; 2]; 2],
-}
-
-fn inverse([[a, b], [c, d]]: [[f64; 2]; 2]) -> Result<[[f64; 2]; 2]> {
-    let determinant = a * d - b * c;
-    ensure!(determinant > 0.0 && determinant.is_finite(), "the highest scores do not determine a tail");
-    Ok([[d / determinant, -b / determinant], [-c / determinant, a / determinant]])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Scores of a Weibull distribution, `P(x) = exp(−(x / 3)^k)`, at evenly spaced chances, ascending.
-    fn weibull(windows: usize, k: f64) -> Vec<f64> {
-        let chance = |index: usize| (index as f64 + 0.5) / windows as f64;
-        (0..windows).rev().map(|index| 3.0 * (-chance(index).ln()).powf(k.recip())).collect()
-    }
 
     #[test]
     fn a_weibull_tail_is_exact() {
@@ -323,62 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn the_fit_finds_the_tail_of_ideal_scores() {
-        for k in [0.5, 1.0, 2.0] {
-            let fit = TailFit::of(&weibull(1_000_000, k)).unwrap();
-            assert_eq!(fit.count, 10_000.0);
-            // Spacings, and the prior at the outer shapes, cost less than half the standard error of a sample as large.
-            assert!((fit.tail.shape - 1.0 / k).abs() < 0.5 * fit.covariance[1][1].sqrt(), "{k}: {:?}", fit.tail);
-            let level = 3.0 * (1e-7f64).ln().abs().powf(1.0 / k);
-            assert!((fit.tail.rate_above(level) / 1e-7).ln().abs() < 0.2, "{k}: {}", fit.tail.rate_above(level));
+    fn a_base_of_zero_is_a_pareto_tail() {
+        let tail = Tail { threshold: 4.0, scale: 0.5, shape: 0.25, rate: 0.02, base: 0.0 };
+        // scipy 1.17.1: 0.02 · genpareto.sf(x − 4, 0.25, scale=0.5).
+        for (excess, rate) in [(0.7, 6.021_364_55e-3), (3.0, 5.12e-4), (50.0, 4.376_597_46e-8)] {
+            assert!((tail.rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
+            assert!((tail.level(rate) / (4.0 + excess) - 1.0).abs() < 1e-8);
+            assert!((tail.at_rate(1e-5).rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
         }
-    }
-
-    #[test]
-    fn the_fit_agrees_with_scipy() {
-        // scipy 1.17.1: minimize(method="Nelder-Mead") of −Σ dⱼ ln(Sⱼ − Sⱼ₊₁) + (shape − 1)² / (2 · 0.5²), from these scores'
-        // 40, 36, 32, … highest with dⱼ the differences of these ranks, S of numpy.
-        let mut scores: Vec<f64> = (1..=2000)
-            .map(|i| {
-                let (i, n) = (f64::from(i), 2000.0);
-                i.sqrt() * ((i * 7919.0) % n + 0.5) / n + (-((i - 0.5) / n).ln()).powf(1.5)
-            })
-            .collect();
-        scores.sort_by(f64::total_cmp);
-        let tail = TailFit::of(&scores).unwrap().tail;
-        let found = [tail.threshold, tail.rate, tail.scale, tail.shape];
-        for (found, expected) in found.into_iter().zip([38.443_414_720_8, 0.02, 8.618_032_528, 0.667_193_367]) {
-            assert!((found / expected - 1.0).abs() < 1e-6, "{found} for {expected}");
+        // Of either kind, base · rate^power events are above a level.
+        for tail in [tail, Tail { base: 1.0, ..tail }] {
+            let events = tail.to_power(3.0, 1.7);
+            for x in [4.0, 4.5, 5.5] {
+                assert!((events.rate_above(x) / (3.0 * tail.rate_above(x).powf(1.7)) - 1.0).abs() < 1e-11);
+            }
         }
-    }
-
-    #[test]
-    fn the_variance_is_that_of_repeated_fits() {
-        // Shape 1, where the prior's mean is right: an exponential's scores through ordinary generated uniforms.
-        use rand::{RngExt, SeedableRng};
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
-        let (mut errors, mut variances) = (Vec::new(), 0.0);
-        for _ in 0..200 {
-            let mut scores: Vec<f64> = (0..20_000).map(|_| -rng.random::<f64>().ln()).collect();
-            scores.sort_by(f64::total_cmp);
-            let fit = TailFit::of(&scores).unwrap();
-            errors.push(1e-6f64.ln() + fit.tail.level(1e-6));
-            variances += fit.variance(1e-6) / 200.0;
-        }
-        // A variance of 200 has a relative standard error of 0.1; the shape is not normal, nor its prior a source of error.
-        let variance = errors.iter().map(|error| error * error).sum::<f64>() / 200.0;
-        assert!((0.6..1.2).contains(&(variance / variances)), "{variance} for {variances}");
-    }
-
-    #[test]
-    fn ties_are_fitted_and_constants_are_refused() {
-        let rounded: Vec<f64> = weibull(100_000, 1.0).into_iter().map(|score| (2.0 * score).round() / 2.0).collect();
-        let tail = TailFit::of(&rounded).unwrap().tail;
-        // Rounded to ½, of an e-folding of 3.
-        assert!((tail.level(1e-6) / (3.0 * 1e6f64.ln()) - 1.0).abs() < 0.1, "{}", tail.level(1e-6));
-        assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all 1"));
-        assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
-        assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
-        assert!(TailFit::of(&[]).is_err());
     }
 }

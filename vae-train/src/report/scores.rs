@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     calibration,
-    false_alarms::{FalseAlarms, TOLERANCE, describe, span},
+    false_alarms::{FalseAlarms, describe, span},
     metrics::quantile,
+    support::TOLERANCE,
     words::{count, fixed, number, percent},
 };
 
@@ -196,7 +197,7 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
     let ratio = (frequent / rare).powf(1.0 / (POINTS - 1) as f64);
     let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
     let points: Vec<(f64, f64, (f64, f64))> = rates
-        .map(|rate| (-tail.level(rate), rate, found.interval(rate)))
+        .map(|rate| (-tail.level(rate), rate, found.interval(rate, None)))
         .filter(|(level, ..)| level.is_finite())
         .collect();
     let threshold = f64::from(report.threshold);
@@ -230,7 +231,7 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
     chart.targets(Look::One, &marks);
     chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
     let here = tail.rate_above(-threshold);
-    let (low, high) = found.interval(here);
+    let (low, high) = found.interval(here, None);
     let (needed, of) = material.file.calibration.votes;
     let recording =
         report.windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(report.windows as f64 / rate)));

@@ -9,9 +9,10 @@ use crate::{
     evaluation::Evaluation,
     event_outcome::{MOST_OF_IT, MOST_RAISED},
     false_alarm_test::NO_ACCIDENT,
-    false_alarms::{TOLERANCE, describe},
+    false_alarms::describe,
     fitness::{DRIFTING, FOUND, Finding, Fitness, Grade, SOMEHOW, WELL, findings},
     quantisation::MOST_FLIPPED,
+    support::TOLERANCE,
     words::{count, number, percent},
 };
 
