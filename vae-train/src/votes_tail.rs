@@ -100,7 +100,7 @@ pub(crate) struct VotesTail {
 }
 
 impl VotesTail {
-    /// Counts alarms at many levels, as the device would raise and clear them, and windows above the same levels.
+    /// Counts alarms at many levels, as votes alone would raise and clear them, and windows above the same levels.
     ///
     /// The power is B. M. Hill's (1975) estimate on the windows' ranks, so that the scores' distribution plays no part. It is
     /// at most m, the power of independent windows.
