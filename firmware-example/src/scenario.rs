@@ -63,22 +63,22 @@ impl Part {
 /// Before the power is lost.
 pub const BEFORE: [Part; 4] = [
     Part::new("the motor runs normally", 600, (1.0, 1.0)),
-    Part::new("the sensor's gain drifts by 10 %, in three minutes", 9000, (1.0, 1.1)),
+    Part::new("the sensor's gain drifts by 0.8 %, in six minutes", 18_000, (1.0, 1.008)),
     Part {
         event: Event::Rebaseline,
-        ..Part::new("the machine is inspected and found healthy: a new baseline is made", 3600, (1.1, 1.1))
+        ..Part::new("the machine is inspected and found healthy: a new baseline is made", 3600, (1.008, 1.008))
     },
-    Part::new("it runs on", 300, (1.1, 1.1)),
+    Part::new("it runs on", 300, (1.008, 1.008)),
 ];
 
 /// After the power is back.
 pub const AFTER: [Part; 6] = [
-    Part::new("it runs as before", 300, (1.1, 1.1)),
-    Part { condition: Condition::StuckSensor, ..Part::new("the sensor's x axis sticks", 100, (1.1, 1.1)) },
-    Part::new("it recovers", 100, (1.1, 1.1)),
-    Part { event: Event::TornCable, ..Part::new("the cable of the z axis is torn", 100, (1.1, 1.1)) },
-    Part::new("it is repaired", 200, (1.1, 1.1)),
-    Part { condition: Condition::Bearing, ..Part::new("a bearing spalls", 300, (1.1, 1.1)) },
+    Part::new("it runs as before", 300, (1.008, 1.008)),
+    Part { condition: Condition::StuckSensor, ..Part::new("the sensor's x axis sticks", 100, (1.008, 1.008)) },
+    Part::new("it recovers", 100, (1.008, 1.008)),
+    Part { event: Event::TornCable, ..Part::new("the cable of the z axis is torn", 100, (1.008, 1.008)) },
+    Part::new("it is repaired", 200, (1.008, 1.008)),
+    Part { condition: Condition::Bearing, ..Part::new("a bearing spalls", 300, (1.008, 1.008)) },
 ];
 
 /// Prints when the verdict changes, and now and then while it does not: the lines that `vae-train watch` reads.
