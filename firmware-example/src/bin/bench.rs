@@ -10,7 +10,7 @@ use core::hint::black_box;
 use firmware_example::{exit, start_timer, ticks, ticks_since};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
-use vae_core::{Aligned, InferError, Model, Scratch, format::Precision, kernel};
+use vae_core::{Aligned, Detector, DetectorError, InferError, Model, Scratch, format::Precision, kernel};
 
 /// Models and windows, one after the other: the model's length in bytes and the window's in values (a word each), the model,
 /// padded to whole words, and the window.
@@ -19,6 +19,7 @@ static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BENCH")
 /// Enough for the models that are measured, in `f32`s.
 const SCRATCH: usize = 2048;
 const FEATURES: usize = 768;
+const STATE: usize = 64;
 const CHUNK: usize = 48;
 
 /// Counts.
@@ -38,7 +39,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     firmware_example::panic(info)
 }
 
-fn run() -> Result<(), InferError> {
+fn run() -> Result<(), DetectorError> {
     let mut memory = [0.0; SCRATCH];
     let mut room = [0.0; FEATURES];
     let mut rest = &PACK.0[..];
@@ -49,12 +50,16 @@ fn run() -> Result<(), InferError> {
         let (model, behind) = behind.split_at_checked(bytes.next_multiple_of(4)).unwrap_or_default();
         let (window, behind) = behind.split_at_checked(4 * values).unwrap_or_default();
         rest = behind;
-        let model = Model::from_bytes(model.get(..bytes).unwrap_or_default())?;
+        let model = Model::from_bytes(model.get(..bytes).unwrap_or_default()).map_err(InferError::Model)?;
         let x = room.get_mut(..values).unwrap_or_default();
         for (x, bytes) in x.iter_mut().zip(window.as_chunks::<4>().0) {
             *x = f32::from_le_bytes(*bytes);
         }
         stages(index, &model, x, &mut Scratch::new(&mut memory))?;
+        // The third has a calibration.
+        if index == 2 {
+            watch(index, model, x, &mut Scratch::new(&mut memory))?;
+        }
         index += 1;
     }
     Ok(())
@@ -94,6 +99,20 @@ fn stages(index: u32, model: &Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) -
         }
     }
     Ok(())
+}
+
+/// What a detector costs for a sample that completes no window, and for one that does, with its verdict.
+fn watch(index: u32, model: Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) -> Result<(), DetectorError> {
+    let (mut window, mut state) = ([0.0; FEATURES], [0.0; STATE]);
+    let mut detector = Detector::over(model, &mut window, &mut state)?;
+    let mut samples = x.chunks_exact(model.channels()).cycle();
+    let mut push = || detector.push(samples.next().unwrap_or_default(), scratch);
+    // Until the first verdict.
+    while push()?.is_none() {}
+    let mut result = Ok(());
+    count(index, "sample", model.hop() as u32 - 1, || result = result.and(push().map(drop)));
+    count(index, "window", 1, || result = result.and(push().map(drop)));
+    result
 }
 
 /// Prints the ticks of the timer that `runs` of `stage` take.
