@@ -19,6 +19,7 @@ pub mod baselines;
 pub mod bench;
 pub mod browser;
 pub mod fuzz_models;
+pub mod machines;
 pub mod processes;
 pub mod soak;
 

@@ -135,7 +135,8 @@ fn line(verdict: Verdict) -> String {
         }
         Verdict::Drifting(Drift { assessment, kind }) => {
             let (what, channel, by) = match kind {
-                DriftKind::Score(p_value) => (1, 0, p_value),
+                DriftKind::Score(shift) => (1, 0, shift),
+                DriftKind::Spread(factor) => (4, 0, factor),
                 DriftKind::Mean { channel, shift } => (2, channel, shift),
                 DriftKind::Power { channel, factor } => (3, channel, factor),
             };

@@ -8,6 +8,7 @@ use rand_pcg::{Pcg32, rand_core::SeedableRng};
 use crate::{
     Alarm, AlarmRule, Alarms, Anomaly, Assessment, Calibration, ChannelCalibration, DetectorError, Drift, DriftKind,
     InferError, LoadError, Model, Samples, ScoreKind, Scratch, SensorFault, SensorFaultKind, Verdict, Votes, Window,
+    adaptation::adapt,
     channel::{CHANNEL_STATE, Channel, channels, held},
     importance::LogMeanExp,
     likelihood::Likelihood,
@@ -49,7 +50,7 @@ pub struct Detector<'m, 'b> {
     model: Model<'m>,
     calibration: Calibration<'m>,
     window: Window<'b>,
-    /// Channels' states, then the condition, then the features where there is a front-end.
+    /// Channels' states, then the condition, then, where there is a front-end, what features are off, and room for samples and features.
     state: &'b mut [f32],
     alarm: Alarm,
     rule: AlarmRule,
@@ -90,6 +91,8 @@ enum Work<'m> {
     Idle,
     Begin,
     Encode(Pass<'m>, Seen),
+    /// For a new baseline: what the features are off.
+    MeasureFeatures(Pass<'m>),
     Decode(Pass<'m>, Seen, Estimate),
     BeginAttribution(Assessment),
     Attribute(Pass<'m>, Assessment),
@@ -242,7 +245,10 @@ impl<'m, 'b> Detector<'m, 'b> {
         let rule = AlarmRule::new(&self.calibration, threshold, per_window);
         let rule = match self.running.baseline_size {
             0 => rule,
-            windows => rule.on_baseline(windows, self.running.width(&self.calibration), self.calibration.dependence()),
+            windows => {
+                let scores = if self.adapts_features() { 2 * windows } else { windows };
+                rule.on_baseline(scores, self.running.width(&self.calibration), self.calibration.dependence())
+            }
         };
         self.rule = if self.is_locked { rule.without_compensation() } else { rule };
         Ok(())
@@ -378,7 +384,7 @@ impl<'m, 'b> Detector<'m, 'b> {
                     self.running.windows = self.running.windows.wrapping_add(u32::from(!self.running.is_measuring()));
                     return Ok(Poll::Ready(self.conclude_fault(fault)));
                 }
-                if self.running.is_measuring_channels() {
+                if self.is_measuring_channels() {
                     self.measure_channels();
                     return Ok(Poll::Ready(None));
                 }
@@ -386,10 +392,13 @@ impl<'m, 'b> Detector<'m, 'b> {
             _ => {}
         }
         let unconditional = self.model.network().map_err(InferError::Model)?;
-        let (kind, threshold) = (self.calibration.score_kind(), self.threshold());
+        let is_measuring_features = self.running.is_before_scores();
+        let kind = if is_measuring_features { ScoreKind::AtMean } else { self.calibration.score_kind() };
+        let (threshold, channels_windows) = (self.threshold(), self.channels_windows());
         let parts = Parts::of(self.state, &self.model);
         if self.model.has_front_end() && matches!(work, Work::Begin) {
             self.model.extract(self.window.values(), parts.work, parts.features)?;
+            adapt(parts.features, parts.shifts);
         }
         let values = if self.model.has_front_end() { &*parts.features } else { self.window.values() };
         let x = Samples::F32(values);
@@ -413,7 +422,19 @@ impl<'m, 'b> Detector<'m, 'b> {
                     let mut estimate = Estimate::new(self.running.windows, seen.missing > 0);
                     estimate.draw(kind, &network, &mut buffers)?;
                     let pass = network.begin_decoding(unconditional.decoder, buffers.latent, &mut buffers.layers)?;
-                    Work::Decode(pass, seen, estimate)
+                    if is_measuring_features { Work::MeasureFeatures(pass) } else { Work::Decode(pass, seen, estimate) }
+                }
+            }
+            Work::MeasureFeatures(mut pass) => {
+                if pass.advance(&mut buffers.layers)? {
+                    Work::MeasureFeatures(pass)
+                } else {
+                    let done = self.running.baseline_done + 1;
+                    let count = done.saturating_sub(channels_windows);
+                    unconditional.measure_shifts(x, pass, &mut buffers.layers, count, parts.shifts)?;
+                    self.running.baseline_done = done;
+                    self.forget_hop();
+                    return Ok(Poll::Ready(None));
                 }
             }
             Work::Decode(mut pass, seen, mut estimate) => {
@@ -589,15 +610,21 @@ impl<'m, 'b> Detector<'m, 'b> {
     }
 
     /// Makes the next `windows` windows the new normal: the mean and scale of each channel from the first half of them, the location
-    /// and scale of the scores, and with them quantiles, threshold and limits, from the second. There are no verdicts meanwhile but
-    /// [`Verdict::SensorFault`]; windows of such sensors do not count.
+    /// and scale of the scores, and with them quantiles, threshold and limits, from the second. Of a model with front-ends, the first
+    /// quarter gives the means of the channels, whose scales stay, and the second quarter what each feature is off what the model makes of
+    /// it, which is subtracted from then on: bands in which this machine is louder than others of its kind. There are no verdicts meanwhile
+    /// but [`Verdict::SensorFault`]; windows of such sensors do not count.
     ///
-    /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, for as long as shows what
+    /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, or when a model that was
+    /// trained on one machine is put to another of the same kind (`docs/calibration.md` says what that gives), for as long as shows what
     /// it ordinarily does. A scale is changed only where it differs by what would be a drift, and scores are never given a narrower
-    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain.
+    /// spread than they had in the calibration. The limits of drift are widened by what so many windows leave uncertain. [`Self::forget`]
+    /// goes back to the calibration, and a [snapshot](Self::snapshot) that was taken before to what it was taken of.
     ///
-    /// One absurd value that lies within a sensor's range does no harm: of each channel the hop with the greatest power is left out, and
-    /// so are scores 64 of the calibration's spreads below the others (for which it takes at most as many windows more).
+    /// One absurd value that lies within a sensor's range does no harm: of each channel the hop with the greatest power is left out,
+    /// features are moved by at most four standard deviations for each window, over the number of windows and twice that, and left out are
+    /// scores 64 of the calibration's spreads below the others (for which it takes at most as many windows more). Features off by more than
+    /// `8 ln(1 + windows / 32)` standard deviations of what the model leaves unexplained are not followed to the end.
     ///
     /// # Errors
     /// [`DetectorError::ShortBaseline`] for fewer windows than [`LEAST_BASELINE`] times [`Calibration::dependence`];
@@ -625,15 +652,30 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.running.is_measuring()
     }
 
+    /// Whether features are adapted to the machine, and not only channels.
+    fn adapts_features(&self) -> bool {
+        self.has_levels && self.model.has_front_end()
+    }
+
+    /// Of a new baseline's windows, those that channels are measured in.
+    fn channels_windows(&self) -> u32 {
+        self.running.baseline_windows / if self.adapts_features() { 4 } else { 2 }
+    }
+
+    fn is_measuring_channels(&self) -> bool {
+        self.running.baseline_done < self.channels_windows()
+    }
+
     /// Averages a window's channels into the new baseline.
     fn measure_channels(&mut self) {
         self.running.baseline_done += 1;
         let done = self.running.baseline_done;
         channels(self.state, &self.calibration, self.model.channels())
             .for_each(|(mut channel, normal)| channel.measure(done, &normal));
-        if !self.running.is_measuring_channels() {
+        if !self.is_measuring_channels() {
             self.running.baseline_size = self.running.baseline_done;
-            let width = self.running.width(&self.calibration);
+            // Where features follow the machine, by what the model tells of its load, a channel's scale does not, which its load changes.
+            let width = if self.adapts_features() { f32::INFINITY } else { self.running.width(&self.calibration) };
             channels(self.state, &self.calibration, self.model.channels())
                 .for_each(|(mut channel, normal)| channel.rebase(&normal, width));
             self.window.clear();
@@ -648,10 +690,11 @@ impl<'m, 'b> Detector<'m, 'b> {
             .for_each(|(mut channel, _)| channel.forget_samples());
     }
 
-    /// What a snapshot holds: also the channels' states.
-    pub(crate) fn remembered(&self) -> (&Running, &Alarm, &[f32]) {
-        let channels = self.state.get(..CHANNEL_STATE * self.model.channels()).unwrap_or_default();
-        (&self.running, &self.alarm, channels)
+    /// What a snapshot holds: also the channels' states, and what features are off.
+    pub(crate) fn remembered(&self) -> (&Running, &Alarm, impl Iterator<Item = &f32>) {
+        let (channels, rest) = self.state.split_at_checked(CHANNEL_STATE * self.model.channels()).unwrap_or_default();
+        let shifts = rest.iter().skip(self.model.conditions()).take(self.model.adaptation_len());
+        (&self.running, &self.alarm, channels.iter().chain(shifts))
     }
 
     /// Takes what a snapshot held.
@@ -662,7 +705,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         &mut self,
         running: Running,
         alarm: Alarm,
-        channels: impl Iterator<Item = f32>,
+        channels_and_shifts: impl Iterator<Item = f32>,
     ) -> Result<(), DetectorError> {
         self.check_unlocked()?;
         // Votes by another rule than today's count for nothing, nor does an alarm that they raised.
@@ -674,8 +717,8 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
         self.running = running;
         self.set_rule()?;
-        let slots = Parts::of(self.state, &self.model).channels;
-        for (slot, value) in slots.iter_mut().zip(channels) {
+        let Parts { channels, shifts, .. } = Parts::of(self.state, &self.model);
+        for (slot, value) in channels.iter_mut().chain(shifts).zip(channels_and_shifts) {
             *slot = value;
         }
         self.gap();
@@ -697,6 +740,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.window.clear();
         self.alarm.reset();
         self.running = Running::new(&self.calibration);
+        Parts::of(self.state, &self.model).shifts.fill(0.0);
         channels(self.state, &self.calibration, self.model.channels())
             .for_each(|(mut channel, normal)| channel.reset(&normal));
     }
@@ -747,6 +791,8 @@ impl<'m, 'b> Detector<'m, 'b> {
 struct Parts<'s> {
     channels: &'s mut [f32],
     condition: &'s mut [f32],
+    /// What features are off, in their units.
+    shifts: &'s mut [f32],
     /// A channel's samples, for its front-end.
     work: &'s mut [f32],
     features: &'s mut [f32],
@@ -758,8 +804,9 @@ impl<'s> Parts<'s> {
         let (work, features) = if model.has_front_end() { (model.window(), model.features()) } else { (0, 0) };
         let (channels, rest) = state.split_at_mut_checked(CHANNEL_STATE * model.channels()).unwrap_or_default();
         let (condition, rest) = rest.split_at_mut_checked(model.conditions()).unwrap_or_default();
+        let (shifts, rest) = rest.split_at_mut_checked(model.adaptation_len()).unwrap_or_default();
         let (work, rest) = rest.split_at_mut_checked(work).unwrap_or_default();
-        Self { channels, condition, work, features: rest.get_mut(..features).unwrap_or_default() }
+        Self { channels, condition, shifts, work, features: rest.get_mut(..features).unwrap_or_default() }
     }
 }
 
@@ -862,7 +909,8 @@ impl Running {
         self.baseline_done < self.baseline_windows
     }
 
-    fn is_measuring_channels(&self) -> bool {
+    /// Whether a new baseline is being made, and no score is measured yet.
+    fn is_before_scores(&self) -> bool {
         self.baseline_done < self.baseline_windows / 2
     }
 

@@ -43,6 +43,7 @@
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");
 
 mod activation;
+mod adaptation;
 mod alarm;
 mod alarms;
 mod calibration;

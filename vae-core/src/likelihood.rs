@@ -121,6 +121,40 @@ impl Likelihood<'_> {
         }
     }
 
+    /// Gives each observed feature and by how much it is off its reconstruction, in its own unit and within `reach` of its standard
+    /// deviations to each side, to `each`, from the decoder's outputs from `start` on; none where features have no levels.
+    pub(crate) fn residuals(
+        &self,
+        x: Samples<'_>,
+        start: usize,
+        outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+        reach: f32,
+        each: &mut dyn FnMut(usize, f32),
+    ) {
+        let mut give = |feature: usize, difference: f32, reach: f32, standardiser: &Standardiser<'_>| {
+            if let (Some(inverse), false) = (standardiser.inverse_scale.get(feature), difference.is_nan()) {
+                each(feature, clamp(difference, (-reach, reach)) / inverse);
+            }
+        };
+        match self {
+            Self::Bernoulli => {}
+            Self::Gaussian { standardiser, .. } => {
+                let x = standardiser.apply(x, start, chunk);
+                for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
+                    give(feature, x - mean, reach, standardiser);
+                }
+            }
+            Self::Predicted { standardiser, bounds, .. } => {
+                let x = standardiser.apply(x, start / 2, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
+                    give(feature, x - mean, reach * libm::expf(0.5 * clamp(*output, *bounds)), standardiser);
+                }
+            }
+        }
+    }
+
     /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs and what depends on the window.
     pub(crate) fn log_normaliser(&self, feature: usize) -> f32 {
         match self {
@@ -224,6 +258,30 @@ mod tests {
         outputs_room.copy_from_slice(outputs);
         density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]);
         f64::from(density.nats().unwrap())
+    }
+
+    #[test]
+    fn residuals_are_distances_from_the_reconstruction_in_the_features_unit() {
+        // Mean 1, scale ½ and σ² = ¼ of the standardised: a deviation is ¼, and a decoder's 2 stands for 1 + 2 · ¼.
+        let standardiser = plain(&[1.0, 1.0, 1.0], &[4.0, 4.0, 4.0]);
+        let gaussian = Likelihood::Gaussian { standardiser, log_normaliser: &[0.0; 3], log_normaliser_sum: 0.0 };
+        let predicted = Likelihood::Predicted {
+            standardiser: plain(&[1.0, 1.0, 1.0], &[2.0, 2.0, 2.0]),
+            log_normaliser: &[0.0; 3],
+            bounds: (-6.0, 6.0),
+        };
+        // ln ¼, of the standardised: the same deviation.
+        let variance = -2.0 * core::f32::consts::LN_2;
+        let cases =
+            [(gaussian, &mut [2.0, 2.0, 2.0][..]), (predicted, &mut [1.0, variance, 1.0, variance, 1.0, variance])];
+        for (likelihood, outputs) in cases {
+            let mut found = [f32::NAN; 3];
+            let x = Samples::F32(&[1.7, f32::NAN, -50.0]);
+            likelihood.residuals(x, 0, Outputs::F32(outputs), &mut [0.0; CHUNK], 4.0, &mut |feature, off| {
+                found[feature] = off;
+            });
+            assert!((found[0] - 0.2).abs() < 1e-6 && found[1].is_nan() && (found[2] + 1.0).abs() < 1e-6, "{found:?}");
+        }
     }
 
     fn plain(mean: &'static [f32], inverse_scale: &'static [f32]) -> Standardiser<'static> {

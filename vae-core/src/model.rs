@@ -139,7 +139,7 @@ impl<'m> Model<'m> {
     #[must_use]
     pub const fn state_len(&self) -> usize {
         let front_end = if self.has_front_end() { self.window() + self.features() } else { 0 };
-        CHANNEL_STATE * self.channels() + self.conditions() + front_end
+        CHANNEL_STATE * self.channels() + self.conditions() + self.adaptation_len() + front_end
     }
 
     /// Bytes of flash that the model takes.

@@ -11,14 +11,15 @@ use crate::{
 const MAGIC: [u8; 3] = *b"VDS";
 const VERSION: u8 = 2;
 
-/// Words before the channels': magic and version, fingerprint of the model, votes, and what the detector has beside its channels.
+/// Words before the channels': magic and version, fingerprint of the model, votes, and what the detector has beside its channels. Behind
+/// these: what features are off, for a model with front-ends, and the checksum.
 const FIXED: usize = 2 + 3 + 6 + 10;
 
 impl Model<'_> {
     /// Bytes of a [`Detector::snapshot`] with this model.
     #[must_use]
     pub const fn snapshot_len(&self) -> usize {
-        4 * (FIXED + CHANNEL_STATE * self.channels() + 1)
+        4 * (FIXED + CHANNEL_STATE * self.channels() + self.adaptation_len() + 1)
     }
 }
 
@@ -32,7 +33,7 @@ impl Detector<'_, '_> {
     pub fn snapshot<'r>(&self, record: &'r mut [u8]) -> Result<&'r [u8], DetectorError> {
         let (needed, found) = (self.model().snapshot_len(), record.len());
         let record = record.get_mut(..needed).ok_or(DetectorError::SnapshotLength { needed, found })?;
-        let (running, alarm, channels) = self.remembered();
+        let (running, alarm, learned) = self.remembered();
         let (rule, state) = (alarm.votes().rule(), &alarm.state);
         let [a, b, c] = MAGIC;
         let fixed = [
@@ -60,7 +61,7 @@ impl Detector<'_, '_> {
             running.baseline_mean,
             running.baseline_variance,
         ];
-        let words = fixed.into_iter().chain(floats.iter().chain(channels).map(|value| value.to_bits()));
+        let words = fixed.into_iter().chain(floats.iter().chain(learned).map(|value| value.to_bits()));
         let slots = record.as_chunks_mut::<4>().0;
         for (slot, word) in slots.iter_mut().zip(words) {
             *slot = word.to_le_bytes();
@@ -124,13 +125,18 @@ impl Detector<'_, '_> {
             baseline_mean: float(19),
             baseline_variance: float(20),
         };
-        let (channels, _) = words.get(FIXED..).unwrap_or_default().as_chunks::<CHANNEL_STATE>();
-        let mut channels = channels.iter().map(|words| words.map(|word| f32::from_bits(u32::from_le_bytes(word))));
-        if !running.is_sound() || !state.is_sound() || !channels.all(|mut state| Channel::new(&mut state).is_sound()) {
+        let value = |word: &[u8; 4]| f32::from_bits(u32::from_le_bytes(*word));
+        let learned = words.get(FIXED..).unwrap_or_default();
+        let (channels, shifts) = learned.split_at_checked(CHANNEL_STATE * self.model().channels()).unwrap_or_default();
+        let mut channels = channels.as_chunks::<CHANNEL_STATE>().0.iter().map(|words| words.each_ref().map(value));
+        if !running.is_sound()
+            || !state.is_sound()
+            || !channels.all(|mut state| Channel::new(&mut state).is_sound())
+            || !shifts.iter().all(|word| value(word).is_finite())
+        {
             return Err(DetectorError::SnapshotDamaged);
         }
-        let channels = words.iter().skip(FIXED).map(|word| f32::from_bits(u32::from_le_bytes(*word)));
-        self.recall(running, Alarm { votes, state }, channels)
+        self.recall(running, Alarm { votes, state }, learned.iter().map(value))
     }
 }
 

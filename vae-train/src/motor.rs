@@ -2,7 +2,7 @@
 
 mod simulator;
 
-pub use simulator::{CHANNELS, Condition, Motor, SAMPLE_RATE};
+pub use simulator::{CHANNELS, Condition, Individual, Motor, SAMPLE_RATE};
 
 /// `seconds` of samples `[x, y, z]` in g; the same seed gives the same samples.
 #[must_use]
@@ -59,6 +59,24 @@ mod tests {
         assert_eq!(parts.into_iter().flat_map(|(_, samples)| samples).collect::<Vec<_>>(), expected);
         let alone = [Condition::Normal].into_iter().chain(Condition::FAULTS);
         assert!(alone.map(|condition| simulate(condition, 0.1, 1)).all(|samples| samples[..] != expected[..160]));
+    }
+
+    #[test]
+    fn individuals_differ_in_gain_noise_and_where_their_bearing_rings() {
+        let samples = |individual, condition| {
+            let mut motor = Motor::of(individual, 1, 0);
+            (0..1600).map(|_| motor.sample(condition)).collect::<Vec<_>>()
+        };
+        let typical = Individual::TYPICAL;
+        for condition in [Condition::Normal, Condition::Bearing] {
+            // Twice is exact in binary arithmetic.
+            let loud = Individual { gain: 2.0, noise: 2.0 * typical.noise, ..typical };
+            let expected: Vec<_> =
+                samples(typical, condition).into_iter().map(|sample| sample.map(|value| 2.0 * value)).collect();
+            assert_eq!(samples(loud, condition), expected);
+            let lower = Individual { resonance: 400.0, ..typical };
+            assert_eq!(samples(lower, condition) == samples(typical, condition), condition == Condition::Normal);
+        }
     }
 
     #[test]

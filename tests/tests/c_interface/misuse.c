@@ -98,6 +98,9 @@ int main(void) {
                                .window_len = window_len, .state = state, .state_len = state_len};
     vae_settings bad = good;
     EXPECT(vae_detector_gap(&detector), VAE_NOT_MADE, 0, 0);
+    EXPECT(vae_detector_acknowledge(&detector), VAE_NOT_MADE, 0, 0);
+    EXPECT(vae_detector_lock(NULL), VAE_NULL, 0, 0);
+    EXPECT(vae_detector_forget(&detector), VAE_NOT_MADE, 0, 0);
     EXPECT(vae_detector_init(&detector, &other, &good), VAE_NOT_MADE, 0, 0);
     EXPECT(vae_detector_init(&detector, &model, NULL), VAE_NULL, 0, 0);
     EXPECT(vae_detector_init(NULL, &model, &good), VAE_NULL, 0, 0);
@@ -158,9 +161,25 @@ int main(void) {
     EXPECT(vae_detector_restore(&detector, record, snapshot_len), VAE_SNAPSHOT_DAMAGED, 0, 0);
     record[4] ^= 1;
     EXPECT(vae_detector_restore(&detector, record, snapshot_len), VAE_OTHER_MODEL, stored, stored ^ 1);
+    record[4] ^= 1, record[3] ^= 64;
+    EXPECT(vae_detector_restore(&detector, record, snapshot_len), VAE_SNAPSHOT_VERSION, record[3] ^ 64, record[3]);
+    record[3] ^= 64, record[100] ^= 1;
     const vae_status few = vae_detector_rebaseline(&detector, 1);
     EXPECT(few, VAE_SHORT_BASELINE, few.needed, 1);
     EXPECT(vae_detector_rebaseline(&detector, few.needed), VAE_OK, 0, 0);
+    EXPECT(vae_detector_forget(&detector), VAE_OK, 0, 0);
+    /* Unlike any motor. */
+    for (verdict.kind = VAE_NONE, samples = 0; verdict.kind != VAE_ANOMALOUS && samples < 100000; samples++) {
+        const float sample[CHANNELS] = {(float)(samples % 7), (float)(samples % 5), (float)(samples % 3)};
+        EXPECT(vae_detector_push(&detector, sample, CHANNELS, &verdict), VAE_OK, 0, 0);
+    }
+    EXPECT(vae_detector_rebaseline(&detector, few.needed), VAE_ALARMED, 0, 0);
+    EXPECT(vae_detector_acknowledge(&detector), VAE_OK, 0, 0);
+    EXPECT(vae_detector_rebaseline(&detector, few.needed), VAE_OK, 0, 0);
+    EXPECT(vae_detector_lock(&detector), VAE_OK, 0, 0);
+    EXPECT(vae_detector_rebaseline(&detector, few.needed), VAE_LOCKED, 0, 0);
+    EXPECT(vae_detector_forget(&detector), VAE_LOCKED, 0, 0);
+    EXPECT(vae_detector_restore(&detector, record, snapshot_len), VAE_LOCKED, 0, 0);
 
     free(file), free(scratch), free(window), free(state), free(x), free(record);
     return broken;

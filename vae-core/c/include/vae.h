@@ -16,12 +16,12 @@
 
 #if defined(VAE_POINTERS_OF_32_BITS)
 // Words of 64 bits of a vae_detector.
-#define VAE_DETECTOR_WORDS 52
+#define VAE_DETECTOR_WORDS 66
 #endif
 
 #if !defined(VAE_POINTERS_OF_32_BITS)
 // Words of 64 bits of a vae_detector.
-#define VAE_DETECTOR_WORDS 76
+#define VAE_DETECTOR_WORDS 80
 #endif
 
 // How a call ended. Numbers are never given a new meaning.
@@ -94,6 +94,12 @@ enum vae_code
     VAE_SNAPSHOT_DAMAGED = 58,
     // A snapshot is of model found where this is model needed.
     VAE_OTHER_MODEL = 59,
+    // An alarm is raised, and no baseline is made of a machine that is not healthy.
+    VAE_ALARMED = 60,
+    // vae_detector_lock was called.
+    VAE_LOCKED = 61,
+    // A snapshot is of layout found; this library reads layout needed.
+    VAE_SNAPSHOT_VERSION = 62,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -163,12 +169,14 @@ enum vae_drift
  {
     // Nothing.
     VAE_NO_DRIFT = 0,
-    // The scores: drift_value is what their p-values come to on average.
+    // The scores: drift_value is by how many nats they are lower.
     VAE_DRIFT_SCORE = 1,
     // The channel's mean: drift_value is by how much, in its unit.
     VAE_DRIFT_MEAN = 2,
     // The channel's power: drift_value is by which factor.
     VAE_DRIFT_POWER = 3,
+    // The spread of the scores: drift_value is by which factor.
+    VAE_DRIFT_SPREAD = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -395,8 +403,27 @@ vae_status vae_detector_step(vae_detector *detector,
 // `detector` is null or points to a vae_detector.
 vae_status vae_detector_gap(vae_detector *detector);
 
-// Makes the next `windows` windows the new normal, when the machine is known to be healthy; there are no verdicts meanwhile but
-// VAE_SENSOR_FAULT.
+// Clears the alarm: somebody has seen it, and the fault is mended. If the machine goes on as it was, the alarm is raised again.
+//
+// # Safety
+// `detector` is null or points to a vae_detector.
+vae_status vae_detector_acknowledge(vae_detector *detector);
+
+// Locks what has been learned of the machine, for as long as the detector lives: vae_detector_rebaseline, vae_detector_forget and
+// vae_detector_restore answer VAE_LOCKED from now on, and scores are no longer compensated for drift, which is still reported.
+//
+// # Safety
+// `detector` is null or points to a vae_detector.
+vae_status vae_detector_lock(vae_detector *detector);
+
+// Goes back to the model's own calibration, as if nothing had been seen: no baseline, no drift, no alarm.
+//
+// # Safety
+// `detector` is null or points to a vae_detector.
+vae_status vae_detector_forget(vae_detector *detector);
+
+// Makes the next `windows` windows the new normal, when the machine is known to be healthy, as after a repair or for a model that was
+// trained on another machine of the kind; there are no verdicts meanwhile but VAE_SENSOR_FAULT. VAE_ALARMED while an alarm is raised.
 //
 // # Safety
 // `detector` is null or points to a vae_detector.

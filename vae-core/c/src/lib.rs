@@ -43,10 +43,10 @@ pub struct vae_detector {
 
 /// Words of 64 bits of a vae_detector.
 #[cfg(target_pointer_width = "32")]
-pub const VAE_DETECTOR_WORDS: usize = 52;
+pub const VAE_DETECTOR_WORDS: usize = 66;
 /// Words of 64 bits of a vae_detector.
 #[cfg(not(target_pointer_width = "32"))]
-pub const VAE_DETECTOR_WORDS: usize = 76;
+pub const VAE_DETECTOR_WORDS: usize = 80;
 
 /// What a model is, and how much memory it needs.
 #[repr(C)]
@@ -421,8 +421,42 @@ pub unsafe extern "C" fn vae_detector_gap(detector: *mut vae_detector) -> vae_st
     watch.map(|watch| watch.detector.gap()).into()
 }
 
-/// Makes the next `windows` windows the new normal, when the machine is known to be healthy; there are no verdicts meanwhile but
-/// VAE_SENSOR_FAULT.
+/// Clears the alarm: somebody has seen it, and the fault is mended. If the machine goes on as it was, the alarm is raised again.
+///
+/// # Safety
+/// `detector` is null or points to a vae_detector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vae_detector_acknowledge(detector: *mut vae_detector) -> vae_status {
+    // SAFETY: this function's contract.
+    let watch = unsafe { Watch::get(detector) };
+    watch.map(|watch| watch.detector.acknowledge()).into()
+}
+
+/// Locks what has been learned of the machine, for as long as the detector lives: vae_detector_rebaseline, vae_detector_forget and
+/// vae_detector_restore answer VAE_LOCKED from now on, and scores are no longer compensated for drift, which is still reported.
+///
+/// # Safety
+/// `detector` is null or points to a vae_detector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vae_detector_lock(detector: *mut vae_detector) -> vae_status {
+    // SAFETY: this function's contract.
+    let watch = unsafe { Watch::get(detector) };
+    watch.map(|watch| watch.detector.lock()).into()
+}
+
+/// Goes back to the model's own calibration, as if nothing had been seen: no baseline, no drift, no alarm.
+///
+/// # Safety
+/// `detector` is null or points to a vae_detector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vae_detector_forget(detector: *mut vae_detector) -> vae_status {
+    // SAFETY: this function's contract.
+    let forget = || Ok(unsafe { Watch::get(detector) }?.detector.forget()?);
+    forget().into()
+}
+
+/// Makes the next `windows` windows the new normal, when the machine is known to be healthy, as after a repair or for a model that was
+/// trained on another machine of the kind; there are no verdicts meanwhile but VAE_SENSOR_FAULT. VAE_ALARMED while an alarm is raised.
 ///
 /// # Safety
 /// `detector` is null or points to a vae_detector.

@@ -85,6 +85,12 @@ pub enum vae_code {
     VAE_SNAPSHOT_DAMAGED = 58,
     /// A snapshot is of model found where this is model needed.
     VAE_OTHER_MODEL = 59,
+    /// An alarm is raised, and no baseline is made of a machine that is not healthy.
+    VAE_ALARMED = 60,
+    /// vae_detector_lock was called.
+    VAE_LOCKED = 61,
+    /// A snapshot is of layout found; this library reads layout needed.
+    VAE_SNAPSHOT_VERSION = 62,
 }
 
 codes! {
@@ -120,6 +126,9 @@ codes! {
     VAE_SNAPSHOT_LENGTH = 57, c"a snapshot of this detector has another length: ask vae_model_sizes";
     VAE_SNAPSHOT_DAMAGED = 58, c"the snapshot is damaged: start without it";
     VAE_OTHER_MODEL = 59, c"the snapshot is of another model: start without it";
+    VAE_ALARMED = 60, c"an alarm is raised: call vae_detector_acknowledge once the fault is mended";
+    VAE_LOCKED = 61, c"what has been learned of the machine is locked: make the detector anew to change it";
+    VAE_SNAPSHOT_VERSION = 62, c"the snapshot was written by another release, in another layout: start without it";
 }
 
 /// How a call ended, with the numbers that its code speaks of; the others are 0.
@@ -253,6 +262,11 @@ impl From<DetectorError> for vae_status {
             DetectorError::SnapshotDamaged => vae_code::VAE_SNAPSHOT_DAMAGED.into(),
             DetectorError::OtherModel { model, found } => {
                 Self { needed: model, found, ..vae_code::VAE_OTHER_MODEL.into() }
+            }
+            DetectorError::Alarmed => vae_code::VAE_ALARMED.into(),
+            DetectorError::Locked => vae_code::VAE_LOCKED.into(),
+            DetectorError::SnapshotVersion { supported, found } => {
+                Self { needed: supported.into(), found: found.into(), ..vae_code::VAE_SNAPSHOT_VERSION.into() }
             }
         }
     }

@@ -42,12 +42,14 @@ pub enum vae_sensor_fault {
 pub enum vae_drift {
     /// Nothing.
     VAE_NO_DRIFT = 0,
-    /// The scores: drift_value is what their p-values come to on average.
+    /// The scores: drift_value is by how many nats they are lower.
     VAE_DRIFT_SCORE = 1,
     /// The channel's mean: drift_value is by how much, in its unit.
     VAE_DRIFT_MEAN = 2,
     /// The channel's power: drift_value is by which factor.
     VAE_DRIFT_POWER = 3,
+    /// The spread of the scores: drift_value is by which factor.
+    VAE_DRIFT_SPREAD = 4,
 }
 
 /// What a detector says. Fields that the kind does not speak of are 0.
@@ -128,7 +130,8 @@ impl From<Option<Verdict>> for vae_verdict {
             }
             Some(Verdict::Drifting(Drift { assessment, kind })) => {
                 let (drift, channel, drift_value) = match kind {
-                    DriftKind::Score(p_value) => (vae_drift::VAE_DRIFT_SCORE, 0, p_value),
+                    DriftKind::Score(shift) => (vae_drift::VAE_DRIFT_SCORE, 0, shift),
+                    DriftKind::Spread(factor) => (vae_drift::VAE_DRIFT_SPREAD, 0, factor),
                     DriftKind::Mean { channel, shift } => (vae_drift::VAE_DRIFT_MEAN, channel, shift),
                     DriftKind::Power { channel, factor } => (vae_drift::VAE_DRIFT_POWER, channel, factor),
                 };

@@ -23,11 +23,8 @@ const STEP: f32 = 1.0 / SAMPLE_RATE;
 const ROOT_STEP: f32 = 1.0 / 40.0;
 /// Passes of a ball over a defect of the outer race, per turn of the shaft.
 const BALL_PASSES: f32 = 3.58;
-/// Resonance of the bearing's housing, in Hz, and its decay, per second.
-const RESONANCE: f32 = 520.0;
+/// Decay of the bearing's housing, per second.
 const DECAY: f32 = 350.0;
-/// Noise of the sensor and the surroundings, in g.
-const NOISE: f32 = 0.03;
 
 /// What state the motor is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +62,26 @@ impl Condition {
     }
 }
 
+/// In what one motor of a kind differs from another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Individual {
+    /// Resonance of the bearing's housing, in Hz.
+    pub resonance: f32,
+    /// What the sensor shows of the acceleration where it is mounted.
+    pub gain: f32,
+    /// Noise of the sensor and the surroundings, in g.
+    pub noise: f32,
+}
+
+impl Individual {
+    /// The one that stands for its kind.
+    pub const TYPICAL: Self = Self { resonance: 520.0, gain: 1.0, noise: 0.03 };
+}
+
 /// A motor that runs.
 #[derive(Clone, Debug)]
 pub struct Motor {
+    individual: Individual,
     rng: ChaCha8Rng,
     /// Samples so far.
     samples: u32,
@@ -89,12 +103,19 @@ pub struct Motor {
 }
 
 impl Motor {
-    /// The same `seed` and `stream` give the same motor, in the same surroundings.
+    /// The typical motor: the same `seed` and `stream` let it run in the same way.
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
+        Self::of(Individual::TYPICAL, seed, stream)
+    }
+
+    /// As [`Self::new`], another motor of the kind.
+    #[must_use]
+    pub fn of(individual: Individual, seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
         Self {
+            individual,
             samples: 0,
             speed: rng.random_range(22.0..43.0),
             load: rng.random_range(0.1..0.9),
@@ -118,6 +139,7 @@ impl Motor {
     ///
     /// The fault's severity is drawn anew every second, between mild and marked.
     pub fn sample(&mut self, condition: Condition) -> [f32; 3] {
+        let Individual { resonance, gain, noise } = self.individual;
         // Speed and load wander within their ranges; the pull towards the middle keeps them there.
         let mut wander = |value: &mut f32, low: f32, high: f32, rate: f32| {
             let pull = ((low + high) / 2.0 - *value) * 0.15 * STEP;
@@ -166,14 +188,14 @@ impl Motor {
                     self.impact = self.severity * (0.5 + 0.7 * self.load) * self.rng.random_range(0.7..1.3);
                 }
                 let decay = libm::expf(-DECAY * self.since_impact);
-                let ring = self.impact * decay * sine(RESONANCE * self.since_impact);
+                let ring = self.impact * decay * sine(resonance * self.since_impact);
                 x += 0.8 * ring;
                 y += ring;
                 z += 0.3 * ring;
             }
         }
         let gravity = 1.0;
-        let mut noisy = |value: f32| value + NOISE * standard_normal(&mut self.rng);
+        let mut noisy = |value: f32| gain * value + noise * standard_normal(&mut self.rng);
         let mut sample = [noisy(x), noisy(y - gravity), noisy(z)];
         self.held = match self.held {
             _ if condition != Condition::StuckSensor => None,
