@@ -321,7 +321,9 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// # Errors
     /// As [`Self::feed`] and [`Self::step`].
     pub fn push(&mut self, sample: &[f32], scratch: &mut Scratch<'_>) -> Result<Option<Verdict>, DetectorError> {
-        self.feed(sample)?;
+        if !self.feed(sample)? {
+            return Ok(None);
+        }
         loop {
             if let Poll::Ready(verdict) = self.step(scratch)? {
                 return Ok(verdict);
