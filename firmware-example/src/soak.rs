@@ -17,6 +17,10 @@ enum Episode {
     Drift,
     /// The amplitude goes up and comes back.
     Growth,
+    /// The amplitude is larger at once and stays so.
+    Fault,
+    /// The same, by so little that no window shows it.
+    SmallFault,
     Stuck,
     Missing,
     Wild,
@@ -35,6 +39,10 @@ pub enum Event {
     Rebaseline,
     /// The power fails: a snapshot is all that is left.
     Restart,
+    /// The alarm is acknowledged, if there is one.
+    Acknowledge,
+    /// The machine is replaced by one as it was calibrated.
+    Forget,
 }
 
 /// Two channels that depend on each other, and what befalls them.
@@ -99,6 +107,8 @@ impl Stream {
         let extent = self.strength * (1.0 - (2.0 * done - 1.0).abs());
         let gain = match self.episode {
             Episode::Growth => 1.0 + 0.5 * extent,
+            Episode::Fault => 2.0 + 0.5 * self.strength,
+            Episode::SmallFault => 1.2 + 0.1 * self.strength,
             Episode::Wild => 6.0,
             _ => 1.0,
         };
@@ -111,33 +121,37 @@ impl Stream {
                 sample[self.channel % CHANNELS] =
                     if self.strength > 0.5 { f32::INFINITY } else { 1e30 * self.strength };
             }
-            Episode::Normal | Episode::Growth | Episode::Wild => {}
+            Episode::Normal | Episode::Growth | Episode::Fault | Episode::SmallFault | Episode::Wild => {}
         }
         self.last = sample;
         (event, sample)
     }
 
-    /// Draws the next episode; every other one is a normal one, before which something may happen.
+    /// Draws the next episode, and what happens before it; a fault may last over that, and every other episode is a normal one.
     fn begin(&mut self) -> Event {
-        let draw = self.next();
-        let mut event = Event::None;
-        let (episode, least, range) = if self.episode == Episode::Normal {
-            match draw % 16 {
-                0 => (Episode::Drift, 5_000, 30_000),
-                1 => (Episode::Growth, 5_000, 30_000),
-                2..=5 => (Episode::Stuck, 2, 60),
-                6..=9 => (Episode::Missing, 1, 12),
-                10..=13 => (Episode::Wild, 4, 100),
-                _ => (Episode::Spike, 1, 2),
-            }
-        } else {
-            event = match draw % 64 {
-                0..=5 => Event::Gap,
-                6..=9 => Event::Restart,
-                10 | 11 => Event::Rebaseline,
-                _ => Event::None,
-            };
-            (Episode::Normal, 100, 2_000)
+        let (draw, of) = (self.next(), self.next() % 64);
+        let is_faulty = matches!(self.episode, Episode::Fault | Episode::SmallFault);
+        let event = match (is_faulty, of) {
+            (true, 0..16) => Event::Acknowledge,
+            (true, 16..24) | (false, 16..18) => Event::Rebaseline,
+            (true, 24..28) | (false, 24..30) => Event::Restart,
+            (true, 28..32) | (false, 30..36) => Event::Gap,
+            (true, 32) | (false, 36) => Event::Forget,
+            (false, 0..2) => Event::Acknowledge,
+            _ => Event::None,
+        };
+        let (episode, least, range) = match (self.episode, draw % 32) {
+            (Episode::Fault, 0..8) => (Episode::Fault, 100, 4_000),
+            (Episode::SmallFault, 0..8) => (Episode::SmallFault, 1_000, 10_000),
+            (Episode::Normal, 0) => (Episode::Drift, 5_000, 60_000),
+            (Episode::Normal, 1) => (Episode::Growth, 5_000, 60_000),
+            (Episode::Normal, 2..6) => (Episode::Stuck, 2, 60),
+            (Episode::Normal, 6..10) => (Episode::Missing, 1, 12),
+            (Episode::Normal, 10..14) => (Episode::Wild, 4, 100),
+            (Episode::Normal, 14..16) => (Episode::Spike, 1, 2),
+            (Episode::Normal, 16..20) => (Episode::Fault, 100, 4_000),
+            (Episode::Normal, 20..23) => (Episode::SmallFault, 1_000, 10_000),
+            _ => (Episode::Normal, 100, 4_000),
         };
         self.episode = episode;
         self.length = least + self.next() % range;
@@ -153,6 +167,8 @@ impl Stream {
 pub struct Outcome {
     /// What happened before it.
     pub event: Event,
+    /// Why the detector would not have it.
+    pub refusal: Option<DetectorError>,
     /// The sample.
     pub sample: [f32; CHANNELS],
     /// Whether it completed a window.
@@ -172,24 +188,36 @@ pub fn advance(
     (record, baseline): (&mut [u8], u32),
 ) -> Result<Outcome, DetectorError> {
     let (event, sample) = stream.sample();
-    match event {
-        Event::None => {}
-        Event::Gap => detector.gap(),
-        Event::Rebaseline => detector.rebaseline(baseline)?,
+    let happened = match event {
+        Event::None => Ok(()),
+        Event::Gap => {
+            detector.gap();
+            Ok(())
+        }
+        Event::Rebaseline => detector.rebaseline(baseline),
         Event::Restart => {
             detector.snapshot(record)?;
             // All is forgotten; what comes back was in the record.
-            detector.rebaseline(baseline)?;
-            detector.restore(record)?;
+            detector.forget().and_then(|()| detector.restore(record))
         }
-    }
+        Event::Acknowledge => {
+            detector.acknowledge();
+            Ok(())
+        }
+        Event::Forget => detector.forget(),
+    };
+    let refusal = match happened {
+        Ok(()) => None,
+        Err(refusal @ (DetectorError::Alarmed | DetectorError::Locked)) => Some(refusal),
+        Err(error) => return Err(error),
+    };
     let is_complete = detector.feed(&sample)?;
     let verdict = loop {
         if let core::task::Poll::Ready(verdict) = detector.step(scratch)? {
             break verdict;
         }
     };
-    Ok(Outcome { event, sample, is_complete, verdict })
+    Ok(Outcome { event, refusal, sample, is_complete, verdict })
 }
 
 /// Mixes a verdict into a digest of those before it (FNV-1a, by words).

@@ -248,21 +248,51 @@ fn a_calibration_whose_p_values_are_no_probabilities_is_refused() {
         file.model().unwrap().calibration().map(|calibration| calibration.p_value(-1e30))
     };
     assert!(calibration_of(good.clone()).is_ok_and(|p| (0.0..=0.1).contains(&p)));
-    let channel = vae_core::ChannelCalibration { power: 0.0, ..vae_core::ChannelCalibration::UNKNOWN };
-    let bad: [(&str, Calibration); 9] = [
+    use vae_core::{ChannelCalibration, Location, ScoreKind};
+    let no_power = ChannelCalibration { power: 0.0, ..ChannelCalibration::UNKNOWN };
+    let no_strength = ChannelCalibration { strength: Location::UNKNOWN, ..ChannelCalibration::UNKNOWN };
+    let bad = [
         ("quantiles that fall", Calibration { quantiles: vec![-5.0, -10.0, -20.0], ..good.clone() }),
         ("more events than windows", Calibration { tail: Tail { rate: 1.5, base: 2.0, ..tail }, ..good.clone() }),
         ("a tail that rises", Calibration { tail: Tail { scale: -2.0, ..tail }, ..good.clone() }),
         ("a tail without a width", Calibration { tail: Tail { scale: 0.0, ..tail }, ..good.clone() }),
         ("a rate above its base", Calibration { alarms: Tail { base: 0.05, ..tail }, ..good.clone() }),
-        ("a memory of less than a window", Calibration { drift_memory: 0.5, ..good.clone() }),
-        ("work without end", Calibration { score_kind: vae_core::ScoreKind::Samples(1 << 30), ..good.clone() }),
-        ("the same", Calibration { score_kind: vae_core::ScoreKind::Importance(100_001), ..good.clone() }),
-        ("a channel without power", Calibration { channels: vec![channel; 3], ..good }),
+        ("the same of the sum", Calibration { changes: Tail { base: 0.05, ..tail }, ..good.clone() }),
+        ("less than one window tells", Calibration { dependence: 0.5, ..good.clone() }),
+        ("a memory of less than two windows", Calibration { drift_memory: 1.5, ..good.clone() }),
+        ("a shift that flees the scores", Calibration { drift_step: -1.0, ..good.clone() }),
+        ("work without end", Calibration { score_kind: ScoreKind::Samples(1 << 30), ..good.clone() }),
+        ("the same", Calibration { score_kind: ScoreKind::Importance(100_001), ..good.clone() }),
+        ("a channel without power", Calibration { channels: vec![no_power; 3], ..good.clone() }),
+        ("a channel whose power is on average none", Calibration { channels: vec![no_strength; 3], ..good }),
     ];
     for (what, calibration) in bad {
         assert_eq!(calibration_of(calibration), Err(LoadError::Value), "{what}");
     }
+}
+
+/// The record's constants, and quantiles of which there are fewer or more than it says.
+#[test]
+fn a_calibration_of_another_length_is_refused() {
+    let mut values = vec![0.0; 29 + 13 * 2 + 3];
+    values[28] = 3.0;
+    for channel in values[29..][..26].chunks_exact_mut(13) {
+        (channel[6], channel[10]) = (1.0, 1.0);
+    }
+    assert!(vae_core::Calibration::new(&values, 2).is_ok());
+    for (said, channels, expected) in [(2.0, 2, 26), (4.0, 2, 26), (3.0, 1, 13), (1e9, 2, 1_000_000_000)] {
+        values[28] = said;
+        let found = if said > 29.0 { 29 } else { 29 - said as usize };
+        assert_eq!(
+            vae_core::Calibration::new(&values, channels).map(|_| ()),
+            Err(LoadError::Shape { expected, found }),
+            "{said}"
+        );
+    }
+    assert_eq!(
+        vae_core::Calibration::new(&values[..28], 0).map(|_| ()),
+        Err(LoadError::Shape { expected: 29, found: 28 })
+    );
 }
 
 #[test]

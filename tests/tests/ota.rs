@@ -37,8 +37,8 @@ fn calibrated(seed: u64, rate: f64) -> ModelFile {
     let settings = Settings { alarms, votes: (2, 3), sample_rate: Some(rate), ..Settings::default() };
     file.calibration = calibrate(&file, &Normal { table, settings }, 0.01).unwrap().0;
     file.calibration.quantiles = file.calibration.quantiles.into_iter().step_by(8).collect();
-    // So that the least new baseline is enough of them.
-    file.calibration.drift_memory = 16.0;
+    // So that the least new baseline is enough.
+    file.calibration.dependence = 1.0;
     file
 }
 

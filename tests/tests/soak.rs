@@ -2,17 +2,53 @@
 
 use vae_tests::{
     bench::CORES,
-    soak::{compare, digests, model, write_settings},
+    soak::{Report, Soak, compare, digests, model, write_settings},
 };
 use vae_train::model_file::AlignedFile;
 
+/// What is to have happened, so that all of it was compared.
+const HAPPENED: [&str; 21] = [
+    "no verdict",
+    "normal",
+    "anomalous",
+    "sensor fault",
+    "drifting",
+    "gaps",
+    "restarts",
+    "forgotten",
+    "refusals",
+    "baselines",
+    "baselines made",
+    "channels scaled",
+    "alarms by votes",
+    "alarms by the sum",
+    "alarms soon after another",
+    "alarms cleared",
+    "alarms acknowledged",
+    "windows that are followed",
+    "windows that are compensated",
+    "widenings taken over",
+];
+
 #[test]
 fn what_a_detector_remembers_is_what_f64_computes() {
-    let report = compare(&model().unwrap(), 3, 200_000).unwrap();
-    // Everything has happened, so that all of it was compared.
-    assert!(report.verdicts.iter().all(|count| *count > 100), "{report:?}");
-    assert!(report.events.iter().all(|count| *count > 0) && report.deviations.len() == 12, "{report:?}");
-    assert!(report.ties < 50, "{report:?}");
+    let report = compare(&model().unwrap(), Soak { seed: 3, windows: 400_000, unlocked: u64::MAX }).unwrap();
+    for name in HAPPENED {
+        assert!(report.counts.contains_key(name), "no {name}: {report:?}");
+    }
+    // Of the rule, a baseline, the alarm and the channels.
+    assert_eq!(report.deviations.len(), 2 + 5 + 2 + 6 + 2, "{report:?}");
+    assert!(report.open < 2000 && report.ties < 50, "{report:?}");
+}
+
+#[test]
+fn a_locked_detector_is_compensated_for_nothing_and_refuses_what_would_change_it() {
+    let report = compare(&model().unwrap(), Soak { seed: 5, windows: 200_000, unlocked: 50_000 }).unwrap();
+    let unlocked = compare(&model().unwrap(), Soak { seed: 5, windows: 50_000, unlocked: u64::MAX }).unwrap();
+    let count = |report: &Report, name| report.counts.get(name).copied().unwrap_or(0);
+    let more = |name| count(&report, name) - count(&unlocked, name);
+    assert_eq!((more("windows that are compensated"), more("restarts"), more("forgotten")), (0, 0, 0), "{report:?}");
+    assert!(more("refusals") > 5 && more("windows that are followed") > 1000, "{report:?}");
 }
 
 #[test]

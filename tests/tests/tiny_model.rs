@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Activation, ChannelCalibration, Tail,
+    Activation, ChannelCalibration, Location, Tail,
     format::{LikelihoodKind, Precision},
 };
 use vae_tests::{plain_model, random_layer, root};
@@ -33,9 +33,9 @@ fn tiny_model() -> Vec<u8> {
         longest_gap: 2.0,
         nats: 2.0,
         mean: 0.0,
-        mean_limit: 5.0,
         power: 4.0,
-        power_limit: 5.0,
+        level: Location { centre: 0.0, spread: 1.0, limit: 5.0 },
+        strength: Location { centre: 1.0, spread: 1.0, limit: 5.0 },
     };
     let tail = Tail { start: 1e3, rate: 0.02, scale: 4.0, shape: 0.5, base: 1.0 };
     let mixture =
@@ -57,7 +57,11 @@ fn tiny_model() -> Vec<u8> {
             votes: (1, 2),
             tail,
             alarms: tail,
+            dependence: 1.0,
+            changes: Tail { start: 5.0, rate: 0.02, scale: 8.0, shape: 1.0, base: 1.0 },
             drift_memory: 4.0,
+            drift_step: 0.5,
+            drift_limits: (10.0, 1.0),
             channels: vec![channel; 2],
             ..Calibration::default()
         },

@@ -1,6 +1,6 @@
 //! When an alarm is raised and cleared, and what is taken for slow drift instead.
 
-use crate::{Calibration, Votes, likelihood::clamp};
+use crate::{Calibration, Votes, channel::held, likelihood::clamp};
 
 /// What the cumulative sum takes off each window: half of what a shift of half a standard deviation adds to it (√12 (Φ(0.5/√2) − ½) =
 /// 0.48), for which it is then the quickest test.
@@ -84,7 +84,8 @@ impl AlarmRule {
     pub fn new(calibration: &Calibration<'_>, threshold: f32, alarms: f32) -> Self {
         let changes = calibration.change_tail();
         let is_tested = changes.rate > 0.0 && alarms > 0.0;
-        let limit = if is_tested { changes.level((1.0 - VOTES_SHARE) * alarms) } else { f32::INFINITY };
+        // Where more alarms are asked for than there are peaks, the tail goes on below 0, which no sum does.
+        let limit = if is_tested { changes.level((1.0 - VOTES_SHARE) * alarms).max(0.0) } else { f32::INFINITY };
         let chance = clamp(calibration.p_value(-threshold), VOTE_CHANCE);
         let dependence = calibration.dependence();
         let (slope, most) = CLEARING_BY_DEPENDENCE;
@@ -123,8 +124,13 @@ impl AlarmRule {
     /// uncertain itself. `width` multiplies the limits of drift.
     pub(crate) fn on_baseline(self, windows: u32, width: f32, dependence: f32) -> Self {
         let error = libm::sqrtf(dependence.max(1.0) / windows as f32);
-        let shift_limit = width * self.drift.shift_limit;
-        Self { allowance: ALLOWANCE + ERRORS * error, drift: DriftRule { shift_limit, ..self.drift }, ..self }
+        let DriftRule { shift_limit, widening_limit, .. } = self.drift;
+        let (shift_limit, widening_limit) = (width * shift_limit, width * widening_limit);
+        Self {
+            allowance: ALLOWANCE + ERRORS * error,
+            drift: DriftRule { shift_limit, widening_limit, ..self.drift },
+            ..self
+        }
     }
 }
 
@@ -251,8 +257,9 @@ impl Alarm {
     /// Clears the alarm, and the evidence for it; what has been learned of drift stays.
     pub fn clear(&mut self) {
         self.votes.clear();
-        let AlarmState { shift, widening, is_drifting, needed, .. } = self.state;
-        self.state = AlarmState { shift, widening, is_drifting, needed, since: 0, ..AlarmState::NONE };
+        let AlarmState { shift, widening, is_drifting, needed, is_raised, since, .. } = self.state;
+        let since = if is_raised { 0 } else { since };
+        self.state = AlarmState { shift, widening, is_drifting, needed, since, ..AlarmState::NONE };
     }
 
     /// A −score on the calibration's scale, less what is explained by slow drift.
@@ -320,7 +327,7 @@ impl Alarm {
     /// Follows a steady change, a little.
     fn follow(&mut self, rank: f32, rule: &DriftRule) {
         let state = &mut self.state;
-        state.shift = (state.shift + rule.step * clamp(rank, (-REACH, REACH))).max(0.0);
+        state.shift = held(state.shift, (state.shift + rule.step * clamp(rank, (-REACH, REACH))).max(0.0));
         // Half of all windows are further from the median than the quartiles are.
         let outer = if rank.abs() > 0.25 * ROOT_12 { 1.0 } else { -1.0 };
         state.widening = clamp(state.widening * (1.0 + outer * REACH / rule.memory), (1.0, WIDEST));

@@ -188,7 +188,9 @@ impl<'m> Calibration<'m> {
         let (constants, rest) =
             values.split_first_chunk::<CALIBRATION_CONSTANTS>().ok_or(LoadError::Shape { expected, found })?;
         let quantiles = constants[CALIBRATION_CONSTANTS - 1] as usize;
-        let (expected, found) = (CHANNEL_CONSTANTS * channels, rest.len().saturating_sub(quantiles));
+        let (expected, found) = (quantiles, rest.len());
+        let found = found.checked_sub(quantiles).ok_or(LoadError::Shape { expected, found })?;
+        let expected = CHANNEL_CONSTANTS * channels;
         if ![0, channels, expected].contains(&found) {
             return Err(LoadError::Shape { expected, found });
         }

@@ -251,7 +251,8 @@ mod with_defmt {
     impl Format for DriftKind {
         fn format(&self, f: Formatter<'_>) {
             match *self {
-                Self::Score(mean) => write!(f, "mean p = {=f32}", mean),
+                Self::Score(shift) => write!(f, "scores lower by {=f32} nats", shift),
+                Self::Spread(factor) => write!(f, "spread of scores times {=f32}", factor),
                 Self::Mean { channel, shift } => write!(f, "mean of channel {=u32} off by {=f32}", channel, shift),
                 Self::Power { channel, factor } => write!(f, "power of channel {=u32} times {=f32}", channel, factor),
             }

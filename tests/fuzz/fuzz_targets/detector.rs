@@ -115,6 +115,7 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
     let mut record = vec![0; detector.model().snapshot_len()];
     let mut is_recorded = false;
     let mut steps = Steps::of(detector.model());
+    let mut asked = None;
     if u.arbitrary::<bool>()? {
         let condition = vec![0.5; detector.model().conditions()];
         detector.given(&condition).unwrap();
@@ -154,20 +155,26 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
                 let _ = detector.given(&condition);
             }
             175..180 => detector.gap(),
-            180..200 => {
+            180..190 => {
                 let windows = u32::from(u.arbitrary::<u8>()?);
                 if detector.rebaseline(windows).is_ok() {
-                    assert!(detector.is_rebaselining());
+                    assert!(detector.is_rebaselining() && !detector.is_raised());
                 }
             }
+            190..196 => {
+                detector.acknowledge();
+                assert!(!detector.is_raised());
+            }
+            196..200 => detector.forget().unwrap(),
             200..205 => {
                 let (needed, of) = (u.arbitrary::<u8>()? % 40, u.arbitrary::<u8>()? % 40);
                 let Ok(changed) = detector.votes(needed.into(), of.into()) else { return Ok(()) };
                 detector = changed;
             }
             205..210 => {
-                let Ok(changed) = detector.alarm_rate(Alarms::per_hour(number(u)?)) else { return Ok(()) };
-                detector = changed;
+                let alarms = Alarms::per_hour(number(u)?);
+                let Ok(changed) = detector.alarm_rate(alarms) else { return Ok(()) };
+                (detector, asked) = (changed, Some(alarms));
             }
             210..215 => {
                 let Ok(changed) = detector.sample_rate(number(u)?) else { return Ok(()) };
@@ -183,7 +190,7 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
                 detector.restore(&record).unwrap();
                 check_snapshot(detector.snapshot(&mut record).unwrap());
             }
-            235..245 => twin(u, steps, &mut detector, &mut scratch)?,
+            235..245 => twin(u, (steps, asked), &mut detector, &mut scratch)?,
             _ => {
                 if detector.replace(other, &mut scratch).is_ok() {
                     steps = Steps::of(&other);
@@ -202,7 +209,7 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
 /// A detector restored from a snapshot says what the one that it was taken of says, bit for bit.
 fn twin(
     u: &mut Unstructured<'_>,
-    steps: Steps,
+    (steps, asked): (Steps, Option<Alarms>),
     detector: &mut Detector<'_, '_>,
     scratch: &mut Scratch<'_>,
 ) -> Result<()> {
@@ -219,13 +226,13 @@ fn twin(
     };
     let first = said(detector);
     assert_eq!(said(detector), first, "restored once more");
-    // Another one has the calibration's votes and threshold, and so may another one's windows.
+    // Another one has the calibration's votes and rate of alarms, and so may another one's windows.
     let mut state = vec![0.0; model.state_len()];
     with_window(model.window_len(), false, |room| {
         let mut fresh = Detector::new(model, room, &mut state).unwrap();
         fresh.given(&condition).unwrap();
         let (needed, of) = model.calibration().unwrap().votes();
-        if fresh.threshold().to_bits() == detector.threshold().to_bits() && detector.restore(&record).is_ok() {
+        if asked.is_none() && detector.restore(&record).is_ok() {
             let same_rule = word(&record, 2) == needed && word(&record, 3) == of;
             if same_rule {
                 assert_eq!(said(&mut fresh), first, "in another detector");

@@ -6,7 +6,7 @@ use vae_core::{Detector, DetectorError, Model, Scratch};
 use vae_fuzz::{EXTREMES, File, MODELS, check_snapshot, check_verdict, checksum, is_faulty, with_window};
 
 /// What a snapshot begins with.
-const MAGIC: [u8; 4] = *b"VDS\x01";
+const MAGIC: [u8; 4] = *b"VDS\x02";
 
 fuzz_target!(|data: &[u8]| {
     let Some(([which, length], data)) = data.split_first_chunk() else { return };

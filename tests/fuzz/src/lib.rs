@@ -183,7 +183,7 @@ pub fn check_verdict(model: &Model<'_>, verdict: &Verdict) {
 /// Words of a snapshot before the numbers that a detector has beside its channels'.
 const SNAPSHOT_NUMBERS: usize = 11;
 /// Those numbers.
-const RUNNING: usize = 7;
+const RUNNING: usize = 10;
 /// Numbers of a channel, and those of them that neither a gap nor the next window clears.
 const CHANNEL: usize = 14;
 const LASTING: std::ops::Range<usize> = 8..13;
@@ -194,8 +194,9 @@ pub fn check_snapshot(record: &[u8]) {
         record.as_chunks::<4>().0.iter().skip(SNAPSHOT_NUMBERS).map(|word| f32::from_le_bytes(*word)).collect();
     let (running, channels) = numbers[..numbers.len() - 1].split_at(RUNNING);
     assert!(running.iter().all(|value| value.is_finite()), "{running:?}");
-    let [p_value, _, _, _, factor, _, _] = *running else { panic!("{running:?}") };
-    assert!((0.0..=1.0).contains(&p_value) && (0.25..=1.0).contains(&factor), "{running:?}");
+    let [shift, widening, change, health, needed, _, _, factor, _, _] = *running else { panic!("{running:?}") };
+    assert!([shift, change, health, needed].iter().all(|sum| *sum >= 0.0), "{running:?}");
+    assert!((1.0..=4.0).contains(&widening) && (0.25..=1.0).contains(&factor), "{running:?}");
     for channel in channels.chunks_exact(CHANNEL) {
         let [_, _, _, gain, ordinary_power] = channel[LASTING] else { panic!("{channel:?}") };
         assert!(channel[LASTING].iter().all(|value| value.is_finite()), "{channel:?}");

@@ -167,7 +167,7 @@ fn change(seeds: u64) -> Result<()> {
                     let votes = delays(&calibrated.by_votes_alone(), process, seed, shift, 200_000)?;
                     Ok((own, votes))
                 });
-                let (own, votes): (Vec<Vec<Option<usize>>>, Vec<Vec<Option<usize>>>) = both.into_iter().unzip();
+                let (own, votes): (Vec<_>, Vec<_>) = both.into_iter().unzip();
                 let of = |all: Vec<Vec<Option<usize>>>| {
                     let all = all.concat();
                     let found: Vec<usize> = all.iter().copied().flatten().collect();

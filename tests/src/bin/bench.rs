@@ -86,7 +86,10 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()
     }
     if let Some(stages) = counts.get("motor") {
         println!("  (d) motor, importance-weighted: K = 1 {}, K = 16 {}", stages["k1"], stages["k16"]);
-        println!("  (e) motor, detector: a sample {}, a window with its verdict {}", stages["sample"], stages["window"]);
+        println!(
+            "  (e) motor, detector: a sample {}, a window with its verdict {}",
+            stages["sample"], stages["window"]
+        );
     }
     if let Some(Footprint { code, static_ram, stack }) = footprint {
         println!("  (a) code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");

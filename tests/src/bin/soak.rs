@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use vae_tests::{
     bench::CORES,
-    soak::{compare, digests, model, write_settings},
+    soak::{Soak, compare, digests, model, write_settings},
 };
 use vae_train::model_file::AlignedFile;
 
@@ -14,16 +14,16 @@ fn main() -> Result<()> {
     let windows = std::env::args().nth(1).map_or(Ok(100_000_000), |count| count.parse())?;
     let file = model()?;
     let start = Instant::now();
-    let report = compare(&file, 1, windows)?;
+    let report = compare(&file, Soak { seed: 1, windows, unlocked: u64::MAX })?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{} windows in {seconds:.0} s, {:.0} a second", report.windows, report.windows as f64 / seconds);
-    let [none, normal, anomalous, faults, drifting] = report.verdicts;
-    println!("none {none}, normal {normal}, anomalous {anomalous}, sensor faults {faults}, drifting {drifting}");
-    let [gaps, baselines, restarts] = report.events;
-    println!("gaps {gaps}, baselines {baselines}, restarts {restarts}; ties {}", report.ties);
+    for (name, count) in &report.counts {
+        println!("{name:<34}{count:>12}");
+    }
+    println!("decisions within rounding: {}, ties: {}", report.open, report.ties);
     println!("{:<22}{:>14}{:>14}", "", "deviation", "of its bound");
-    for (name, deviation, share) in &report.deviations {
-        println!("{name:<22}{deviation:>14.3e}{:>12.2} %", 100.0 * share);
+    for (name, deviation) in &report.deviations {
+        println!("{name:<22}{:>14.3e}{:>12.2} %", deviation.greatest, 100.0 * deviation.share);
     }
     println!("largest value in the state: {:.3e}", report.peak);
 

@@ -105,7 +105,9 @@ impl Demo {
             "best epoch {} of {}: validation ELBO {:.3}",
             fitted.best_epoch, fitted.epochs, fitted.validation_elbo
         ));
-        note(&format!("calibrating on {CALIBRATION_SECONDS} s more of normal running: two false alarms a day are borne"));
+        note(&format!(
+            "calibrating on {CALIBRATION_SECONDS} s more of normal running: two false alarms a day are borne"
+        ));
         let settings = Settings {
             alarms: Some(f64::from(Alarms::per_day(2.0).per_second())),
             votes: VOTES,
