@@ -47,7 +47,7 @@ const NORMAL_BETWEEN_SECONDS: f64 = 40.0;
 enum Source {
     /// A motor with a three-axis accelerometer at 1600 Hz, healthy and with five faults.
     Motor,
-    /// The log of a pump, a row a second with the time: 18 hours, 24 to hold out, and 2 in which a sensor sticks and the filter clogs.
+    /// The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs.
     Pump,
     /// The ring z/10 + z/‖z‖ in two dimensions.
     Ring,
@@ -173,7 +173,7 @@ const PUMP_CLOGGING: std::ops::Range<u32> = 4800..5400;
 fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
     const HOUR: u32 = 3600;
     // Monday, Tuesday, and Wednesday morning; test.csv alone has faults and says where.
-    let parts = [("train.csv", 2u8, 18 * HOUR), ("holdout.csv", 3, 24 * HOUR), ("test.csv", 4, 2 * HOUR)];
+    let parts = [("train.csv", 2u8, 18 * HOUR), ("holdout.csv", 3, 72 * HOUR), ("test.csv", 4, 2 * HOUR)];
     let files: Vec<PathBuf> = parts.iter().map(|(name, _, _)| out.join(name)).collect();
     files.iter().try_for_each(|file| existing.check(file))?;
     for (file, (_, day, seconds)) in files.iter().zip(parts) {
