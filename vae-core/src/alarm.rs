@@ -85,8 +85,7 @@ impl AlarmRule {
         let changes = calibration.change_tail();
         let is_tested = changes.rate > 0.0 && alarms > 0.0;
         // Where more alarms are asked for than there are peaks, the tail goes on below 0, which no sum does.
-        let limit =
-            if is_tested { changes.level((1.0 - VOTES_SHARE) * alarms).max(0.0) } else { f32::INFINITY };
+        let limit = if is_tested { changes.level((1.0 - VOTES_SHARE) * alarms).max(0.0) } else { f32::INFINITY };
         let chance = clamp(calibration.p_value(-threshold), VOTE_CHANCE);
         let dependence = calibration.dependence();
         let (slope, most) = CLEARING_BY_DEPENDENCE;
