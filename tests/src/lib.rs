@@ -18,6 +18,7 @@ use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, S
 pub mod baselines;
 pub mod bench;
 pub mod browser;
+pub mod coverage;
 pub mod fuzz_models;
 pub mod machines;
 pub mod processes;

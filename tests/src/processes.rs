@@ -1,7 +1,7 @@
 //! Made-up −scores of machines in the order of time, and the device's alarm over them.
 
 use anyhow::{Context, Result};
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{Alarm, AlarmRule, Calibration, Votes, standard_normal};
 use vae_train::{
@@ -12,7 +12,7 @@ use vae_train::{
 /// Windows a second of every process here.
 pub const RATE: f64 = 1.0;
 
-/// Where −scores come from. All but the last have mean 0 and standard deviation 1.
+/// Where −scores come from. The first three have mean 0 and standard deviation 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Process {
     /// Independent normal numbers.
@@ -23,6 +23,27 @@ pub enum Process {
     ChiSquare(u32),
     /// Student's t with so many degrees of freedom.
     Student(u32),
+    /// Half a χ² of 8 degrees of freedom times `exp(spread · w)`, `w` an autoregression with this `phi`: calm stretches and rough ones.
+    WanderingScale {
+        /// Standard deviation of the scale's logarithm.
+        spread: f32,
+        /// How much of `w` each window shares with the one before.
+        phi: f32,
+    },
+    /// The same of 4 degrees of freedom, and half a χ² of 16 that is steady: only some features wander.
+    WanderingPart {
+        /// Standard deviation of the logarithm of the part's scale.
+        spread: f32,
+        /// How much of `w` each window shares with the one before.
+        phi: f32,
+    },
+    /// Half a χ² of 8 degrees of freedom times `exp(strength · sin(2π window / period))`, from anywhere in the cycle on.
+    Rhythm {
+        /// Amplitude of the scale's logarithm.
+        strength: f32,
+        /// Windows of a cycle.
+        period: u32,
+    },
 }
 
 impl Process {
@@ -34,6 +55,9 @@ impl Process {
             Self::Autoregressive(phi) => format!("AR(1) {phi}"),
             Self::ChiSquare(freedom) => format!("half a χ² of {freedom}"),
             Self::Student(freedom) => format!("Student's t, {freedom}"),
+            Self::WanderingScale { spread, phi } => format!("scale wanders, s {spread}, φ {phi}"),
+            Self::WanderingPart { spread, phi } => format!("a part wanders, s {spread}, φ {phi}"),
+            Self::Rhythm { strength, period } => format!("rhythm of {strength} over {period} windows"),
         }
     }
 
@@ -41,7 +65,11 @@ impl Process {
     #[must_use]
     pub fn run(self, seed: u64) -> Run {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        Run { process: self, last: standard_normal(&mut rng), rng }
+        let state = match self {
+            Self::Rhythm { period, .. } => rng.random_range(0..period) as f32,
+            _ => standard_normal(&mut rng),
+        };
+        Run { process: self, state, rng }
     }
 }
 
@@ -50,25 +78,45 @@ impl Process {
 pub struct Run {
     process: Process,
     rng: ChaCha8Rng,
-    last: f32,
+    /// The last of the autoregression, or windows since a cycle began.
+    state: f32,
+}
+
+/// The sum of so many squared normal numbers.
+fn chi_square(rng: &mut ChaCha8Rng, freedom: u32) -> f32 {
+    (0..freedom).map(|_| standard_normal(rng).powi(2)).sum()
 }
 
 impl Iterator for Run {
     type Item = f32;
 
     fn next(&mut self) -> Option<f32> {
-        let rng = &mut self.rng;
-        let squares = |rng: &mut ChaCha8Rng, count: u32| (0..count).map(|_| standard_normal(rng).powi(2)).sum::<f32>();
-        Some(match self.process {
+        let Self { process, rng, state } = self;
+        let autoregression =
+            |last: f32, phi: f32, rng: &mut ChaCha8Rng| phi * last + (1.0 - phi * phi).sqrt() * standard_normal(rng);
+        Some(match *process {
             Process::Independent => standard_normal(rng),
             Process::Autoregressive(phi) => {
-                self.last = phi * self.last + (1.0 - phi * phi).sqrt() * standard_normal(rng);
-                self.last
+                *state = autoregression(*state, phi, rng);
+                *state
             }
-            Process::ChiSquare(freedom) => (squares(rng, freedom) - freedom as f32) / (2.0 * freedom as f32).sqrt(),
+            Process::ChiSquare(freedom) => (chi_square(rng, freedom) - freedom as f32) / (2.0 * freedom as f32).sqrt(),
             Process::Student(freedom) => {
                 let normal = standard_normal(rng);
-                normal / (squares(rng, freedom) / freedom as f32).sqrt()
+                normal / (chi_square(rng, freedom) / freedom as f32).sqrt()
+            }
+            Process::WanderingScale { spread, phi } => {
+                *state = autoregression(*state, phi, rng);
+                0.5 * (spread * *state).exp() * chi_square(rng, 8)
+            }
+            Process::WanderingPart { spread, phi } => {
+                *state = autoregression(*state, phi, rng);
+                0.5 * ((spread * *state).exp() * chi_square(rng, 4) + chi_square(rng, 16))
+            }
+            Process::Rhythm { strength, period } => {
+                *state = (*state + 1.0) % period as f32;
+                let phase = std::f32::consts::TAU * *state / period as f32;
+                0.5 * (strength * phase.sin()).exp() * chi_square(rng, 8)
             }
         })
     }

@@ -1,9 +1,13 @@
-//! What alarms do over made-up scores whose truth is known: `cargo run --release -p vae-tests --bin alarms [PART [SEEDS]]`, the figures of
-//! `docs/calibration.md`. Parts: health, fault, change, drift; all of them in a quarter of an hour on two cores.
+//! What alarms do over made-up scores whose truth is known: `cargo run --release -p vae-tests --bin alarms [PART [SEEDS [RATE…]]]`, the
+//! figures of `docs/calibration.md`. Parts: health, fault, change, drift; all of them in a quarter of an hour on two cores. And coverage,
+//! by its name only, in a quarter of a minute for each seed; RATE of it is any of hour, day and week, by default hour and day.
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
-use vae_tests::processes::{Calibrated, Process, Watch};
+use vae_tests::{
+    coverage,
+    processes::{Calibrated, Process, Watch},
+};
 
 const DAY: f64 = 1.0 / 86_400.0;
 const WEEK: f64 = DAY / 7.0;
@@ -25,7 +29,8 @@ fn main() -> Result<()> {
         Some("fault") => fault(seeds),
         Some("change") => change(seeds),
         Some("drift") => drift(seeds),
-        Some(other) => bail!("there is no part `{other}`: give health, fault, change or drift"),
+        Some("coverage") => coverage::print(seeds, arguments.get(2..).unwrap_or_default()),
+        Some(other) => bail!("there is no part `{other}`: give health, fault, change, drift or coverage"),
     }
 }
 
