@@ -910,7 +910,15 @@ fn with_motor() -> Workplace {
     let place = Workplace::new();
     place.succeed("simulate motor --out data --seconds 20");
     place.succeed("simulate motor --out more --seconds 90 --seed 3");
-    fs::rename(place.path("more/train.csv"), place.path("normal.csv")).unwrap();
+    // In tenths of a second out of their order, so that a minute and a half holds all speeds in turn, many times, and is no part of a rhythm.
+    let text = fs::read_to_string(place.path("more/train.csv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    let parts: Vec<&[&str]> = rows.chunks_exact(160).collect();
+    let shuffled: Vec<&str> = (0..parts.len()).flat_map(|part| parts[part * 611 % parts.len()]).copied().collect();
+    assert_eq!((parts.len(), shuffled.len()), (900, rows.len()), "611 and 900 have no common divisor");
+    place.write("normal.csv", format!("{header}\n{}\n", shuffled.join("\n")));
+    fs::rename(place.path("more/train.csv"), place.path("ordered.csv")).unwrap();
     fs::remove_dir_all(place.path("more")).unwrap();
     place.succeed("fit data/train.csv --out run --window 32 --hop 16 --hidden 16 --latent 3 --epochs 6");
     place
@@ -958,15 +966,19 @@ fn calibration_sets_the_threshold_by_a_rate_of_alarms_and_the_device_can_reset_i
     assert_eq!(threshold(&info), threshold(&seldom));
     assert_eq!((info["sample_rate"].as_f64(), &info["votes"]), (Some(1600.0), &serde_json::json!([2, 3])));
     assert_eq!((info["calibration_windows"].as_u64(), info["score"].as_str()), (Some(8999), Some("mean")));
-    assert_eq!(info["drift_memory"].as_f64().map(f64::round), Some(180.0), "a fiftieth of the recording");
+    assert_eq!(info["drift_memory"], Value::Null, "the recording is too short for any");
     assert_eq!(
         (&info["channels"][0]["range"], &info["channels"][1]["range"]),
         (&serde_json::json!([-16.0, 16.0]), &Value::Null)
     );
     let text = place.succeed("info seldom.vae");
-    for part in
-        ["of detector; a snapshot", "2 of 3 votes", "at 1600 samples a second", "over 180 windows", "sensor -16 to 16"]
-    {
+    for part in [
+        "of detector; a snapshot",
+        "2 of 3 votes",
+        "at 1600 samples a second",
+        "drift        not followed",
+        "sensor -16 to 16",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let [often, seldom] = ["often.vae", "seldom.vae"].map(|name| AlignedFile::read(&place.path(name)).unwrap());
@@ -1002,7 +1014,8 @@ fn calibration_sets_the_threshold_by_a_rate_of_alarms_and_the_device_can_reset_i
 #[test]
 fn alarms_of_a_calibrated_model_are_scored_and_evaluated_as_events() {
     let place = with_motor();
-    place.succeed("calibrate run --normal normal.csv --rate 1600 --alarms 240/hour");
+    // In its order, which the stream below has too; it is too short for what is asked.
+    place.succeed("calibrate run --normal ordered.csv --rate 1600 --alarms 20/hour --force");
     place.succeed("export run --out model.vae");
     // Two events of 2.5 s, each between normal seconds: a misalignment and a bearing.
     let rows = |name: &str, from: usize| -> Vec<String> {
@@ -1041,14 +1054,17 @@ fn alarms_of_a_calibrated_model_are_scored_and_evaluated_as_events() {
     for (event, (first, last)) in events["events"].as_array().unwrap().iter().zip([(4000, 7999), (12_000, 15_999)]) {
         assert_eq!((event["first_row"].as_u64(), event["last_row"].as_u64()), (Some(first), Some(last)));
         let first_on = rows.iter().find(|(row, _)| row[0] >= first as f64 && row[7] == 1.0).unwrap().0[0];
-        assert_eq!(event["delay"].as_f64().unwrap(), first_on - first as f64, "{event}");
+        // The alarm of the first event may last until the second begins.
+        let delay = if event["was_on"] == true { 0.0 } else { first_on - first as f64 };
+        assert_eq!(event["delay"].as_f64().unwrap(), delay, "{event}");
         // The faults' severity is drawn anew every second, of which one may be mild.
         assert!(first_on - (first as f64) < 3200.0, "{event}");
     }
     assert_eq!(events["alarms"].as_u64(), Some(alarms));
     let falsely = events["false_alarms"].as_f64().unwrap();
     assert_eq!(events["false_alarms_per_hour"].as_f64(), Some(falsely / (12_000.0 / 1600.0 / 3600.0)));
-    assert!(events["mean_delay_seconds"].is_number() && events["precision"].as_f64().unwrap() > 0.9, "{events}");
+    // The alarm lasts on into the normal seconds between, which are short.
+    assert!(events["mean_delay_seconds"].is_number() && events["recall"].as_f64().unwrap() > 0.7, "{events}");
     // 240 an hour are half an alarm in these 7.5 s.
     assert!(falsely <= 3.0, "{events}");
     let text = place.succeed("evaluate model.vae stream.csv --label label");
@@ -1083,20 +1099,17 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
     place.write("constant.csv", format!("x,y,z\n{}", "0.1,-1,0.2\n".repeat(20_000)));
     place.succeed("calibrate run --normal same.csv --rate 1600 --votes 3/5"); // a calibration that must stay
 
-    let rate = "--rate 1600 --alarms 1/year";
+    let rate = "--rate 1600 --alarms 2/day";
     let message = place.refuse(&format!("calibrate run --normal normal.csv {rate}"));
     for part in [
-        "8999 windows (1.5 min) of normal data do not support 1/year false alarms: it might be ",
-        " windows (",
-        "are needed, these support ",
+        "8999 windows (1.5 min) of normal data do not support 2/day false alarms: it might be ",
+        ", these support ",
         "--force takes it as it is",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
     // What the message says is supported is.
     let supported = message.split("these support ").nth(1).unwrap().split(';').next().unwrap();
-    let needed = message.split("about ").nth(1).unwrap().split(' ').next().unwrap().parse::<f64>().unwrap();
-    assert!(needed > 1e5, "{message}");
     for (arguments, expected) in [
         (
             "--normal short.csv --rate 1600 --alarms 1/day",

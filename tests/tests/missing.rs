@@ -235,8 +235,8 @@ fn a_calibration_may_know_the_nats_alone() {
         bytes.len()
     };
     let (none, alone) = (size(&[]), size(&channels));
-    // Four bytes a channel, and the padding of what lies behind.
-    assert!((none + 9..=none + 15).contains(&alone), "{none} {alone}");
+    // Four bytes a channel, one more for the array's length, which comes to 128, and the padding of what lies behind.
+    assert!((none + 9..=none + 16).contains(&alone), "{none} {alone}");
     let mut known = channels;
     known[1].mean = 7.0;
     assert!(size(&known) > alone + 90);

@@ -201,7 +201,7 @@ fn events_are_judged_as_the_scores_tell() {
         .skip(1)
         .map(|line| {
             let cells: Vec<&str> = line.split(',').collect();
-            (cells[0].parse().unwrap(), cells[7] == "1", cells[8])
+            (cells[0].parse().unwrap(), cells[7] == "1", cells[10])
         })
         .collect();
     let events = events_of(&fs::read_to_string(place.path("data/test.csv")).unwrap());
@@ -353,7 +353,12 @@ fn the_threshold_is_worth_what_calibrate_says() {
     let (interval, _) = interval.split_once(" on normal data").unwrap();
     let reported = place.json("report motor --out report.html");
     let page = place.page("report.html");
-    assert!(page.contains(&format!("1200/hour false alarms as asked for; with 90 % confidence {interval}.")), "{said}");
+    // Forty seconds of a motor whose speed wanders over many are taken with --force.
+    let refusal = reported["calibration"]["refusal"].as_str().unwrap();
+    assert!(
+        refusal.contains("a drift or a rhythm") && page.contains("The rate of false alarms is not well known"),
+        "{said}"
+    );
     // The curve goes through the threshold where the rate is the one asked for.
     assert!(page.contains(&format!("At the model's threshold 1200/hour are expected, {interval} with")), "{interval}");
     let asked = reported["calibration"]["alarms"][0].as_f64().unwrap();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
 
 use crate::{
+    changes::Changes,
     channel_calibration::{Recording, channel_nats, channels},
     dataset::cut_for_model,
     false_alarms::FalseAlarms,
@@ -95,6 +96,17 @@ pub struct Report {
     /// How often they raise an alarm at any threshold; none where they are too few to tell.
     #[serde(skip)]
     pub false_alarms: Option<FalseAlarms>,
+    /// How often they raise one by the sequential test; none where there is none.
+    #[serde(skip)]
+    pub changes: Option<Changes>,
+}
+
+impl Report {
+    /// The share of the false alarms that votes raise.
+    #[must_use]
+    pub fn votes_share(&self) -> f64 {
+        if self.changes.is_some() { VOTES_SHARE } else { 1.0 }
+    }
 }
 
 /// The calibration of a model without one on windows whose order is not known: what the channels' features cost, quantiles and their tail.
@@ -181,6 +193,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         alarms,
         dependence: sequential.dependence,
         has_sequential_test: sequential.changes.is_some(),
+        changes: sequential.changes,
         drift_memory: sequential.memory,
         refusal,
         notes,

@@ -199,6 +199,8 @@ impl<'m> Reference<'m> {
         let mut faults = (0..).zip(&self.channels);
         if let Some((channel, kind)) = faults.find_map(|(index, channel)| Some((index, channel.fault()?))) {
             self.forget_hop();
+            // It has its place in the stream all the same, but none in a new baseline.
+            self.windows += u64::from(!self.baseline.is_under_way());
             let expected = Some(Verdict::SensorFault(SensorFault { channel, kind }));
             ensure!(verdict == expected, "{expected:?} is expected");
             return Ok(());
@@ -329,7 +331,7 @@ impl<'m> Reference<'m> {
         let Baseline { windows, done, size, .. } = self.baseline;
         let counters = [self.windows, windows, done, size].map(|count| count as u32);
         ensure!(found.words[6..10] == counters, "counters {:?}, not {counters:?}", &found.words[6..10]);
-        let is_drifting = found.words[5] & 16 != 0;
+        let is_drifting = found.words[5] & 8 != 0;
         ensure!(is_drifting == self.is_drifting, "drift is reported by one and not by the other");
         self.alarm.check(found, &mut self.report)?;
         self.baseline.check(found, &mut self.report);

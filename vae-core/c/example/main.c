@@ -8,7 +8,7 @@
 #define SCRATCH 216
 #define WINDOW 192
 #define STATE 42
-#define SNAPSHOT 244
+#define SNAPSHOT 256
 
 /* In model.S. */
 extern const uint8_t model_file[], model_file_end[];

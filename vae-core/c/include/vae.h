@@ -16,12 +16,12 @@
 
 #if defined(VAE_POINTERS_OF_32_BITS)
 // Words of 64 bits of a vae_detector.
-#define VAE_DETECTOR_WORDS 66
+#define VAE_DETECTOR_WORDS 72
 #endif
 
 #if !defined(VAE_POINTERS_OF_32_BITS)
 // Words of 64 bits of a vae_detector.
-#define VAE_DETECTOR_WORDS 80
+#define VAE_DETECTOR_WORDS 88
 #endif
 
 // How a call ended. Numbers are never given a new meaning.

@@ -43,10 +43,10 @@ pub struct vae_detector {
 
 /// Words of 64 bits of a vae_detector.
 #[cfg(target_pointer_width = "32")]
-pub const VAE_DETECTOR_WORDS: usize = 66;
+pub const VAE_DETECTOR_WORDS: usize = 72;
 /// Words of 64 bits of a vae_detector.
 #[cfg(not(target_pointer_width = "32"))]
-pub const VAE_DETECTOR_WORDS: usize = 80;
+pub const VAE_DETECTOR_WORDS: usize = 88;
 
 /// What a model is, and how much memory it needs.
 #[repr(C)]

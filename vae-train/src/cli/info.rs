@@ -220,8 +220,11 @@ fn text(d: &Description) -> Result<String> {
         }
     }
     match d.drift_memory {
-        Some(memory) => writeln!(text, "  drift        averaged over {memory:.0} windows")?,
-        None => writeln!(text, "  drift        not watched: vae-train calibrate tells it what is ordinary")?,
+        Some(memory) => writeln!(text, "  drift        followed, with a memory of {memory:.0} windows")?,
+        None => writeln!(
+            text,
+            "  drift        not followed: vae-train calibrate with a recording that is long enough tells what is ordinary"
+        )?,
     }
     for Channel { name, front_end, mean, scale, range } in d.channels.iter().take(SHOWN) {
         let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}, first with ") };

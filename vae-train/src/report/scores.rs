@@ -48,8 +48,8 @@ fn interval(material: &Material<'_>, sorted: &[f32]) -> (f64, f64) {
     let asked = material.calibration.and_then(|report| {
         let (_, (low, high)) = report.alarms?;
         let rate = report.windows_per_second?;
-        let tail = report.false_alarms?.alarms();
-        Some((-tail.level(low / rate), -tail.level(high / rate)))
+        let (tail, share) = (report.false_alarms?.alarms(), report.votes_share());
+        Some((-tail.level(share * low / rate), -tail.level(share * high / rate)))
     });
     asked.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or_else(|| {
         let share = material.state.config.false_alarms;
@@ -186,18 +186,20 @@ fn distribution(material: &Material<'_>) -> Markup {
 
 /// Alarms on normal data by threshold.
 fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAlarms) -> Markup {
-    let tail = found.alarms();
+    let (tail, share, changes) = (found.alarms(), report.votes_share(), report.changes.as_ref());
     // Per week where the sample rate is known, else per million windows.
     let (unit, windows) = match report.windows_per_second {
         Some(rate) => ("false alarms a week", rate * WEEK),
         None => ("false alarms in a million windows", 1e6),
     };
     const POINTS: usize = 60;
-    let (rare, frequent) = (RATES.0 / windows, (RATES.1 / windows).min(0.5 * tail.base));
+    // A power law has no base, and no more alarms than windows.
+    let most = if tail.base > 0.0 { tail.base } else { 1.0 };
+    let (rare, frequent) = (RATES.0 / windows, (RATES.1 / windows).min(0.5 * most));
     let ratio = (frequent / rare).powf(1.0 / (POINTS - 1) as f64);
     let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
     let points: Vec<(f64, f64, (f64, f64))> = rates
-        .map(|rate| (-tail.level(rate), rate, found.interval(rate, None)))
+        .map(|rate| (-tail.level(share * rate), rate, found.interval(rate, changes)))
         .filter(|(level, ..)| level.is_finite())
         .collect();
     let threshold = f64::from(report.threshold);
@@ -230,8 +232,8 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
         .collect();
     chart.targets(Look::One, &marks);
     chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
-    let here = tail.rate_above(-threshold);
-    let (low, high) = found.interval(here, None);
+    let here = tail.rate_above(-threshold) / share;
+    let (low, high) = found.interval(here, changes);
     let (needed, of) = material.file.calibration.votes;
     let recording =
         report.windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(report.windows as f64 / rate)));
@@ -246,11 +248,12 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
         reading: "go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
                   90 % confidence.",
         shows: format!(
-            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes, from {} normal \
+            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes{}, from {} normal \
              windows{recording}. It holds for a machine that goes on as it was recorded.",
             in_words(here),
             in_words(low),
             in_words(high),
+            if changes.is_some() { " and the sum of the scores' ranks" } else { "" },
             count(report.windows)
         ),
         legend: Vec::new(),
