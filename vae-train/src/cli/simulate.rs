@@ -172,13 +172,13 @@ const PUMP_CLOGGING: std::ops::Range<u32> = 4800..5400;
 /// Writes the pump's files; returns their paths.
 fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
     const HOUR: u32 = 3600;
-    // Monday, Tuesday, and Wednesday morning; test.csv alone has faults and says where.
-    let parts = [("train.csv", 2u8, 18 * HOUR), ("holdout.csv", 3, 72 * HOUR), ("test.csv", 4, 2 * HOUR)];
-    let files: Vec<PathBuf> = parts.iter().map(|(name, _, _)| out.join(name)).collect();
+    // Monday, Tuesday to Thursday, and Friday morning; test.csv alone has faults and says where.
+    let parts = [("train.csv", 2, 2, 18 * HOUR), ("holdout.csv", 3, 3, 72 * HOUR), ("test.csv", 4, 6, 2 * HOUR)];
+    let files: Vec<PathBuf> = parts.iter().map(|(name, ..)| out.join(name)).collect();
     files.iter().try_for_each(|file| existing.check(file))?;
-    for (file, (_, day, seconds)) in files.iter().zip(parts) {
-        let is_test = day == 4;
-        let mut pump = Pump::new(seed.wrapping_mul(8).wrapping_add(u64::from(day)));
+    for (file, (name, stream, first_day, seconds)) in files.iter().zip(parts) {
+        let is_test = name == "test.csv";
+        let mut pump = Pump::new(seed.wrapping_mul(8).wrapping_add(stream));
         let (mut stuck, mut row) = (0.0, [0.0; 4]);
         write_file(file, existing, |out| {
             let mut csv = csv::Writer::from_writer(out);
@@ -190,7 +190,8 @@ fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>>
                 if is_test && PUMP_STUCK.contains(&second) {
                     row[1] = stuck;
                 }
-                let time = format!("2026-03-0{day} {:02}:{:02}:{:02}", second / HOUR, second / 60 % 60, second % 60);
+                let (day, hour) = (first_day + second / (24 * HOUR), second / HOUR % 24);
+                let time = format!("2026-03-0{day} {hour:02}:{:02}:{:02}", second / 60 % 60, second % 60);
                 let label = is_test.then(|| u8::from(second >= PUMP_CLOGGING.start).to_string());
                 let values = row.iter().map(|value| format!("{value:.2}"));
                 csv.write_record(std::iter::once(time).chain(values).chain(label))?;
