@@ -407,6 +407,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many windows for an interpreter")]
     fn an_alarm_stays_while_three_in_ten_windows_vote() {
         with(1.0, 0.0, |rule, calibration| {
             let mut alarm = alarm();
@@ -422,6 +423,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many windows for an interpreter")]
     fn small_lasting_changes_add_up() {
         with(1.0, 0.0, |rule, calibration| {
             for nats in [0.2f32, 0.4, 0.8] {
@@ -461,6 +463,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too many windows for an interpreter")]
     fn a_slow_rise_is_drift_and_a_return_ends_it() {
         with(1.0, 64.0, |rule, calibration| {
             let mut alarm = alarm();
