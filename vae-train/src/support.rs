@@ -16,8 +16,10 @@ pub const TOLERANCE: f64 = 10.0;
 /// Highest [`slowness`] of a recording that is steady: once in a thousand it is more.
 const SLOWEST: f64 = 4.0;
 
-/// Fewest independent stretches that the highest scores must come from.
+/// Fewest independent stretches that the highest scores must come from, where they come in stretches at all: with more than so many times
+/// the variance of a Poisson's counts, which is so by chance less than once in a thousand.
 const STRETCHES: f64 = 10.0;
+const CLUSTERED: f64 = 4.0;
 
 impl FalseAlarms {
     /// Checks that a rate of alarms per window can be promised, of which `windows_per_second` are scored.
@@ -45,8 +47,9 @@ impl FalseAlarms {
             self.slowness
         );
         let stretches = self.stretches();
+        let is_clustered = self.dispersion.max(self.votes.dispersion) > CLUSTERED;
         ensure!(
-            stretches >= STRETCHES,
+            stretches >= STRETCHES || !is_clustered,
             "the highest scores of {} windows ({}) of normal data come in about {stretches:.0} stretches, of which {STRETCHES} are needed: \
              record about {}",
             self.windows,
