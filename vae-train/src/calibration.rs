@@ -8,7 +8,7 @@ use crate::{
     changes::Changes,
     channel_calibration::{Recording, channel_nats, channels},
     dataset::cut_for_model,
-    false_alarms::FalseAlarms,
+    false_alarms::{FalseAlarms, votes_share},
     metrics::quantile,
     model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
@@ -105,7 +105,7 @@ impl Report {
     /// The share of the false alarms that votes raise.
     #[must_use]
     pub fn votes_share(&self) -> f64 {
-        if self.changes.is_some() { VOTES_SHARE } else { 1.0 }
+        votes_share(self.changes.as_ref())
     }
 }
 
@@ -276,7 +276,7 @@ impl OfSeries {
     fn ask(&mut self, name: &str, found: &FalseAlarms, asked: f64, windows_per_second: f64) -> Result<()> {
         let rate = asked / windows_per_second;
         let changes = self.sequential.changes.as_ref();
-        let share = if changes.is_some() { VOTES_SHARE } else { 1.0 };
+        let share = votes_share(changes);
         let support = found.support(rate, windows_per_second, changes).with_context(|| name.to_owned());
         self.calibration.threshold = -found.alarms().level(share * rate) as f32;
         if !self.calibration.threshold.is_finite() {

@@ -8,7 +8,7 @@ use crate::{
     dependence::dependence,
     metrics::quantile,
     scoring,
-    sequential::{PATHS, Sequential},
+    sequential::{INTERQUARTILE_RANGE, PATHS, Sequential},
     table::{Table, list},
 };
 
@@ -164,7 +164,7 @@ fn location(series: &[f64], sequential: &Sequential) -> Location {
     let mean = sorted.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
     let variance = sorted.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
     let quartiles = f64::from(quantile(&sorted, 0.75)) - f64::from(quantile(&sorted, 0.25));
-    let spread = if quartiles > 0.0 { quartiles / 1.349 } else { variance.sqrt() };
+    let spread = if quartiles > 0.0 { quartiles / INTERQUARTILE_RANGE } else { variance.sqrt() };
     let most = f64::from(REACH) * spread;
     let mut centre = f64::from(quantile(&sorted, 0.5));
     for _ in 0..ROUNDS {

@@ -1,5 +1,7 @@
 //! How much successive windows tell: less than independent ones, where they resemble each other.
 
+use crate::rhythm::variance;
+
 /// Parts of a recording whose means are compared.
 const PARTS: usize = 50;
 
@@ -12,10 +14,6 @@ const PARTS: usize = 50;
 /// R. W. Conway (1963), *Some tactical problems in digital simulation*, Management Science 10: batch means.
 #[must_use]
 pub fn dependence(values: &[f64]) -> f64 {
-    let variance = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)
-    };
     let size = (values.len() / PARTS).max(1);
     let means: Vec<f64> = values.chunks_exact(size).map(|part| part.iter().sum::<f64>() / size as f64).collect();
     // Not a number for constants and for too few values, of which none tells more than another.

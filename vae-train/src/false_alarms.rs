@@ -123,9 +123,14 @@ impl FalseAlarms {
     }
 }
 
+/// The share of the false alarms that votes raise: all of them where there is no sequential test.
+pub(crate) fn votes_share(changes: Option<&Changes>) -> f64 {
+    if changes.is_some() { f64::from(VOTES_SHARE) } else { 1.0 }
+}
+
 /// The false alarms of votes and of the cumulative sum.
 fn shares(rate: f64, changes: Option<&Changes>) -> (f64, f64) {
-    let share = if changes.is_some() { f64::from(VOTES_SHARE) } else { 1.0 };
+    let share = votes_share(changes);
     (share * rate, (1.0 - share) * rate)
 }
 

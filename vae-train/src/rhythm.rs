@@ -41,7 +41,7 @@ pub(crate) fn slowness(values: &[f64]) -> f64 {
 }
 
 /// Sample variance.
-fn variance(values: &[f64]) -> f64 {
+pub(crate) fn variance(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (values.len() as f64 - 1.0)
 }

@@ -19,7 +19,7 @@ pub(crate) const PATHS: (f64, f64) = (0.72, 0.85);
 const PASSES: usize = 3;
 
 /// Of a normal distribution, in standard deviations.
-const INTERQUARTILE_RANGE: f64 = 1.349;
+pub(crate) const INTERQUARTILE_RANGE: f64 = 1.349;
 
 /// What a recording says of the alarm's sequential parts.
 #[derive(Clone, Debug)]
