@@ -246,7 +246,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let rule = match self.running.baseline_size {
             0 => rule,
             windows => {
-                let scores = if self.adapts_features() { 2 * windows } else { windows };
+                let scores = if self.adapts_features() { windows.saturating_mul(2) } else { windows };
                 rule.on_baseline(scores, self.running.width(&self.calibration), self.calibration.dependence())
             }
         };

@@ -183,12 +183,12 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
             215..225 => {
                 assert!(detector.snapshot(&mut record[1..]).is_err());
                 detector.snapshot(&mut record).unwrap();
-                check_snapshot(&record);
+                check_snapshot(&model, &record);
                 is_recorded = true;
             }
             225..235 if is_recorded => {
                 detector.restore(&record).unwrap();
-                check_snapshot(detector.snapshot(&mut record).unwrap());
+                check_snapshot(detector.model(), detector.snapshot(&mut record).unwrap());
             }
             235..245 => twin(u, (steps, asked), &mut detector, &mut scratch)?,
             _ => {
@@ -202,7 +202,7 @@ fn operate<'m>(u: &mut Unstructured<'_>, mut detector: Detector<'m, '_>, other: 
         assert!(!detector.threshold().is_nan());
     }
     let mut record = vec![0; detector.model().snapshot_len()];
-    check_snapshot(detector.snapshot(&mut record).unwrap());
+    check_snapshot(detector.model(), detector.snapshot(&mut record).unwrap());
     Ok(())
 }
 

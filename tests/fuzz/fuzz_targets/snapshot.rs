@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         let after = record_of(&detector);
-        check_snapshot(&after);
+        check_snapshot(&model, &after);
         detector.restore(&after).unwrap();
         assert_eq!(record_of(&detector), after);
         let mut scratch = Scratch::new(&mut memory);
@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
                 Err(error) => assert!(!is_faulty(&error), "{error}"),
             }
         }
-        check_snapshot(&record_of(&detector));
+        check_snapshot(&model, &record_of(&detector));
     });
 });
 

@@ -189,10 +189,12 @@ const CHANNEL: usize = 14;
 const LASTING: std::ops::Range<usize> = 8..13;
 
 /// What holds of everything that a detector remembers: it is finite, and nothing in it silences the detector.
-pub fn check_snapshot(record: &[u8]) {
+pub fn check_snapshot(model: &Model<'_>, record: &[u8]) {
     let numbers: Vec<f32> =
         record.as_chunks::<4>().0.iter().skip(SNAPSHOT_NUMBERS).map(|word| f32::from_le_bytes(*word)).collect();
-    let (running, channels) = numbers[..numbers.len() - 1].split_at(RUNNING);
+    let (running, learned) = numbers[..numbers.len() - 1].split_at(RUNNING);
+    let (channels, shifts) = learned.split_at(CHANNEL * model.channels());
+    assert!(shifts.iter().all(|shift| shift.is_finite()), "{shifts:?}");
     assert!(running.iter().all(|value| value.is_finite()), "{running:?}");
     let [shift, widening, change, health, needed, _, _, factor, _, _] = *running else { panic!("{running:?}") };
     assert!([shift, change, health, needed].iter().all(|sum| *sum >= 0.0), "{running:?}");
