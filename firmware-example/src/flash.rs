@@ -18,8 +18,8 @@ const ERASED: u8 = 0xFF;
 /// Where in an operation the power fails.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
-    /// When half of the page is erased, or half of the word's bits are programmed.
-    Midway,
+    /// In the middle of it: each bit that was to change has changed or not, by this seed.
+    Midway(u32),
     /// As soon as it is done: before the next one, if there is one.
     After,
 }
@@ -49,7 +49,7 @@ impl Power {
         let index = self.operations.replace(self.operations.get() + 1);
         match self.cut {
             Some((last, _)) if index > last => Extent::Nothing,
-            Some((last, Cut::Midway)) if index == last => Extent::Half,
+            Some((last, Cut::Midway(seed))) if index == last => Extent::Part(seed),
             _ => Extent::Whole,
         }
     }
@@ -57,8 +57,18 @@ impl Power {
 
 enum Extent {
     Nothing,
-    Half,
+    Part(u32),
     Whole,
+}
+
+/// Bytes in no order, but the same for the same seed: Marsaglia's xorshift.
+fn scattered(seed: u32) -> impl Iterator<Item = u8> {
+    core::iter::successors(Some(seed.wrapping_mul(0x9E37_79B9) | 1), |state| {
+        let state = state ^ (state << 13);
+        let state = state ^ (state >> 17);
+        Some(state ^ (state << 5))
+    })
+    .map(|state| (state >> 24) as u8)
 }
 
 /// A partition of the flash.
@@ -140,11 +150,8 @@ impl NorFlash for Flash<'_> {
         for page in range.as_chunks_mut::<PAGE>().0 {
             match self.power.next() {
                 Extent::Whole => page.fill(ERASED),
-                Extent::Half => {
-                    // What is half erased has some of its bits back.
-                    let (erased, weak) = page.split_at_mut(PAGE / 2);
-                    erased.fill(ERASED);
-                    weak.iter_mut().for_each(|byte| *byte |= 0x55);
+                Extent::Part(seed) => {
+                    page.iter_mut().zip(scattered(seed)).for_each(|(byte, back)| *byte |= back);
                     return Err(FlashError::PowerLost);
                 }
                 Extent::Nothing => return Err(FlashError::PowerLost),
@@ -162,8 +169,8 @@ impl NorFlash for Flash<'_> {
             }
             match self.power.next() {
                 Extent::Whole => *held = *word,
-                Extent::Half => {
-                    *held = word.map(|byte| byte | 0x55);
+                Extent::Part(seed) => {
+                    held.iter_mut().zip(word).zip(scattered(seed)).for_each(|((held, byte), kept)| *held = byte | kept);
                     return Err(FlashError::PowerLost);
                 }
                 Extent::Nothing => return Err(FlashError::PowerLost),

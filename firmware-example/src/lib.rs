@@ -6,7 +6,11 @@ use core::panic::PanicInfo;
 pub mod flash;
 #[path = "../../vae-train/src/motor/simulator.rs"]
 pub mod motor;
+#[cfg(feature = "ota")]
+pub mod records;
 pub mod scenario;
+#[cfg(feature = "ota")]
+pub mod slots;
 pub mod soak;
 #[cfg(feature = "ota")]
 pub mod update;

@@ -17,6 +17,21 @@ use vae_train::{
     table::Table,
 };
 
+#[path = "../../firmware-example/src/flash.rs"]
+#[expect(dead_code, reason = "the power is cut in other tests")]
+mod flash;
+#[path = "../../firmware-example/src/records.rs"]
+mod records;
+#[path = "../../firmware-example/src/slots.rs"]
+mod slots;
+#[path = "../../firmware-example/src/update.rs"]
+#[expect(dead_code, reason = "some is for the device alone")]
+mod update;
+
+use flash::{PAGE, Power};
+use slots::SLOTS;
+use update::{Board, Models, Room, Sensor, UpdateError};
+
 const TARGET: &str = "thumbv7em-none-eabihf";
 
 /// A model that is calibrated on what the device's sensor gives.
@@ -60,11 +75,41 @@ fn scoring_differently(good: &[u8]) -> Vec<u8> {
         .unwrap()
 }
 
-#[test]
-fn bad_models_are_refused_and_power_cuts_survived() {
-    if !can_emulate(TARGET) {
-        return;
+/// What is sent to the device of these tests, and whom it trusts.
+struct Sent {
+    /// Of the models that are accepted, without signatures.
+    old: Vec<u8>,
+    new: Vec<u8>,
+    files: Vec<(&'static str, Vec<u8>)>,
+    keys: [[u8; 32]; 2],
+}
+
+/// Those of [`Sent::files`] that are refused by a device that has accepted one with the counter 3.
+const REFUSED: [&str; 15] = [
+    "unsigned",
+    "stranger",
+    "impostor",
+    "altered",
+    "truncated",
+    "flipped",
+    "foreign",
+    "version",
+    "golden",
+    "channels",
+    "rate",
+    "uncalibrated",
+    "large",
+    "first",
+    "second",
+];
+
+impl Sent {
+    fn file(&self, name: &str) -> &[u8] {
+        &self.files.iter().find(|(file, _)| *file == name).unwrap().1
     }
+}
+
+fn sent() -> Sent {
     let [old, new] = [1, 2].map(|seed| calibrated(seed, 100.0));
     let bytes = |file: &ModelFile| file.to_bytes().unwrap();
     let (old_bytes, new_bytes) = (bytes(&old), bytes(&new));
@@ -94,9 +139,11 @@ fn bad_models_are_refused_and_power_cuts_survived() {
         ("uncalibrated", bytes(&ModelFile { calibration: Calibration::default(), ..new.clone() })),
         ("large", bytes(&varied_model(Precision::F32, 2))),
     ];
-    let faulty = faulty.map(|(name, bytes)| (name, signed(&bytes, 1)));
+    // Newer than any other, so that only what is wrong with them is in the way.
+    let faulty = faulty.map(|(name, bytes)| (name, signed(&bytes, 9)));
     let others = [
         ("old", old_bytes.clone()),
+        ("first", signed(&old_bytes, 0)),
         ("new", new_bytes.clone()),
         ("second", signed(&new_bytes, 2)),
         // As is its right: the retired key is still trusted.
@@ -107,12 +154,24 @@ fn bad_models_are_refused_and_power_cuts_survived() {
         ("impostor", impostor),
         ("altered", altered),
     ];
+    let keys = [*retired.pk, *key.pk];
+    Sent { old: old_bytes, new: new_bytes, files: others.into_iter().chain(faulty).collect(), keys }
+}
+
+#[test]
+fn bad_models_are_refused_and_power_cuts_survived() {
+    if !can_emulate(TARGET) {
+        return;
+    }
+    let sent = sent();
+    let (old_bytes, new_bytes) = (&sent.old, &sent.new);
     let directory = tempfile::tempdir().unwrap();
-    for (name, bytes) in others.iter().chain(&faulty) {
+    for (name, bytes) in &sent.files {
         fs::write(directory.path().join(name).with_extension("vae"), bytes).unwrap();
     }
-    fs::write(directory.path().join("key.pub"), *key.pk).unwrap();
-    fs::write(directory.path().join("retired.pub"), *retired.pk).unwrap();
+    for (name, key) in ["retired.pub", "key.pub"].iter().zip(sent.keys) {
+        fs::write(directory.path().join(name), key).unwrap();
+    }
     let printed = emulate(TARGET, "ota", &[("VAE_OTA", directory.path())], &["ota"]).unwrap();
     let mut lines = printed.lines();
     let mut next = |expected: &str| {
@@ -122,7 +181,7 @@ fn bad_models_are_refused_and_power_cuts_survived() {
 
     let fingerprint = |bytes: &[u8]| AlignedFile::new(bytes).model().unwrap().fingerprint();
     let in_use = |bytes: &[u8]| format!("model {:08x} in use", fingerprint(bytes));
-    next(&in_use(&old_bytes));
+    next(&in_use(old_bytes));
     for refusal in [
         "not signed: refused, the file is not signed",
         "signed by a stranger: refused, the file is signed with key",
@@ -133,28 +192,120 @@ fn bad_models_are_refused_and_power_cuts_survived() {
         "no model: refused, not a model file",
         "a later format: refused, model file has a format version",
         "scores differently: refused, golden vector 0 scores",
-        "other channels: refused, the new model's channels or conditions differ",
+        "other channels: refused, the model's channels are not this device's",
         "other sample rate: refused, samples come at 100 Hz and the model was trained at 50 Hz",
         "not calibrated: refused, the model file holds no calibration",
         "too large: refused",
     ] {
         next(refusal);
     }
-    next(&in_use(&old_bytes));
-    // Of each write, the one before it is left, but of the last one, which is the record's checksum.
-    let writes = |count: usize| format!("{count} writes: {} × as before, 1 × as after", 2 * count - 1);
+    next(&in_use(old_bytes));
+    // A cut leaves what was before, until the last word of a record is written, which is its checksum.
+    let writes =
+        |count: usize, after: usize| format!("{count} writes: {} × as before, {after} × as after", 2 * count - after);
     let page = 512;
-    let snapshot = AlignedFile::new(&old_bytes).model().unwrap().snapshot_len();
+    let snapshot = AlignedFile::new(old_bytes).model().unwrap().snapshot_len();
     let store = |bytes: usize| 1 + 1 + bytes / 4 + 1;
-    next(&writes(store(snapshot)));
-    for bytes in [&new_bytes, &old_bytes, &new_bytes] {
+    next(&writes(store(snapshot), 1));
+    for bytes in [new_bytes, old_bytes, new_bytes] {
         let trailer = SIGNATURE_TRAILER_LEN;
         let slot = (old_bytes.len().max(new_bytes.len()) + trailer).div_ceil(page);
-        next(&writes(slot + (bytes.len() + trailer).div_ceil(4) + store(8)));
+        // The record is held twice: once the first is written, the second is a copy.
+        let record = store(16);
+        next(&writes(slot + (bytes.len() + trailer).div_ceil(4) + 2 * record, 2 * record + 1));
         next(&in_use(bytes));
     }
-    next(&writes(store(snapshot)));
+    next(&writes(store(snapshot), 1));
     next("signed, but older: refused, the file's counter is 3 and that of the model in use 4");
-    next(&in_use(&old_bytes));
+    next(&in_use(old_bytes));
     assert_eq!(lines.next(), None);
+}
+
+/// More values than any of these models takes.
+const ENOUGH: usize = 4096;
+
+/// A device of these models on the host.
+struct Host<'s> {
+    sent: &'s Sent,
+    sensor: Sensor<'s>,
+    scratch: Vec<f32>,
+    window: heapless::Vec<f32, 64>,
+    state: Vec<f32>,
+}
+
+/// A snapshot's bytes, which these tests take none of.
+type Device<'f> = Board<'f, 4>;
+
+impl<'s> Host<'s> {
+    fn new(sent: &'s Sent, channels: &'s str) -> Self {
+        let [scratch, state] = [vec![0.0; ENOUGH], vec![0.0; ENOUGH]];
+        Self { sent, sensor: Sensor { channels, hz: 100.0 }, scratch, window: heapless::Vec::new(), state }
+    }
+
+    /// The fingerprint of the model that a boot starts, its least counter, and what became of a file that was sent then.
+    fn boot(
+        &mut self,
+        flash: &mut [u8],
+        file: Option<&[u8]>,
+    ) -> Result<(u32, u32, Result<(), UpdateError>), UpdateError> {
+        let power = Power::new(None);
+        let mut board = Device::new(flash, &power);
+        let room = Room { window: &mut self.window, state: &mut self.state };
+        let mut scratch = Scratch::new(&mut self.scratch);
+        let mut models = Models { keys: &self.sent.keys, sensor: self.sensor, room, scratch: &mut scratch };
+        let mut booted = board.boot(&mut models)?;
+        let (started, least) = (booted.model.fingerprint(), booted.counter());
+        Ok((started, least, file.map_or(Ok(()), |file| booted.install(file, &mut models))))
+    }
+}
+
+/// The search of `slots` with files that are real: each single bit of the whole flash, before and behind a file that is refused.
+#[test]
+fn no_bit_that_rots_and_no_refused_file_start_another_model() {
+    let sent = sent();
+    let [old, new] = [&sent.old, &sent.new].map(|bytes| AlignedFile::new(bytes));
+    let [old, new] = [&old, &new].map(|file| file.model().unwrap());
+    let mut host = Host::new(&sent, old.card().unwrap().channels);
+    let slot = (sent.old.len().max(sent.new.len()) + SIGNATURE_TRAILER_LEN).next_multiple_of(PAGE);
+    // Aligned as flash is.
+    let mut words = vec![u32::MAX; (SLOTS * slot + Device::RECORDS) / 4];
+    let flash: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    for slot in flash.chunks_exact_mut(slot).take(2) {
+        slot[..sent.file("first").len()].copy_from_slice(sent.file("first"));
+    }
+    assert_eq!(host.boot(flash, None), Ok((old.fingerprint(), 0, Ok(()))));
+    for (name, before) in [("third", &old), ("fourth", &old)] {
+        assert_eq!(host.boot(flash, Some(sent.file(name))).unwrap().0, before.fingerprint());
+    }
+    let newest = (new.fingerprint(), 4, Ok(()));
+    assert_eq!(host.boot(flash, None), Ok(newest));
+
+    let accepted = flash.to_vec();
+    let mut refused = None;
+    for name in REFUSED {
+        let (.., outcome) = host.boot(flash, Some(sent.file(name))).unwrap();
+        assert!(outcome.is_err(), "{name}");
+        let is_large = matches!(outcome, Err(UpdateError::TooLarge { .. }));
+        // All of them leave the same: nothing.
+        assert!(is_large || flash == refused.get_or_insert_with(|| flash.to_vec()), "{name}");
+        assert_eq!(host.boot(flash, None), Ok(newest), "{name}");
+    }
+    let refused = refused.unwrap();
+    let mut fell_back = 0;
+    for bit in 0..8 * accepted.len() {
+        for (first, name) in [(&refused, None), (&accepted, Some(REFUSED[bit % REFUSED.len()]))] {
+            flash.copy_from_slice(first);
+            flash[bit / 8] ^= 1 << (bit % 8);
+            if let Some(name) = name {
+                assert!(host.boot(flash, Some(sent.file(name))).unwrap().2.is_err(), "bit {bit}, {name}");
+            }
+            let (started, least, _) = host.boot(flash, None).unwrap();
+            assert_eq!(least, 4, "bit {bit}, {name:?}");
+            let is_newest = started == new.fingerprint();
+            assert!(is_newest || started == old.fingerprint(), "bit {bit}, {name:?}");
+            fell_back += usize::from(!is_newest);
+        }
+    }
+    // Each bit of the newest model, and no other.
+    assert_eq!(fell_back, 2 * 8 * sent.new.len());
 }

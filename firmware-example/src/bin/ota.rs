@@ -1,6 +1,6 @@
 //! A model over the air, on simulated flash: models from the directory `VAE_OTA` are sent to a device that watches with the first of
-//! them. Bad ones, and those that are not signed by a key of the device or are older than the model in use, are refused while it watches on, a good one is gone on with, and the power is cut at every erasing and programming of
-//! an update and of a snapshot.
+//! them. Bad ones, and those that are not signed by a key of the device or are older than the model in use, are refused while it watches
+//! on, a good one is gone on with, and the power is cut at every erasing and programming of an update and of a snapshot.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,8 @@ use core::fmt;
 use firmware_example::{
     exit,
     flash::{Cut, FlashError, PAGE, Power},
-    update::{Board, Room, UpdateError, watch},
+    slots::SLOTS,
+    update::{Board, Models, Room, Sensor, UpdateError, watch},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
@@ -25,7 +26,12 @@ macro_rules! file {
 /// What the factory wrote, read while the program is compiled, for the sizes.
 const OLD: Model<'static> = include_model!(concat!(env!("VAE_OTA"), "/old.vae"));
 const NEW: Model<'static> = include_model!(concat!(env!("VAE_OTA"), "/new.vae"));
-const OLD_FILE: &[u8] = file!("old");
+const OLD_FILE: &[u8] = file!("first");
+/// What the factory's model was trained for, 100 times a second.
+fn sensor() -> Result<Sensor<'static>, UpdateError> {
+    Ok(Sensor { channels: OLD.card()?.channels, hz: 100.0 })
+}
+
 /// Three updates, each signed with a higher counter.
 const UPDATES: [&[u8]; 3] = [file!("second"), file!("third"), file!("fourth")];
 /// Whose models are taken.
@@ -51,7 +57,7 @@ const BAD: [(&str, &[u8]); 13] = [
 
 const SLOT: usize = longer(UPDATES[0].len(), UPDATES[1].len()).next_multiple_of(PAGE);
 const SNAPSHOT: usize = OLD.snapshot_len();
-const FLASH: usize = 2 * SLOT + Device::RECORDS;
+const FLASH: usize = SLOTS * SLOT + Device::RECORDS;
 const SCRATCH: usize = longer(OLD.scratch_len(), NEW.scratch_len());
 const FEATURES: usize = OLD.features();
 const STATE: usize = OLD.state_len();
@@ -117,8 +123,10 @@ fn run() -> Result<(), Fault> {
     };
     let power = Power::new(None);
     let mut flash: Bytes = Aligned([0xFF; FLASH]);
-    // The factory.
-    flash.0.iter_mut().zip(OLD_FILE).for_each(|(byte, file)| *byte = *file);
+    // The factory: in two slots, so that even a new device has one to fall back to.
+    for slot in flash.0.chunks_exact_mut(SLOT).take(2) {
+        slot.iter_mut().zip(OLD_FILE).for_each(|(byte, file)| *byte = *file);
+    }
     let mut board = Device::new(&mut flash.0, &power);
     live(&mut board, &mut memory, 1.0)?;
     let before = boot(&mut board, &mut memory)?;
@@ -157,9 +165,10 @@ fn run() -> Result<(), Fault> {
     println!("signed, but older: refused, {refusal}");
     ensure(seen == before && boot(&mut board, &mut memory)? == before, "an older model changes what is watched with")?;
 
-    // The new model is in the second slot now; a bit of it rots.
-    if let Some(byte) = flash.0.get_mut(SLOT + NEW.flash_len() / 2) {
-        *byte ^= 0x10;
+    // A bit of the new model rots.
+    let [.., newest] = UPDATES;
+    for slot in flash.0.chunks_exact_mut(SLOT).filter(|slot| slot.starts_with(newest)) {
+        slot.iter_mut().skip(NEW.flash_len() / 2).take(1).for_each(|byte| *byte ^= 0x10);
     }
     let seen = boot(&mut Device::new(&mut flash.0, &power), &mut memory)?;
     ensure(seen.model == OLD.fingerprint(), "a rotten model is not replaced by the one in the other slot")?;
@@ -193,15 +202,17 @@ fn send(
     file: Option<&[u8]>,
     memory: &mut Memory,
 ) -> Result<(Seen, Option<UpdateError>), UpdateError> {
-    let mut scratch = Scratch::new(&mut memory.scratch);
-    let mut booted = board.boot(&mut scratch)?;
+    let sensor = sensor()?;
     let ([window, window_2], [state, state_2]) = (&mut memory.windows, &mut memory.states);
-    let mut detector = watch(booted.model, Room { window, state })?;
+    let mut scratch = Scratch::new(&mut memory.scratch);
+    let room = Room { window: window_2, state: state_2 };
+    let mut models = Models { keys: &KEYS, sensor, room, scratch: &mut scratch };
+    let mut booted = board.boot(&mut models)?;
+    let mut detector = watch(booted.model, sensor, Room { window, state })?;
     // The last snapshot may be of the model before: then without it.
     let record = booted.snapshots.newest()?;
     let mut restored = record.is_some_and(|record| detector.restore(&record).is_ok());
-    let rehearsal = Room { window: window_2, state: state_2 };
-    let refusal = match file.map(|file| booted.install(file, &KEYS, rehearsal, &mut scratch)) {
+    let refusal = match file.map(|file| booted.install(file, &mut models)) {
         None => None,
         Some(Ok(())) => {
             detector.replace(booted.installed()?, &mut scratch)?;
@@ -221,10 +232,12 @@ fn send(
 
 /// Gives the detector something to remember: a new baseline and an alarm, which it stores.
 fn live(board: &mut Device<'_>, memory: &mut Memory, shift: f32) -> Result<(), UpdateError> {
+    let sensor = sensor()?;
+    let ([window, window_2], [state, state_2]) = (&mut memory.windows, &mut memory.states);
     let mut scratch = Scratch::new(&mut memory.scratch);
-    let booted = board.boot(&mut scratch)?;
-    let ([window, _], [state, _]) = (&mut memory.windows, &mut memory.states);
-    let mut detector = watch(booted.model, Room { window, state })?;
+    let room = Room { window: window_2, state: state_2 };
+    let booted = board.boot(&mut Models { keys: &KEYS, sensor, room, scratch: &mut scratch })?;
+    let mut detector = watch(booted.model, sensor, Room { window, state })?;
     detector.rebaseline(LEAST_BASELINE)?;
     let mut shifted = samples().map(|sample| sample.map(|value| value + shift));
     while detector.is_rebaselining() {
@@ -255,7 +268,7 @@ fn everywhere(
     ensure(before != after, "nothing is done")?;
     let (mut as_before, mut as_after) = (0, 0);
     for operation in 0..whole.operations() {
-        for cut in [Cut::Midway, Cut::After] {
+        for cut in [Cut::Midway(operation), Cut::After] {
             let power = Power::new(Some((operation, cut)));
             copy = *flash;
             match work(&mut Device::new(&mut copy.0, &power), memory) {
@@ -266,7 +279,7 @@ fn everywhere(
             ensure(seen == before || seen == after, "a cut leaves something else than before or after")?;
             (as_before, as_after) = if seen == before { (as_before + 1, as_after) } else { (as_before, as_after + 1) };
             // An update checks a signature, which takes long here: each write of the records, and some of the many alike.
-            if matches!(cut, Cut::Midway) && (operation % 16 == 0 || operation + 16 > whole.operations()) {
+            if matches!(cut, Cut::Midway(_)) && (operation % 16 == 0 || operation + 16 > whole.operations()) {
                 work(&mut Device::new(&mut copy.0, &always), memory)?;
                 let seen = boot(&mut Device::new(&mut copy.0, &always), memory)?;
                 ensure(seen == after, "after a cut the work cannot be done again")?;
