@@ -98,3 +98,7 @@ pub use vector::{AsVector, AsWindow, Samples};
 pub use verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
 pub use votes::{MOST_VOTES, Votes};
 pub use window::Window;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
