@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use vae_tests::browser::{Browser, Click};
 
 mod workplace;
@@ -98,8 +100,30 @@ fn assert_is_well_formed(page: &str) {
     for address in ["http://", "https://", "//cdn", "@import", "url(h"] {
         assert!(!page.contains(address), "{address}");
     }
-    assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none';"));
     assert_eq!(page.matches("<script").count(), 1);
+    assert_policy(page, &markup);
+}
+
+/// What the page runs and applies is its own script and style, known by their hashes; nothing stands in a place that these do not cover.
+fn assert_policy(page: &str, markup: &str) {
+    let between = |start: &str, end: &str| page.split_once(start).unwrap().1.split_once(end).unwrap().0;
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+    let policy = between("Content-Security-Policy\" content=\"", "\"");
+    let expected = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        hash(between("<style>", "</style>")),
+        hash(between("<script>", "</script>"))
+    );
+    assert_eq!(policy, expected);
+    assert_eq!((page.matches("<style").count(), page.matches("<script>").count()), (1, 1));
+    for tag in markup.split('<').skip(1).map(|tag| tag.split_once('>').unwrap().0) {
+        // Outside of values there are the attributes' names.
+        let names = tag.split('"').step_by(2).flat_map(str::split_whitespace);
+        for name in names.skip(1) {
+            assert!(!name.starts_with("on") && !name.starts_with("style"), "{tag}");
+        }
+    }
+    assert!(!page.contains("javascript:"));
 }
 
 #[test]

@@ -9,7 +9,10 @@
 //! raise an alarm, [`detection`] runs the core's detector over a table, [`events`] counts its alarms, [`event_outcome`] says what became
 //! of each event and why, [`false_alarm_test`], by [`poisson`], whether false alarms are too many, [`evaluation`] puts these together,
 //! [`fitness`] says whether the model is fit for use, [`report`] makes a page of it all, [`device_log`] reads what a device prints,
-//! [`uniformity`] tests p-values, [`motor`] and [`pump`] simulate data.
+//! [`uniformity`] tests p-values, [`motor`] and [`pump`] simulate data. What comes from outside passes [`input`] and [`foreign`], what is
+//! written [`output`].
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod adam;
 pub mod autocorrelation;
@@ -34,11 +37,13 @@ pub mod extras;
 pub mod false_alarm_test;
 pub mod false_alarms;
 pub mod fitness;
+pub mod foreign;
 pub mod front_end;
 mod fused;
 pub mod idx;
 pub mod image;
 pub mod import;
+pub mod input;
 pub mod inspection;
 mod kernel;
 pub mod likelihood;

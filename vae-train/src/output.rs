@@ -1,13 +1,20 @@
-//! Output files: written whole or not at all.
+//! Output files: written whole or not at all, and never through a link.
+//!
+//! What is written has a name that did not exist, in the directory that the user gives, and is then renamed: that replaces a link, and
+//! leaves what it points to as it was. The one file that is opened where it lies, a run's lock, is [looked at](open_own) when it is open.
 
 use std::{
-    fs::{self, File},
+    borrow::Cow,
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf, absolute},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 use tempfile::NamedTempFile;
+
+use crate::foreign::guarded;
 
 /// Whether an existing file may be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +44,17 @@ impl Existing {
         if path.exists() && !path.is_file() {
             bail!("{} is no ordinary file: give the name of one", path.display());
         }
-        if self == Self::Keep && path.exists() {
+        if self == Self::Keep && is_there(path) {
             bail!("{} exists: give another name, or --force to replace it", path.display());
         }
         check_parents(path)
     }
+}
+
+/// Whether there is anything of this name, if it were a link to nothing.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Refuses a path that leads through a file.
@@ -66,8 +79,15 @@ pub fn is_same_place(a: &Path, b: &Path) -> bool {
     a == b
 }
 
-/// Temporary files are named `.vae-train-……`.
-pub(crate) const TEMPORARY: &str = ".vae-train-";
+/// Temporary files are named `.vae-train-` and six letters or digits.
+const TEMPORARY: &str = ".vae-train-";
+const RANDOM: usize = 6;
+
+/// Whether a file of this name is one that a killed process may have left.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    let random = name.strip_prefix(TEMPORARY);
+    random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
 
 /// A file that is complete on disk, beside its place, and not yet in it; it vanishes unless it is [published](Self::publish).
 #[derive(Debug)]
@@ -112,16 +132,21 @@ impl Pending {
     /// # Errors
     /// If a file that must be kept has appeared there meanwhile, or it cannot be renamed; what is there is then as it was.
     pub fn publish(self) -> Result<()> {
+        self.place().map(drop)
+    }
+
+    /// Likewise; returns the file, open behind what was written.
+    fn place(self) -> Result<File> {
         let Self { file, path, existing } = self;
         // `persist_noclobber` refuses a file that appeared meanwhile.
         let result = match existing {
             Existing::Keep => file.persist_noclobber(&path),
             Existing::Replace => file.persist(&path),
         };
-        result.map_err(|error| error.error).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = result.map_err(|error| error.error).with_context(|| format!("cannot write {}", path.display()))?;
         // Else a power failure may take the new name back. Where directories cannot be synced, that is how it is.
         let _ = File::open(parent(&path)).and_then(|directory| directory.sync_all());
-        Ok(())
+        Ok(file)
     }
 }
 
@@ -134,12 +159,23 @@ pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
     Pending::write(path, existing, write)?.publish()
 }
 
+/// Begins a file that grows in its place, for as long as the process likes; what stands in it at first is there at once or not at all.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn begin_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<File> {
+    let file = Pending::write(path, existing, write)?.place()?;
+    // Where locks bind, others may read it.
+    let _ = file.unlock();
+    Ok(file)
+}
+
 /// Writes a file that only its owner may read and that replaces no other, as [`write_file`] does.
 ///
 /// # Errors
 /// If the file exists, or cannot be written.
 pub fn write_secret(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    ensure!(!path.exists(), "{} exists, and a key is never overwritten: give another name", path.display());
+    ensure!(!is_there(path), "{} exists, and a key is never overwritten: give another name", path.display());
     Pending::with_mode(path, Existing::Keep, 0o600, write)?.publish()
 }
 
@@ -151,7 +187,7 @@ fn parent(path: &Path) -> &Path {
 #[cfg_attr(not(unix), expect(unused_variables))]
 fn temporary(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
+    builder.prefix(TEMPORARY).rand_bytes(RANDOM);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     loop {
@@ -165,13 +201,96 @@ fn temporary(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
     }
 }
 
+/// Opens a file of ours where it lies: an ordinary one of a single name, and no link. What is looked at is the open file, so that nobody
+/// can put another in its place meanwhile.
+///
+/// # Errors
+/// If it cannot be opened, or is something else.
+pub(crate) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let refuse = |what: &str| Err(io::Error::other(format!("it is {what}, and no file of vae-train: remove it")));
+    if path.is_symlink() {
+        return refuse("a symbolic link");
+    }
+    // If it has become one since; and a pipe would be waited for.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return refuse("no ordinary file");
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&metadata) > 1 {
+        return refuse("a second name of another file");
+    }
+    Ok(file)
+}
+
+/// A CSV file: a record a line, and no text in it that a spreadsheet takes for a formula.
+#[derive(Debug)]
+pub struct Csv<W: Write>(csv::Writer<W>);
+
+impl<W: Write> Csv<W> {
+    /// Writes to `out`.
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    pub fn new(out: W) -> Self {
+        Self(csv::Writer::from_writer(out))
+    }
+
+    /// Without the header that [`Self::serialize`] writes: where there is one already.
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    pub fn headless(out: W) -> Self {
+        Self(csv::WriterBuilder::new().has_headers(false).from_writer(out))
+    }
+
+    /// Writes to `out` under these names. They are quoted, too, where they hold anything that separates fields in other files, so that a
+    /// reader that looks for the separator finds the comma.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn under(names: impl IntoIterator<Item = impl AsRef<str>>, mut out: W) -> Result<Self> {
+        let quoted = |name: Cow<'_, str>| match name.contains([',', ';', '\t', '"', '\r', '\n']) || name.is_empty() {
+            true => format!("\"{}\"", name.replace('"', "\"\"")),
+            false => name.into_owned(),
+        };
+        let names: Vec<String> = names.into_iter().map(|name| quoted(guarded(name.as_ref()))).collect();
+        writeln!(out, "{}", names.join(","))?;
+        Ok(Self::headless(out))
+    }
+
+    /// Writes fields, [`guarded`].
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_record(&mut self, fields: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+        for field in fields {
+            self.0.write_field(&*guarded(field.as_ref()))?;
+        }
+        Ok(self.0.write_record(None::<&[u8]>)?)
+    }
+
+    /// Writes numbers under the names of their fields; text in them is a [`crate::foreign::Cell`].
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn serialize(&mut self, row: impl Serialize) -> Result<()> {
+        Ok(self.0.serialize(row)?)
+    }
+
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
 /// Removes the temporary files of processes that were killed, as far as that is possible.
 fn remove_orphans(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let is_temporary = entry.file_name().to_string_lossy().starts_with(TEMPORARY)
-            && entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_temporary
-            && let Ok(file) = File::options().write(true).open(entry.path())
+        if is_temporary(&entry.file_name().to_string_lossy())
+            && let Ok(file) = open_own(&entry.path(), File::options().write(true))
             && file.try_lock().is_ok()
         {
             let _ = fs::remove_file(entry.path());
@@ -206,11 +325,14 @@ mod tests {
         // Each open file has a lock of its own, as those of other processes have.
         let other = Pending::write(&path("a.csv"), Existing::Keep, |out| Ok(out.write_all(b"other")?)).unwrap();
         fs::write(path(".vae-train-orphan"), "half").unwrap();
-        fs::write(path(".vae-training"), "not ours").unwrap();
+        for name in [".vae-training", ".vae-train-notes.txt"] {
+            fs::write(path(name), "not ours").unwrap();
+        }
         write_file(&path("b.csv"), Existing::Keep, |out| Ok(out.write_all(b"b")?)).unwrap();
-        assert!(!path(".vae-train-orphan").exists() && path(".vae-training").exists());
+        assert!(!path(".vae-train-orphan").exists());
+        assert!(path(".vae-training").exists() && path(".vae-train-notes.txt").exists());
         other.publish().unwrap();
         assert_eq!(fs::read(path("a.csv")).unwrap(), b"other");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
     }
 }

@@ -6,14 +6,14 @@
 //! - `normal.bin`: the normal data that `calibrate` was given, and what was asked of it
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on where there is no `normal.bin`
 //! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data
-//! - `.lock`: locked by who uses the directory, as long as the process lives; holds the number of one that writes
+//! - `.lock`: locked by who uses the directory, as long as the process lives; holds the number of one that writes, and nothing else
 //!
 //! Each file is replaced as a whole. What a run begins with is put in place at once, without a checkpoint meanwhile: a process that is
 //! killed leaves the old run, none, or the new one, and never parts of both.
 
 use std::{
     fs::{self, File, TryLockError},
-    io::Write,
+    io::{self, Read as _, Seek as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -28,7 +28,7 @@ use crate::{
     extras::Extras,
     import::Imported,
     network::Architecture,
-    output::{Existing, Pending, TEMPORARY, check_parents, write_file},
+    output::{Csv, Existing, Pending, check_parents, is_temporary, open_own, write_file},
     table::Table,
     training::Checkpoint,
 };
@@ -115,9 +115,8 @@ impl RunDirectory {
         }
         // A fit that was killed before its first checkpoint has left no run. Its first file is the holdout.
         let began = path.join(HOLDOUT).exists();
-        let is_of_a_fit = |name: &str| {
-            name == LOCK || name.starts_with(TEMPORARY) || (began && (name == CONFIG || PARTS.contains(&name)))
-        };
+        let is_of_a_fit =
+            |name: &str| name == LOCK || is_temporary(name) || (began && (name == CONFIG || PARTS.contains(&name)));
         for entry in path.read_dir().into_iter().flatten().flatten() {
             if !is_of_a_fit(&entry.file_name().to_string_lossy()) {
                 bail!(
@@ -243,13 +242,12 @@ impl RunDirectory {
             self.pending_extras(&Extras::default())?,
             self.pending(CONFIG, |out| Ok(out.write_all(toml.as_bytes())?))?,
             self.pending(STANDARDISER, |out| {
-                let mut csv = csv::Writer::from_writer(out);
-                csv.write_record(["feature", "mean", "scale"])?;
+                let mut csv = Csv::under(["feature", "mean", "scale"], out)?;
                 let constants = schema.standardiser.mean.iter().zip(&schema.standardiser.scale);
                 for (feature, (mean, scale)) in schema.feature_names().iter().zip(constants) {
                     csv.write_record([feature, &mean.to_string(), &scale.to_string()])?;
                 }
-                Ok(csv.flush()?)
+                csv.flush()
             })?,
             self.pending(METRICS, |out| write_metrics(checkpoint, out))?,
             self.pending_checkpoint(config, architecture, schema, checkpoint)?,
@@ -401,25 +399,36 @@ impl RunDirectory {
 }
 
 fn write_metrics(checkpoint: &Checkpoint, out: &mut dyn Write) -> Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
+    let mut csv = Csv::new(out);
     for metrics in &checkpoint.metrics {
         csv.serialize(metrics)?;
     }
-    Ok(csv.flush()?)
+    csv.flush()
 }
 
 /// Locks a run directory: the lock ends with the file that is returned, or with the process. None where there are no locks.
 fn lock(path: &Path, access: Access) -> Result<Option<Lock>> {
     let name = path.join(LOCK);
-    let mut file = match (File::options().read(true).write(true).create(true).truncate(false).open(&name), access) {
+    let own = |options: &mut fs::OpenOptions| open_own(&name, options);
+    let mut file = match (own(File::options().read(true).write(true).create(true).truncate(false)), access) {
         (Ok(file), _) => file,
         (Err(error), Access::Write) => return Err(error).with_context(|| format!("cannot write {}", name.display())),
         // Who may not write into it reads it all the same.
-        (Err(_), Access::Read) => match File::open(&name) {
+        (Err(_), Access::Read) => match own(File::options().read(true)) {
             Ok(file) => file,
+            // Not ours.
+            Err(error) if error.kind() == io::ErrorKind::Other => {
+                return Err(error).with_context(|| format!("cannot lock {}", name.display()));
+            }
             Err(_) => return Ok(None),
         },
     };
+    // Whose it is, is told before it is emptied.
+    ensure!(
+        number(&mut file).is_some(),
+        "{} holds more than the number of a process, and is no file of vae-train: remove it, or move it elsewhere",
+        name.display()
+    );
     let locked = match access {
         Access::Read => file.try_lock_shared(),
         Access::Write => file.try_lock(),
@@ -433,15 +442,27 @@ fn lock(path: &Path, access: Access) -> Result<Option<Lock>> {
             if file.try_lock_shared().is_ok() {
                 bail!("{path} is being read by another vae-train: wait until that has ended");
             }
-            let number = fs::read_to_string(&name).unwrap_or_default();
+            let number = number(&mut file).unwrap_or_default();
             // None, if it is about to end.
-            let process = if number.is_empty() { String::new() } else { format!(", process {}", number.trim()) };
+            let process = if number.is_empty() { number } else { format!(", process {number}") };
             bail!("{path} is in use by another vae-train{process}: wait until that has ended, or stop it");
         }
     }
     if access == Access::Write {
         let number = format!("{}\n", std::process::id());
-        let _ = file.set_len(0).and_then(|()| file.write_all(number.as_bytes()));
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(number.as_bytes()));
     }
     Ok(Some(Lock { file, access }))
+}
+
+/// The number of a process that a lock holds, which may be none; `None` for a file that holds anything else.
+fn number(file: &mut File) -> Option<String> {
+    /// No number of a process is longer.
+    const DIGITS: u64 = 20;
+    let mut text = Vec::new();
+    // Where locks bind, nobody reads what another has locked: then it is one.
+    let _ = file.rewind().and_then(|()| file.take(DIGITS + 2).read_to_end(&mut text));
+    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
+    let is_number = digits.len() as u64 <= DIGITS && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| String::from_utf8_lossy(digits).into_owned())
 }

@@ -65,14 +65,6 @@ pub(crate) fn list_some(names: &[String], most: usize) -> String {
     if names.len() > most { format!("{shown} and {} more", names.len() - most) } else { shown }
 }
 
-/// At most `most` characters, the last of them `…` where it is cut.
-pub(crate) fn short(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +88,5 @@ mod tests {
         assert_eq!([0.0, 1.0, 0.9262, 0.99989].map(percent), ["0 %", "100 %", "92.62 %", "99.989 %"]);
         let names = ["a", "b", "c"].map(str::to_owned);
         assert_eq!([3, 2].map(|most| list_some(&names, most)), ["a, b, c", "a, b and 1 more"]);
-        assert_eq!([short("channel", 7), short("channels", 7)], ["channel", "channe…"]);
     }
 }

@@ -13,13 +13,14 @@ use crate::{
     dataset::read_for_model,
     image,
     model_file::AlignedFile,
-    output::{Existing, write_file},
+    output::{Csv, Existing, write_file},
     table::list,
 };
 
 /// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).
 ///
-/// With --like, the windows of a file are encoded, moved along --attribute and decoded instead.
+/// In CSV, names of columns that a spreadsheet would take for formulas have an apostrophe before them, which is taken away where the file is
+/// read (docs/tables.md). With --like, the windows of a file are encoded, moved along --attribute and decoded instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train generate model.vae -n 100 --out samples.csv
@@ -180,16 +181,16 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
         "this model sees features of the samples (fit --front-end): it can generate those, but no samples; fit without --front-end for them"
     );
     write_file(path, existing, |out| {
-        let mut csv = csv::Writer::from_writer(out);
         let numbered = model.window() > 1;
-        csv.write_record(numbered.then_some("window").into_iter().chain(card.channels.lines()))?;
+        let names = numbered.then_some("window").into_iter().chain(card.channels.lines());
+        let mut csv = Csv::under(names, out)?;
         for (index, window) in windows.chunks(model.features()).enumerate() {
             for sample in window.chunks(model.channels()) {
                 let number = numbered.then(|| index.to_string());
                 csv.write_record(number.into_iter().chain(sample.iter().map(f32::to_string)))?;
             }
         }
-        Ok(csv.flush()?)
+        csv.flush()
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    output::{Existing, write_file, write_secret},
+    output::{Existing, is_there, write_file, write_secret},
     signing,
 };
 
@@ -37,7 +37,7 @@ impl Keygen {
         ensure!(public_path != self.out, "{}: the public key's name ends in .pub: give another", self.out.display());
         let keep = Existing::Keep;
         ensure!(
-            !public_path.exists(),
+            !is_there(&public_path),
             "{} exists, and a key is never overwritten: give another name",
             public_path.display()
         );

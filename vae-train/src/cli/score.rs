@@ -10,8 +10,9 @@ use super::{Context, ModelAndData, note};
 use crate::{
     dataset::{cut_for_model, read_table_for_model},
     detection::{Verdicts, describe, detect},
+    foreign::Cell,
     model_file::AlignedFile,
-    output::{Existing, write_file},
+    output::{Csv, Existing, write_file},
     scoring,
 };
 
@@ -21,7 +22,8 @@ use crate::{
 /// density of what was observed alone; p_value and anomaly (1 below the threshold) of the score; what the device's detector says of the
 /// rows as a stream: alarm (1 while one is raised); the score, by which `evaluate` and the device judge: what the model was calibrated
 /// by, the ELBO unless `calibrate --score` said otherwise, with an ordinary value's share for each that is missing; missing, how many are;
-/// and the detector's verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame).
+/// and the detector's verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame). Names that a spreadsheet would
+/// take for formulas have an apostrophe before them (docs/tables.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train score model.vae new.csv --out scores.csv")]
@@ -51,7 +53,7 @@ struct Row {
     alarm: u8,
     score: f32,
     missing: u32,
-    verdict: String,
+    verdict: Cell,
 }
 
 #[derive(Serialize)]
@@ -85,7 +87,7 @@ impl Score {
         let card = model.card()?;
         let channels: Vec<&str> = card.channels.lines().collect();
         write_file(&self.out, existing, |out| {
-            let mut csv = csv::Writer::from_writer(out);
+            let mut csv = Csv::new(out);
             let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods).zip(&judged_by);
             for ((((row, score), likelihood), device), judged) in scored.zip(&judged) {
                 csv.serialize(Row {
@@ -99,10 +101,10 @@ impl Score {
                     alarm: judged.alarm.into(),
                     score: *device,
                     missing: score.missing,
-                    verdict: describe(&judged.verdict, &channels),
+                    verdict: Cell(describe(&judged.verdict, &channels)),
                 })?;
             }
-            Ok(csv.flush()?)
+            csv.flush()
         })?;
         let anomalies = judged_by.iter().filter(|score| calibration.is_anomalous(**score)).count();
         let verdicts = Verdicts::of(&judged);

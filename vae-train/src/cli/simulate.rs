@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Context;
 use crate::{
     motor::{CHANNELS, Condition, SAMPLE_RATE, simulate, simulate_course},
-    output::{Existing, write_file},
+    output::{Csv, Existing, write_file},
     pump::{self, Pump},
     toy,
 };
@@ -110,12 +110,11 @@ fn write_toy(
     files.iter().try_for_each(|file| existing.check(file))?;
     for (file, (_, values)) in files.iter().zip(parts) {
         write_file(file, existing, |out| {
-            let mut csv = csv::Writer::from_writer(out);
-            csv.write_record((0..columns).map(|column| format!("{prefix}{column}")))?;
+            let mut csv = Csv::under((0..columns).map(|column| format!("{prefix}{column}")), out)?;
             for row in values.chunks(columns) {
                 csv.write_record(row.iter().map(f32::to_string))?;
             }
-            Ok(csv.flush()?)
+            csv.flush()
         })?;
     }
     Ok(files)
@@ -181,8 +180,8 @@ fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>>
         let mut pump = Pump::new(seed.wrapping_mul(8).wrapping_add(stream));
         let (mut stuck, mut row) = (0.0, [0.0; 4]);
         write_file(file, existing, |out| {
-            let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(std::iter::once("time").chain(pump::COLUMNS).chain(is_test.then_some("label")))?;
+            let mut csv =
+                Csv::under(std::iter::once("time").chain(pump::COLUMNS).chain(is_test.then_some("label")), out)?;
             for second in 0..seconds {
                 let clogging = (second as f32 - PUMP_CLOGGING.start as f32) / PUMP_CLOGGING.len() as f32;
                 stuck = row[1];
@@ -196,7 +195,7 @@ fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>>
                 let values = row.iter().map(|value| format!("{value:.2}"));
                 csv.write_record(std::iter::once(time).chain(values).chain(label))?;
             }
-            Ok(csv.flush()?)
+            csv.flush()
         })?;
     }
     Ok(files)
@@ -204,9 +203,8 @@ fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>>
 
 fn write_csv(path: &Path, existing: Existing, parts: &[(bool, &[[f32; 3]])], with_label: bool) -> Result<()> {
     write_file(path, existing, |out| {
-        let mut csv = csv::Writer::from_writer(out);
         let label = with_label.then_some("label");
-        csv.write_record(CHANNELS.iter().copied().chain(label))?;
+        let mut csv = Csv::under(CHANNELS.iter().copied().chain(label), out)?;
         for (anomalous, samples) in parts {
             let label = with_label.then(|| u8::from(*anomalous).to_string());
             for sample in *samples {
@@ -214,7 +212,7 @@ fn write_csv(path: &Path, existing: Existing, parts: &[(bool, &[[f32; 3]])], wit
                 csv.write_record(sample.iter().map(f32::to_string).chain(label.clone()))?;
             }
         }
-        Ok(csv.flush()?)
+        csv.flush()
     })
 }
 

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::words::{fixed, number, short};
+use crate::{
+    foreign::short,
+    words::{fixed, number},
+};
 
 /// Size of a chart in its own units, of which a letter is about 12 high; what the page makes of it is the style sheet's affair.
 const WIDTH: f64 = 380.0;

@@ -1,28 +1,44 @@
 //! What the page is put together from: its frame, figures, tables.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
 
 use super::chart::Look;
-use crate::words::{count, short};
+use crate::{
+    foreign::{escaped, short},
+    words::count,
+};
 
 /// Most rows of a table; of longer ones, evenly spaced rows are shown.
 const MOST_ROWS: usize = 40;
 
-/// Nothing may be loaded, whatever a name in the data says.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+/// What the policy of a page lets run and apply: its own script and style by their hashes. Nothing may be loaded, whatever a name in the
+/// data says.
+///
+/// # Source
+/// W3C, Content Security Policy Level 3, section 6.7.3 (hashes of inline elements).
+fn policy(style: &str, script: &str) -> String {
+    let [style, script] = [style, script].map(|text| STANDARD.encode(Sha256::digest(text)));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+}
 
 /// The whole page: a title, and sections of (identifier, heading, contents).
 pub(super) fn page(title: &str, subtitle: &str, sections: &[(&str, &str, Markup)]) -> String {
+    // As the browser sees them: without the line ends of another system.
+    let [style, script] = [include_str!("style.css"), include_str!("script.js")].map(|text| text.replace("\r\n", "\n"));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy(&style, &script));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="generator" content=(concat!("vae-train ", env!("CARGO_PKG_VERSION")));
                 title { (title) }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(&style)) }
             }
             body {
                 a class="skip" href="#summary" { "To the summary" }
@@ -44,11 +60,11 @@ pub(super) fn page(title: &str, subtitle: &str, sections: &[(&str, &str, Markup)
                 }
                 footer { p { "Written by vae-train " (env!("CARGO_PKG_VERSION")) ". This file is complete in itself and loads nothing." } }
                 div id="tip" role="status" hidden {}
-                script { (PreEscaped(include_str!("script.js"))) }
+                script { (PreEscaped(&script)) }
             }
         }
     };
-    page.into_string()
+    escaped(&page.into_string()).into_owned()
 }
 
 /// A chart with all that makes it readable.
