@@ -520,8 +520,8 @@ fn bad_input_is_named_and_nothing_is_written() {
     place.write("words.csv", "a,label\n1,normal\n2,fault\n");
     place.write("largest.csv", format!("a,b\n{}", "1,3.4e38\n2,-3.4e38\n".repeat(10)));
     place.write("huge.csv", "a,b\n1,2\n1e39,2\n");
-    let wide: Vec<String> = (0..100_000).map(|column| format!("c{column}")).collect();
-    let rows: Vec<String> = (0..12).map(|row| vec![row.to_string(); 100_000].join(",")).collect();
+    let wide: Vec<String> = (0..50_000).map(|column| format!("c{column}")).collect();
+    let rows: Vec<String> = (0..12).map(|row| vec![row.to_string(); 50_000].join(",")).collect();
     place.write("wide.csv", format!("{}\n{}\n", wide.join(","), rows.join("\n")));
     place.write("anomalies.csv", "a,label\n1,1\n2,1\n");
     place.write("other.csv", "a,x\n1,2\n");
@@ -550,7 +550,10 @@ fn bad_input_is_named_and_nothing_is_written() {
         ("fit words.csv --out new", "the label is `normal` where 0 (normal) or 1 (anomaly) belongs"),
         ("fit huge.csv --out new", "row 2 (line 3), column `a`: `1e39` is beyond the range of 32-bit numbers"),
         ("fit largest.csv --out new", "standard deviation 3.4e38 in the normal windows"),
-        ("fit wide.csv --out new", "100000 columns × 1 samples are 100000 values in a window; at most 65536 fit"),
+        (
+            "fit wide.csv --out new --window 2",
+            "50000 columns × 2 samples are 100000 values in a window; at most 65536 fit",
+        ),
         ("fit train.csv --out new --label colour", "no column `colour`: its columns are `a`, `b`, `c, d`, `label`"),
         ("fit anomalies.csv --out new --label label", "every row is labelled 1"),
         ("fit train.csv --out new --label label --window 500", "longer than the data (400 rows)"),

@@ -57,17 +57,16 @@ impl Clock {
         words(name).next().is_some_and(|word| NAMES.contains(&&*word))
     }
 
-    /// The columns of a file that are named like clocks and count up, of which the first tells the rate; each read by itself, as `f32` has
+    /// The columns of a file that are named like clocks and count up, of which the first tells the rate; read by themselves, as `f32` has
     /// no room for a date. The `label` is the one that the file is read with.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn of_file(path: &Path, label: Option<&str>) -> Result<Vec<Self>> {
-        let mut clocks = Vec::new();
-        for column in Table::names(path, label)?.iter().filter(|name| Self::is_name(name)) {
-            clocks.extend(Self::of(column, &Table::read_times(path, column)?));
-        }
-        Ok(clocks)
+        let mut columns = Table::names(path, label)?;
+        columns.retain(|name| Self::is_name(name));
+        let times = Table::read_times(path, &columns)?;
+        Ok(columns.iter().zip(&times).filter_map(|(column, times)| Self::of(column, times)).collect())
     }
 
     /// The clock of a column's fields; `None` if they do not count up.

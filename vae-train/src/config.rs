@@ -11,7 +11,7 @@ use vae_core::{
     standard_normal,
 };
 
-use crate::objective::Objective;
+use crate::{input::read_text, objective::Objective};
 
 /// Likelihood `p(x|z)` of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -304,7 +304,7 @@ impl Config {
     /// # Errors
     /// If it cannot be read or names something unknown.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path)?;
         toml::from_str(&text).with_context(|| format!("{} is not a valid configuration", path.display()))
     }
 

@@ -1,6 +1,9 @@
 //! From a table to standardised windows.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -303,11 +306,11 @@ impl Dataset {
         // Constant columns are judged by the rows that will be trained on.
         let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
         let moments = Moments::of(rows.map(|(_, values)| values), table.columns.len());
-        let conditions = config.condition.len();
+        let (conditions, condition_names) = (config.condition.len(), config.condition.iter().collect::<HashSet<_>>());
         let (mut dropped, mut kept, mut constant, mut outliers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut ranges = Vec::new();
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
-            if config.condition.contains(column) {
+            if condition_names.contains(column) {
                 continue;
             }
             if config.likelihood != Likelihood::Bernoulli {

@@ -10,7 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use vae_core::format::MAX_LAYER_SIDE;
 
-use crate::table::Table;
+use crate::{
+    table::Table,
+    table_format::{most_unpacked, unpacks_to_too_much},
+};
 
 /// Reads images (or any bytes in two or more dimensions) as a table: one row an item, one column `p0`, `p1`, … a pixel, grey
 /// values scaled to 0 … 1.
@@ -24,11 +27,9 @@ pub fn read_idx(path: &Path) -> Result<Table> {
     let mut file = BufReader::new(file);
     file.read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
     if bytes.starts_with(&[0x1F, 0x8B]) {
-        let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&bytes[..])
-            .read_to_end(&mut plain)
-            .with_context(|| format!("{name} is damaged: gzip cannot unpack it"))?;
-        bytes = plain;
+        let (packed, most) = (bytes.len() as u64, most_unpacked(bytes.len() as u64));
+        let plain = unpacked(&bytes, most).with_context(|| format!("{name} is damaged: gzip cannot unpack it"))?;
+        bytes = plain.ok_or_else(|| unpacks_to_too_much(most + 1, packed)).with_context(|| name.to_string())?;
     }
     let Some(([0, 0, 8, dimensions], rest)) = bytes.split_first_chunk::<4>() else {
         bail!(
@@ -64,6 +65,13 @@ pub fn read_idx(path: &Path) -> Result<Table> {
     })
 }
 
+/// What gzip has packed; nothing where that is more than so many bytes.
+fn unpacked(packed: &[u8], most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(packed).take(most + 1).read_to_end(&mut plain)?;
+    Ok((plain.len() as u64 <= most).then_some(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -77,7 +85,10 @@ mod tests {
         let bytes = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 51, 255, 1, 2, 3];
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packed.write_all(&bytes).unwrap();
-        for contents in [bytes.to_vec(), packed.finish().unwrap()] {
+        let packed = packed.finish().unwrap();
+        assert_eq!(unpacked(&packed, 22).unwrap().as_deref(), Some(&bytes[..]));
+        assert_eq!(unpacked(&packed, 21).unwrap(), None);
+        for contents in [bytes.to_vec(), packed] {
             std::fs::write(&path, contents).unwrap();
             let table = read_idx(&path).unwrap();
             assert_eq!((table.columns.len(), table.rows()), (3, 2));

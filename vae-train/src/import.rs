@@ -16,6 +16,7 @@ use vae_core::{
 use crate::{
     config::HiddenActivation,
     dataset::MAX_FEATURES,
+    input::read_text,
     model_file::{Calibration, Dense, ModelFile},
     table::list,
 };
@@ -147,7 +148,7 @@ impl Mapping {
     /// # Errors
     /// If it cannot be read, or names something unknown.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path)?;
         let mapping: Self = toml::from_str(&text)
             .with_context(|| format!("{} is not a valid mapping (docs/import.md)", path.display()))?;
         ensure!(mapping.window > 0 && mapping.hop != Some(0), "{}: window and hop are at least 1", path.display());

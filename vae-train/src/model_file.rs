@@ -10,6 +10,8 @@ use vae_core::{
     },
 };
 
+use crate::input::{MOST_BINARY, read_file};
+
 /// A dense layer with `f32` weights.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
 pub struct Dense {
@@ -581,7 +583,7 @@ impl AlignedFile {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn read(path: &std::path::Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = read_file(path, MOST_BINARY)?;
         let model = match SignedModel::from_bytes(&bytes) {
             Ok(signed) if Model::from_bytes(signed.unverified()).is_ok() => signed.unverified(),
             _ => &bytes,

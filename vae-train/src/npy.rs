@@ -14,11 +14,15 @@ use zip::ZipArchive;
 
 use crate::{
     dataset::MAX_FEATURES,
-    table::{LABEL, Table, list},
+    foreign::excerpt,
+    table::{LABEL, Table, list, reserve},
+    table_format::check_unpacked,
 };
 
 /// Longest header that is read: those of arrays of numbers have some hundred bytes.
 const MOST_HEADER_BYTES: u64 = 1 << 16;
+/// Most arrays in a file: the header of each may be looked at.
+const MOST_ARRAYS: usize = 4096;
 /// Values that are converted at once.
 const CHUNK: usize = 8192;
 /// Names of an array that holds labels, unless the user gives one.
@@ -56,7 +60,8 @@ struct Array {
 /// # Errors
 /// Says what the file holds and what is accepted.
 pub fn read_npy(path: &Path, label: Option<&str>) -> Result<Table> {
-    let array = open(path).and_then(Array::read).with_context(|| path.display().to_string())?;
+    let array =
+        open(path).and_then(|file| Array::read(file, path, None)).with_context(|| path.display().to_string())?;
     Table::of_columns(path, names(array.columns), array.values, label)
 }
 
@@ -78,9 +83,9 @@ pub fn read_npz(path: &Path, array: Option<&str>, label: Option<&str>) -> Result
     let read = || -> Result<(Array, Option<Vec<f32>>)> {
         let mut archive = Archive::open(path)?;
         let chosen = archive.choose(array, label)?;
-        let table = archive.read(&chosen)?;
+        let table = archive.read(&chosen, path)?;
         let Some(name) = label.and_then(|label| archive.labels(label, &chosen)) else { return Ok((table, None)) };
-        let labels = archive.read(&name)?;
+        let labels = archive.read(&name, path)?;
         let (rows, found) = (table.values.len() / table.columns, labels.values.len());
         ensure!(
             labels.columns == 1 && found == rows,
@@ -124,11 +129,15 @@ struct Archive {
     zip: ZipArchive<BufReader<File>>,
     /// Their names, without `.npy`.
     names: Vec<String>,
+    /// Bytes of the file.
+    bytes: u64,
 }
 
 impl Archive {
     fn open(path: &Path) -> Result<Self> {
-        let zip = ZipArchive::new(open(path)?).context("the zip archive cannot be read")?;
+        let file = open(path)?;
+        let bytes = file.get_ref().metadata().context("cannot be read")?.len();
+        let zip = ZipArchive::new(file).context("the zip archive cannot be read")?;
         let names: Vec<String> = zip
             .file_names()
             .filter_map(|name| name.ok().and_then(|name| Some(name.strip_suffix(".npy")?.to_owned())))
@@ -137,13 +146,23 @@ impl Archive {
             !names.is_empty(),
             "this zip archive holds no array of NumPy: an NPZ file, as np.savez writes, is needed"
         );
-        Ok(Self { zip, names })
+        ensure!(
+            names.len() <= MOST_ARRAYS,
+            "it holds {} arrays: at most {MOST_ARRAYS} are looked through",
+            names.len()
+        );
+        Ok(Self { zip, names, bytes })
     }
 
     /// The array that is the table.
     fn choose(&mut self, array: Option<&str>, label: Option<&str>) -> Result<String> {
         if let Some(array) = array {
-            ensure!(self.names.iter().any(|name| name == array), "no array `{array}`: there are {}", list(&self.names));
+            ensure!(
+                self.names.iter().any(|name| name == array),
+                "no array `{}`: there are {}",
+                excerpt(array),
+                list(&self.names)
+            );
             return Ok(array.to_owned());
         }
         let is_data = |name: &&String| !LABELS.contains(&&***name) && label != Some(name);
@@ -156,11 +175,11 @@ impl Archive {
             _ => {
                 let names = self.names.clone();
                 let shapes = names.iter().map(|name| match self.header(name) {
-                    Ok(header) => format!("{name} {:?}", header.shape),
+                    Ok(header) => format!("{name} {}", header.shape()),
                     Err(_) => name.clone(),
                 });
                 let shapes: Vec<String> = shapes.collect();
-                bail!("it holds {}: say which is the table, as in data.npz:{}", list(&shapes), names[0])
+                bail!("it holds {}: say which is the table, as in data.npz:{}", list(&shapes), excerpt(&names[0]))
             }
         }
     }
@@ -174,12 +193,13 @@ impl Archive {
 
     fn header(&mut self, name: &str) -> Result<Header> {
         let mut file = self.zip.by_name(&format!("{name}.npy"))?;
-        Header::read(&mut file).with_context(|| format!("array `{name}`"))
+        Header::read(&mut file).with_context(|| format!("array `{}`", excerpt(name)))
     }
 
-    fn read(&mut self, name: &str) -> Result<Array> {
-        let file = self.zip.by_name(&format!("{name}.npy")).with_context(|| format!("array `{name}`"))?;
-        Array::read(file).with_context(|| format!("array `{name}`"))
+    fn read(&mut self, name: &str, path: &Path) -> Result<Array> {
+        let context = || format!("array `{}`", excerpt(name));
+        let file = self.zip.by_name(&format!("{name}.npy")).with_context(context)?;
+        Array::read(file, path, Some(self.bytes)).with_context(context)
     }
 }
 
@@ -210,7 +230,7 @@ impl Header {
         let entry = |key: &str| {
             let quoted = [format!("'{key}':"), format!("\"{key}\":")];
             let rest = quoted.iter().find_map(|key| text.split_once(&**key)).map(|(_, rest)| rest.trim_start());
-            rest.with_context(|| format!("its header has no `{key}`: {}", text.trim().escape_debug()))
+            rest.with_context(|| format!("its header has no `{key}`: {}", excerpt(text.trim())))
         };
         let (descr, order, shape) = (entry("descr")?, entry("fortran_order")?, entry("shape")?);
         let accepted = "numbers of 8 to 64 bits and bool are accepted: convert it with a.astype('f4')";
@@ -230,7 +250,7 @@ impl Header {
             "i1" | "i2" | "i4" | "i8" => (Kind::Signed, kind.as_bytes()[1] - b'0'),
             "u1" | "u2" | "u4" | "u8" => (Kind::Unsigned, kind.as_bytes()[1] - b'0'),
             "f4" | "f8" => (Kind::Float, kind.as_bytes()[1] - b'0'),
-            _ => bail!("its elements are `{}`: {accepted}", descr.escape_debug()),
+            _ => bail!("its elements are `{}`: {accepted}", excerpt(descr)),
         };
         let dimensions = shape.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(inside, _)| inside);
         let shape: Option<Vec<usize>> = dimensions.and_then(|inside| {
@@ -244,9 +264,9 @@ impl Header {
             is_column_major: match order {
                 order if order.starts_with("True") => true,
                 order if order.starts_with("False") => false,
-                _ => bail!("its header does not say `fortran_order` True or False: {}", text.trim().escape_debug()),
+                _ => bail!("its header does not say `fortran_order` True or False: {}", excerpt(text.trim())),
             },
-            shape: shape.with_context(|| format!("its header has no valid shape: {}", text.trim().escape_debug()))?,
+            shape: shape.with_context(|| format!("its header has no valid shape: {}", excerpt(text.trim())))?,
         })
     }
 
@@ -259,15 +279,20 @@ impl Header {
                  {third} channels become one with a.reshape(-1, {third}), fit --window {second} --hop {second}; {first} images \
                  with a.reshape({first}, -1)"
             ),
-            _ => bail!("its shape is {:?} and a table has two dimensions, rows × columns: reshape it", self.shape),
+            _ => bail!("its shape is {} and a table has two dimensions, rows × columns: reshape it", self.shape()),
         };
-        ensure!(rows > 0 && columns > 0, "its shape is {:?}: it holds no value", self.shape);
+        ensure!(rows > 0 && columns > 0, "its shape is {}: it holds no value", self.shape());
         ensure!(
             columns <= MAX_FEATURES,
-            "its shape is {:?}, rows × columns: at most {MAX_FEATURES} columns fit into a model (is it to be transposed, a.T?)",
-            self.shape
+            "its shape is {}, rows × columns: at most {MAX_FEATURES} columns fit into a model (is it to be transposed, a.T?)",
+            self.shape()
         );
         Ok((rows, columns))
+    }
+
+    /// As it is written, or its beginning: a header may have thousands of dimensions.
+    fn shape(&self) -> String {
+        excerpt(&format!("{:?}", self.shape))
     }
 
     fn value(&self, bytes: &[u8]) -> f32 {
@@ -291,23 +316,28 @@ impl Header {
 }
 
 impl Array {
-    /// Reads to the end of the input. Memory grows with what has been read, whatever the header says.
-    fn read(mut input: impl Read) -> Result<Self> {
+    /// Reads to the end of the input, of a file that may be compressed into so many bytes. Memory grows with what has been read, whatever
+    /// the header says.
+    fn read(mut input: impl Read, path: &Path, compressed: Option<u64>) -> Result<Self> {
         let header = Header::read(&mut input)?;
         let (rows, columns) = header.rows_and_columns()?;
         let count = rows.checked_mul(columns).filter(|count| count.checked_mul(header.size).is_some());
-        let count = count.with_context(|| format!("its shape {:?} is too large for any file", header.shape))?;
+        let count = count.with_context(|| format!("its shape {} is too large for any file", header.shape()))?;
+        if let Some(file) = compressed {
+            check_unpacked((count * header.size) as u64, file)?;
+        }
         let mut values = Vec::new();
         let mut bytes = Vec::new();
         while values.len() < count {
             let wanted = (count - values.len()).min(CHUNK) * header.size;
             bytes.clear();
             input.by_ref().take(wanted as u64).read_to_end(&mut bytes).context("it cannot be read to its end")?;
+            reserve(&mut values, bytes.len() / header.size, path)?;
             values.extend(bytes.chunks_exact(header.size).map(|bytes| header.value(bytes)));
             ensure!(
                 bytes.len() == wanted,
-                "its shape {:?} needs {count} values and there are {}: it was cut off",
-                header.shape,
+                "its shape {} needs {count} values and there are {}: it was cut off",
+                header.shape(),
                 values.len()
             );
         }

@@ -1,6 +1,7 @@
 //! Parquet: tables of the Apache Arrow world, with the Cargo feature `parquet`.
 
 use std::{
+    collections::HashMap,
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -17,7 +18,9 @@ use parquet::{
 use crate::{
     clock::Times,
     dataset::MAX_FEATURES,
-    table::{Table, list},
+    foreign::excerpt,
+    table::{Table, list, reserve},
+    table_format::check_unpacked,
 };
 
 /// Reads a Parquet file, all of whose columns must hold numbers, truth values or times (of milliseconds and microseconds as seconds
@@ -28,7 +31,13 @@ use crate::{
 pub fn read_parquet(path: &Path, label: Option<&str>) -> Result<Table> {
     let columns = parquet_columns(path)?;
     let mut values = Vec::new();
-    unwound(path, || each_field(path, |_, value| values.push(value as f32)))?;
+    unwound(path, || {
+        each_field(path, |_, value| {
+            reserve(&mut values, 1, path)?;
+            values.push(value as f32);
+            Ok(())
+        })
+    })?;
     Table::of_columns(path, columns, values, label)
 }
 
@@ -71,25 +80,35 @@ fn columns(path: &Path) -> Result<Vec<String>> {
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
 }
 
-/// The values of one column as times; none for a file without it.
+/// The values of these columns as times, behind what `times` has of each; none of a column that the file has not.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn parquet_times(path: &Path, column: &str) -> Result<Times> {
-    let unit = unwound(path, || Ok(unit(open(path)?.metadata().file_metadata().schema(), column)))?;
-    let mut values = Vec::new();
-    let mut take = |name: &str, value: f64| {
-        if name == column {
-            values.push(unit.unwrap_or(1.0) * value);
+pub fn parquet_times(path: &Path, columns: &[impl AsRef<str>], times: &mut [Times]) -> Result<()> {
+    unwound(path, || {
+        let reader = open(path)?;
+        let fields = reader.metadata().file_metadata().schema().get_fields();
+        let fields: HashMap<&str, &SchemaType> = fields.iter().map(|field| (field.name(), &**field)).collect();
+        // By the column's place in the row.
+        let mut places: HashMap<&str, (usize, Option<f64>)> = HashMap::new();
+        for (at, column) in columns.iter().map(AsRef::as_ref).enumerate() {
+            if let Some(field) = fields.get(column) {
+                let unit = unit(field);
+                times[at].seconds = unit.is_some();
+                places.insert(column, (at, unit));
+            }
         }
-    };
-    unwound(path, || each_field(path, &mut take))?;
-    Ok(Times { values, seconds: unit.is_some() })
+        each_field(path, |name, value| {
+            if let Some((at, unit)) = places.get(name) {
+                times[*at].values.push(unit.unwrap_or(1.0) * value);
+            }
+            Ok(())
+        })
+    })
 }
 
 /// Seconds in one unit of what [`number`] makes of a column of times; `None` for a column of plain numbers.
-fn unit(schema: &SchemaType, column: &str) -> Option<f64> {
-    let field = schema.get_fields().iter().find(|field| field.name() == column)?;
+fn unit(field: &SchemaType) -> Option<f64> {
     let info = field.get_basic_info();
     match info.logical_type_ref() {
         // The reader has no type for them.
@@ -106,23 +125,39 @@ fn unit(schema: &SchemaType, column: &str) -> Option<f64> {
 }
 
 /// Gives each field, row after row, with its column's name.
-fn each_field(path: &Path, mut give: impl FnMut(&str, f64)) -> Result<()> {
+fn each_field(path: &Path, mut give: impl FnMut(&str, f64) -> Result<()>) -> Result<()> {
     let reader = open(path)?;
+    check_size(&reader, path)?;
     let context = |row: usize| format!("{}: row {} cannot be read", path.display(), row + 1);
     for (row, record) in reader.get_row_iter(None).with_context(|| context(0))?.enumerate() {
         let record = record.with_context(|| context(row))?;
         for (name, field) in record.get_column_iter() {
             let value = number(field).with_context(|| {
                 format!(
-                    "{}: row {}, column `{name}`: {field} is not a number: convert the column",
+                    "{}: row {}, column `{}`: {} is not a number: convert the column",
                     path.display(),
-                    row + 1
+                    row + 1,
+                    excerpt(name),
+                    excerpt(&field.to_string())
                 )
             })?;
-            give(name, value);
+            give(name, value)?;
         }
     }
     Ok(())
+}
+
+/// Refuses what would fill the memory: a column of one value takes some bytes, however long it is.
+fn check_size(reader: &SerializedFileReader<File>, path: &Path) -> Result<()> {
+    let metadata = reader.metadata();
+    let file = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    let known = |size: i64| u64::try_from(size).unwrap_or(u64::MAX);
+    let pages = metadata.row_groups().iter().flat_map(|group| group.columns());
+    let pages = pages.fold(0u64, |sum, column| sum.saturating_add(known(column.uncompressed_size())));
+    let columns = metadata.file_metadata().schema().get_fields().len() as u64;
+    let values =
+        known(metadata.file_metadata().num_rows()).saturating_mul(columns).saturating_mul(size_of::<f32>() as u64);
+    check_unpacked(pages.max(values), file).with_context(|| path.display().to_string())
 }
 
 fn number(field: &Field) -> Option<f64> {
@@ -165,17 +200,17 @@ mod tests {
             REQUIRED INT64 micros (TIMESTAMP(MICROS, true)); REQUIRED INT64 nanos (TIMESTAMP(NANOS, true)); REQUIRED INT96 spark;
         }";
         let schema = parse_message_type(schema).unwrap();
+        let unit = |column: &str| unit(schema.get_fields().iter().find(|field| field.name() == column).unwrap());
         for (column, expected) in [
             ("count", None),
             ("time_ms", None),
-            ("none", None),
             ("old_ms", Some(1.0)),
             ("day", Some(1.0)),
             ("micros", Some(1.0)),
             ("nanos", Some(1e-9)),
             ("spark", Some(1.0)),
         ] {
-            assert_eq!(unit(&schema, column), expected, "{column}");
+            assert_eq!(unit(column), expected, "{column}");
         }
     }
 }

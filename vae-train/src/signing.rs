@@ -1,11 +1,13 @@
 //! Keys, and model files that are signed with them.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use ed25519_compact::{KeyPair, Seed};
 use rand::{TryRng, rngs::SysRng};
 use vae_core::SignedModel;
+
+use crate::input::{MOST_TEXT, read_file};
 
 /// A key from the operating system's randomness. Its private half is written as PKCS#8 in PEM (RFC 8410), which OpenSSL reads, by
 /// `key.sk.to_pem()`.
@@ -23,7 +25,7 @@ pub fn generate() -> Result<KeyPair> {
 /// # Errors
 /// If there is none in the file.
 pub fn read_private_key(path: &Path) -> Result<KeyPair> {
-    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_file(path, MOST_TEXT)?;
     KeyPair::from_pem(&String::from_utf8_lossy(&text)).map_err(|_| {
         anyhow!(
             "{} holds no private Ed25519 key in PEM, as `vae-train keygen` or `openssl genpkey -algorithm ed25519` writes it",
@@ -37,7 +39,7 @@ pub fn read_private_key(path: &Path) -> Result<KeyPair> {
 /// # Errors
 /// If the file has another length.
 pub fn read_public_key(path: &Path) -> Result<[u8; 32]> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = read_file(path, MOST_TEXT)?;
     let found = bytes.len();
     let key = bytes.try_into().ok();
     key.with_context(|| {

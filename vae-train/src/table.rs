@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use crate::{
     clock::{self, Times},
+    dataset::MAX_FEATURES,
+    foreign::{excerpt, line, short, unguarded},
     idx::read_idx,
     npy::{npy_columns, npz_columns, read_npy, read_npz},
     table_format::{TableFile, TableFormat},
@@ -20,6 +22,13 @@ use crate::{
 
 /// The name that a label column has unless another is given.
 pub const LABEL: &str = "label";
+
+/// Most bytes of a row: 256 for each of the columns that a model may have. A quotation mark that is not closed makes one row of a file.
+const MOST_ROW_BYTES: u64 = 1 << 24;
+/// Most bytes of a column's name.
+const MOST_NAME_BYTES: usize = 1024;
+/// Most characters that are kept of a field that is no number.
+const MOST_KEPT: usize = 200;
 
 /// Bytes between two reports of how much has been read.
 const REPORT_BYTES: u64 = 1 << 24;
@@ -82,7 +91,8 @@ impl Table {
     /// Likewise, and if such a field is in one of the columns.
     pub fn select_numbers(self, mut found: Vec<NotNumbers>, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
         let selected = self.select(names)?;
-        found.retain(|found| names.iter().any(|name| name.as_ref() == found.column));
+        let names: HashSet<&str> = names.iter().map(AsRef::as_ref).collect();
+        found.retain(|found| names.contains(&*found.column));
         refuse(&selected.0.path, &found)?;
         Ok(selected)
     }
@@ -124,28 +134,29 @@ impl Table {
         (format == TableFormat::Wav).then(|| wav_rate(&path)).transpose()
     }
 
-    /// What a column says of the time, row by row, in more digits than `f32` has; nothing for a file without this column, or of a format
-    /// whose columns have no names.
+    /// What each of these columns says of the time, row by row, in more digits than `f32` has; nothing for a column that the file has not,
+    /// and of a format whose columns have no names. The file is read once, for it may have thousands of such columns.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read_times(path: &Path, column: &str) -> Result<Times> {
+    pub fn read_times(path: &Path, columns: &[impl AsRef<str>]) -> Result<Vec<Times>> {
+        let mut times = vec![Times::default(); columns.len()];
         let TableFile { path, format, .. } = TableFile::find(path)?;
-        match format {
-            TableFormat::Csv => {
-                let mut seconds = false;
-                let values = Self::read_fields(&path, column, |field, decimal_comma| {
-                    let pointed = if decimal_comma { with_point(field) } else { None };
-                    let (time, is_date) = clock::parse(pointed.as_deref().unwrap_or(field));
-                    seconds |= is_date;
-                    time
-                })?;
-                Ok(Times { values: values.unwrap_or_default(), seconds })
-            }
-            #[cfg(feature = "parquet")]
-            TableFormat::Parquet => crate::parquet::parquet_times(&path, column),
-            _ => Ok(Times::default()),
+        if columns.is_empty() {
+            return Ok(times);
         }
+        match format {
+            TableFormat::Csv => Self::read_fields(&path, columns, |column, field, decimal_comma| {
+                let pointed = if decimal_comma { with_point(field) } else { None };
+                let (time, is_date) = clock::parse(pointed.as_deref().unwrap_or(field));
+                times[column].seconds |= is_date;
+                times[column].values.push(time);
+            })?,
+            #[cfg(feature = "parquet")]
+            TableFormat::Parquet => crate::parquet::parquet_times(&path, columns, &mut times)?,
+            _ => {}
+        }
+        Ok(times)
     }
 
     /// A table of named columns: finite values row after row, NaN for what is missing, and the column named `label` kept apart.
@@ -231,20 +242,24 @@ impl Table {
         Ok((table, Vec::new()))
     }
 
-    /// What `parse` makes of each field of one column of a CSV file, row by row, told whether numbers may have a decimal comma; `None` for
-    /// a file without this column.
+    /// Gives `take` each field of these columns of a CSV file, row by row: the column's place in the list, the field, and whether numbers
+    /// may have a decimal comma. A column that the file has not has no field.
     ///
     /// # Errors
     /// If the file cannot be read.
-    fn read_fields<T>(path: &Path, column: &str, mut parse: impl FnMut(&str, bool) -> T) -> Result<Option<Vec<T>>> {
+    fn read_fields(path: &Path, columns: &[impl AsRef<str>], mut take: impl FnMut(usize, &str, bool)) -> Result<()> {
         let (mut reader, decimal_comma) = csv_reader(BufReader::new(open(path)?), path)?;
-        let Some(index) = header(&mut reader, path)?.iter().position(|name| name == column) else { return Ok(None) };
-        let mut fields = Vec::new();
+        let header = header(&mut reader, path)?;
+        let places: HashMap<&str, usize> = header.iter().enumerate().map(|(index, name)| (&**name, index)).collect();
+        let places = columns.iter().enumerate().filter_map(|(at, name)| Some((at, *places.get(name.as_ref())?)));
+        let places: Vec<(usize, usize)> = places.collect();
         let mut record = csv::ByteRecord::new();
-        while reader.read_byte_record(&mut record).with_context(|| format!("cannot read {}", path.display()))? {
-            fields.push(parse(&text(record.get(index).unwrap_or_default()), decimal_comma));
+        while next_row(&mut reader, &mut record).with_context(|| format!("cannot read {}", path.display()))? {
+            for (at, index) in &places {
+                take(*at, &text(record.get(*index).unwrap_or_default()), decimal_comma);
+            }
         }
-        Ok(Some(fields))
+        Ok(())
     }
 
     fn parse_csv(
@@ -266,13 +281,15 @@ impl Table {
         let mut values = Vec::new();
         let mut labels = Vec::new();
         let mut found: Vec<NotNumbers> = Vec::new();
+        // Where a column's are in it.
+        let mut places: Vec<Option<usize>> = vec![None; header.len()];
         let mut record = csv::ByteRecord::new();
         let mut next_report = REPORT_BYTES;
         // The reader is on the next line after LF, but not after the CR of a CRLF.
         let ahead = u64::from(reader.position().line() > 1);
         for row in 1.. {
             let line = reader.position().line();
-            match reader.read_byte_record(&mut record) {
+            match next_row(&mut reader, &mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
@@ -286,6 +303,7 @@ impl Table {
                     header.len()
                 );
             }
+            reserve(&mut values, header.len(), path)?;
             for (index, field) in record.iter().enumerate() {
                 let value = parse(field, decimal_comma);
                 if Some(index) == label_index {
@@ -296,21 +314,18 @@ impl Table {
                             "{name}: row {row} (line {line}), column `{}`: the label is `{}` where 0 (normal) or 1 (anomaly) \
                              belongs",
                             header[index],
-                            text(field)
+                            excerpt(&text(field))
                         ),
                     });
                 } else {
                     if value.is_none() {
-                        let column = &header[index];
-                        match found.iter_mut().find(|found| found.column == *column) {
-                            Some(found) => found.fields += 1,
-                            None => found.push(NotNumbers {
-                                column: column.clone(),
-                                fields: 1,
-                                first: text(field).into_owned(),
-                                row,
-                                line,
-                            }),
+                        match places[index] {
+                            Some(place) => found[place].fields += 1,
+                            None => {
+                                places[index] = Some(found.len());
+                                let first = short(&text(field), MOST_KEPT).into_owned();
+                                found.push(NotNumbers { column: header[index].clone(), fields: 1, first, row, line });
+                            }
                         }
                     }
                     values.push(value.unwrap_or(f32::NAN));
@@ -377,7 +392,7 @@ pub struct NotNumbers {
     pub column: String,
     /// How many they are.
     pub fields: usize,
-    /// The first of them.
+    /// The first of them, or its beginning.
     pub first: String,
     /// The first one's row, counted from 1.
     pub row: usize,
@@ -393,7 +408,8 @@ pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
     let Some(NotNumbers { column, first, row, line, .. }) = found.iter().min_by_key(|found| found.row) else {
         return Ok(());
     };
-    let place = format!("{}: row {row} (line {line}), column `{column}`: `{first}`", path.display());
+    let shown = excerpt(first);
+    let place = format!("{}: row {row} (line {line}), column `{column}`: `{shown}`", path.display());
     if first.parse::<f32>().is_ok() {
         bail!(
             "{place} is beyond the range of 32-bit numbers (±3.4e38): rescale the column, or leave the field empty if the value is \
@@ -419,15 +435,77 @@ fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Makes room for so many values more.
+///
+/// # Errors
+/// If there is no memory for them.
+pub(crate) fn reserve(values: &mut Vec<f32>, more: usize, path: &Path) -> Result<()> {
+    values.try_reserve(more).map_err(|_| {
+        anyhow::anyhow!(
+            "{}: there is no memory for more than the first {} values of it: give a part of the file, or fewer columns",
+            path.display(),
+            values.len()
+        )
+    })
+}
+
+/// An input that ends with an error in a row that is too long to be one.
+struct Rows<R> {
+    input: R,
+    /// Bytes that were read since the row began, but for what the CSV reader had read ahead.
+    bytes: u64,
+}
+
+impl<R: Read> Read for Rows<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.bytes > MOST_ROW_BYTES {
+            return Err(io::Error::other(format!(
+                "it has more than {MOST_ROW_BYTES} bytes, the most of a row: close the quotation mark that is open, or leave the column out \
+                 of the file"
+            )));
+        }
+        let read = self.input.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+/// Reads the next row, if there is one.
+fn next_row<R: Read>(reader: &mut csv::Reader<Rows<R>>, record: &mut csv::ByteRecord) -> csv::Result<bool> {
+    reader.get_mut().bytes = 0;
+    reader.read_byte_record(record)
+}
+
 /// A reader by the separator that the header has most of; also whether numbers may have a decimal comma.
-fn csv_reader<R: BufRead>(mut input: R, path: &Path) -> Result<(csv::Reader<R>, bool)> {
+fn csv_reader<R: BufRead>(mut input: R, path: &Path) -> Result<(csv::Reader<Rows<R>>, bool)> {
     let beginning = input.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
-    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let header = outside_quotation(beginning);
     let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
     // The last of equals is taken.
-    let separator = [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',');
-    let reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(input);
+    let separator = SEPARATORS.into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',');
+    let reader = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(Rows { input, bytes: 0 });
     Ok((reader, separator != b','))
+}
+
+/// What may stand between fields.
+const SEPARATORS: [u8; 3] = [b'\t', b';', b','];
+
+/// The first line without its quoted fields.
+fn outside_quotation(text: &[u8]) -> Vec<u8> {
+    let mut outside = Vec::new();
+    let mut bytes = text.iter().copied().peekable();
+    let mut starts_field = true;
+    while let Some(byte) = bytes.next().filter(|byte| *byte != b'\n') {
+        if byte == b'"' && starts_field {
+            // To the mark that is not doubled.
+            while bytes.next().is_some_and(|byte| byte != b'"' || bytes.next_if_eq(&b'"').is_some()) {}
+            starts_field = false;
+        } else {
+            starts_field = SEPARATORS.contains(&byte);
+            outside.push(byte);
+        }
+    }
+    outside
 }
 
 #[cfg(not(feature = "parquet"))]
@@ -442,11 +520,18 @@ fn no_parquet(path: &Path) -> anyhow::Error {
 /// The names of the columns, all different.
 fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String>> {
     let name = path.display();
-    let header: Vec<String> = match reader.headers() {
-        // A byte-order mark belongs to the file, not to the first name.
-        Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect(),
+    let header = match reader.headers() {
+        Ok(header) => header,
         Err(error) => bail!("{name}: the header cannot be read, a CSV file in UTF-8 is needed: {error}"),
     };
+    ensure!(
+        header.len() <= MAX_FEATURES,
+        "{name}: the header has {} names: at most {MAX_FEATURES} columns fit into a model; leave out others",
+        header.len()
+    );
+    // A byte-order mark belongs to the file, not to the first name, and an apostrophe before a formula to the format.
+    let own = |name: &str| unguarded(name.trim_start_matches('\u{feff}').trim()).into_owned();
+    let header: Vec<String> = header.iter().map(own).collect();
     ensure!(
         !header.iter().any(|column| column.contains('\0')),
         "{name} is not text: a CSV file is needed, or images as IDX bytes"
@@ -458,7 +543,10 @@ fn header(reader: &mut csv::Reader<impl Read>, path: &Path) -> Result<Vec<String
         bail!("{name}: the header is one name with `|` in it: separate fields by commas, semicolons or tabs");
     }
     if let Some(number) = header.iter().find(|name| name.parse::<f64>().is_ok()) {
-        bail!("{name}: the first line holds the number `{number}` where a column's name belongs: add a header line");
+        bail!(
+            "{name}: the first line holds the number `{}` where a column's name belongs: add a header line",
+            excerpt(number)
+        );
     }
     check_names(&header, path)?;
     Ok(header)
@@ -469,7 +557,13 @@ fn check_names(columns: &[String], path: &Path) -> Result<()> {
     let mut seen = HashSet::new();
     for column in columns {
         ensure!(!column.is_empty(), "{name}: a column of the header has no name: name every column");
-        ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", column.escape_debug());
+        ensure!(
+            column.len() <= MOST_NAME_BYTES,
+            "{name}: the name of column `{}` has {} bytes: at most {MOST_NAME_BYTES} are a name; shorten it",
+            excerpt(column),
+            column.len()
+        );
+        ensure!(!column.contains('\n'), "{name}: the name of column `{}` spans lines", line(column));
         ensure!(seen.insert(column), "{name}: two columns are named `{column}`: rename one");
     }
     Ok(())
@@ -499,7 +593,7 @@ fn text(field: &[u8]) -> std::borrow::Cow<'_, str> {
 /// The first names of a list, for a message.
 pub fn list(names: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 8;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", excerpt(name.as_ref()))).collect();
     match names.len() {
         0 => "none".to_owned(),
         n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
@@ -560,6 +654,18 @@ mod tests {
             assert!(message.contains(&format!("`{number}` is not a number")), "{message}");
         }
         assert!(parse_text("a,b\n1,\"2,5\"\n", None).is_err());
+        // What stands in quotation marks separates nothing.
+        for (text, columns) in [
+            ("\"a;b;c\",d\n1,2\n", ["a;b;c", "d"]),
+            ("\"a;\"\"b;\";\"c,,,\"\n1;2\n", ["a;\"b;", "c,,,"]),
+            ("a 5\" b,c;\" d\n1,2\n", ["a 5\" b", "c;\" d"]),
+            ("\"a;\nb;c\",d\n1,2\n", ["a;", ""]),
+        ] {
+            match parse_text(text, None) {
+                Ok(table) => assert_eq!(table.columns, columns),
+                Err(error) => assert!(error.to_string().contains("spans lines"), "{text:?}: {error}"),
+            }
+        }
     }
 
     #[test]
@@ -585,9 +691,11 @@ mod tests {
         });
         assert_eq!(found, expected);
         assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
-        let days = Table::read_fields(file.path(), "day", |field, _| field[8..].parse::<u8>().unwrap()).unwrap();
-        assert_eq!(days, Some(vec![1, 2, 3]));
-        assert_eq!(Table::read_fields(file.path(), "night", |_, _| ()).unwrap(), None);
+        let mut fields = Vec::new();
+        let take = |column, field: &str, _| fields.push((column, field.to_owned()));
+        Table::read_fields(file.path(), &["night", "a", "day"], take).unwrap();
+        let expected = [(1, "1"), (2, "2024-05-01"), (1, "off"), (2, "2024-05-02"), (1, ""), (2, "2024-05-03")];
+        assert_eq!(fields, expected.map(|(column, field)| (column, field.to_owned())));
     }
 
     #[test]
@@ -595,7 +703,7 @@ mod tests {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
         let times = |text: &str| {
             std::fs::write(file.path(), text).unwrap();
-            let Times { values, seconds } = Table::read_times(file.path(), "time").unwrap();
+            let Times { values, seconds } = Table::read_times(file.path(), &["time"]).unwrap().remove(0);
             (values.iter().map(f64::to_string).collect::<Vec<_>>().join(" "), seconds)
         };
         assert_eq!(times("time;x\n0,5;1\n1;1\n1.5;1\n1.234,5;1\n"), ("0.5 1 1.5 NaN".to_owned(), false));
@@ -632,5 +740,42 @@ mod tests {
         }
         let message = format!("{:#}", parse_text("a\n1\n", None).unwrap().select(&["a", "b"]).unwrap_err());
         assert!(message.contains("lacks 1 of the model's 2 columns: `b`"), "{message}");
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_with_the_limit_and_shown_in_part() {
+        let message = |text: &str| format!("{:#}", parse_text(text, None).unwrap_err());
+        let wide = |columns: usize| (0..columns).map(|column| format!("c{column}")).collect::<Vec<_>>().join(",");
+        assert!(message(&wide(65_537)).contains("the header has 65537 names: at most 65536 columns"));
+        let names = wide(65_536);
+        let words = message(&format!("{names}\n{}x\n", "x,".repeat(65_535)));
+        assert!(words.contains("`x` is not a number (nor are all fields of `c1`, ") && words.len() < 1000, "{words}");
+        let (table, found) =
+            Table::parse_csv(format!("a,b\n1,{}\n", "é".repeat(1000)).as_bytes(), Path::new("x"), None, |_, _| {})
+                .unwrap();
+        assert!(table.values[1].is_nan() && found[0].first.chars().count() == MOST_KEPT, "{found:?}");
+
+        let field = message(&format!("a,b\n1,{}\n", "z".repeat(3_000_000)));
+        assert!(field.contains(&format!("`{}…` is not a number", "z".repeat(79))) && field.len() < 1000, "{field}");
+        let name = message(&format!("a,{}\n1,2\n", "n".repeat(1025)));
+        assert!(name.contains("has 1025 bytes: at most 1024 are a name") && name.len() < 300, "{name}");
+        // Behind a quotation mark that is not closed, in a row and in the header.
+        let rest = "1,2\n".repeat(1 << 23);
+        for text in [format!("a,b\n1,\"2\n{rest}"), format!("a,\"b\n{rest}")] {
+            let message = message(&text);
+            assert!(
+                message.contains("it has more than 16777216 bytes, the most of a row: close the quotation"),
+                "{message}"
+            );
+        }
+        // Rows of any number.
+        assert_eq!(parse_text(&format!("a,b\n{rest}"), None).unwrap().rows(), 1 << 23);
+    }
+
+    #[test]
+    fn a_name_that_was_guarded_against_spreadsheets_is_read_as_it_was() {
+        let table = parse_text("'=A1,''=A1,'plain',a;b\n1,2,3,4\n", None).unwrap();
+        assert_eq!(table.columns, ["=A1", "'=A1", "'plain'", "a;b"]);
+        assert!(parse_text("'=A1,=A1\n1,2\n", None).unwrap_err().to_string().contains("two columns are named `=A1`"));
     }
 }

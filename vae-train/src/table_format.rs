@@ -6,7 +6,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+
+/// What compressed formats may unpack to: so many times the bytes of the file, or this much where that is more. Of noise, sensors' data
+/// shrink by less than ten; a file that was made to fill the memory grows by a thousand.
+const MOST_UNPACKED: (u64, u64) = (100, 1 << 28);
+
+/// Refuses a file of so many bytes that unpacks to more than recordings do.
+///
+/// # Errors
+/// Says how much, and what is taken.
+pub(crate) fn check_unpacked(unpacked: u64, file: u64) -> Result<()> {
+    if unpacked <= most_unpacked(file) { Ok(()) } else { Err(unpacks_to_too_much(unpacked, file)) }
+}
+
+/// What is said of a file of so many bytes that unpacks to so many.
+pub(crate) fn unpacks_to_too_much(unpacked: u64, file: u64) -> Error {
+    let (most, (times, least)) = (most_unpacked(file), MOST_UNPACKED);
+    anyhow!(
+        "it unpacks to {unpacked} bytes or more, and of a file of {file} bytes at most {most} are taken ({times} times the file, at least \
+         {least}): save it without compression"
+    )
+}
+
+/// Bytes that a compressed file of so many may unpack to.
+pub(crate) fn most_unpacked(file: u64) -> u64 {
+    file.saturating_mul(MOST_UNPACKED.0).max(MOST_UNPACKED.1)
+}
 
 /// A format that a table is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +154,23 @@ fn split_array(name: &Path) -> Option<(PathBuf, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_unpacks_to_a_hundred_times_its_size_or_256_mib() {
+        for (unpacked, file, is_taken) in [
+            (1 << 28, 1, true),
+            (1 + (1 << 28), 1, false),
+            (580_000_000, 5_800_000, true),
+            (6_000_000_000, 5_800_000, false),
+        ] {
+            assert_eq!(check_unpacked(unpacked, file).is_ok(), is_taken, "{unpacked}, {file}");
+        }
+        let message = check_unpacked(6_000_000_000, 5_800_000).unwrap_err().to_string();
+        for part in ["unpacks to 6000000000 bytes", "of 5800000 bytes at most 580000000 are", "without compression"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(check_unpacked(u64::MAX - 1, u64::MAX).is_ok());
+    }
 
     #[test]
     fn first_bytes_tell_the_format_and_a_name_that_says_otherwise_is_refused() {

@@ -56,6 +56,7 @@ pub fn wav_rate(path: &Path) -> Result<f64> {
 fn collect(samples: impl Iterator<Item = hound::Result<f32>>) -> hound::Result<Vec<f32>> {
     let mut values = Vec::new();
     for sample in samples {
+        values.try_reserve(1).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
         values.push(sample?);
     }
     Ok(values)

@@ -14,6 +14,8 @@ mod clock;
 mod dataset {
     pub const MAX_FEATURES: usize = 65_536;
 }
+#[path = "../../../vae-train/src/foreign.rs"]
+mod foreign;
 #[path = "../../../vae-train/src/idx.rs"]
 mod idx;
 #[path = "../../../vae-train/src/npy.rs"]

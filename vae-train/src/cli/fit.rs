@@ -1,6 +1,7 @@
 //! `vae-train fit`: train on normal data.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
         Arc, LazyLock,
@@ -391,11 +392,13 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
 /// The columns to train on: without those to be ignored, and without clocks.
 pub(super) fn training_table(data: &Path, config: &Config) -> Result<Table> {
     let (table, found) = Table::read_leniently(data, config.label.as_deref(), progress::reading(data))?;
-    if let Some(unknown) = config.ignore.iter().find(|name| !table.columns.contains(name)) {
+    let columns: HashSet<&String> = table.columns.iter().collect();
+    if let Some(unknown) = config.ignore.iter().find(|name| !columns.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
     }
     let clocks = clocks_to_leave_out(data, config.label.as_deref(), &config.condition, &config.ignore)?;
-    let is_kept = |name: &&String| !clocks.contains(*name) && !config.ignore.contains(*name);
+    let left_out: HashSet<&String> = clocks.iter().chain(&config.ignore).collect();
+    let is_kept = |name: &&String| !left_out.contains(name);
     let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
     ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));
     Ok(table.select_numbers(found, &kept)?.0)
@@ -403,7 +406,8 @@ pub(super) fn training_table(data: &Path, config: &Config) -> Result<Table> {
 
 /// Says so where rows that are about to be judged one by one depend on those before them.
 fn advise_on_window(table: &Table, config: &Config) {
-    let is_channel = |column: &usize| !config.condition.contains(&table.columns[*column]);
+    let conditions: HashSet<&String> = config.condition.iter().collect();
+    let is_channel = |column: &usize| !conditions.contains(&table.columns[*column]);
     let Suggestion { window, hop, reason, .. } =
         Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>());
     if window > 1 {

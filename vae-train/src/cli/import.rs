@@ -1,6 +1,6 @@
 //! `vae-train import`: a model that was trained elsewhere.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::HashSet, fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
@@ -109,8 +109,8 @@ impl Import {
         let names = match mapping.channels {
             Some(_) => Vec::new(),
             None => {
-                let clocks = clocks_to_leave_out(&self.normal, label, &[], &[])?;
-                table.columns.iter().filter(|name| !clocks.contains(name)).cloned().collect()
+                let clocks: HashSet<String> = clocks_to_leave_out(&self.normal, label, &[], &[])?.into_iter().collect();
+                table.columns.iter().filter(|name| !clocks.contains(*name)).cloned().collect()
             }
         };
         let (imported, unused) = import(&self.weights, &mapping, &names)?;

@@ -1,6 +1,10 @@
 //! `vae-train inspect`: what a table is like, before it is trained on.
 
-use std::{collections::HashMap, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    path::PathBuf,
+};
 
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
@@ -8,6 +12,7 @@ use serde::Serialize;
 use super::{Context, find_label, note, progress, quoted, rate::RateOfFile};
 use crate::{
     clock::Clock,
+    foreign::excerpt,
     inspection::{Column, Inspection},
     table::{NotNumbers, Table, list},
 };
@@ -55,8 +60,9 @@ impl Inspected {
         self.clock.iter().chain(&self.other_clocks)
     }
 
-    fn is_clock(&self, column: &str) -> bool {
-        self.clocks().any(|clock| clock.column == column)
+    /// The clocks' names.
+    fn clock_names(&self) -> HashSet<&str> {
+        self.clocks().map(|clock| &*clock.column).collect()
     }
 }
 
@@ -70,9 +76,9 @@ impl Inspect {
         let clocks = Clock::of_file(&self.data, label)?;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
-        let is_clock = |name: &str| clocks.iter().any(|clock| clock.column == name);
-        let kept: Vec<String> =
-            table.columns.iter().filter(|name| !is_text(name) && !is_clock(name)).cloned().collect();
+        let clock_names: HashSet<&str> = clocks.iter().map(|clock| &*clock.column).collect();
+        let is_kept = |name: &&String| !is_text(name) && !clock_names.contains(name.as_str());
+        let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
         ensure!(
             !kept.is_empty(),
             "{}: no column of numbers beside {}: give measured values",
@@ -112,18 +118,19 @@ fn text(inspected: &Inspected) -> Result<String> {
     if let Some(rate) = rate {
         write!(text, ", {} at {} Hz", duration(*rows as f64 / rate), significant(*rate))?;
     }
-    let width = columns.iter().take(SHOWN).map(|column| column.name.chars().count()).max().unwrap_or(0).max(6);
+    let names: Vec<String> = columns.iter().take(SHOWN).map(|column| excerpt(&column.name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
     writeln!(
         text,
         "\n\n{:<width$} {:>8} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
         "column", "missing", "least", "mean", "largest", "deviation", "distinct", "repeat", "drift"
     )?;
-    for column in columns.iter().take(SHOWN) {
+    for (column, name) in columns.iter().zip(names) {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), significant);
         writeln!(
             text,
             "{:<width$} {:>6.2} % {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
-            column.name,
+            name,
             100.0 * column.missing,
             number(column.least.map(f64::from)),
             number(column.mean),
@@ -153,10 +160,9 @@ fn text(inspected: &Inspected) -> Result<String> {
         let seconds = rate.map_or(String::new(), |rate| format!(" ({})", duration(suggestion.window as f64 / rate)));
         write!(text, "\n--window {} --hop {}{seconds}: {}", suggestion.window, suggestion.hop, suggestion.reason)?;
     }
-    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) = not_numbers
-        .iter()
-        .filter(|found| !inspected.is_clock(&found.column))
-        .partition(|found| 2 * found.fields > *rows);
+    let clocks = inspected.clock_names();
+    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) =
+        not_numbers.iter().filter(|found| !clocks.contains(&*found.column)).partition(|found| 2 * found.fields > *rows);
     if to_mend.is_empty() {
         write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
         if let Some(label) = label {
@@ -183,14 +189,16 @@ fn text(inspected: &Inspected) -> Result<String> {
 fn findings(inspected: &Inspected) -> Vec<String> {
     let Inspected { rate, clock, not_numbers, inspection, .. } = inspected;
     let mut findings = Vec::new();
+    let clocks = inspected.clock_names();
     for NotNumbers { column, fields, first, row, .. } in not_numbers {
-        let what = match (inspected.is_clock(column), 2 * fields > inspection.rows) {
+        let what = match (clocks.contains(&**column), 2 * fields > inspection.rows) {
             (true, _) => continue,
             (_, true) => "leave the column out (--ignore), or turn each category into a column of 0 and 1",
             _ => "leave a missing value empty",
         };
         findings.push(format!(
-            "{column}: {fields} field(s) are no numbers, first `{first}` in row {row}; fit refuses them: {what}"
+            "{column}: {fields} field(s) are no numbers, first `{}` in row {row}; fit refuses them: {what}",
+            excerpt(first)
         ));
     }
     for clock in inspected.clocks() {

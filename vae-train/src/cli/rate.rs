@@ -1,6 +1,6 @@
 //! Rows a second: what a file says of it, beside what its user says.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use anyhow::{Result, ensure};
 
@@ -23,6 +23,7 @@ impl RateOfFile {
         if let Some(rate) = Table::sample_rate(path)? {
             return Ok(Some(Self { rate, column: None }));
         }
+        let channels: HashSet<&String> = channels.iter().collect();
         let clock = clocks.iter().find(|clock| !channels.contains(&clock.column));
         Ok(clock.map(|Clock { rate, column, .. }| Self { rate: *rate, column: Some(column.clone()) }))
     }

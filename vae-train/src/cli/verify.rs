@@ -1,13 +1,17 @@
 //! `vae-train verify`: whether a device would take a signed model.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::SignedModel;
 
 use super::Context;
-use crate::{model_file::AlignedFile, signing};
+use crate::{
+    input::{MOST_BINARY, read_file},
+    model_file::AlignedFile,
+    signing,
+};
 
 /// Check a signed model as a device does that holds these keys: its signature, its counter, and that it is a sound model.
 #[derive(Debug, clap::Args)]
@@ -34,7 +38,7 @@ impl Verify {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let keys = self.key.iter().map(|path| signing::read_public_key(path)).collect::<Result<Vec<_>>>()?;
         let name = || self.model.display().to_string();
-        let bytes = fs::read(&self.model).with_context(|| format!("cannot read {}", self.model.display()))?;
+        let bytes = read_file(&self.model, MOST_BINARY)?;
         let signed = SignedModel::from_bytes(&bytes).with_context(name)?;
         let file = AlignedFile::new(signed.verify(&keys, self.least).with_context(name)?);
         file.model()?.verify().with_context(name)?;
