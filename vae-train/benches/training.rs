@@ -3,7 +3,12 @@
 //! `cargo bench -p vae-train --bench training` measures in turns, each turn in a process of its own with its own number of
 //! threads. `PYTHON` names an interpreter that can import torch (`python3` if not given); without torch only this crate is
 //! measured. `TURNS` is how many turns each side takes (5).
-#![allow(clippy::print_stdout, reason = "the table is what a bench is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "the table is what a bench is for"
+)]
 
 use std::{
     env,

@@ -13,6 +13,7 @@ use vae_core::Model;
 use super::{Context, find_label, info::Description, note};
 use crate::{
     dataset::{Windows, columns_of, read_table_for_model},
+    foreign::line,
     front_end::of_model,
     metrics::{Detection, quantile, rank_correlation},
     model_file::AlignedFile,
@@ -299,7 +300,7 @@ fn short(what: &str, value: &Value) -> String {
             let more = if channels.len() > SHOWN { " …" } else { "" };
             channels.iter().take(SHOWN).map(channel).collect::<Vec<_>>().join(", ") + more
         }
-        (_, Value::String(text)) => text.clone(),
+        (_, Value::String(text)) => line(text).into_owned(),
         // As the f32 that it was.
         (_, Value::Number(number)) if number.is_f64() => (number.as_f64().unwrap_or_default() as f32).to_string(),
         (_, Value::Array(values)) if values.is_empty() => "none".to_owned(),

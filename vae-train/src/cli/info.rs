@@ -11,7 +11,7 @@ use serde::Serialize;
 use vae_core::{FrontEnd, Model, ScoreKind};
 
 use super::Context;
-use crate::{cost, model_file::AlignedFile};
+use crate::{cost, foreign::line, model_file::AlignedFile};
 
 /// Print what a model file holds and what the device needs for it.
 #[derive(Debug, clap::Args)]
@@ -238,7 +238,7 @@ fn text(d: &Description) -> Result<String> {
         writeln!(text, "  condition    {condition}")?;
     }
     for attribute in &d.attributes {
-        writeln!(text, "  attribute    {attribute}")?;
+        writeln!(text, "  attribute    {}", line(attribute))?;
     }
     if d.mixture_components > 0 {
         writeln!(text, "  mixture      {} components", d.mixture_components)?;
@@ -246,8 +246,8 @@ fn text(d: &Description) -> Result<String> {
     if d.second_stage {
         writeln!(text, "  second stage")?;
     }
-    writeln!(text, "  trained on   {}, seed {}", d.data, d.seed)?;
-    writeln!(text, "  written by   {}", d.creator)?;
+    writeln!(text, "  trained on   {}, seed {}", line(&d.data), d.seed)?;
+    writeln!(text, "  written by   {}", line(&d.creator))?;
     for metric in &d.metrics {
         writeln!(text, "  {metric}")?;
     }

@@ -20,12 +20,14 @@ mod score;
 mod serve;
 mod sign;
 mod simulate;
+mod terminal;
 mod verify;
 mod watch;
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
-    io::Write as _,
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -36,6 +38,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
+    foreign::line,
     table::{LABEL, Table, list, quoted},
 };
 
@@ -104,23 +107,45 @@ impl Context {
         } else {
             text.trim_end()
         };
-        match writeln!(std::io::stdout(), "{text}") {
+        match terminal::print(text) {
             // Whoever reads has had enough, as `head` has; the work is done.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.context("the result cannot be printed"),
         }
     }
 }
 
+/// The exit code of a command line that cannot be understood.
+const WRONG_USAGE: u8 = 2;
+
 /// Something that the user should know, on standard error.
 fn note(message: &str) {
-    eprintln!("note: {message}");
+    terminal::tell_of("note", message);
 }
 
 /// Runs the verb named by the arguments, of which the first is the program's name. Exit codes: 0 done, 1 failed, 2 wrong usage.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let Cli { verb, json, seed } = Cli::parse_from(arguments); // exits with 2 on wrong usage
+    terminal::guard_panics();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let odd = arguments.iter().find(|argument| terminal::is_odd(argument));
+    // Names of files stand in the lines of a result, too, and none of those is to be made by a name.
+    if let Some(argument) = odd.map(|argument| argument.to_string_lossy()).filter(|text| text.contains('\n')) {
+        terminal::tell_of(
+            "error",
+            &format!("the argument `{}` holds the end of a line: give another name", line(&argument)),
+        );
+        return ExitCode::from(WRONG_USAGE);
+    }
+    let Cli { verb, json, seed } = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        // Its messages have colours, and arguments as they are.
+        Err(error) if odd.is_some() && error.use_stderr() => {
+            terminal::tell(error.to_string().trim_end());
+            return ExitCode::from(WRONG_USAGE);
+        }
+        Err(error) => error.exit(),
+    };
     let context = Context { json, seed };
     let result = match verb {
         Verb::Demo(verb) => verb.run(context),
@@ -147,7 +172,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            terminal::tell_of("error", &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -171,6 +196,7 @@ fn clocks_to_leave_out(
     ignored: &[String],
 ) -> Result<Vec<String>> {
     let mut clocks: Vec<String> = Clock::of_file(data, label)?.into_iter().map(|clock| clock.column).collect();
+    let [conditions, ignored] = [conditions, ignored].map(|names| names.iter().collect::<HashSet<_>>());
     clocks.retain(|column| !conditions.contains(column));
     let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
     let name = data.display();

@@ -8,8 +8,8 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::note;
-use crate::training;
+use super::{note, terminal::tell};
+use crate::{foreign::line, training};
 
 /// At least this long between two lines in a pipe.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -24,6 +24,7 @@ struct Display {
 }
 
 impl Display {
+    #[expect(clippy::disallowed_methods, reason = "nothing is printed")]
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             // A template that indicatif does not take would cost the bar its look, not the fit.
@@ -45,9 +46,9 @@ impl Display {
                 bar.set_length(of as u64);
                 bar.set_position(done as u64);
                 bar.set_prefix(pace.to_owned());
-                bar.set_message(message.to_owned());
+                bar.set_message(line(message).into_owned());
             }
-            None => eprintln!("{message}; {pace}"),
+            None => tell(&format!("{message}; {pace}")),
         }
         self.shown = Instant::now();
     }
@@ -160,7 +161,7 @@ impl Fitting {
         if let Some((message, false)) = self.latest.take()
             && self.display.bar.is_none()
         {
-            eprintln!("{message}");
+            tell(&message);
         }
     }
 }

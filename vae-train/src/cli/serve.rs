@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use anyhow::{Context as _, Result};
 use burn::server::{RemoteServer, WebSocketTransport};
 
-use super::fit::device;
+use super::{fit::device, terminal::tell};
 
 /// Lend a device to `vae-train fit --device ws://ADDRESS` in another process or on another machine, until Ctrl-C.
 ///
@@ -26,7 +26,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<()> {
         let device = device(&self.device)?;
         let listener = TcpListener::bind(self.listen).with_context(|| format!("cannot listen on {}", self.listen))?;
-        eprintln!("serving {} at ws://{}", self.device, listener.local_addr()?);
+        tell(&format!("serving {} at ws://{}", self.device, listener.local_addr()?));
         RemoteServer::new([device]).serve(WebSocketTransport::from_listener(listener)).context("the server stopped")
     }
 }

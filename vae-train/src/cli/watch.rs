@@ -4,8 +4,8 @@ mod plot;
 mod source;
 
 use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Write as _},
+    fs::File,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{
         atomic::Ordering,
@@ -22,12 +22,14 @@ use self::{
     plot::{History, Screen},
     source::{News, Source},
 };
-use super::{Context, fit::interrupted, note};
+use super::{Context, fit::interrupted, note, terminal};
 use crate::{
     detection::{Verdicts, describe},
     device_log::{Content, Line, Lines, formats},
+    foreign::{Cell, short},
+    input::{MOST_BINARY, read_file},
     model_file::AlignedFile,
-    output::Existing,
+    output::{Csv, Existing, begin_file},
 };
 
 /// Show a device's verdicts live: its scores against the threshold over time, alarms, sensors' faults and drift; q or Ctrl-C ends.
@@ -56,7 +58,7 @@ pub(super) struct Watch {
     /// p_value and verdict.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Replace an existing file, at once.
+    /// Replace an existing file, at the start.
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -71,7 +73,7 @@ struct Row {
     time: Option<f64>,
     score: Option<f32>,
     p_value: Option<f32>,
-    verdict: String,
+    verdict: Cell,
 }
 
 /// What has been seen so far.
@@ -174,16 +176,13 @@ impl Seen {
 
 /// A line's text, of which a message has room for the beginning.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    short(text, LONGEST_SHOWN).into_owned()
 }
 
 /// Where lines go: into the CSV file, and onto the screen or standard output.
 struct Session {
     seen: Seen,
-    csv: Option<csv::Writer<File>>,
+    csv: Option<Csv<File>>,
     /// Whether lines are printed as they come.
     prints: bool,
     /// Whether all is shown on a screen.
@@ -206,13 +205,13 @@ impl Session {
                     time: line.time,
                     score: assessment.map(|assessment| assessment.score),
                     p_value: assessment.map(|assessment| assessment.p_value),
-                    verdict: self.seen.describe(&verdict),
+                    verdict: Cell(self.seen.describe(&verdict)),
                 };
                 // At once, so that whatever ends this program costs no line.
-                csv.serialize(row).and_then(|()| Ok(csv.flush()?)).context("the CSV file cannot be written")?;
+                csv.serialize(row).and_then(|()| csv.flush()).context("the CSV file cannot be written")?;
             }
             if self.prints {
-                match writeln!(io::stdout(), "{}", line.text) {
+                match terminal::print(&line.text) {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
                     result => result.context("the lines cannot be printed")?,
                 }
@@ -243,6 +242,7 @@ impl Watch {
         let csv = self.out.as_deref().map(|out| create(out, existing)).transpose()?;
 
         let interrupted = interrupted();
+        #[expect(clippy::disallowed_methods, reason = "nothing is printed")]
         let mut screen = match io::stdout().is_terminal() && !context.json {
             true => Screen::open().map_err(|error| note(&format!("no plot: {error}"))).ok(),
             false => None,
@@ -293,7 +293,7 @@ impl Watch {
         }
         let summary = seen.summary();
         if prints {
-            eprintln!("{summary}"); // beside the lines
+            terminal::tell(&summary); // beside the lines
         } else {
             context.print(&seen, &summary)?;
         }
@@ -311,24 +311,13 @@ const MOST_NOTED: usize = 10;
 const EXAMPLE: &str = "12.00 s  normal  412.345 nats, p = 0.226";
 
 fn read_formats(path: &Path) -> Result<defmt_decoder::Table> {
-    let elf = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let elf = read_file(path, MOST_BINARY)?;
     formats(&elf).with_context(|| path.display().to_string())
 }
 
 /// A new CSV file, in place: it grows for as long as the device is watched, and half of it is worth having. With its header, even if no
 /// verdict comes.
-fn create(path: &Path, existing: Existing) -> Result<csv::Writer<File>> {
-    let context = || format!("cannot write {}", path.display());
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).with_context(context)?;
-    }
-    let mut options = File::options();
-    match existing {
-        Existing::Keep => options.write(true).create_new(true),
-        Existing::Replace => options.write(true).create(true).truncate(true),
-    };
-    let file = options.open(path).with_context(context)?;
-    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-    csv.write_record(HEADER).and_then(|()| Ok(csv.flush()?)).with_context(context)?;
-    Ok(csv)
+fn create(path: &Path, existing: Existing) -> Result<Csv<File>> {
+    let file = begin_file(path, existing, |out| Csv::under(HEADER, out)?.flush())?;
+    Ok(Csv::headless(file))
 }

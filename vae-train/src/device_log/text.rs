@@ -1,5 +1,7 @@
 //! What a line says beneath colours, escapes and odd bytes.
 
+use crate::foreign::line;
+
 /// What a line may say that is not to be taken for the end of an escape sequence that broke off before it.
 const BEGINNINGS: [&str; 5] = ["normal", "drifting", "SENSOR", "ANOMALOUS", "threshold"];
 
@@ -29,15 +31,7 @@ pub(super) fn decode(bytes: &[u8]) -> String {
 
 /// A line without its colours, and with other control characters as escapes, so that a device has no say in what a terminal does.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for next in without_sequences(text.trim_end()).chars() {
-        match next {
-            '\t' => shown.push(next),
-            _ if next.is_control() => shown.extend(next.escape_default()),
-            _ => shown.push(next),
-        }
-    }
-    shown
+    line(&without_sequences(text.trim_end())).into_owned()
 }
 
 /// A line as it is read: without colours, with the characters that escapes stand for, and every kind of space or minus the same.
@@ -208,7 +202,7 @@ mod tests {
     #[test]
     fn nothing_that_is_printed_controls_a_terminal() {
         let shown = printable("\u{1b}[2J\u{1b}]0;t\u{7}a\tb\u{7}\u{1b}\u{85}\u{8}\r\n");
-        assert_eq!(shown, "a\tb\\u{7}\\u{85}\\u{8}");
+        assert_eq!(shown, "a\tb\\u0007\\u0085\\u0008");
         assert_eq!(printable("12.00 s  -- it is 20 °C\r"), "12.00 s  -- it is 20 °C");
     }
 

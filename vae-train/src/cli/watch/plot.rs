@@ -14,7 +14,7 @@ use ratatui::{
 use vae_core::Verdict;
 
 use super::Seen;
-use crate::detection::Verdicts;
+use crate::{detection::Verdicts, foreign::line};
 
 /// Verdicts that are plotted, and lines that are shown below them.
 const MOST_POINTS: usize = 2000;
@@ -101,11 +101,11 @@ fn draw(frame: &mut Frame<'_>, seen: &Seen) {
     let [head, middle, said, foot] = Layout::vertical(rows).areas(frame.area());
     let last = seen.last.as_ref().map_or(Span::raw("waiting for a verdict"), |verdict| {
         let (_, colour, _) = KINDS[kind(verdict)];
-        Span::styled(seen.describe(verdict), Style::new().fg(colour).add_modifier(Modifier::BOLD))
+        Span::styled(line(&seen.describe(verdict)).into_owned(), Style::new().fg(colour).add_modifier(Modifier::BOLD))
     });
-    frame.render_widget(Line::from(vec![Span::raw(format!("{}  ", seen.source)), last]), head);
+    frame.render_widget(Line::from(vec![Span::raw(format!("{}  ", line(&seen.source))), last]), head);
     chart(frame, middle, seen);
-    let lines: Vec<Line<'_>> = seen.history.said.iter().map(|line| Line::raw(line.as_str())).collect();
+    let lines: Vec<Line<'_>> = seen.history.said.iter().map(|said| Line::raw(line(said))).collect();
     frame.render_widget(Paragraph::new(lines), said);
     let Verdicts { normal, anomalous, sensor_fault, drifting, alarms } = seen.verdicts;
     frame.render_widget(
@@ -130,8 +130,8 @@ fn chart(frame: &mut Frame<'_>, area: ratatui::layout::Rect, seen: &Seen) {
         plotted[kind(verdict)].push((*time, score.clamp(low, high)));
     }
     let right = if last > first { *last } else { first + 1.0 };
-    let line = threshold.map(|threshold| [(*first, threshold), (right, threshold)]);
-    let mut sets: Vec<Dataset<'_>> = line
+    let threshold = threshold.map(|threshold| [(*first, threshold), (right, threshold)]);
+    let mut sets: Vec<Dataset<'_>> = threshold
         .iter()
         .map(|line| Dataset::default().name("threshold").graph_type(GraphType::Line).marker(Marker::Braille).data(line))
         .collect();
