@@ -42,6 +42,8 @@ impl<'f> SignedModel<'f> {
     /// The model file, once it is known that the holder of one of `keys` (Ed25519 public keys, 32 bytes each) has signed it with a counter of
     /// at least `least`: the counter of the model in use, so that a model that was replaced is not accepted again.
     ///
+    /// Of the keys, those are tried that begin as the file says, each at most once.
+    ///
     /// # Errors
     /// See [`SignatureError`]. The model may still be faulty, or unfit: [`Model::self_test`](crate::Model::self_test) and
     /// [`Detector::replace`](crate::Detector::replace) find out.
@@ -50,11 +52,14 @@ impl<'f> SignedModel<'f> {
     /// RFC 8032, section 5.1.7; keys and signatures of small order are refused as well.
     #[inline(never)] // its frame must not stay on the stack while a window is scored
     pub fn verify(&self, keys: &[[u8; 32]], least: u32) -> Result<&'f [u8], SignatureError> {
-        let Some(key) = keys.iter().find(|key| key.starts_with(&self.key)) else {
-            return Err(SignatureError::UnknownKey { key: u32::from_be_bytes(self.key) });
-        };
-        if !is_signed(key, self.message, self.signature) {
-            return Err(SignatureError::Wrong);
+        // The hint is anybody's, and several keys may begin with it: each is tried, once.
+        let mut error = SignatureError::UnknownKey { key: u32::from_be_bytes(self.key) };
+        let mut matching = keys.iter().filter(|key| key.starts_with(&self.key));
+        if !matching.any(|key| {
+            error = SignatureError::Wrong;
+            is_signed(key, self.message, self.signature)
+        }) {
+            return Err(error);
         }
         if self.counter < least {
             return Err(SignatureError::RolledBack { least, found: self.counter });
@@ -104,7 +109,7 @@ pub enum SignatureError {
         /// As hexadecimal digits show them.
         key: u32,
     },
-    /// The signature is not the key's, or the file was changed after it was signed.
+    /// The signature is of none of the keys that begin as the file says, or the file was changed after it was signed.
     Wrong,
     /// The model is older than the one in use.
     RolledBack {
@@ -216,5 +221,27 @@ mod tests {
         let (mut neutral, mut forged) = ([0; 32], [0; 64]);
         (neutral[0], forged[0]) = (1, 1);
         assert!(!is_signed(&neutral, b"anything", &forged));
+    }
+
+    /// A key that another one shadows, before it or behind it, is tried as well, and one that only shadows signs nothing.
+    #[test]
+    fn keys_that_begin_alike_do_not_shadow_each_other() {
+        let signer = ed25519_compact::KeyPair::from_seed([7; 32].into());
+        let key = *signer.pk;
+        let message: Vec<u8> = SignedModel::message(b"a model", 3, &key).collect();
+        let file = [&message[..], &*signer.sk.sign(&message, None)].concat();
+        let signed = SignedModel::from_bytes(&file).unwrap();
+        let hint = signed.key();
+        // Not all are points of the curve: whatever is in the list must not hide what is behind it.
+        for rest in (0..=u8::MAX).step_by(15) {
+            let mut shadow = [rest; 32];
+            shadow[..4].copy_from_slice(&key[..4]);
+            for keys in [[shadow, key], [key, shadow]] {
+                assert_eq!(signed.verify(&keys, 3), Ok(&b"a model"[..]), "{rest}");
+                assert_eq!(signed.verify(&keys, 4), Err(SignatureError::RolledBack { least: 4, found: 3 }));
+            }
+            assert_eq!(signed.verify(&[shadow; 2], 3), Err(SignatureError::Wrong));
+        }
+        assert_eq!(signed.verify(&[[0; 32]], 3), Err(SignatureError::UnknownKey { key: hint }));
     }
 }
