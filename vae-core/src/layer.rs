@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Exponents in a file are within ± this.
-const EXPONENT_LIMIT: i32 = 100;
+const EXPONENT_LIMIT: u32 = 100;
 
 /// `y = activation(W x + b)`.
 #[derive(Clone, Copy, Debug)]
@@ -61,30 +61,29 @@ impl<'c> Outputs<'c> {
 }
 
 impl<'m> Layer<'m> {
-    pub(crate) fn read(records: &mut Records<'m>, precision: Precision) -> Result<Self, LoadError> {
+    /// Reads a layer that must have so many columns.
+    pub(crate) fn read(records: &mut Records<'m>, precision: Precision, inputs: usize) -> Result<Self, LoadError> {
         let record: LayerRecord<'m> = records.read()?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
-        let limit = match precision {
-            Precision::F32 => MAX_LAYER_SIDE,
-            Precision::Int8 => MAX_INT8_COLUMNS,
-        };
-        for (side, limit) in [(rows, MAX_LAYER_SIDE), (columns, limit)] {
-            if side == 0 || side > limit {
-                return Err(LoadError::Shape { expected: limit, found: side });
-            }
+        if columns != inputs {
+            return Err(LoadError::Shape { expected: inputs, found: columns });
         }
-        let too_large = LoadError::Shape { expected: usize::MAX, found: record.weights.len() };
-        let words = padded_rows(rows).checked_mul(vector_len(precision, columns)).ok_or(too_large)?;
+        if rows == 0 || rows > MAX_LAYER_SIDE {
+            return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: rows });
+        }
+        // As many as no file has where that overflows.
+        let words = padded_rows(rows).saturating_mul(vector_len(precision, columns));
         let constants = match precision {
             Precision::F32 => {
                 Constants::F32 { weights: values(record.weights, words)?, bias: values(record.row_constants, rows)? }
             }
             Precision::Int8 => {
+                if columns > MAX_INT8_COLUMNS {
+                    return Err(LoadError::Shape { expected: MAX_INT8_COLUMNS, found: columns });
+                }
                 let (scale_exponent, bias_exponent) = (record.scale_exponent, record.bias_exponent);
-                for exponent in [scale_exponent, bias_exponent] {
-                    if !(-EXPONENT_LIMIT..=EXPONENT_LIMIT).contains(&exponent) {
-                        return Err(LoadError::Value);
-                    }
+                if scale_exponent.unsigned_abs() > EXPONENT_LIMIT || bias_exponent.unsigned_abs() > EXPONENT_LIMIT {
+                    return Err(LoadError::Value);
                 }
                 Constants::Int8 {
                     weights: values(record.weights, words / 2)?,
@@ -97,18 +96,15 @@ impl<'m> Layer<'m> {
         Ok(Self { activation: record.activation, rows, columns, constants })
     }
 
-    /// Whether every constant is finite.
-    pub(crate) fn is_finite(&self) -> bool {
+    /// The constants that are no integers: the activation's slope, weights and biases.
+    pub(crate) fn numbers(&self) -> (f32, &'m [f32], &'m [f32]) {
         let slope = match self.activation {
             Activation::LeakyRelu(slope) => slope,
             _ => 0.0,
         };
-        let mut constants = [slope].into_iter();
         match self.constants {
-            Constants::F32 { weights, bias } => {
-                constants.chain(weights.iter().chain(bias).copied()).all(f32::is_finite)
-            }
-            Constants::Int8 { .. } => constants.all(f32::is_finite),
+            Constants::F32 { weights, bias } => (slope, weights, bias),
+            Constants::Int8 { .. } => (slope, &[], &[]),
         }
     }
 

@@ -6,8 +6,8 @@ use crate::{
     activation::sigmoid,
     channel::CHANNEL_STATE,
     format::{
-        self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, NamedArray, PRELUDE_LEN, PosteriorKind,
-        Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
+        self, CHUNK, Card, GoldenVector, Header, LayerRecord, LikelihoodKind, MAX_LAYER_SIDE, NamedArray, PRELUDE_LEN,
+        PosteriorKind, Precision, Prelude, RawCard, Records, SecondStage, hidden_len, padded_rows, values,
     },
     layer::{Layer, Outputs},
     likelihood::{Likelihood, LogDensity, clamp},
@@ -174,17 +174,15 @@ impl<'m> Model<'m> {
         Prelude::parse(self.file)?;
         let (header, network) = (self.header()?, self.network()?);
         let (latent, features) = (self.latent(), self.features());
-        let (inputs, posterior) = (features + self.conditions(), header.posterior.parameters(latent));
         let mut checks = Checks { fault: Ok(()), vector: 0, hidden: 0 };
-        let records = checks.layers(network.encoder, inputs, posterior)?;
+        let records = checks.layers(network.encoder, features + self.conditions())?;
         checks.equal(self.prelude.decoder_at as usize, self.body.len() - records.0.len());
-        let outputs = header.likelihood.parameters(features);
-        let mut records = checks.layers(network.decoder, latent + self.conditions(), outputs)?;
+        let mut records = checks.layers(network.decoder, latent + self.conditions())?;
         checks.equal(self.prelude.extras_at as usize, self.body.len() - records.0.len());
 
         let (low, high) = header.log_variance_bounds;
-        checks.sound(low.is_finite() && high.is_finite() && low <= high);
-        checks.equal(self.conditions(), network.condition_standardiser.inverse_scale.len());
+        checks.finite(&[low, high, header.log_normaliser_sum]);
+        checks.sound(low <= high);
         for Standardiser { mean, inverse_scale } in [network.standardiser, network.condition_standardiser] {
             checks.finite(mean);
             checks.positive(inverse_scale);
@@ -194,7 +192,6 @@ impl<'m> Model<'m> {
         {
             checks.positive(standardiser.inverse_scale);
             checks.finite(log_normaliser);
-            checks.finite(&[header.log_normaliser_sum]);
         }
         if let Prior::Mixture(mixture) = network.prior {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
@@ -209,9 +206,8 @@ impl<'m> Model<'m> {
         if header.second_stage_layers > 0 {
             let stage: SecondStage<'_> = records.read()?;
             checks.positive(values(stage.deviation, latent)?);
-            checks.sound(stage.latent as usize <= latent);
-            let layers = Layers::new(records, header.precision, header.second_stage_layers)?;
-            records = checks.layers(layers, stage.latent as usize, latent)?;
+            checks.sound((1..=latent).contains(&(stage.latent as usize)));
+            records = checks.layers(self.second_stage(&header, records), stage.latent as usize)?;
         }
         for _ in 0..header.attributes {
             let NamedArray { array, .. } = records.read()?;
@@ -220,14 +216,14 @@ impl<'m> Model<'m> {
         checks.equal(self.prelude.golden_at as usize, self.body.len() - records.0.len());
         for _ in 0..header.golden_vectors {
             let golden: GoldenVector<'_> = records.read()?;
-            values::<f32>(golden.input, inputs)?;
+            values::<f32>(golden.input, features + self.conditions())?;
         }
         let card: RawCard<'_> = records.read()?;
         checks.equal(self.channels(), lines(card.channels));
         checks.equal(self.conditions(), lines(card.conditions));
         checks.equal(self.prelude.vector_len as usize, checks.vector);
         checks.equal(self.prelude.hidden_len as usize, checks.hidden);
-        checks.equal(self.prelude.posterior_len as usize, posterior);
+        checks.equal(self.prelude.posterior_len as usize, header.posterior.parameters(latent));
         checks.equal(0, records.0.len());
         checks.fault
     }
@@ -455,8 +451,18 @@ impl<'m> Model<'m> {
                     bounds: header.log_variance_bounds,
                 },
             },
-            encoder: Layers::new(encoder, header.precision, header.encoder_layers)?,
-            decoder: Layers::new(self.records_at(self.prelude.decoder_at)?, header.precision, header.decoder_layers)?,
+            encoder: Layers::new(
+                encoder,
+                header.precision,
+                header.encoder_layers,
+                header.posterior.parameters(self.latent()),
+            ),
+            decoder: Layers::new(
+                self.records_at(self.prelude.decoder_at)?,
+                header.precision,
+                header.decoder_layers,
+                header.likelihood.parameters(self.features()),
+            ),
             kind: header.posterior,
             prior: if prior.parameters.is_empty() { Prior::standard(header.posterior) } else { Prior::Mixture(prior) },
         })
@@ -465,9 +471,9 @@ impl<'m> Model<'m> {
     /// Mean and inverse scale of the conditions, and the learned prior.
     fn conditions_and_prior(&self, header: &Header<'m>) -> Result<(&'m [f32], &'m [f32], Mixture<'m>), LoadError> {
         let all = all_values(header.conditions_and_prior)?;
-        // Where there are too few, none: `verify` compares their number.
-        let (mean, rest) = all.split_at_checked(self.conditions()).unwrap_or_default();
-        let (inverse_scale, parameters) = rest.split_at_checked(self.conditions()).unwrap_or_default();
+        let error = LoadError::Shape { expected: 2 * self.conditions(), found: all.len() };
+        let (mean, rest) = all.split_at_checked(self.conditions()).ok_or(error)?;
+        let (inverse_scale, parameters) = rest.split_at_checked(self.conditions()).ok_or(error)?;
         Ok((mean, inverse_scale, Mixture { latent: self.latent(), parameters }))
     }
 
@@ -490,13 +496,21 @@ impl<'m> Model<'m> {
         }
         let mut second_stage = None;
         if header.second_stage_layers > 0 {
-            let stage = records.read()?;
-            let mut layers = Layers::new(records, header.precision, header.second_stage_layers)?;
+            let stage: SecondStage<'_> = records.read()?;
+            let mut layers = self.second_stage(&header, records);
             second_stage = Some((stage, layers));
-            layers.by_ref().try_for_each(|layer| layer.map(drop))?;
+            let mut width = stage.latent as usize;
+            while let Some(layer) = layers.next(width) {
+                width = layer?.rows;
+            }
             records = layers.records;
         }
         Ok(Extras { aggregate, second_stage, attributes: records })
+    }
+
+    /// The layers of the second stage, whose records these are.
+    fn second_stage(&self, header: &Header<'_>, records: Records<'m>) -> Layers<'m> {
+        Layers::new(records, header.precision, header.second_stage_layers, self.latent())
     }
 
     /// The records from this place in the body on.
@@ -571,20 +585,22 @@ impl Checks {
         self.sound(values.iter().all(|value| *value > 0.0));
     }
 
-    /// Checks layers from `inputs` to `outputs` values; returns the records behind them.
+    /// Checks layers that begin with so many inputs; returns the records behind them.
     #[inline(never)]
-    fn layers<'m>(&mut self, mut layers: Layers<'m>, inputs: usize, outputs: usize) -> Result<Records<'m>, LoadError> {
-        let (mut width, mut hidden) = (inputs, hidden_len(0));
-        while let Some(layer) = layers.next() {
+    fn layers<'m>(&mut self, mut layers: Layers<'m>, mut width: usize) -> Result<Records<'m>, LoadError> {
+        let mut hidden = hidden_len(0);
+        self.sound(layers.remaining > 0);
+        while let Some(layer) = layers.next(width) {
             let layer = layer?;
-            self.equal(width, layer.columns);
-            self.sound(layer.is_finite());
+            let (slope, weights, bias) = layer.numbers();
+            self.sound(slope.is_finite());
+            self.finite(weights);
+            self.finite(bias);
             self.hidden = self.hidden.max(hidden);
             self.vector = self.vector.max(format::vector_len(layers.precision, layer.columns));
             width = layer.rows;
             hidden = hidden_len(width);
         }
-        self.equal(outputs, width);
         Ok(layers.records)
     }
 }
@@ -759,29 +775,39 @@ impl Network<'_> {
 /// Takes the outputs of a last layer, chunk by chunk, with the first one's row and room for as many features.
 type Emit<'e> = &'e mut dyn FnMut(usize, Outputs<'_>, &mut [f32; CHUNK]);
 
-/// One half of the network: an iterator over its layers, so that their number is not limited.
+/// One half of the network: its layers are read one by one, so that their number is not limited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layers<'m> {
     records: Records<'m>,
     precision: Precision,
     remaining: u32,
-}
-
-impl<'m> Iterator for Layers<'m> {
-    type Item = Result<Layer<'m>, LoadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.remaining = self.remaining.checked_sub(1)?;
-        Some(Layer::read(&mut self.records, self.precision))
-    }
+    /// Outputs of the last layer, less one: they are 1 to 2¹⁶, and two bytes take no room beside the precision.
+    last: u16,
 }
 
 impl<'m> Layers<'m> {
-    fn new(records: Records<'m>, precision: Precision, count: u32) -> Result<Self, LoadError> {
-        if count == 0 {
-            return Err(LoadError::Shape { expected: 1, found: 0 });
+    /// `count` layers, the last of which has so many outputs; none where no layer can have as many.
+    fn new(records: Records<'m>, precision: Precision, count: u32, outputs: usize) -> Self {
+        const { assert!(MAX_LAYER_SIDE == u16::MAX as usize + 1) };
+        let remaining = if outputs > MAX_LAYER_SIDE { 0 } else { count };
+        let last = outputs.wrapping_sub(1) as u16;
+        Self { records, precision, remaining, last }
+    }
+
+    /// The next layer, which must have so many inputs. One that does not fit those around it is refused: it would read what was left in the
+    /// scratch, or leave it there.
+    fn next(&mut self, inputs: usize) -> Option<Result<Layer<'m>, LoadError>> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        Some(self.read(inputs))
+    }
+
+    fn read(&mut self, inputs: usize) -> Result<Layer<'m>, LoadError> {
+        let layer = Layer::read(&mut self.records, self.precision, inputs)?;
+        let (expected, found) = (usize::from(self.last) + 1, layer.rows);
+        if self.remaining == 0 && expected != found {
+            return Err(LoadError::Shape { expected, found });
         }
-        Ok(Self { records, precision, remaining: count })
+        Ok(layer)
     }
 }
 
@@ -801,7 +827,7 @@ impl<'m> Pass<'m> {
         source: &mut Source<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<Self, InferError> {
-        let first = layers.next().unwrap_or(Err(LoadError::Shape { expected: 1, found: 0 }));
+        let first = layers.next(source.len()).unwrap_or(Err(LoadError::Shape { expected: 1, found: 0 }));
         let layer = first?;
         let exponent = layer.load(source, buffers.vector, LayerBuffers::chunk(buffers.hidden)?.0)?;
         Ok(Self { layer, exponent, behind: layers })
@@ -810,7 +836,7 @@ impl<'m> Pass<'m> {
     /// Runs a hidden layer; false where only the last layer is left.
     pub(crate) fn advance(&mut self, buffers: &mut LayerBuffers<'_>) -> Result<bool, InferError> {
         let LayerBuffers { vector, hidden } = buffers;
-        let Some(next) = self.behind.next() else { return Ok(false) };
+        let Some(next) = self.behind.next(self.layer.rows) else { return Ok(false) };
         let (needed, found) = (padded_rows(self.layer.rows), hidden.len());
         let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
         let input = self.layer.input(vector, self.exponent)?;

@@ -67,6 +67,15 @@ impl<'a> Source<'a> {
         Self { first: First::Latent(latent), network: None, missing: 0, careful: false }
     }
 
+    /// How many values are read.
+    pub(crate) fn len(&self) -> usize {
+        let first = match self.first {
+            First::Features(x) => x.len(),
+            First::Latent(z) => z.len(),
+        };
+        first + self.network.map_or(0, |network| network.condition.len())
+    }
+
     /// Gives the standardised values to `emit`, a chunk at a time, and returns the bits of their largest magnitude. What is
     /// not observed is the mean.
     ///
