@@ -172,7 +172,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             if !front_end.fits(model.window()) {
                 return Err(InferError::Unsupported.into());
             }
-            found += front_end.features(model.window());
+            found = front_end.features(model.window()).saturating_add(found);
         }
         let expected = model.features();
         if expected != found {
@@ -480,11 +480,12 @@ impl<'m, 'b> Detector<'m, 'b> {
                     channels(parts.channels, &self.calibration, self.model.channels())
                         .for_each(|(channel, _)| *channel.nats = 0.0);
                     let states = parts.channels.as_chunks_mut::<CHANNEL_STATE>().0;
+                    let mut owners = self.model.owners();
                     unconditional.finish_attribution(x, pass, &mut buffers.layers, &mut |index, nats| {
                         if nats > feature_nats {
                             (feature, feature_nats) = (index as u32, nats);
                         }
-                        if let Some(state) = states.get_mut(self.model.channel_of(index)) {
+                        if let Some(state) = states.get_mut(owners.of(index)) {
                             *Channel::new(state).nats += nats;
                         }
                     })?;

@@ -74,10 +74,10 @@ impl Calibration<'_> {
     /// What the features that were not observed would have added to the score of an ordinary window.
     pub(crate) fn missing_nats(&self, model: &Model<'_>, likelihood: &Likelihood<'_>, x: Samples<'_>) -> f32 {
         let missing = (0..x.len()).filter(|feature| x.get(*feature).is_nan());
+        let mut owners = model.owners();
         missing.fold(0.0, |sum, feature| {
-            let channel = model.channel_of(feature);
-            let features = model.front_end(channel).map_or(1, |front_end| front_end.features(model.window()));
-            let cost = self.channel(channel).map_or(ORDINARY, |normal| normal.nats / features as f32);
+            let channel = owners.of(feature);
+            let cost = self.channel(channel).map_or(ORDINARY, |normal| normal.nats / owners.own as f32);
             sum + likelihood.log_normaliser(feature) - cost
         })
     }

@@ -96,16 +96,17 @@ pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64
     let width = model.features() + model.conditions();
     let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
     let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
+    let channel_of: Vec<usize> = model.feature_channels().collect();
     let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
         let mut costs = vec![(0.0, 0.0); model.channels()];
         model.attribute(x, scratch, &mut |feature, cost| {
-            let (nats, observed) = &mut costs[model.channel_of(feature)];
+            let (nats, observed) = &mut costs[channel_of[feature]];
             (*nats, *observed) = (*nats + f64::from(cost), *observed + 1.0);
         })?;
         Ok(costs)
     })?;
     let mut features = vec![0.0; model.channels()];
-    (0..model.features()).for_each(|feature| features[model.channel_of(feature)] += 1.0);
+    channel_of.iter().for_each(|channel| features[*channel] += 1.0);
     let of_window = |(channel, features): (usize, f64)| {
         let each = costs.iter().map(|costs| costs[channel]);
         let (nats, observed) = each.fold((0.0, 0.0), |(nats, observed), (n, o)| (nats + n, observed + o));

@@ -90,8 +90,8 @@ fn choose(material: &Material<'_>) -> Result<Vec<Strange>> {
         let mut channels: Vec<(usize, f64)> = (0..model.channels())
             .map(|channel| (channel, -calibration.channel(channel).map_or(0.0, |normal| f64::from(normal.nats))))
             .collect();
-        for (feature, cost) in nats.iter().enumerate() {
-            channels[model.channel_of(feature)].1 += f64::from(*cost);
+        for (channel, cost) in model.feature_channels().zip(&nats) {
+            channels[channel].1 += f64::from(*cost);
         }
         channels.sort_by(|a, b| b.1.total_cmp(&a.1));
         let name = match &material.data {
