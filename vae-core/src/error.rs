@@ -339,6 +339,10 @@ impl core::error::Error for DetectorError {}
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SelfTestError {
+    /// The processor takes subnormal numbers for zero.
+    FlushesToZero,
+    /// The processor does not round to the nearest number, ties to even.
+    Rounding,
     /// The file, or the flash it lies in, is faulty.
     Model(LoadError),
     /// A golden vector could not be scored.
@@ -369,6 +373,12 @@ impl From<InferError> for SelfTestError {
 impl fmt::Display for SelfTestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::FlushesToZero => f.write_str(
+                "the processor flushes subnormal numbers to zero, and would score other bits: clear FZ in FPSCR and FPDSCR (x86: FTZ and DAZ)",
+            ),
+            Self::Rounding => f.write_str(
+                "the processor does not round to nearest, and would score other bits: clear RMode in FPSCR and FPDSCR (RISC-V: frm)",
+            ),
             Self::Model(error) => write!(f, "{error}"),
             Self::Infer(error) => write!(f, "{error}"),
             Self::Differs { vector, expected, found } => {
