@@ -6,9 +6,12 @@ use std::{
     process::Command,
 };
 
-use vae_core::{Alarms, Anomaly, Assessment, Detector, Drift, DriftKind, Scratch, SensorFault, Verdict};
-use vae_tests::{bench, can_emulate, root, skip};
-use vae_train::model_file::AlignedFile;
+use vae_core::{
+    Activation, Alarms, Anomaly, Assessment, Detector, Drift, DriftKind, Scratch, SensorFault, Verdict,
+    format::LikelihoodKind,
+};
+use vae_tests::{bench, can_emulate, plain_model, root, skip};
+use vae_train::model_file::{AlignedFile, Dense, ModelFile};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
@@ -65,11 +68,38 @@ fn succeed(command: &mut Command) -> String {
 
 /// A compiler with every warning an error, the header and the demo's model.
 fn compiler(name: &str, standard: &str, image: &Path) -> Command {
+    compiler_with(&root().join("firmware-example/model"), name, standard, image)
+}
+
+/// The same with the model and the stream in this folder.
+fn compiler_with(model: &Path, name: &str, standard: &str, image: &Path) -> Command {
     let mut command = Command::new(name);
     command.args([standard, "-Wall", "-Wextra", "-Werror", "-pedantic", "-Os", "-Iinclude"]);
-    command.arg(format!("-Wa,-I{}", root().join("firmware-example/model").display()));
+    command.arg(format!("-Wa,-I{}", model.display()));
     command.arg("-o").arg(image).current_dir(folder());
     command
+}
+
+/// The rest of a command that compiles this program for the emulated Cortex-M4F.
+fn for_cortex_m4f(compiler: &mut Command, program: &str) {
+    compiler.args([
+        "-mcpu=cortex-m4",
+        "-mfpu=fpv4-sp-d16",
+        "-mfloat-abi=hard",
+        "-mthumb",
+        "-ffreestanding",
+        "-Iexample",
+    ]);
+    compiler.args(["-ffunction-sections", program, "example/mps2.c", "example/model.S"]).arg(library(Some(TARGET)));
+    compiler.args(["-nostdlib", "-lgcc", "-Wl,--gc-sections,-z,noexecstack", "-T", "example/mps2.ld"]);
+}
+
+/// What an image prints on the emulated Cortex-M4F.
+fn emulate(image: &Path) -> String {
+    let mut machine = Command::new("qemu-system-arm");
+    machine.args(["-machine", "mps2-an386", "-display", "none", "-serial", "none", "-monitor", "none"]);
+    machine.args(["-chardev", "stdio,id=out", "-semihosting-config", "enable=on,target=native,chardev=out"]);
+    succeed(machine.args(["-icount", "shift=0", "-kernel"]).arg(image))
 }
 
 /// The static library, for a target or for the host.
@@ -194,21 +224,61 @@ fn the_example_computes_the_hosts_bits_on_a_cortex_m4f() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let library = library(Some(TARGET));
     let image = folder.path().join("example.elf");
     let mut command = compiler("arm-none-eabi-gcc", "-std=c99", &image);
-    command.args(["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-mthumb", "-ffreestanding"]);
-    command.args(["-ffunction-sections", "example/main.c", "example/mps2.c", "example/model.S"]).arg(library);
-    command.args(["-nostdlib", "-lgcc", "-Wl,--gc-sections,-z,noexecstack", "-T", "example/mps2.ld"]);
+    for_cortex_m4f(&mut command, "example/main.c");
     succeed(&mut command);
     assert_eq!(bench::unwanted_symbols(&image).unwrap(), Vec::<String>::new());
-
-    let mut machine = Command::new("qemu-system-arm");
-    machine.args(["-machine", "mps2-an386", "-display", "none", "-serial", "none", "-monitor", "none"]);
-    machine.args(["-chardev", "stdio,id=out", "-semihosting-config", "enable=on,target=native,chardev=out"]);
-    let printed = succeed(machine.args(["-icount", "shift=0", "-kernel"]).arg(&image));
-    let instructions = 40 * compare(&printed) / 10;
+    let instructions = 40 * compare(&emulate(&image)) / 10;
     // What Rust's firmware takes, and a few hundred for the calls.
     assert!((60_000..80_000).contains(&instructions), "{instructions}");
     println!("{instructions} instructions a score");
+}
+
+/// A window of subnormal numbers scores otherwise where they are flushed to zero, though the golden vector scores the same; and sizes that
+/// wrap in 32 bits are refused where they are asked for.
+#[test]
+fn a_cortex_m4f_in_another_floating_point_mode_is_refused_and_so_is_a_model_that_it_cannot_address() {
+    if !has("arm-none-eabi-gcc", "gcc-arm-none-eabi") || !can_emulate(TARGET) {
+        return;
+    }
+    const SCALE: f32 = 2e-38;
+    let layer = |rows, columns, weight| Dense {
+        activation: Activation::Identity,
+        rows,
+        columns,
+        weights: vec![weight; rows * columns],
+        bias: vec![0.25; rows],
+    };
+    let model = ModelFile {
+        scale: vec![SCALE; 4],
+        golden_inputs: vec![vec![3.0 * SCALE; 4]],
+        ..plain_model(vec![layer(2, 4, 0.5)], vec![layer(4, 1, 0.5)], LikelihoodKind::GaussianFixed, 1.0)
+    };
+    let (place, file) = (tempfile::tempdir().unwrap(), model.to_bytes().unwrap());
+    let window = [SCALE / 4.0; 4];
+    assert!(window.iter().all(|value| value.is_subnormal()));
+    std::fs::write(place.path().join("motor.vae"), &file).unwrap();
+    std::fs::write(place.path().join("stream.f32"), window.map(f32::to_le_bytes).as_flattened()).unwrap();
+    let file = AlignedFile::new(&file);
+    let mut memory = vec![0.0; file.model().unwrap().scratch_len()];
+    let score = file.model().unwrap().elbo_at_mean(&window, &mut Scratch::new(&mut memory)).unwrap().elbo.to_bits();
+
+    let image = place.path().join("modes.elf");
+    let mut command = compiler_with(place.path(), "arm-none-eabi-gcc", "-std=c99", &image);
+    for_cortex_m4f(&mut command, "../../tests/tests/c_interface/modes.c");
+    succeed(&mut command);
+    let printed = emulate(&image);
+    let words = |line: &str| -> Vec<u32> {
+        line.split_whitespace().map(|word| u32::from_str_radix(word, 16).unwrap()).collect()
+    };
+    let lines: Vec<Vec<u32>> = printed.lines().map(words).collect();
+    let (modes, sizes) = lines.split_at(6);
+    let codes: Vec<u32> = modes.iter().map(|mode| mode[1]).collect();
+    // VAE_FLUSHES_TO_ZERO and VAE_ROUNDING.
+    assert_eq!(codes, [0, 0, 20, 21, 21, 21], "{printed}");
+    assert_eq!([modes[0][2], modes[1][2]], [score; 2], "as it is reset, and with default NaN: {printed}");
+    assert_ne!(modes[2][2], score, "flushed to zero: {printed}");
+    // VAE_TOO_LARGE.
+    assert_eq!(sizes, [[1 << 13, 0, 1 << 28], [1 << 15, 22, 0], [1 << 16, 22, 0]], "{printed}");
 }

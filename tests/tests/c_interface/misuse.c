@@ -1,8 +1,12 @@
 /* What C can do wrong is answered by a code, with its numbers. Prints each call that is not. */
+#include <fenv.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "vae.h"
 
@@ -69,33 +73,55 @@ int main(void) {
         return 1;
     }
 
-    const uint32_t scratch_len = (uint32_t)sizes.scratch_len, window_len = (uint32_t)sizes.window_len,
-                   state_len = (uint32_t)sizes.state_len, snapshot_len = (uint32_t)sizes.snapshot_len;
-    float *scratch = exactly(4 * scratch_len), *window = exactly(4 * window_len), *state = exactly(4 * state_len);
-    float *x = exactly(4 * window_len);
+    const uint32_t scratch_bytes = (uint32_t)sizes.scratch_bytes, window_bytes = (uint32_t)sizes.window_bytes,
+                   state_bytes = (uint32_t)sizes.state_bytes, snapshot_len = (uint32_t)sizes.snapshot_bytes,
+                   window_len = sizes.features;
+    float *scratch = exactly(scratch_bytes), *window = exactly(window_bytes), *state = exactly(state_bytes);
+    float *x = exactly(window_bytes);
     float *const unaligned = (float *)((uint8_t *)scratch + 2);
-    EXPECT(vae_model_self_test(&model, scratch, scratch_len - 1), VAE_SCRATCH_TOO_SMALL, scratch_len, scratch_len - 1);
-    EXPECT(vae_model_self_test(&model, unaligned, scratch_len - 1), VAE_UNALIGNED, 4, 2);
-    EXPECT(vae_model_self_test(&model, NULL, scratch_len), VAE_NULL, 0, 0);
-    EXPECT(vae_model_self_test(&model, scratch, scratch_len), VAE_OK, 0, 0);
+    /* A part of a float is none. */
+    EXPECT(vae_model_self_test(&model, scratch, scratch_bytes - 1), VAE_SCRATCH_TOO_SMALL, scratch_bytes, scratch_bytes - 4);
+    EXPECT(vae_model_self_test(&model, scratch, scratch_bytes - 4), VAE_SCRATCH_TOO_SMALL, scratch_bytes, scratch_bytes - 4);
+    EXPECT(vae_model_self_test(&model, scratch, SIZE_MAX), VAE_LENGTH, UINT32_MAX, UINT32_MAX);
+    EXPECT(vae_model_self_test(&model, unaligned, scratch_bytes - 4), VAE_UNALIGNED, 4, 2);
+    EXPECT(vae_model_self_test(&model, NULL, scratch_bytes), VAE_NULL, 0, 0);
+    EXPECT(vae_model_self_test(&model, scratch, scratch_bytes), VAE_OK, 0, 0);
+
+    static const int roundings[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+    for (int i = 0; i < 3; i++) {
+        fesetround(roundings[i]);
+        EXPECT(vae_model_self_test(&model, scratch, scratch_bytes), VAE_ROUNDING, 0, 0);
+    }
+    fesetround(FE_TONEAREST);
+#ifdef __SSE__
+    /* MXCSR's FTZ, which flushes results, DAZ, which flushes operands, and both, as -ffast-math sets them. */
+    static const unsigned flushes[] = {1u << 15, 1u << 6, 1u << 15 | 1u << 6};
+    const unsigned mode = _mm_getcsr();
+    for (int i = 0; i < 3; i++) {
+        _mm_setcsr(mode | flushes[i]);
+        EXPECT(vae_model_self_test(&model, scratch, scratch_bytes), VAE_FLUSHES_TO_ZERO, 0, 0);
+    }
+    _mm_setcsr(mode);
+#endif
+    EXPECT(vae_model_self_test(&model, scratch, scratch_bytes), VAE_OK, 0, 0);
 
     for (uint32_t i = 0; i < window_len; i++) {
         x[i] = 0.0f;
     }
-    EXPECT(vae_elbo_at_mean(&model, x, window_len - 1, scratch, scratch_len, &score), VAE_LENGTH, window_len,
+    EXPECT(vae_elbo_at_mean(&model, x, window_len - 1, scratch, scratch_bytes, &score), VAE_LENGTH, window_len,
            window_len - 1);
-    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_len, NULL), VAE_NULL, 0, 0);
+    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_bytes, NULL), VAE_NULL, 0, 0);
     x[7] = INFINITY;
-    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_len, &score), VAE_INFINITE, 0, 7);
+    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_bytes, &score), VAE_INFINITE, 0, 7);
     x[7] = NAN;
-    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_len, &score), VAE_OK, 0, 0);
+    EXPECT(vae_elbo_at_mean(&model, x, window_len, scratch, scratch_bytes, &score), VAE_OK, 0, 0);
     if (score.missing != 1 || !isfinite(score.elbo)) {
         puts("a value that was not observed is not left out");
         broken = 1;
     }
 
-    const vae_settings good = {.scratch = scratch, .scratch_len = scratch_len, .window = window,
-                               .window_len = window_len, .state = state, .state_len = state_len};
+    const vae_settings good = {.scratch = scratch, .scratch_bytes = scratch_bytes, .window = window,
+                               .window_bytes = window_bytes, .state = state, .state_bytes = state_bytes};
     vae_settings bad = good;
     EXPECT(vae_detector_gap(&detector), VAE_NOT_MADE, 0, 0);
     EXPECT(vae_detector_acknowledge(&detector), VAE_NOT_MADE, 0, 0);
@@ -108,12 +134,12 @@ int main(void) {
     EXPECT(vae_detector_init(&detector, &model, &bad), VAE_NULL, 0, 0);
     bad = good, bad.scratch = unaligned;
     EXPECT(vae_detector_init(&detector, &model, &bad), VAE_UNALIGNED, 4, 2);
-    bad = good, bad.window_len--;
-    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_LENGTH, window_len, window_len - 1);
-    bad = good, bad.state_len--;
-    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_STATE_TOO_SMALL, state_len, state_len - 1);
-    bad = good, bad.scratch_len--;
-    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_SCRATCH_TOO_SMALL, scratch_len, scratch_len - 1);
+    bad = good, bad.window_bytes--;
+    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_WINDOW_TOO_SMALL, window_bytes, window_bytes - 4);
+    bad = good, bad.state_bytes--;
+    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_STATE_TOO_SMALL, state_bytes, state_bytes - 4);
+    bad = good, bad.scratch_bytes--;
+    EXPECT(vae_detector_init(&detector, &model, &bad), VAE_SCRATCH_TOO_SMALL, scratch_bytes, scratch_bytes - 4);
     bad = good, bad.votes_needed = 4, bad.votes_of = 2;
     EXPECT(vae_detector_init(&detector, &model, &bad), VAE_VOTES, 4, 2);
     bad = good, bad.sample_rate = 10.0f;

@@ -3,7 +3,7 @@
 #include "vae.h"
 #include "port.h"
 
-/* In floats and bytes, as `vae-train info motor.vae` prints them; a model that needs more is refused with the number in the status. */
+/* Floats, and the snapshot's bytes: `vae-train info motor.vae` prints bytes; a model that needs more is refused with the number in the status. */
 #define CHANNELS 3
 #define SCRATCH 216
 #define WINDOW 192
@@ -84,11 +84,11 @@ static void print_verdict(const vae_verdict *verdict) {
 static int start(void) {
     const vae_settings settings = {
         .scratch = scratch,
-        .scratch_len = SCRATCH,
+        .scratch_bytes = sizeof scratch,
         .window = window,
-        .window_len = WINDOW,
+        .window_bytes = sizeof window,
         .state = state,
-        .state_len = STATE,
+        .state_bytes = sizeof state,
         .alarms_per_day = 1.0f,
     };
     return failed("detector", vae_detector_init(&detector, &model, &settings));
@@ -96,7 +96,7 @@ static int start(void) {
 
 int main(void) {
     if (failed("model", vae_model_open(&model, model_file, (size_t)(model_file_end - model_file))) ||
-        failed("self-test", vae_model_self_test(&model, scratch, SCRATCH)) || start()) {
+        failed("self-test", vae_model_self_test(&model, scratch, sizeof scratch)) || start()) {
         return 1;
     }
     const size_t samples = (size_t)(stream_end - stream), half = samples / 2;
@@ -138,7 +138,7 @@ int main(void) {
     vae_score score;
     const uint32_t begin = port_ticks();
     for (int run = 0; run < 10; run++) {
-        if (failed("score", vae_elbo_at_mean(&model, stream[0], WINDOW, scratch, SCRATCH, &score))) {
+        if (failed("score", vae_elbo_at_mean(&model, stream[0], WINDOW, scratch, sizeof scratch, &score))) {
             return 1;
         }
     }

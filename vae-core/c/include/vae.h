@@ -38,7 +38,7 @@ enum vae_code
     VAE_UNALIGNED = 2,
     // The object was not made, or its making failed, or (a detector) it was copied or moved.
     VAE_NOT_MADE = 3,
-    // A vector, or the room for a window, has found values where needed are.
+    // A vector has found values where needed are.
     VAE_LENGTH = 4,
     // The file has found bytes and should have needed.
     VAE_FILE_TRUNCATED = 10,
@@ -60,7 +60,13 @@ enum vae_code
     VAE_FILE_VALUE = 18,
     // Golden vector found scores found_value where the desktop had needed_value.
     VAE_SELF_TEST = 19,
-    // The scratch has found floats of needed.
+    // The processor flushes subnormal numbers to zero: clear FZ in FPSCR and FPDSCR (x86: FTZ and DAZ, which -ffast-math sets).
+    VAE_FLUSHES_TO_ZERO = 20,
+    // The processor does not round to nearest: clear RMode in FPSCR and FPDSCR (or fesetround(FE_TONEAREST)).
+    VAE_ROUNDING = 21,
+    // The model needs found bytes or more, and the machine can address needed.
+    VAE_TOO_LARGE = 22,
+    // The scratch has found bytes of needed.
     VAE_SCRATCH_TOO_SMALL = 30,
     // Feature found is infinite.
     VAE_INFINITE = 31,
@@ -74,7 +80,7 @@ enum vae_code
     VAE_CONDITION_VALUE = 35,
     // The model asks for something that this library was built without.
     VAE_UNSUPPORTED = 36,
-    // The state has found floats of needed.
+    // The state has found bytes of needed.
     VAE_STATE_TOO_SMALL = 50,
     // The model is not calibrated.
     VAE_NOT_CALIBRATED = 51,
@@ -100,6 +106,8 @@ enum vae_code
     VAE_LOCKED = 61,
     // A snapshot is of layout found; this library reads layout needed.
     VAE_SNAPSHOT_VERSION = 62,
+    // The window's buffer has found bytes of needed.
+    VAE_WINDOW_TOO_SMALL = 63,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -218,14 +226,14 @@ typedef struct {
     uint32_t hop;
     // Values of the condition of a conditional model; 0 for others.
     uint32_t conditions;
-    // Floats of scratch.
-    size_t scratch_len;
-    // Floats for a detector's window.
-    size_t window_len;
-    // Floats for a detector's state.
-    size_t state_len;
+    // Bytes of scratch.
+    size_t scratch_bytes;
+    // Bytes for a detector's window.
+    size_t window_bytes;
+    // Bytes for a detector's state.
+    size_t state_bytes;
     // Bytes of a snapshot.
-    size_t snapshot_len;
+    size_t snapshot_bytes;
     // What tells this model from others: the file's checksum.
     uint32_t fingerprint;
 } vae_sizes;
@@ -253,18 +261,18 @@ typedef struct {
 // The three buffers must outlive the detector, must not overlap, and belong to it alone, but for the scratch, which detectors and
 // scores may share that never work at the same time (a window that is judged by vae_detector_step is work until it is done).
 typedef struct {
-    // scratch_len floats.
+    // At least the scratch_bytes of the sizes.
     float *scratch;
-    // Floats that there are.
-    size_t scratch_len;
-    // window_len floats.
+    // Bytes that there are, as sizeof says.
+    size_t scratch_bytes;
+    // At least the window_bytes of the sizes.
     float *window;
-    // Floats that there are.
-    size_t window_len;
-    // state_len floats.
+    // Bytes that there are.
+    size_t window_bytes;
+    // At least the state_bytes of the sizes.
     float *state;
-    // Floats that there are.
-    size_t state_len;
+    // Bytes that there are.
+    size_t state_bytes;
     // False alarms a day that are borne; 0 for the threshold of the calibration.
     float alarms_per_day;
     // Samples a second; 0 for what the model says.
@@ -324,38 +332,39 @@ vae_status vae_model_open(vae_model *model,
                           const uint8_t *file,
                           size_t len);
 
-// What the model needs.
+// What the model needs; VAE_TOO_LARGE where the machine cannot address so many bytes.
 //
 // # Safety
 // `model` is null or points to a vae_model, `sizes` is null or points to memory for it.
 vae_status vae_model_sizes(const vae_model *model, vae_sizes *sizes);
 
-// Checks the whole file, then scores its golden vectors and compares with the desktop's bits. To be called at boot.
+// Checks how the processor rounds and the whole file, then scores its golden vectors and compares with the desktop's bits. To be called at
+// boot, by the task or interrupt that scores: each has a floating-point mode of its own.
 //
 // # Safety
-// `model` is null or points to a vae_model; `scratch` is null or points to `scratch_len` floats that nobody else uses meanwhile.
+// `model` is null or points to a vae_model; `scratch` is null or points to `scratch_bytes` bytes that nobody else uses meanwhile.
 vae_status vae_model_self_test(const vae_model *model,
                                float *scratch,
-                               size_t scratch_len);
+                               size_t scratch_bytes);
 
 // Scores a window (`len` features in physical units, sample after sample; NaN: not observed) at the posterior's mean. Needs no detector
 // and no calibration.
 //
 // # Safety
-// `model` is null or points to a vae_model; `window` is null or points to `len` floats; `scratch` is null or points to `scratch_len`
-// floats that nobody else uses meanwhile; `score` is null or points to memory for it. None of these overlap.
+// `model` is null or points to a vae_model; `window` is null or points to `len` floats; `scratch` is null or points to `scratch_bytes`
+// bytes that nobody else uses meanwhile; `score` is null or points to memory for it. None of these overlap.
 vae_status vae_elbo_at_mean(const vae_model *model,
                             const float *window,
                             size_t len,
                             float *scratch,
-                            size_t scratch_len,
+                            size_t scratch_bytes,
                             vae_score *score);
 
 // Makes a detector that has seen nothing yet. If it fails there is no detector: every other function then answers VAE_NOT_MADE.
 //
 // # Safety
 // `detector` is null or points to memory for it; `model` is null or points to a vae_model (which is copied; its file is not); `settings`
-// is null or points to settings whose pointers are null or point to as many floats as is said, which nobody else uses for as long as the
+// is null or points to settings whose pointers are null or point to as many bytes as is said, which nobody else uses for as long as the
 // detector is used.
 vae_status vae_detector_init(vae_detector *detector,
                              const vae_model *model,
@@ -430,13 +439,13 @@ vae_status vae_detector_forget(vae_detector *detector);
 vae_status vae_detector_rebaseline(vae_detector *detector,
                                    uint32_t windows);
 
-// Writes what the detector remembers to the first snapshot_len bytes of `record`, to be kept over a loss of power.
+// Writes what the detector remembers to the first snapshot_bytes bytes of `record`, to be kept over a loss of power.
 //
 // # Safety
 // `detector` is null or points to a vae_detector; `record` is null or points to `len` bytes that may be written.
 vae_status vae_detector_snapshot(vae_detector *detector, uint8_t *record, size_t len);
 
-// Goes on from a snapshot of `len` bytes, snapshot_len; if it fails the detector is as it was.
+// Goes on from a snapshot of `len` bytes, snapshot_bytes; if it fails the detector is as it was.
 //
 // # Safety
 // `detector` is null or points to a vae_detector; `record` is null or points to `len` bytes.

@@ -14,7 +14,7 @@ use core::{ffi::CStr, mem::MaybeUninit, task::Poll};
 
 use vae_core::{Alarms, Detector, InferError, LoadError, Model, Score, Scratch, format};
 
-use memory::{Held, MODEL, WATCH, slice, slice_mut};
+use memory::{Held, MODEL, WATCH, bytes_of, floats, slice, slice_mut};
 pub use status::{vae_code, vae_status};
 pub use verdict::{vae_drift, vae_kind, vae_sensor_fault, vae_verdict};
 
@@ -61,14 +61,14 @@ pub struct vae_sizes {
     hop: u32,
     /// Values of the condition of a conditional model; 0 for others.
     conditions: u32,
-    /// Floats of scratch.
-    scratch_len: usize,
-    /// Floats for a detector's window.
-    window_len: usize,
-    /// Floats for a detector's state.
-    state_len: usize,
+    /// Bytes of scratch.
+    scratch_bytes: usize,
+    /// Bytes for a detector's window.
+    window_bytes: usize,
+    /// Bytes for a detector's state.
+    state_bytes: usize,
     /// Bytes of a snapshot.
-    snapshot_len: usize,
+    snapshot_bytes: usize,
     /// What tells this model from others: the file's checksum.
     fingerprint: u32,
 }
@@ -80,18 +80,18 @@ pub struct vae_sizes {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct vae_settings {
-    /// scratch_len floats.
+    /// At least the scratch_bytes of the sizes.
     scratch: *mut f32,
-    /// Floats that there are.
-    scratch_len: usize,
-    /// window_len floats.
+    /// Bytes that there are, as sizeof says.
+    scratch_bytes: usize,
+    /// At least the window_bytes of the sizes.
     window: *mut f32,
-    /// Floats that there are.
-    window_len: usize,
-    /// state_len floats.
+    /// Bytes that there are.
+    window_bytes: usize,
+    /// At least the state_bytes of the sizes.
     state: *mut f32,
-    /// Floats that there are.
-    state_len: usize,
+    /// Bytes that there are.
+    state_bytes: usize,
     /// False alarms a day that are borne; 0 for the threshold of the calibration.
     alarms_per_day: f32,
     /// Samples a second; 0 for what the model says.
@@ -119,7 +119,7 @@ pub struct vae_score {
 struct Watch {
     detector: Detector<'static, 'static>,
     scratch: *mut f32,
-    scratch_len: usize,
+    scratch_bytes: usize,
 }
 
 const _: () = assert!(size_of::<Held<Model<'static>>>() <= size_of::<vae_model>());
@@ -148,7 +148,7 @@ impl Watch {
     fn parts(&mut self) -> Result<(&mut Detector<'static, 'static>, Scratch<'_>), vae_status> {
         // SAFETY: vae_detector_init's caller has promised this memory to the detector for as long as it is used, and nothing else of
         // this borrow refers to it.
-        let scratch = unsafe { slice_mut(self.scratch, self.scratch_len) }?;
+        let scratch = unsafe { floats(self.scratch, self.scratch_bytes) }?;
         Ok((&mut self.detector, Scratch::new(scratch)))
     }
 }
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn vae_model_open(model: *mut vae_model, file: *const u8, 
     open().into()
 }
 
-/// What the model needs.
+/// What the model needs; VAE_TOO_LARGE where the machine cannot address so many bytes.
 ///
 /// # Safety
 /// `model` is null or points to a vae_model, `sizes` is null or points to memory for it.
@@ -220,16 +220,19 @@ pub unsafe extern "C" fn vae_model_sizes(model: *const vae_model, sizes: *mut va
         // SAFETY: this function's contract.
         let (model, sizes) = unsafe { (vae_model::get(model)?, place(sizes)?) };
         let prelude = model.prelude();
+        let bytes = |floats| {
+            bytes_of(floats).ok_or(vae_status::lengths(vae_code::VAE_TOO_LARGE, isize::MAX as usize, usize::MAX))
+        };
         sizes.write(vae_sizes {
             features: prelude.features,
             channels: prelude.channels,
             window: prelude.window,
             hop: prelude.hop,
             conditions: prelude.conditions,
-            scratch_len: model.scratch_len(),
-            window_len: model.window_len(),
-            state_len: model.state_len(),
-            snapshot_len: model.snapshot_len(),
+            scratch_bytes: bytes(model.scratch_len())?,
+            window_bytes: bytes(model.window_len())?,
+            state_bytes: bytes(model.state_len())?,
+            snapshot_bytes: model.snapshot_len(),
             fingerprint: model.fingerprint(),
         });
         Ok(())
@@ -237,19 +240,20 @@ pub unsafe extern "C" fn vae_model_sizes(model: *const vae_model, sizes: *mut va
     measure().into()
 }
 
-/// Checks the whole file, then scores its golden vectors and compares with the desktop's bits. To be called at boot.
+/// Checks how the processor rounds and the whole file, then scores its golden vectors and compares with the desktop's bits. To be called at
+/// boot, by the task or interrupt that scores: each has a floating-point mode of its own.
 ///
 /// # Safety
-/// `model` is null or points to a vae_model; `scratch` is null or points to `scratch_len` floats that nobody else uses meanwhile.
+/// `model` is null or points to a vae_model; `scratch` is null or points to `scratch_bytes` bytes that nobody else uses meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vae_model_self_test(
     model: *const vae_model,
     scratch: *mut f32,
-    scratch_len: usize,
+    scratch_bytes: usize,
 ) -> vae_status {
     let test = || {
         // SAFETY: this function's contract.
-        let (model, scratch) = unsafe { (vae_model::get(model)?, slice_mut(scratch, scratch_len)?) };
+        let (model, scratch) = unsafe { (vae_model::get(model)?, floats(scratch, scratch_bytes)?) };
         Ok(model.self_test(&mut Scratch::new(scratch))?)
     };
     test().into()
@@ -259,22 +263,22 @@ pub unsafe extern "C" fn vae_model_self_test(
 /// and no calibration.
 ///
 /// # Safety
-/// `model` is null or points to a vae_model; `window` is null or points to `len` floats; `scratch` is null or points to `scratch_len`
-/// floats that nobody else uses meanwhile; `score` is null or points to memory for it. None of these overlap.
+/// `model` is null or points to a vae_model; `window` is null or points to `len` floats; `scratch` is null or points to `scratch_bytes`
+/// bytes that nobody else uses meanwhile; `score` is null or points to memory for it. None of these overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vae_elbo_at_mean(
     model: *const vae_model,
     window: *const f32,
     len: usize,
     scratch: *mut f32,
-    scratch_len: usize,
+    scratch_bytes: usize,
     score: *mut vae_score,
 ) -> vae_status {
     let judge = || {
         // SAFETY: this function's contract.
         let (model, window) = unsafe { (vae_model::get(model)?, slice(window, len)?) };
         // SAFETY: likewise.
-        let (scratch, score) = unsafe { (slice_mut(scratch, scratch_len)?, place(score)?) };
+        let (scratch, score) = unsafe { (floats(scratch, scratch_bytes)?, place(score)?) };
         let Score { elbo, reconstruction, kl, missing, .. } = model.elbo_at_mean(window, &mut Scratch::new(scratch))?;
         score.write(vae_score { elbo, reconstruction, kl, missing });
         Ok(())
@@ -286,7 +290,7 @@ pub unsafe extern "C" fn vae_elbo_at_mean(
 ///
 /// # Safety
 /// `detector` is null or points to memory for it; `model` is null or points to a vae_model (which is copied; its file is not); `settings`
-/// is null or points to settings whose pointers are null or point to as many floats as is said, which nobody else uses for as long as the
+/// is null or points to settings whose pointers are null or point to as many bytes as is said, which nobody else uses for as long as the
 /// detector is used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vae_detector_init(
@@ -298,18 +302,23 @@ pub unsafe extern "C" fn vae_detector_init(
         // SAFETY: this function's contract.
         let (model, settings) = unsafe { (*vae_model::get(model)?, slice(settings, 1)?) };
         let [settings] = settings else { return Err(vae_status::from(vae_code::VAE_NULL)) };
-        let vae_settings { scratch, scratch_len, votes_needed, votes_of, sample_rate, alarms_per_day, .. } = *settings;
+        let vae_settings { scratch, scratch_bytes, votes_needed, votes_of, sample_rate, alarms_per_day, .. } =
+            *settings;
         // SAFETY: this function's contract. The scratch is only looked at, for its pointer and length.
         let (window, state, scratch_found) = unsafe {
             (
-                slice_mut(settings.window, settings.window_len)?,
-                slice_mut(settings.state, settings.state_len)?,
-                slice(scratch.cast_const(), scratch_len)?.len(),
+                floats(settings.window, settings.window_bytes)?,
+                floats(settings.state, settings.state_bytes)?,
+                slice(scratch.cast_const(), scratch_bytes / size_of::<f32>())?.len(),
             )
         };
         if scratch_found < model.scratch_len() {
             let (needed, found) = (model.scratch_len(), scratch_found);
             return Err(InferError::ScratchTooSmall { needed, found }.into());
+        }
+        let (needed, found) = (model.window_len(), window.len());
+        if found < needed {
+            return Err(vae_status::bytes(vae_code::VAE_WINDOW_TOO_SMALL, needed, found));
         }
         let mut made = Detector::over(model, window, state)?;
         if sample_rate != 0.0 {
@@ -322,7 +331,7 @@ pub unsafe extern "C" fn vae_detector_init(
             made = made.alarm_rate(Alarms::per_day(alarms_per_day))?;
         }
         // SAFETY: size and alignment are asserted above; the rest is this function's contract.
-        unsafe { Held::put(detector.cast(), WATCH, Watch { detector: made, scratch, scratch_len }) }
+        unsafe { Held::put(detector.cast(), WATCH, Watch { detector: made, scratch, scratch_bytes }) }
     };
     // SAFETY: as above.
     unsafe { Held::<Watch>::clear(detector.cast()) };
@@ -467,7 +476,7 @@ pub unsafe extern "C" fn vae_detector_rebaseline(detector: *mut vae_detector, wi
     rebase().into()
 }
 
-/// Writes what the detector remembers to the first snapshot_len bytes of `record`, to be kept over a loss of power.
+/// Writes what the detector remembers to the first snapshot_bytes bytes of `record`, to be kept over a loss of power.
 ///
 /// # Safety
 /// `detector` is null or points to a vae_detector; `record` is null or points to `len` bytes that may be written.
@@ -482,7 +491,7 @@ pub unsafe extern "C" fn vae_detector_snapshot(detector: *mut vae_detector, reco
     write().into()
 }
 
-/// Goes on from a snapshot of `len` bytes, snapshot_len; if it fails the detector is as it was.
+/// Goes on from a snapshot of `len` bytes, snapshot_bytes; if it fails the detector is as it was.
 ///
 /// # Safety
 /// `detector` is null or points to a vae_detector; `record` is null or points to `len` bytes.

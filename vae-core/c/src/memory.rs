@@ -109,3 +109,17 @@ pub(crate) unsafe fn slice_mut<'a, T>(pointer: *mut T, len: usize) -> Result<&'a
     // SAFETY: not null, aligned and not too long; the rest is this function's contract.
     Ok(unsafe { core::slice::from_raw_parts_mut(pointer, len) })
 }
+
+/// The floats in so many bytes, of which what does not make a whole one is left alone.
+///
+/// # Safety
+/// `pointer` is null, or points to `bytes` bytes that nobody else uses while what is returned is used.
+pub(crate) unsafe fn floats<'a>(pointer: *mut f32, bytes: usize) -> Result<&'a mut [f32], vae_status> {
+    // SAFETY: no more than the bytes that there are; the rest is this function's contract.
+    unsafe { slice_mut(pointer, bytes / size_of::<f32>()) }
+}
+
+/// Bytes of so many floats, where an object can be as large.
+pub(crate) fn bytes_of(floats: usize) -> Option<usize> {
+    floats.checked_mul(size_of::<f32>()).filter(|bytes| isize::try_from(*bytes).is_ok())
+}

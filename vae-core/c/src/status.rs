@@ -29,7 +29,7 @@ pub enum vae_code {
     VAE_UNALIGNED = 2,
     /// The object was not made, or its making failed, or (a detector) it was copied or moved.
     VAE_NOT_MADE = 3,
-    /// A vector, or the room for a window, has found values where needed are.
+    /// A vector has found values where needed are.
     VAE_LENGTH = 4,
     /// The file has found bytes and should have needed.
     VAE_FILE_TRUNCATED = 10,
@@ -51,7 +51,13 @@ pub enum vae_code {
     VAE_FILE_VALUE = 18,
     /// Golden vector found scores found_value where the desktop had needed_value.
     VAE_SELF_TEST = 19,
-    /// The scratch has found floats of needed.
+    /// The processor flushes subnormal numbers to zero: clear FZ in FPSCR and FPDSCR (x86: FTZ and DAZ, which -ffast-math sets).
+    VAE_FLUSHES_TO_ZERO = 20,
+    /// The processor does not round to nearest: clear RMode in FPSCR and FPDSCR (or fesetround(FE_TONEAREST)).
+    VAE_ROUNDING = 21,
+    /// The model needs found bytes or more, and the machine can address needed.
+    VAE_TOO_LARGE = 22,
+    /// The scratch has found bytes of needed.
     VAE_SCRATCH_TOO_SMALL = 30,
     /// Feature found is infinite.
     VAE_INFINITE = 31,
@@ -65,7 +71,7 @@ pub enum vae_code {
     VAE_CONDITION_VALUE = 35,
     /// The model asks for something that this library was built without.
     VAE_UNSUPPORTED = 36,
-    /// The state has found floats of needed.
+    /// The state has found bytes of needed.
     VAE_STATE_TOO_SMALL = 50,
     /// The model is not calibrated.
     VAE_NOT_CALIBRATED = 51,
@@ -91,6 +97,8 @@ pub enum vae_code {
     VAE_LOCKED = 61,
     /// A snapshot is of layout found; this library reads layout needed.
     VAE_SNAPSHOT_VERSION = 62,
+    /// The window's buffer has found bytes of needed.
+    VAE_WINDOW_TOO_SMALL = 63,
 }
 
 codes! {
@@ -98,7 +106,7 @@ codes! {
     VAE_NULL = 1, c"a pointer is null";
     VAE_UNALIGNED = 2, c"a pointer is not aligned for what it points to";
     VAE_NOT_MADE = 3, c"the object was not made (look at what open or init returned), or a detector was copied or moved";
-    VAE_LENGTH = 4, c"a vector or the window's buffer has not the length that the model needs: ask vae_model_sizes";
+    VAE_LENGTH = 4, c"a vector has not the length that the model needs: ask vae_model_sizes";
     VAE_FILE_TRUNCATED = 10, c"model file is truncated";
     VAE_NOT_A_MODEL = 11, c"not a model file";
     VAE_FORMAT_VERSION = 12, c"model file has a format version that this release does not read: export it again";
@@ -109,6 +117,9 @@ codes! {
     VAE_FILE_SHAPE = 17, c"sizes in the model file do not fit each other";
     VAE_FILE_VALUE = 18, c"model file holds a constant that is not finite or out of range";
     VAE_SELF_TEST = 19, c"a golden vector scores other bits than on the desktop";
+    VAE_FLUSHES_TO_ZERO = 20, c"the processor flushes subnormal numbers to zero: clear FZ in FPSCR and FPDSCR (x86: FTZ and DAZ)";
+    VAE_ROUNDING = 21, c"the processor does not round to nearest: clear RMode in FPSCR and FPDSCR";
+    VAE_TOO_LARGE = 22, c"the model needs more memory than the machine can address";
     VAE_SCRATCH_TOO_SMALL = 30, c"the scratch is too small: ask vae_model_sizes";
     VAE_INFINITE = 31, c"a feature is infinite: give NaN for a value that was not observed";
     VAE_OUTSIDE_UNIT_INTERVAL = 32, c"a Bernoulli model needs values between 0 and 1";
@@ -129,6 +140,7 @@ codes! {
     VAE_ALARMED = 60, c"an alarm is raised: call vae_detector_acknowledge once the fault is mended";
     VAE_LOCKED = 61, c"what has been learned of the machine is locked: make the detector anew to change it";
     VAE_SNAPSHOT_VERSION = 62, c"the snapshot was written by another release, in another layout: start without it";
+    VAE_WINDOW_TOO_SMALL = 63, c"the window's buffer is too small: ask vae_model_sizes";
 }
 
 /// How a call ended, with the numbers that its code speaks of; the others are 0.
@@ -152,6 +164,12 @@ impl vae_status {
         // Sizes of a device's memory; on the host what is beyond is cut to the largest.
         let word = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         Self { needed: word(needed), found: word(found), ..code.into() }
+    }
+
+    /// Of buffers, whose floats C counts in bytes.
+    pub(crate) fn bytes(code: vae_code, needed: usize, found: usize) -> Self {
+        let [needed, found] = [needed, found].map(|floats| floats.saturating_mul(size_of::<f32>()));
+        Self::lengths(code, needed, found)
     }
 
     fn index(code: vae_code, index: usize) -> Self {
@@ -207,7 +225,7 @@ impl From<InferError> for vae_status {
     fn from(error: InferError) -> Self {
         match error {
             InferError::ScratchTooSmall { needed, found } => {
-                Self::lengths(vae_code::VAE_SCRATCH_TOO_SMALL, needed, found)
+                Self::bytes(vae_code::VAE_SCRATCH_TOO_SMALL, needed, found)
             }
             InferError::WrongLength { needed, found } => Self::lengths(vae_code::VAE_LENGTH, needed, found),
             InferError::Infinite { feature } => Self::index(vae_code::VAE_INFINITE, feature),
@@ -228,6 +246,8 @@ impl From<InferError> for vae_status {
 impl From<SelfTestError> for vae_status {
     fn from(error: SelfTestError) -> Self {
         match error {
+            SelfTestError::FlushesToZero => vae_code::VAE_FLUSHES_TO_ZERO.into(),
+            SelfTestError::Rounding => vae_code::VAE_ROUNDING.into(),
             SelfTestError::Model(error) => error.into(),
             SelfTestError::Infer(error) => error.into(),
             SelfTestError::Differs { vector, expected, found } => {
@@ -242,9 +262,7 @@ impl From<DetectorError> for vae_status {
         match error {
             DetectorError::Infer(error) => error.into(),
             DetectorError::SelfTest(error) => error.into(),
-            DetectorError::StateTooSmall { needed, found } => {
-                Self::lengths(vae_code::VAE_STATE_TOO_SMALL, needed, found)
-            }
+            DetectorError::StateTooSmall { needed, found } => Self::bytes(vae_code::VAE_STATE_TOO_SMALL, needed, found),
             // Other channels are found by a replacement alone, which is not offered here.
             DetectorError::NotCalibrated | DetectorError::OtherChannels { .. } => vae_code::VAE_NOT_CALIBRATED.into(),
             DetectorError::Votes { needed, of } => Self { needed, found: of, ..vae_code::VAE_VOTES.into() },
