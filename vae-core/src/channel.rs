@@ -86,7 +86,8 @@ impl<'s> Channel<'s> {
     }
 
     pub(crate) fn forget_drift(&mut self, normal: &ChannelCalibration) {
-        (*self.shift, *self.power) = (0.0, normal.strength.centre * *self.ordinary_power);
+        // An infinite power would stay so, and what remembers it would be no snapshot.
+        (*self.shift, *self.power) = (0.0, held(f32::MAX, normal.strength.centre * *self.ordinary_power));
     }
 
     /// As after a gap in the stream.
@@ -247,4 +248,28 @@ pub(crate) fn channels<'s>(
     let normal =
         known.chain(calibration.nats().iter().map(of_nats)).chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
     state.as_chunks_mut().0.iter_mut().take(count).map(Channel::new).zip(normal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_that_f32_cannot_multiply_is_remembered_as_a_finite_one() {
+        let strength = Location { centre: f32::MAX, spread: 0.6, limit: 0.7 };
+        let normal = ChannelCalibration { strength, ..ChannelCalibration::UNKNOWN };
+        let mut state = [0.0; CHANNEL_STATE];
+        let mut channel = Channel::new(&mut state);
+        channel.reset(&normal);
+        channel.begin_measuring();
+        for done in 1..5 {
+            for value in [-1.5, 1.5] {
+                channel.push(value, &normal, 1.0, true);
+            }
+            channel.measure(done, &normal);
+        }
+        channel.rebase(&normal, f32::INFINITY);
+        assert_eq!(*channel.ordinary_power, 2.25);
+        assert!(channel.is_sound(), "{}", *channel.power);
+    }
 }
