@@ -6,6 +6,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let map = match &target[..] {
+        _ if env::var_os("CARGO_FEATURE_CASES").is_some() => "memory/cases.x",
         target if target.starts_with("thumbv8m") => "memory/armv8m.x",
         target if target.starts_with("riscv32") => "memory/riscv.x",
         _ => "memory/armv7m.x",

@@ -1,77 +1,11 @@
 //! Any bytes, as they are and with a valid checksum, given to everything that reads a model file.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use vae_core::{LoadError, Model, Scratch, SelfTestError};
-use vae_fuzz::File;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use vae_cases::{Digest, loader};
 
-fuzz_target!(|data: &[u8]| {
-    if let Some(model) = load(&File::new(data)) {
-        read(&model);
-    }
-    let sealed = File::sealed(data);
-    if let Some(model) = load(&sealed) {
-        read(&model);
-    }
-    // The prelude and the checksum can be read at any address, and the rest not.
-    let mut shifted = vec![0; data.len() + 1];
-    shifted[1..].copy_from_slice(sealed.bytes());
-    let shifted = File::new(&shifted);
-    if let Ok(model) = Model::from_bytes(&shifted.bytes()[1..]) {
-        assert!(model.verify().is_err());
-        read(&model);
-    }
+fuzz_target!(|data: &[u8]| loader::run(data, &mut Digest::unkept()));
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    vae_fuzz::mutate(data, size, max_size, seed)
 });
-
-fn load(file: &File) -> Option<Model<'_>> {
-    match Model::from_bytes(file.bytes()) {
-        Ok(model) => Some(model),
-        Err(error) => {
-            assert!(!error.to_string().is_empty() && !error.reason().is_empty());
-            assert!(!matches!(error, LoadError::Misaligned | LoadError::Malformed { .. } | LoadError::Value));
-            None
-        }
-    }
-}
-
-/// Every record, whether or not the file is sound.
-fn read(model: &Model<'_>) {
-    let sound = model.verify();
-    let is_sound = sound.is_ok();
-    let found = |failed: bool| assert!(!(is_sound && failed), "verified, yet a record cannot be read");
-    found(model.header().is_err());
-    found(match model.layers() {
-        Ok(mut layers) => layers.any(|layer| layer.is_err()),
-        Err(_) => true,
-    });
-    found(model.standardiser().is_err());
-    found(model.prior_components().is_err());
-    for channel in [0, 1, model.channels() - 1, model.channels(), usize::MAX] {
-        found(model.front_end(channel).is_err());
-    }
-    for feature in [0, model.features() - 1, model.features(), usize::MAX] {
-        let _ = model.channel_of(feature);
-    }
-    // Their texts and ranges are for their readers to judge, and not for `verify`.
-    let _ = model.card();
-    if let Ok(calibration) = model.calibration() {
-        assert!((0.0..=1.0).contains(&calibration.p_value(0.0)));
-    }
-    if let Ok(attributes) = model.attributes() {
-        attributes.for_each(drop);
-    }
-    assert!(model.window_len() > 0 && model.state_len() > 0 && model.snapshot_len() > 0);
-
-    let mut memory = vec![0.0; model.scratch_len()];
-    let outcome = model.self_test(&mut Scratch::new(&mut memory));
-    match (sound, outcome) {
-        (Err(fault), outcome) => assert_eq!(outcome, Err(SelfTestError::Model(fault))),
-        (Ok(()), Err(SelfTestError::Model(fault))) => panic!("verified, yet {fault}"),
-        (Ok(()), Ok(())) => {
-            let golden = model.header().is_ok_and(|header| header.golden_vectors > 0);
-            let refused = model.self_test(&mut Scratch::new(&mut memory[1..]));
-            assert!(refused.is_err() || !golden, "with too little memory");
-        }
-        _ => {}
-    }
-}
