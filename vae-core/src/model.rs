@@ -1,8 +1,8 @@
 //! A model, read in place from its file.
 
 use crate::{
-    AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
-    Scratch,
+    AsVector, AsWindow, Calibration, FrontEnd, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError,
+    Posterior, Samples, Scratch,
     activation::sigmoid,
     channel::CHANNEL_STATE,
     format::{
@@ -197,8 +197,15 @@ impl<'m> Model<'m> {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
             checks.finite(mixture.parameters);
         }
-        let NamedArray { array, .. } = records.read()?;
+        let NamedArray { name: front_ends, array } = records.read()?;
         checks.finite(all_values(array)?);
+        if front_ends.is_empty() {
+            checks.equal(features, self.window_len());
+        } else {
+            checks.equal(self.channels(), front_ends.len());
+            let made = front_ends.iter().map(|code| FrontEnd::from_code(*code).features(self.window()));
+            checks.equal(features, made.fold(0, usize::saturating_add));
+        }
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
             checks.finite(Mixture::read(array, latent)?.parameters);
