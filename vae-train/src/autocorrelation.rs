@@ -97,7 +97,7 @@ impl Suggestion {
         }
         // Union bound on the tail of the normal distribution, over lags and columns: P(|r| > z/√n) < 2 exp(−z²/2).
         let tests = 2.0 * (near * chosen.len()) as f64;
-        let stands_out = |count: usize| LEAST_CORRELATION.max((2.0 * (tests / CHANCE).ln() / count as f64).sqrt());
+        let stands_out = |count: usize| LEAST_CORRELATION.max((2.0 * libm::log(tests / CHANCE) / count as f64).sqrt());
         let serial: Vec<_> = correlations.iter().filter(|(r, count)| strongest(r).abs() > stands_out(*count)).collect();
         if serial.is_empty() {
             return independent(format!(
@@ -108,7 +108,7 @@ impl Suggestion {
         let mean: Vec<f64> =
             (0..=lags).map(|lag| serial.iter().map(|(r, _)| r[lag]).sum::<f64>() / serial.len() as f64).collect();
         let period = period(&mean, rows);
-        let span = mean.iter().position(|r| *r < (-1.0f64).exp()).unwrap_or(lags);
+        let span = mean.iter().position(|r| *r < libm::exp(-1.0)).unwrap_or(lags);
         let wanted = period.unwrap_or(2 * span).next_power_of_two().max(LEAST_WINDOW);
         let most_values = if period.is_some() { MOST_VALUES_OF_A_PERIOD } else { MOST_VALUES };
         let by_width = power_of_two_up_to(most_values / columns.len().max(1));

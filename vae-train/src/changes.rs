@@ -60,7 +60,7 @@ pub fn windows_for_memory(dependence: f64, rate: f64) -> f64 {
 
 fn least_memory(dependence: f64, rate: f64) -> f64 {
     let k = f64::from(ALLOWANCE);
-    let delay = dependence * -rate.ln() / (2.0 * k * k);
+    let delay = dependence * -libm::log(rate) / (2.0 * k * k);
     DELAYS * delay
 }
 
@@ -157,12 +157,12 @@ impl Changes {
             return None;
         }
         let walk = Walk::of(p_values);
-        let times = (walk.mean_excess(start) / excess).ln();
+        let times = libm::log(walk.mean_excess(start) / excess);
         let weight = count / (count + KNOWN);
-        let beyond = |nats: f64| walk.height(walk.nats(start) + nats / (weight * times).exp()) - start;
-        let [near, far] = FURTHER.map(|nats| (1.0 - nats / rate.ln(), beyond(nats)));
+        let beyond = |nats: f64| walk.height(walk.nats(start) + nats / libm::exp(weight * times)) - start;
+        let [near, far] = FURTHER.map(|nats| (1.0 - nats / libm::log(rate), beyond(nats)));
         let shape = shape(near, far);
-        let scale = shape * near.1 / (near.0.powf(shape) - 1.0);
+        let scale = shape * near.1 / (libm::pow(near.0, shape) - 1.0);
         let dispersion = dispersion(peaks, |part| part.iter().filter(|peak| **peak > start).count());
         let doubt = weight * (1.0 - weight) * times * times;
         let [start, rate, scale, shape] = [start, rate, scale, shape].map(|value| value as f32);
@@ -172,7 +172,7 @@ impl Changes {
     /// Variances of the logarithm of the rate at the level for `rate`: where it is lower than that, and where it is higher.
     #[must_use]
     pub fn variances(&self, rate: f64) -> [f64; 2] {
-        let further = (f64::from(self.tail.rate) / rate).ln();
+        let further = libm::log(f64::from(self.tail.rate) / rate);
         let slope = self.doubt + Walk::variance(self.tail.level(rate as f32).into(), self.windows);
         SLOPE.map(|error| self.dispersion / self.count + further * further * (slope + error * error))
     }
@@ -184,7 +184,7 @@ fn shape(near: (f64, f64), far: (f64, f64)) -> f64 {
     for _ in 0..50 {
         let shape = 0.5 * (low + high);
         // Falls with the shape.
-        let share = (near.0.powf(shape) - 1.0) / (far.0.powf(shape) - 1.0);
+        let share = (libm::pow(near.0, shape) - 1.0) / (libm::pow(far.0, shape) - 1.0);
         if share > near.1 / far.1 { low = shape } else { high = shape }
     }
     low
@@ -193,7 +193,7 @@ fn shape(near: (f64, f64), far: (f64, f64)) -> f64 {
 /// Windows without a vote for which the device holds an alarm, about.
 pub(crate) fn held(dependence: f64) -> f64 {
     let (windows, slope, most) = HELD;
-    windows * (1.0 + slope * dependence.max(1.0).ln()).min(most)
+    windows * (1.0 + slope * libm::log(dependence.max(1.0))).min(most)
 }
 
 #[cfg(test)]

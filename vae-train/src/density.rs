@@ -29,14 +29,15 @@ impl Gaussian {
         let data = DMatrix::from_row_iterator(count, features, rows.iter().map(|value| f64::from(*value)));
         let mean = data.row_mean().transpose();
         let centred = DMatrix::from_fn(count, features, |row, column| data[(row, column)] - mean[column]);
-        let mut covariance = centred.transpose() * &centred / count as f64;
+        // Not a product with the transpose, whose loops depend on the CPU.
+        let mut covariance = centred.tr_mul(&centred) / count as f64;
         let ridge = 1e-6 * covariance.trace() / features as f64;
         for axis in 0..features {
             covariance[(axis, axis)] += ridge;
         }
         let Some(cholesky) = covariance.cholesky() else { anyhow::bail!("the data's covariance cannot be inverted") };
-        let log_determinant = 2.0 * cholesky.l().diagonal().map(f64::ln).sum();
-        let log_normaliser = -0.5 * (features as f64 * std::f64::consts::TAU.ln() + log_determinant);
+        let log_determinant = 2.0 * cholesky.l().diagonal().map(libm::log).sum();
+        let log_normaliser = -0.5 * (features as f64 * libm::log(std::f64::consts::TAU) + log_determinant);
         Ok(Self { mean, cholesky, log_normaliser })
     }
 
@@ -74,13 +75,13 @@ impl KernelDensity {
                 let values = || kept.iter().map(|row| f64::from(row[feature]));
                 let mean = values().sum::<f64>() / count;
                 let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-                variance.sqrt() * count.powf(-1.0 / (features as f64 + 4.0))
+                variance.sqrt() * libm::pow(count, -1.0 / (features as f64 + 4.0))
             })
             .collect();
         ensure!(bandwidth.iter().all(|h| *h > 0.0), "a feature is constant: it has no kernel density");
-        let log_normaliser = -count.ln()
-            - bandwidth.iter().map(|h| h.ln()).sum::<f64>()
-            - 0.5 * features as f64 * std::f64::consts::TAU.ln();
+        let log_normaliser = -libm::log(count)
+            - bandwidth.iter().map(|h| libm::log(*h)).sum::<f64>()
+            - 0.5 * features as f64 * libm::log(std::f64::consts::TAU);
         let rows = kept.iter().flat_map(|row| row.iter().zip(&bandwidth).map(|(x, h)| f64::from(*x) / h)).collect();
         Ok(Self { rows, bandwidth, log_normaliser })
     }
@@ -95,7 +96,7 @@ impl KernelDensity {
             .map(|row| -0.5 * row.iter().zip(&x).map(|(a, b)| (a - b).powi(2)).sum::<f64>())
             .collect();
         let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        self.log_normaliser + largest + exponents.iter().map(|e| (e - largest).exp()).sum::<f64>().ln()
+        self.log_normaliser + largest + libm::log(exponents.iter().map(|e| libm::exp(e - largest)).sum::<f64>())
     }
 }
 
@@ -133,8 +134,8 @@ impl Independent {
     pub fn log_density(&self, x: &[f32]) -> f64 {
         let features = self.moments.iter().zip(x.iter().map(|x| f64::from(*x))).filter(|(_, x)| !x.is_nan());
         let nats = features.map(|((mean, variance), x)| match variance {
-            Some(variance) => -0.5 * ((x - mean).powi(2) / variance + (std::f64::consts::TAU * variance).ln()),
-            None => x * mean.ln() + (1.0 - x) * (1.0 - mean).ln(),
+            Some(variance) => -0.5 * ((x - mean).powi(2) / variance + libm::log(std::f64::consts::TAU * variance)),
+            None => x * libm::log(*mean) + (1.0 - x) * libm::log(1.0 - mean),
         });
         nats.sum()
     }

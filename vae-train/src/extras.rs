@@ -101,7 +101,7 @@ pub fn active_units(
     let mut means = encode(&network, architecture, windows, device)?.mean;
     if architecture.posterior == Posterior::Bernoulli {
         // Logits, to a coin's mean on the scale of ±1.
-        means.iter_mut().for_each(|logit| *logit = (0.5 * *logit).tanh());
+        means.iter_mut().for_each(|logit| *logit = libm::tanhf(0.5 * *logit));
     }
     Ok(likelihood::active_units(&means, architecture.latent))
 }
@@ -116,11 +116,11 @@ fn encode(network: &Vae, architecture: &Architecture, train: Part<'_>, device: &
             let (mean, spread) = row.split_at(latent);
             latents.mean.extend_from_slice(mean);
             match architecture.posterior {
-                Posterior::Diagonal => latents.variance.extend(spread.iter().map(|v| v.exp())),
+                Posterior::Diagonal => latents.variance.extend(spread.iter().map(|v| libm::expf(*v))),
                 Posterior::Full => latents.variance.extend((0..latent).map(|row| {
                     let entries = &spread[row * (row + 1) / 2..][..=row];
                     let below: f32 = entries[..row].iter().map(|entry| entry * entry).sum();
-                    below + (2.0 * entries[row]).exp()
+                    below + libm::expf(2.0 * entries[row])
                 })),
                 Posterior::Bernoulli => latents.variance.extend(std::iter::repeat_n(0.0, latent)),
             }

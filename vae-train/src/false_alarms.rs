@@ -72,7 +72,7 @@ impl FalseAlarms {
             count += if is && !was { 1.0 } else { 0.0 };
             was = is;
         }
-        let by_chance = (-rate * held(calibration.dependence().into())).exp();
+        let by_chance = libm::exp(-rate * held(calibration.dependence().into()));
         Self { apart: (count / RAISED / by_chance).min(1.0), ..self }
     }
 
@@ -103,19 +103,19 @@ impl FalseAlarms {
     #[must_use]
     pub fn interval(&self, rate: f64, changes: Option<&Changes>) -> (f64, f64) {
         let (by_votes, by_changes) = shares(rate, changes);
-        let factor = |variance: f64| (NINETY_PERCENT * (variance + MODEL * MODEL).sqrt()).exp();
+        let factor = |variance: f64| libm::exp(NINETY_PERCENT * (variance + MODEL * MODEL).sqrt());
         let of_votes = factor(self.variance(by_votes));
         let [down, up] = changes.map_or([1.0; 2], |changes| changes.variances(by_changes).map(factor));
         let least = self.apart * (by_votes / of_votes + by_changes / down);
-        let more = (by_votes * (of_votes - 1.0)).hypot(by_changes * (up - 1.0));
+        let more = libm::hypot(by_votes * (of_votes - 1.0), by_changes * (up - 1.0));
         (least, (rate + more).min(MOST.max(rate)))
     }
 
     /// Variance of the logarithm of the rate of alarms by votes at the level for `rate`.
     fn variance(&self, rate: f64) -> f64 {
         let VotesTail { base, power, count, .. } = self.votes;
-        let chance = (rate / base).powf(power.recip());
-        let distance = (self.votes.rate / rate).ln();
+        let chance = libm::pow(rate / base, power.recip());
+        let distance = libm::log(self.votes.rate / rate);
         // Windows, or alarms, that come together tell less.
         let of_windows = power * power * (self.dispersion * self.single.variance(chance) + self.single.doubt(chance));
         let of_dependence = self.votes.dispersion * (1.0 + distance * distance) / count;
@@ -167,7 +167,7 @@ fn in_digits(per_second: f64, round: impl Fn(f64) -> f64) -> String {
     let fitting = times.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
     let (seconds, unit) = fitting.unwrap_or((31_557_600.0, "year"));
     let count = per_second * seconds;
-    let digit = 10f64.powf(count.log10().floor() - 1.0);
+    let digit = 10f64.powi((libm::log10(count).floor() - 1.0) as i32);
     let rounded = round(count / digit) * digit;
     format!("{}/{unit}", (rounded * 1e6).round() / 1e6)
 }
@@ -205,12 +205,12 @@ pub(crate) mod tests {
 
     /// Half a chi-square of 8 degrees of freedom: what −ELBO is for four independent Gaussian features, but for a constant.
     fn score(rng: &mut ChaCha8Rng) -> f64 {
-        -(0..4).map(|_| rng.random::<f64>().ln()).sum::<f64>()
+        -(0..4).map(|_| libm::log(rng.random::<f64>())).sum::<f64>()
     }
 
     /// `P(score ≥ x)`: the chance of at most 3 events of a Poisson process of x.
     fn above(x: f64) -> f64 {
-        (-x).exp() * (1.0 + x + x * x / 2.0 + x * x * x / 6.0)
+        libm::exp(-x) * (1.0 + x + x * x / 2.0 + x * x * x / 6.0)
     }
 
     pub(crate) fn independent(seed: u64, windows: usize) -> Vec<f64> {
@@ -231,7 +231,7 @@ pub(crate) mod tests {
             for rate in rates {
                 let rate = f64::from(rate.per_second());
                 let realised = exact_rate(above(found.alarms().level(rate)), votes);
-                assert!((realised / rate).ln().abs() < 2f64.ln(), "{votes:?} {rate}: {}", realised / rate);
+                assert!(libm::log(realised / rate).abs() < libm::log(2.0), "{votes:?} {rate}: {}", realised / rate);
                 assert!(found.support(rate, 1.0, None).is_ok());
             }
         }
@@ -265,17 +265,17 @@ pub(crate) mod tests {
                     assert!(found.support(rate, 1.0, None).is_ok());
                     // The largest standard error of the logarithm, by the intervals, is 0.1 with votes. Of single windows once a
                     // year, 32 times beyond the recording on the scale of rates, it is 0.27: these recordings are no exceptions.
-                    assert!(ratio.ln().abs() < 1.5f64.ln(), "{votes:?} 1/{name}: {ratio}");
-                    realised.push(ratio.ln());
+                    assert!(libm::log(ratio).abs() < libm::log(1.5), "{votes:?} 1/{name}: {ratio}");
+                    realised.push(libm::log(ratio));
                 }
             }
         }
         // A bias would stay on average: standard errors of 0.12 for single windows once a year, and of 0.05.
         for (votes, realised) in VOTES.into_iter().zip(&realised) {
             for ((name, _), realised) in rates.iter().zip(realised) {
-                let mean = (realised.iter().sum::<f64>() / RECORDINGS as f64).exp();
+                let mean = libm::exp(realised.iter().sum::<f64>() / RECORDINGS as f64);
                 eprintln!("{:?} 1/{name}: {mean:.3} on average", votes.rule());
-                assert!(mean.ln().abs() < 1.25f64.ln(), "{votes:?} 1/{name}: {mean} on average");
+                assert!(libm::log(mean).abs() < libm::log(1.25), "{votes:?} 1/{name}: {mean} on average");
             }
         }
     }
@@ -285,7 +285,7 @@ pub(crate) mod tests {
         // Moving sums of four: three quarters of a window are in the next. The truth is a recording five times as long.
         let overlapping = |seed, windows| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let parts: Vec<f64> = (0..windows + 3).map(|_| -rng.random::<f64>().ln()).collect();
+            let parts: Vec<f64> = (0..windows + 3).map(|_| -libm::log(rng.random::<f64>())).collect();
             parts.windows(4).map(|parts| parts.iter().sum()).collect::<Vec<f64>>()
         };
         let (scores, fresh) = (overlapping(1, 200_000), overlapping(2, 1_000_000));
@@ -293,7 +293,7 @@ pub(crate) mod tests {
             let found = FalseAlarms::of(&scores, votes).unwrap();
             // 100 alarms expected, 20 in the recording: standard errors of 0.1 and of about 0.15.
             let realised = raises(&fresh, votes, found.alarms().level(1e-4)) as f64 / 1e6;
-            assert!((realised / 1e-4).ln().abs() < 1.5f64.ln(), "{votes:?}: {realised}");
+            assert!(libm::log(realised / 1e-4).abs() < libm::log(1.5), "{votes:?}: {realised}");
         }
     }
 
@@ -355,7 +355,7 @@ pub(crate) mod tests {
         let known = Changes { tail, count: 1e12, dispersion: 1.0, doubt: 0.0, windows: 1e12 };
         let (least, most) = found.interval(1e-3 / 0.75, Some(&known));
         let (alone_least, alone_most) = found.interval(1e-3 / 3.0, None);
-        let tenth = (1.645f64 * 0.1).exp();
+        let tenth = libm::exp(1.645f64 * 0.1);
         assert!((least - (alone_least + 1e-3 / tenth)).abs() < 1e-12);
         let (by_votes, by_changes) = (alone_most - 1e-3 / 3.0, 1e-3 * (tenth - 1.0));
         assert!((most - 1e-3 / 0.75 - (by_votes.powi(2) + by_changes.powi(2)).sqrt()).abs() < 1e-9);

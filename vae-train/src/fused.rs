@@ -11,7 +11,6 @@ use burn::{
             ops::{Backward, Ops, OpsKind},
         },
         flex::FlexTensor,
-        ops::FloatTensorOps,
         tensor::FloatTensor,
     },
     nn::Linear,
@@ -21,19 +20,20 @@ use burn::{
 use crate::{
     config::HiddenActivation,
     kernel::{self, Observations},
+    product::{product, transposed},
 };
 
 type Differentiable = FloatTensor<Autodiff<Flex>>;
 
 /// A tensor on the CPU.
-enum OnCpu {
+pub(crate) enum OnCpu {
     Plain(FlexTensor),
     Differentiable(Differentiable),
 }
 
 /// The tensor's CPU representation, or the tensor itself if it is elsewhere.
 #[expect(clippy::result_large_err, reason = "the tensor goes back to where it came from")]
-fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<D>> {
+pub(crate) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<D>> {
     let (device, handle) = (tensor.device(), tensor.clone());
     // Devices compare equal with and without autodiff.
     let found = match (device == Device::flex(), device.is_autodiff()) {
@@ -56,10 +56,6 @@ fn matrix(values: Vec<f32>, shape: [usize; 2]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-fn transposed(tensor: FlexTensor) -> FlexTensor {
-    tensor.transpose(0, 1)
-}
-
 /// As a whole contiguous buffer, not copied if it is one.
 fn whole(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
@@ -70,13 +66,13 @@ pub(crate) fn dense(layer: &Linear, x: &Tensor<2>, activation: HiddenActivation)
     let bias = layer.bias.as_ref()?.val();
     match (on_cpu(x.clone()).ok()?, on_cpu(layer.weight.val()).ok()?, on_cpu(bias).ok()?) {
         (OnCpu::Plain(x), OnCpu::Plain(weight), OnCpu::Plain(bias)) => {
-            Some(Tensor::from_primitive::<Flex>(dense_forward(x, weight, &bias, activation).0))
+            Some(Tensor::from_primitive::<Flex>(dense_forward(&x, &weight, &bias, activation).0))
         }
         (OnCpu::Differentiable(x), OnCpu::Differentiable(weight), OnCpu::Differentiable(bias)) => {
             let preparation =
                 Dense.prepare::<NoCheckpointing>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
             let (x, weight) = (x.into_primitive(), weight.into_primitive());
-            let (output, kept) = dense_forward(x.clone(), weight.clone(), bias.primitive(), activation);
+            let (output, kept) = dense_forward(&x, &weight, bias.primitive(), activation);
             let output = match preparation {
                 OpsKind::Tracked(preparation) => preparation.finish(DenseState { x, weight, kept, activation }, output),
                 OpsKind::UnTracked(preparation) => preparation.finish(output),
@@ -89,12 +85,12 @@ pub(crate) fn dense(layer: &Linear, x: &Tensor<2>, activation: HiddenActivation)
 
 /// The layer's output, and what [`kernel::activation_gradient`] needs of it.
 fn dense_forward(
-    x: FlexTensor,
-    weight: FlexTensor,
+    x: &FlexTensor,
+    weight: &FlexTensor,
     bias: &FlexTensor,
     activation: HiddenActivation,
 ) -> (FlexTensor, Option<FlexTensor>) {
-    let mut output = Flex::float_matmul(x, weight);
+    let mut output = product(x, weight);
     let bias = bias.to_contiguous();
     let bias: &[f32] = bias.storage();
     if activation == HiddenActivation::Silu {
@@ -135,10 +131,10 @@ impl Backward<Flex, 3> for Dense {
             gradients.register::<Flex>(node.id, FlexTensor::from_data(TensorData::new(sums, [width])));
         }
         if let Some(node) = weight_node {
-            gradients.register::<Flex>(node.id, Flex::float_matmul(transposed(x), gradient.clone()));
+            gradients.register::<Flex>(node.id, product(&transposed(x), &gradient));
         }
         if let Some(node) = x_node {
-            gradients.register::<Flex>(node.id, Flex::float_matmul(gradient, transposed(weight)));
+            gradients.register::<Flex>(node.id, product(&gradient, &transposed(weight)));
         }
     }
 }

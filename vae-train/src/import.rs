@@ -611,8 +611,8 @@ impl Decoder {
         match (variance, scale, log_variance, log_scale) {
             (Some(variance), ..) => variances(variance, &|variance| variance),
             (_, Some(scale), ..) => variances(scale, &|scale| scale * scale),
-            (_, _, Some(Spread::Constant(values)), _) => variances(values, &f64::exp),
-            (_, _, _, Some(Spread::Constant(values))) => variances(values, &|value| (2.0 * value).exp()),
+            (_, _, Some(Spread::Constant(values)), _) => variances(values, &libm::exp),
+            (_, _, _, Some(Spread::Constant(values))) => variances(values, &|value| libm::exp(2.0 * value)),
             (_, _, Some(Spread::Predicted(spread)), _) => {
                 Ok(predicted((last, tensors.linear(spread, inputs, outputs)?)))
             }

@@ -8,6 +8,7 @@ use macerator::{AutoArch, Simd, WithSimd};
 
 use crate::config::HiddenActivation;
 
+const LN_TWO_PI: f32 = 1.837_877_1;
 /// Partial sums that a long sum is kept in.
 const LANES: usize = 16;
 
@@ -198,6 +199,11 @@ fn map_and_sum<const O: usize, const I: usize>(
         values.iter_mut().zip(results).for_each(|((_, rest), result)| rest[lane] = result);
         sums[lane] += term;
     }
+    total(sums)
+}
+
+#[inline(always)]
+fn total(mut sums: [f32; LANES]) -> f32 {
     let mut width = LANES;
     while width > 1 {
         width /= 2;
@@ -206,6 +212,26 @@ fn map_and_sum<const O: usize, const I: usize>(
         }
     }
     sums[0]
+}
+
+/// Not finite where a square is not.
+pub(crate) fn sum_of_squares(values: &[f32]) -> f32 {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; LANES];
+            let (chunks, rest) = values.as_chunks::<LANES>();
+            for chunk in chunks {
+                for (sum, v) in sums.iter_mut().zip(chunk) {
+                    *sum += v * v;
+                }
+            }
+            for (sum, v) in sums.iter_mut().zip(rest) {
+                *sum += v * v;
+            }
+            total(sums)
+        },
+    )
 }
 
 /// Data of a likelihood, one row a window.
@@ -276,8 +302,8 @@ pub(crate) fn gaussian(output: &mut [f32], data: Observations<'_>, log_variance:
         let derivative = difference * precision;
         ([weight * derivative], weight * (-0.5 * (difference * derivative + constant)))
     }
-    let precision: Vec<f32> = log_variance.iter().map(|v| (-v).exp()).collect();
-    let constant: Vec<f32> = log_variance.iter().map(|v| v + std::f32::consts::TAU.ln()).collect();
+    let precision: Vec<f32> = log_variance.iter().map(|v| libm::expf(-v)).collect();
+    let constant: Vec<f32> = log_variance.iter().map(|v| v + LN_TWO_PI).collect();
     let (precision, constant) = (precision.as_slice(), constant.as_slice());
     vectorised(
         #[inline(always)]
@@ -306,7 +332,7 @@ pub(crate) fn gaussian_predicted(output: &mut [f32], data: Observations<'_>, bou
         let difference = x - mean;
         let derivative = difference * exp(-log_variance);
         let square = difference * derivative;
-        let nats = -0.5 * (square + log_variance + std::f32::consts::TAU.ln());
+        let nats = -0.5 * (square + log_variance + LN_TWO_PI);
         ([weight * derivative, within * 0.5 * (square - 1.0)], weight * nats)
     }
     let features = data.features;
@@ -352,7 +378,7 @@ pub(crate) fn log_variance_gradient(
     log_variance: &[f32],
 ) -> Vec<f32> {
     let width = log_variance.len();
-    let variance: Vec<f32> = log_variance.iter().map(|v| v.exp()).collect();
+    let variance: Vec<f32> = log_variance.iter().map(|v| libm::expf(*v)).collect();
     let mut sums = vec![0.0; width];
     vectorised(
         #[inline(always)]

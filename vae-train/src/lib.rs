@@ -12,7 +12,7 @@
 //! [`uniformity`] tests p-values, [`motor`] and [`pump`] simulate data. What comes from outside passes [`input`] and [`foreign`], what is
 //! written [`output`].
 
-#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))] // a test's expectation is another computation
 
 mod adam;
 pub mod autocorrelation;
@@ -29,6 +29,7 @@ pub mod dependence;
 pub mod detection;
 pub mod device_log;
 pub mod drift;
+mod elementwise;
 pub mod evaluation;
 pub mod event_outcome;
 pub mod events;
@@ -57,6 +58,7 @@ pub mod output;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod poisson;
+mod product;
 pub mod pump;
 pub mod quantisation;
 pub mod report;

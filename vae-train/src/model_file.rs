@@ -148,8 +148,8 @@ impl Mixture {
         let components = weight.iter().zip(mean.chunks_exact(latent).zip(deviation.chunks_exact(latent)));
         Ok(components
             .flat_map(|(weight, (mean, deviation))| {
-                let log_deviations: f64 = deviation.iter().map(|s| f64::from(*s).ln()).sum();
-                let constant = (f64::from(*weight).ln() - log_deviations) as f32;
+                let log_deviations: f64 = deviation.iter().map(|s| libm::log(f64::from(*s))).sum();
+                let constant = (libm::log(f64::from(*weight)) - log_deviations) as f32;
                 let precisions = deviation.iter().map(|s| f64::from(*s).powi(-2) as f32);
                 std::iter::once(constant).chain(mean.iter().copied()).chain(precisions)
             })
@@ -292,7 +292,8 @@ impl ModelFile {
             scores.len() as u32,
         ))?;
         body.value(&self.log_variance_bounds)?;
-        let normaliser = |(scale, variance): &(f64, f64)| -0.5 * (std::f64::consts::TAU * variance).ln() - scale.ln();
+        let normaliser =
+            |(scale, variance): &(f64, f64)| -0.5 * libm::log(std::f64::consts::TAU * variance) - libm::log(*scale);
         body.value(&(pairs.iter().map(normaliser).sum::<f64>() as f32))?;
         let inverse_deviations =
             pairs.iter().zip(&deviations).map(|((scale, _), deviation)| (1.0 / (scale * deviation)) as f32);
@@ -464,7 +465,7 @@ impl Dense {
     pub fn quantise(&self) -> Quantised {
         let largest = |row: &[f32]| row.iter().fold(0.0f32, |largest, weight| largest.max(weight.abs()));
         let scale_exponent = exponent(f64::from(largest(&self.weights)) / 127.0, f64::from(i16::MAX));
-        let unit = f64::from(scale_exponent).exp2();
+        let unit = libm::exp2(f64::from(scale_exponent));
         let mut weights = Vec::with_capacity(self.weights.len());
         let mut multiplier = Vec::with_capacity(self.rows);
         for row in self.weights.chunks(self.columns) {
@@ -481,7 +482,7 @@ impl Dense {
         const LARGEST: f64 = ((1 << 29) - 1) as f64;
         let largest = self.bias.iter().fold(0.0f32, |largest, bias| largest.max(bias.abs()));
         let exponent = exponent(f64::from(largest), LARGEST);
-        let unit = f64::from(exponent).exp2();
+        let unit = libm::exp2(f64::from(exponent));
         (self.bias.iter().map(|bias| (f64::from(*bias) / unit).round() as i32).collect(), exponent)
     }
 }
@@ -501,7 +502,7 @@ impl Quantised {
     /// The weights that these stand for, `[rows][columns]`: exact, as 22 bits are enough for each.
     #[must_use]
     pub fn dequantise(&self) -> Vec<f32> {
-        let unit = f64::from(self.scale_exponent).exp2();
+        let unit = libm::exp2(f64::from(self.scale_exponent));
         let columns = self.weights.len() / self.multiplier.len().max(1);
         let rows = self.weights.chunks(columns.max(1)).zip(&self.multiplier);
         rows.flat_map(|(row, &multiplier)| {
@@ -514,7 +515,7 @@ impl Quantised {
 /// The least exponent, within the format's limits, of a unit of which `most` are enough for `value`.
 fn exponent(value: f64, most: f64) -> i32 {
     const LIMIT: f64 = 100.0;
-    (value / most).log2().ceil().clamp(-LIMIT, LIMIT) as i32
+    libm::log2(value / most).ceil().clamp(-LIMIT, LIMIT) as i32
 }
 
 /// Two rows a halfword, in the order in which the kernels read them: see `LayerRecord::weights`.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn::{
-    module::{Module, Param},
+    module::{Module, ModuleMapper, Param, ParamId},
     nn::Linear,
     tensor::{Device, Tensor, TensorData, activation},
 };
@@ -13,9 +13,13 @@ use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, standard_normal};
 
 use crate::{
     config::{CONTINUOUS_FLOOR, Config, HiddenActivation, Likelihood, Posterior},
+    elementwise::{exp, ln, log_softmax, softplus},
     fused::{self, Family},
     model_file::{Dense, Mixture},
+    product::matmul,
 };
+
+const LN_TWO_PI: f32 = 1.837_877_1;
 
 /// Learned log-variances of the likelihood stay below this: ten times the spread of the data.
 pub const LARGEST_LOG_VARIANCE: f32 = 4.6;
@@ -78,7 +82,7 @@ impl Architecture {
     /// Range of the likelihood's log-variance.
     #[must_use]
     pub fn log_variance_bounds(&self) -> (f32, f32) {
-        (self.variance_floor.ln(), LARGEST_LOG_VARIANCE)
+        (libm::logf(self.variance_floor), LARGEST_LOG_VARIANCE)
     }
 
     /// Widths of the encoder, input to output, then of the decoder.
@@ -100,6 +104,17 @@ pub struct Vae {
     decoder: Vec<Linear>,
     log_variance: Param<Tensor<1>>,
     pub(crate) prior: Option<LearnedPrior>,
+}
+
+/// Numbers the parameters in order: burn draws their ids, by which a checkpoint's moments are found, at random.
+struct Numbered(u64);
+
+impl ModuleMapper for Numbered {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1;
+        let (_, tensor, mapper) = parameter.consume();
+        Param::from_mapped_value(ParamId::from(self.0), tensor, mapper)
+    }
 }
 
 /// A mixture of diagonal Gaussians that is trained with the network.
@@ -186,7 +201,7 @@ impl Vae {
                 .collect()
         });
         let start = match architecture.likelihood {
-            Likelihood::GaussianFixed => architecture.variance.ln(),
+            Likelihood::GaussianFixed => libm::logf(architecture.variance),
             Likelihood::Gaussian | Likelihood::GaussianPredicted | Likelihood::Bernoulli => 0.0,
         };
         let log_variance = TensorData::new(vec![start; architecture.features], [architecture.features]);
@@ -199,7 +214,8 @@ impl Vae {
                 log_variance: Param::from_data(TensorData::zeros::<f32, _>(shape), device),
             }
         });
-        Self { encoder, decoder, log_variance: Param::from_data(log_variance, device), prior }
+        let network = Self { encoder, decoder, log_variance: Param::from_data(log_variance, device), prior };
+        network.map(&mut Numbered(0))
     }
 
     /// The posterior's parameters `[windows, parameters]`, within their limits.
@@ -250,7 +266,7 @@ impl Vae {
         let log_variance = self.log_variance.val();
         match architecture.likelihood {
             Likelihood::Gaussian => {
-                let floors: Vec<f32> = architecture.variance_floors.iter().map(|floor| floor.ln()).collect();
+                let floors: Vec<f32> = architecture.variance_floors.iter().map(|floor| libm::logf(*floor)).collect();
                 let device = log_variance.device();
                 let floors = Tensor::from_data(TensorData::new(floors, [architecture.features]), &device);
                 log_variance.max_pair(floors).clamp_max(LARGEST_LOG_VARIANCE)
@@ -303,7 +319,7 @@ impl Vae {
                 })
                 .collect()
         };
-        let variance = read(self.likelihood_log_variance(architecture).exp())?;
+        let variance = read(exp(self.likelihood_log_variance(architecture)))?;
         let mut decoder = dense(&self.decoder)?;
         if architecture.likelihood == Likelihood::GaussianPredicted
             && let Some(last) = decoder.last_mut()
@@ -324,28 +340,27 @@ impl LearnedPrior {
     /// in nats. The core's `Mixture::log_density`, here by matrix products.
     pub(crate) fn log_density(&self, mean: Tensor<2>, square: Tensor<2>) -> Tensor<2> {
         let (centre, log_variance) = (self.mean.val(), self.log_variance());
-        let precision = log_variance.clone().neg().exp();
+        let precision = exp(log_variance.clone().neg());
         let scaled = centre.clone() * precision.clone();
         // Of each component: −½ Σ (ln 2π s² + m² / s²) + ln π
-        let own = (log_variance + centre * scaled.clone()).add_scalar(std::f32::consts::TAU.ln()).sum_dim(1);
-        let constant = activation::log_softmax(self.logits.val(), 1) - own.mul_scalar(0.5).transpose();
-        let terms = mean.matmul(scaled.transpose()) - square.matmul(precision.transpose()).mul_scalar(0.5) + constant;
+        let own = (log_variance + centre * scaled.clone()).add_scalar(LN_TWO_PI).sum_dim(1);
+        let constant = log_softmax(self.logits.val()) - own.mul_scalar(0.5).transpose();
+        let terms = matmul(mean, scaled.transpose()) - matmul(square, precision.transpose()).mul_scalar(0.5) + constant;
         let largest = terms.clone().detach().max_dim(1);
-        (terms - largest.clone()).exp().sum_dim(1).log() + largest
+        ln(exp(terms - largest.clone()).sum_dim(1)) + largest
     }
 
     #[cfg(test)]
     pub(crate) fn with(self, logits: Tensor<2>, log_variance: Tensor<2>) -> Self {
-        let [logits, log_variance] =
-            [logits, log_variance].map(|values| Param::initialized(burn::module::ParamId::new(), values));
+        let [logits, log_variance] = [logits, log_variance].map(|values| Param::initialized(ParamId::new(), values));
         Self { logits, log_variance, ..self }
     }
 
     fn read(&self) -> Result<Mixture> {
         Ok(Mixture {
-            weight: read(activation::softmax(self.logits.val(), 1))?,
+            weight: read(exp(log_softmax(self.logits.val())))?,
             mean: read(self.mean.val())?,
-            deviation: read(self.log_variance().mul_scalar(0.5).exp())?,
+            deviation: read(exp(self.log_variance().mul_scalar(0.5)))?,
         })
     }
 }
@@ -368,7 +383,7 @@ pub(crate) fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, lo
     let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
         let difference = batch.x.clone() - mean;
         let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
-        (quadratic + log_variance).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(-0.5)
+        (quadratic + log_variance).add_scalar(LN_TWO_PI).mul_scalar(-0.5)
     };
     let nats = match family {
         Family::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
@@ -414,12 +429,6 @@ pub(crate) fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> 
         HiddenActivation::Sigmoid => activation::sigmoid(x),
         HiddenActivation::Softplus => softplus(x),
     }
-}
-
-/// `max(v, 0) + ln(1 + e^−|v|)`, as the core computes it; burn's own overflows for large logits.
-pub(crate) fn softplus(v: Tensor<2>) -> Tensor<2> {
-    let tail = v.clone().abs().neg().exp().log1p();
-    activation::relu(v) + tail
 }
 
 /// A tensor's values.

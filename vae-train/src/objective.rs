@@ -1,13 +1,14 @@
 //! What training maximises, and how its gradient is estimated.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use vae_core::standard_normal;
 
 use crate::{
     config::{Bound, Estimator, Posterior},
-    network::{Architecture, Batch, LearnedPrior, Vae, softplus},
+    elementwise::{exp, ln, sigmoid, softplus},
+    network::{Architecture, Batch, LearnedPrior, Vae},
 };
 
 const LN_TWO_PI: f32 = 1.837_877_1;
@@ -117,8 +118,8 @@ impl Objective {
                 };
                 let log_weight = (conditional + log_prior - log_density).reshape([samples, windows]);
                 let largest = log_weight.clone().detach().max_dim(0);
-                let sum = (log_weight - largest.clone()).exp().sum_dim(0).log() + largest;
-                let bound = sum.sub_scalar((samples as f32).ln()).sum().mul_scalar(scale);
+                let sum = ln(exp(log_weight - largest.clone()).sum_dim(0)) + largest;
+                let bound = sum.sub_scalar(libm::logf(samples as f32)).sum().mul_scalar(scale);
                 Loss { surrogate: bound.clone().neg(), bound, reconstruction, kl }
             }
         }
@@ -131,11 +132,11 @@ impl Objective {
         match architecture.posterior {
             Posterior::Diagonal => {
                 let log_variance = parameters.narrow(1, latent, latent);
-                let mut z = location.clone() + log_variance.clone().mul_scalar(0.5).exp() * noise.clone();
+                let mut z = location.clone() + exp(log_variance.clone().mul_scalar(0.5)) * noise.clone();
                 let mut deviation = noise;
                 if self.estimator == Estimator::ScoreFunction {
                     z = z.detach();
-                    deviation = (z.clone() - location) * log_variance.clone().mul_scalar(-0.5).exp();
+                    deviation = (z.clone() - location) * exp(log_variance.clone().mul_scalar(-0.5));
                 }
                 let twice = deviation.clone() * deviation + log_variance;
                 Samples { z, log_density: twice.add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5) }
@@ -147,7 +148,7 @@ impl Objective {
                 for row in 0..latent {
                     let start = latent + row * (row + 1) / 2;
                     let log_diagonal = parameters.clone().narrow(1, start + row, 1);
-                    let mut value = log_diagonal.clone().exp() * noise.clone().narrow(1, row, 1);
+                    let mut value = exp(log_diagonal.clone()) * noise.clone().narrow(1, row, 1);
                     if row > 0 {
                         let below = parameters.clone().narrow(1, start, row);
                         value = value + (below * noise.clone().narrow(1, 0, row)).sum_dim(1);
@@ -160,7 +161,7 @@ impl Objective {
                 Samples { z: Tensor::cat(columns, 1), log_density }
             }
             Posterior::Bernoulli => {
-                let z = noise.lower(activation::sigmoid(location.clone())).float().detach();
+                let z = noise.lower(sigmoid(location.clone())).float().detach();
                 let log_density = (z.clone() * location.clone() - softplus(location)).sum_dim(1);
                 Samples { z, log_density }
             }
@@ -173,7 +174,7 @@ fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tenso
     let latent = architecture.latent;
     let location = parameters.clone().narrow(1, 0, latent);
     let gaussian = |squares: Tensor<2>, log_variance: Tensor<2>| {
-        (log_variance.clone().exp() - log_variance.add_scalar(1.0) + squares).mul_scalar(0.5)
+        (exp(log_variance.clone()) - log_variance.add_scalar(1.0) + squares).mul_scalar(0.5)
     };
     match architecture.posterior {
         Posterior::Diagonal => gaussian(location.clone() * location, parameters.narrow(1, latent, latent)),
@@ -191,7 +192,7 @@ fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tenso
             Tensor::cat(rows.collect(), 1)
         }
         Posterior::Bernoulli => {
-            let negative_entropy = activation::sigmoid(location.clone()) * location.clone() - softplus(location);
+            let negative_entropy = sigmoid(location.clone()) * location.clone() - softplus(location);
             negative_entropy.add_scalar(std::f32::consts::LN_2)
         }
     }
@@ -205,7 +206,7 @@ fn kl_to_mixture(prior: &LearnedPrior, architecture: &Architecture, parameters: 
     let latent = architecture.latent;
     let mean = parameters.clone().narrow(1, 0, latent);
     let log_variance = parameters.narrow(1, latent, latent);
-    let variance = log_variance.clone().exp();
+    let variance = exp(log_variance.clone());
     let entropy = log_variance.add_scalar(1.0 + LN_TWO_PI).sum_dim(1).mul_scalar(0.5);
     entropy.neg() - prior.log_density(mean.clone(), mean.clone() * mean + variance)
 }

@@ -13,7 +13,7 @@ pub fn at_least(count: usize, mean: f64) -> f64 {
     // Away from the mean, so that terms fall. The first one by its logarithm: e^−mean alone is 0 from 746 on.
     let is_above = count > mean;
     let (mut k, mut sum) = (if is_above { count } else { count - 1.0 }, 0.0);
-    let mut term = (k * mean.ln() - mean - libm::lgamma(k + 1.0)).exp();
+    let mut term = libm::exp(k * libm::log(mean) - mean - libm::lgamma(k + 1.0));
     while term > f64::EPSILON * sum {
         sum += term;
         (term, k) = if is_above { (term * mean / (k + 1.0), k + 1.0) } else { (term * k / mean, k - 1.0) };

@@ -9,6 +9,8 @@ use burn::{
 };
 
 use crate::{
+    fused::{OnCpu, on_cpu},
+    kernel,
     network::{Architecture, Batch, Vae},
     objective::{Loss, Objective},
 };
@@ -98,22 +100,34 @@ pub(crate) fn gradient(
 pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
     struct Squares<'a> {
         gradients: &'a GradientsParams,
-        sum: Option<Tensor<1>>,
+        on_cpu: f64,
+        elsewhere: Option<Tensor<1>>,
     }
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-                let squares = (gradient.clone() * gradient).sum();
-                self.sum = Some(match self.sum.take() {
-                    Some(sum) => sum + squares,
-                    None => squares,
-                });
+            match self.gradients.get::<D>(parameter.id).map(on_cpu) {
+                None => {}
+                Some(Ok(OnCpu::Plain(gradient))) => {
+                    self.on_cpu += f64::from(kernel::sum_of_squares(gradient.to_contiguous().storage()));
+                }
+                Some(Ok(OnCpu::Differentiable(gradient))) => {
+                    let gradient = gradient.into_primitive().to_contiguous();
+                    self.on_cpu += f64::from(kernel::sum_of_squares(gradient.storage()));
+                }
+                Some(Err(gradient)) => {
+                    // Read once, as a device is waited for then.
+                    let squares = (gradient.clone() * gradient).sum();
+                    self.elsewhere = Some(match self.elsewhere.take() {
+                        Some(sum) => sum + squares,
+                        None => squares,
+                    });
+                }
             }
         }
     }
-    let mut squares = Squares { gradients, sum: None };
+    let mut squares = Squares { gradients, on_cpu: 0.0, elsewhere: None };
     network.visit(&mut squares);
-    squares.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+    squares.on_cpu + squares.elsewhere.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
 }
 
 /// The loss of some of a batch's windows.

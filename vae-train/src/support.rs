@@ -101,7 +101,7 @@ impl FalseAlarms {
     /// The rate of alarms, per window, up to which alarms and the windows that raise them are rare.
     fn highest_rate(&self) -> f64 {
         let VotesTail { base, power, .. } = self.votes;
-        BODY.min(base * TOGETHER.powf(power))
+        BODY.min(base * libm::pow(TOGETHER, power))
     }
 
     /// The lowest rate of alarms per window that is supported, within a tenth.

@@ -30,7 +30,11 @@ impl Tail {
     #[must_use]
     pub fn rate_above(&self, x: f64) -> f64 {
         let growth = self.growth((x - self.threshold) / self.scale);
-        if self.is_pareto() { self.rate / growth } else { self.base * ((self.rate / self.base).ln() * growth).exp() }
+        if self.is_pareto() {
+            self.rate / growth
+        } else {
+            self.base * libm::exp(libm::log(self.rate / self.base) * growth)
+        }
     }
 
     /// Whether it is a generalised Pareto tail.
@@ -41,22 +45,22 @@ impl Tail {
     /// The score that is exceeded at `rate` per window; the inverse of [`Self::rate_above`].
     #[must_use]
     pub fn level(&self, rate: f64) -> f64 {
-        let growth = self.growth_to(rate).ln();
-        let z = if self.shape.abs() < 1e-9 { growth } else { (self.shape * growth).exp_m1() / self.shape };
+        let growth = libm::log(self.growth_to(rate));
+        let z = if self.shape.abs() < 1e-9 { growth } else { libm::expm1(self.shape * growth) / self.shape };
         self.threshold + self.scale * z
     }
 
     /// By how much the logarithm of the rate, or one over a Pareto tail's, has grown where the rate is this.
     fn growth_to(&self, rate: f64) -> f64 {
-        if self.is_pareto() { self.rate / rate } else { (rate / self.base).ln() / (self.rate / self.base).ln() }
+        if self.is_pareto() { self.rate / rate } else { libm::log(rate / self.base) / libm::log(self.rate / self.base) }
     }
 
     /// `(1 + shape z)^(1 / shape)`.
     pub(crate) fn growth(&self, z: f64) -> f64 {
         if self.shape.abs() < 1e-9 {
-            z.exp()
+            libm::exp(z)
         } else if self.shape * z > -1.0 {
-            ((self.shape * z).ln_1p() / self.shape).exp()
+            libm::exp(libm::log1p(self.shape * z) / self.shape)
         } else if self.shape < 0.0 {
             f64::INFINITY
         } else {
@@ -72,20 +76,20 @@ impl Tail {
         let by_shape = if product.abs() < 1e-4 {
             z * z * (2.0 / 3.0 * product - 0.5)
         } else {
-            (z / (1.0 + product) - product.ln_1p() / shape) / shape
+            (z / (1.0 + product) - libm::log1p(product) / shape) / shape
         };
         [by_scale, by_shape]
     }
 
     /// The same tail, written from a threshold that is exceeded at `rate`.
     pub(crate) fn at_rate(&self, rate: f64) -> Self {
-        let scale = self.scale * self.growth_to(rate).powf(self.shape);
+        let scale = self.scale * libm::pow(self.growth_to(rate), self.shape);
         Self { threshold: self.level(rate), scale, rate, ..*self }
     }
 
     /// The tail of events of which there are `base · rate_above(x)^power`; this one's rates are chances.
     pub(crate) fn to_power(self, base: f64, power: f64) -> Self {
-        let rate = base * self.rate.powf(power);
+        let rate = base * libm::pow(self.rate, power);
         if self.is_pareto() {
             // `G^power` is the growth of a tail of a shape and a scale as many times smaller.
             Self { rate, scale: self.scale / power, shape: self.shape / power, ..self }

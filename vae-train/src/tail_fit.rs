@@ -87,7 +87,7 @@ impl TailFit {
     pub(crate) fn variance(&self, rate: f64) -> f64 {
         let tail = &self.tail;
         let z = (tail.level(rate) - tail.threshold) / tail.scale;
-        let logarithm = if tail.is_pareto() { -1.0 } else { (rate / tail.base).ln() };
+        let logarithm = if tail.is_pareto() { -1.0 } else { libm::log(rate / tail.base) };
         let [by_scale, by_shape] = tail.slopes(z).map(|slope| logarithm * slope);
         let [[v, c], [_, w]] = self.covariance;
         // The count above the threshold is Poisson; with it the rate moves while what the scores above the threshold determine stays: a
@@ -106,8 +106,8 @@ impl TailFit {
     /// variance between models, weighted by their likelihoods.
     pub(crate) fn doubt(&self, rate: f64) -> f64 {
         self.other.map_or(0.0, |(other, nats)| {
-            let distance = (other.rate_above(self.tail.level(rate)) / rate).ln();
-            distance * distance / (1.0 + nats.exp())
+            let distance = libm::log(other.rate_above(self.tail.level(rate)) / rate);
+            distance * distance / (1.0 + libm::exp(nats))
         })
     }
 }
@@ -116,7 +116,7 @@ impl TailFit {
 ///
 /// All of the upper 2 % up to 10⁵ windows; above, fewer in proportion, so that bias falls along with the variance.
 pub(crate) fn most(windows: f64) -> f64 {
-    (BODY * windows).min(windows.cbrt().powi(2))
+    (BODY * windows).min(libm::cbrt(windows).powi(2))
 }
 
 /// Distinct ascending values among the highest `most` of ascending values, at ranks that fall by a factor of 1.1.
@@ -146,7 +146,7 @@ impl Curve {
         let rate = count / self.windows;
         ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
         // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
-        let logarithm = if base == 0.0 { 1.0 } else { -rate.ln() };
+        let logarithm = if base == 0.0 { 1.0 } else { -libm::log(rate) };
         let mut tail = Tail { threshold, scale: logarithm * mean_excess, shape: base, rate, base };
         let mut point = self.likelihood(&tail);
         for _ in 0..200 {
@@ -154,7 +154,7 @@ impl Curve {
             let step = covariance.map(|row| row[0] * point.gradient[0] + row[1] * point.gradient[1]);
             let mut length = 1.0;
             let better = loop {
-                let scale = tail.scale * (length * step[0]).exp();
+                let scale = tail.scale * libm::exp(length * step[0]);
                 let next = Tail { scale, shape: tail.shape + length * step[1], ..tail };
                 let there = self.likelihood(&next);
                 if there.value >= point.value {
@@ -180,8 +180,8 @@ impl Curve {
         let survival = |level: f64| {
             let z = (level - tail.threshold) / tail.scale;
             let growth = tail.growth(z);
-            let y = if tail.is_pareto() { growth.recip() } else { -(tail.rate / tail.base).ln() };
-            let above = if tail.is_pareto() { y } else { (-y * (growth - 1.0)).exp() };
+            let y = if tail.is_pareto() { growth.recip() } else { -libm::log(tail.rate / tail.base) };
+            let above = if tail.is_pareto() { y } else { libm::exp(-y * (growth - 1.0)) };
             (above, tail.slopes(z).map(|slope| -above * y * growth * slope))
         };
         // The base is the shape of an exponential tail.
@@ -200,7 +200,7 @@ impl Curve {
             if chance.is_nan() || chance <= 0.0 {
                 return Likelihood { value: f64::NEG_INFINITY, ..likelihood };
             }
-            likelihood.value += within * chance.ln();
+            likelihood.value += within * libm::log(chance);
             let relative = [(slopes[0] - next_slopes[0]) / chance, (slopes[1] - next_slopes[1]) / chance];
             for row in 0..2 {
                 likelihood.gradient[row] += within * relative[row];

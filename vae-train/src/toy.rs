@@ -29,7 +29,7 @@ pub const LINEAR_VARIANCE: f64 = 0.25;
 #[must_use]
 pub fn linear_weights() -> Vec<f64> {
     let (features, latent) = LINEAR;
-    (0..features * latent).map(|index| (1.0 + index as f64 * 1.7).sin()).collect()
+    (0..features * latent).map(|index| libm::sin(1.0 + index as f64 * 1.7)).collect()
 }
 
 /// Draws `x = W z + σ ε` of the linear-Gaussian source, [`LINEAR`]`.0` values each; its evidence is `N(0, W Wᵀ + σ² I)`.

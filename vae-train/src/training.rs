@@ -13,6 +13,7 @@ use burn::{
     store::ModuleRecord,
     tensor::{Bytes, Device, Tensor, TensorData},
 };
+use burn_pack::{Reader, Writer};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -429,7 +430,18 @@ impl<'a> Training<'a> {
     }
 
     fn record_optimizer(&self) -> Result<Vec<u8>> {
-        Ok(self.optimizer.into_bytes().context("cannot record the optimizer's state")?.to_vec())
+        let bytes = self.optimizer.into_bytes().context("cannot record the optimizer's state")?;
+        // burn writes the moments in the order of a hash map, another one in each process; its reader gives them by name.
+        let reader = Reader::from_bytes(bytes)?;
+        let (scalars, metadata) = (reader.scalars().clone(), reader.metadata().clone());
+        let mut writer = Writer::new(reader.into_tensors()?);
+        for (name, value) in scalars {
+            writer = writer.with_scalar(&name, value);
+        }
+        for (name, value) in metadata {
+            writer = writer.with_metadata(&name, &value);
+        }
+        Ok(writer.into_bytes()?.to_vec())
     }
 
     fn divergence(

@@ -44,7 +44,7 @@ fn kolmogorov(lambda: f64) -> f64 {
     if lambda < 0.2 {
         return 1.0;
     }
-    let term = |j: i32| f64::from(1 - 2 * ((j + 1) % 2)) * (-2.0 * f64::from(j * j) * lambda * lambda).exp();
+    let term = |j: i32| f64::from(1 - 2 * ((j + 1) % 2)) * libm::exp(-2.0 * f64::from(j * j) * lambda * lambda);
     (2.0 * (1..=30).map(term).sum::<f64>()).clamp(0.0, 1.0)
 }
 

@@ -138,7 +138,7 @@ impl VotesTail {
         let rarity = |level: &f64| {
             // The logarithm of a rank's chance is, on average, that of half a rank less.
             let chance = ((sorted.len() - sorted.partition_point(|score| score < level)) as f64 - 0.5) / windows;
-            -chance.ln() - quiet * (-chance).ln_1p()
+            -libm::log(chance) - quiet * libm::log1p(-chance)
         };
         let rarities: Vec<f64> = levels.iter().map(rarity).collect();
         let areas = rarities.windows(2).zip(counts.windows(2)).map(|(y, n)| (y[1] - y[0]) * (n[0] + n[1]) / 2.0);
@@ -148,7 +148,7 @@ impl VotesTail {
         let rate = count / windows;
         let (first, level) = rarities.first().zip(levels.first()).context("no levels")?;
         let dispersion = dispersion(&statistics, |part| raised(part, *level));
-        Ok(Self { base: rate * (power * first).exp(), power, rate, count, dispersion })
+        Ok(Self { base: rate * libm::exp(power * first), power, rate, count, dispersion })
     }
 }
 
@@ -169,7 +169,7 @@ pub(crate) mod tests {
 
     fn independent(seed: u64, windows: usize) -> Vec<f64> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..windows).map(|_| -(0..4).map(|_| rng.random::<f64>().ln()).sum::<f64>()).collect()
+        (0..windows).map(|_| -(0..4).map(|_| libm::log(rng.random::<f64>())).sum::<f64>()).collect()
     }
 
     /// Alarms per window of independent windows that are above a level with chance p: the stationary distribution of the last

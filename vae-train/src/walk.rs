@@ -77,7 +77,7 @@ impl Walk {
         let from = self.nats(height);
         let step = (self.height(from + 1.0) - height) / 20.0;
         let chances = (0..).map(|index| from - self.nats(height + (f64::from(index) + 0.5) * step));
-        step * chances.take_while(|nats| *nats > -12.0).map(f64::exp).sum::<f64>()
+        step * chances.take_while(|nats| *nats > -12.0).map(libm::exp).sum::<f64>()
     }
 
     /// Relative variance of the nats for a height, from a recording of so many windows: of the variance of the sum that rises to it.

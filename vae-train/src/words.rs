@@ -15,7 +15,7 @@ pub(crate) fn number(value: f64) -> String {
         }
         .to_owned();
     }
-    let magnitude = value.abs().log10().floor() as i32;
+    let magnitude = libm::log10(value.abs()).floor() as i32;
     if !(-4..6).contains(&magnitude) {
         let (mantissa, exponent) = (value / 10f64.powi(magnitude), magnitude.to_string());
         let raised = exponent.chars().map(|c| match c.to_digit(10) {

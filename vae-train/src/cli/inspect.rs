@@ -281,7 +281,7 @@ pub(super) fn significant(value: f64) -> String {
     if magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
         return format!("{value:.4e}");
     }
-    let before = if magnitude == 0.0 { 0 } else { magnitude.log10().floor() as i32 };
+    let before = if magnitude == 0.0 { 0 } else { libm::log10(magnitude).floor() as i32 };
     let text = format!("{value:.*}", (4 - before).max(0) as usize);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }

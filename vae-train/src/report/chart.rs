@@ -72,12 +72,12 @@ impl Axis {
 
     /// A logarithmic axis; both ends above 0.
     pub(super) fn logarithmic(label: impl Into<String>, low: f64, high: f64) -> Self {
-        Self { logarithmic: true, ..Self::new(label, low.log10(), high.log10()) }
+        Self { logarithmic: true, ..Self::new(label, libm::log10(low), libm::log10(high)) }
     }
 
     /// Where a value lies, 0 to 1 for those that the axis shows.
     fn place(&self, value: f64) -> f64 {
-        let value = if self.logarithmic { value.log10() } else { value };
+        let value = if self.logarithmic { libm::log10(value) } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
@@ -87,11 +87,11 @@ impl Axis {
             let step = (range / 5.0).ceil().max(1.0);
             let first = (self.low / step).ceil() as i32;
             let last = (self.high / step).floor() as i32;
-            let decades = (first..=last).map(|tick| 10f64.powf(f64::from(tick) * step));
+            let decades = (first..=last).map(|tick| 10f64.powi((f64::from(tick) * step) as i32));
             return decades.map(|value| (value, number(value))).collect();
         }
         let step = step(range / 6.5);
-        let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+        let digits = (-libm::log10(step).floor()).clamp(0.0, 6.0) as usize;
         let largest = self.low.abs().max(self.high.abs());
         let label = |value: f64| {
             if (1e-4..1e5).contains(&largest) { fixed(value, digits) } else { number(value) }
@@ -105,7 +105,7 @@ impl Axis {
 
 /// The next larger of 1, 2, 5, 10, 20 …
 pub(super) fn step(rough: f64) -> f64 {
-    let power = 10f64.powf(rough.log10().floor());
+    let power = 10f64.powi(libm::log10(rough).floor() as i32);
     [1.0, 2.0, 5.0].map(|nice| nice * power).into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power)
 }
 

@@ -77,7 +77,7 @@ impl Plane {
         let l22 = (product(second, second) - l21 * l21).max(0.0).sqrt();
         let (x, y) = self.place(mean);
         let corner = |index: usize| {
-            let (sin, cos) = (std::f64::consts::TAU * index as f64 / CORNERS as f64).sin_cos();
+            let (sin, cos) = libm::sincos(std::f64::consts::TAU * index as f64 / CORNERS as f64);
             (x + deviations * l11 * cos, y + deviations * (l21 * cos + l22 * sin))
         };
         (0..CORNERS).map(corner).collect()

@@ -196,7 +196,7 @@ fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAl
     // A power law has no base, and no more alarms than windows.
     let most = if tail.base > 0.0 { tail.base } else { 1.0 };
     let (rare, frequent) = (RATES.0 / windows, (RATES.1 / windows).min(0.5 * most));
-    let ratio = (frequent / rare).powf(1.0 / (POINTS - 1) as f64);
+    let ratio = libm::pow(frequent / rare, 1.0 / (POINTS - 1) as f64);
     let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
     let points: Vec<(f64, f64, (f64, f64))> = rates
         .map(|rate| (-tail.level(share * rate), rate, found.interval(rate, changes)))
