@@ -4,7 +4,7 @@
 use core::panic::PanicInfo;
 
 pub mod flash;
-#[path = "../../vae-train/src/motor/simulator.rs"]
+#[path = "../../vae-train/src/simulator/motor/simulator.rs"]
 pub mod motor;
 #[cfg(feature = "ota")]
 pub mod records;

@@ -6,7 +6,7 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use vae_train::density::Gaussian;
+use vae_train::statistics::density::Gaussian;
 
 /// Most training rows that [`nearest_neighbours`] and [`gaussian_mixture`] keep, evenly spaced.
 const ROWS: usize = 20_000;

@@ -19,8 +19,9 @@ use vae_core::{
     standard_normal,
 };
 use vae_train::{
-    model_file::{AlignedFile, Dense, Mixture, ModelFile},
-    motor::{Condition, simulate},
+    file::model_file::{AlignedFile, ModelFile},
+    simulator::motor::{Condition, simulate},
+    weights::{dense::Dense, mixture::Mixture},
 };
 
 use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root};

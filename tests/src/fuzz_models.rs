@@ -7,7 +7,7 @@ use vae_core::{
     Activation, ChannelCalibration, FrontEnd, Location, ScoreKind, Tail,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_train::model_file::{Calibration, ModelFile};
+use vae_train::file::model_file::{Calibration, ModelFile};
 
 use crate::{Family, family_model, plain_model, random_layer};
 

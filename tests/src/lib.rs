@@ -13,13 +13,17 @@ use vae_core::{
     Activation,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_train::model_file::{Attribute, Calibration, Dense, Mixture, ModelFile, SecondStage};
+use vae_train::{
+    file::model_file::{Calibration, ModelFile},
+    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage},
+};
 
 pub mod baselines;
 pub mod bench;
 pub mod browser;
 pub mod coverage;
 pub mod fuzz_models;
+pub mod house;
 pub mod machines;
 pub mod processes;
 pub mod soak;

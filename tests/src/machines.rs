@@ -9,12 +9,11 @@ use rayon::prelude::*;
 use vae_core::{Alarms, Detector, Model, Scratch, format::Precision};
 use vae_train::{
     calibration::{Normal, Settings},
-    export::RunModel,
-    metrics::Detection,
-    model_file::AlignedFile,
-    motor::{CHANNELS, Condition, Individual, Motor, SAMPLE_RATE},
-    run::Access,
-    table::Table,
+    file::model_file::AlignedFile,
+    run::{Access, export::RunModel},
+    simulator::motor::{CHANNELS, Condition, Individual, Motor, SAMPLE_RATE},
+    statistics::metrics::Detection,
+    tables::table::Table,
 };
 
 /// Samples in a window, and between the starts of two: 6 Hz from one frequency of the spectrum to the next, which tells the shaft's turns

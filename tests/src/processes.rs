@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use vae_core::{Alarm, AlarmRule, Calibration, Votes, standard_normal};
 use vae_train::{
     calibration::{OfSeries, Settings, of_series},
-    model_file,
+    file::model_file,
 };
 
 /// Windows a second of every process here.

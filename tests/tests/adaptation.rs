@@ -6,7 +6,10 @@ use vae_core::{
     format::{LikelihoodKind, Precision},
 };
 use vae_tests::plain_model;
-use vae_train::model_file::{AlignedFile, Calibration, Dense, ModelFile};
+use vae_train::{
+    file::model_file::{AlignedFile, Calibration, ModelFile},
+    weights::dense::Dense,
+};
 
 const WINDOW: usize = 16;
 const FEATURES: usize = 6;

@@ -10,7 +10,7 @@ use vae_core::{
     format::{LikelihoodKind, PRELUDE_LEN, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model, fuzz_models::fuzz_models, root, varied_model};
-use vae_train::model_file::{AlignedFile, Calibration, ModelFile};
+use vae_train::file::model_file::{AlignedFile, Calibration, ModelFile};
 
 fn bytes(precision: Precision) -> Vec<u8> {
     varied_model(precision, 5).to_bytes().unwrap()

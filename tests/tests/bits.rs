@@ -9,7 +9,7 @@ use vae_core::{
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{Family, can_emulate, emulate, family_model, varied_model};
-use vae_train::model_file::{AlignedFile, ModelFile};
+use vae_train::file::model_file::{AlignedFile, ModelFile};
 
 /// 256 windows: ordinary, extreme, constant, denormal, and with missing values.
 fn windows(features: usize) -> Vec<f32> {

@@ -11,7 +11,10 @@ use vae_core::{
     format::LikelihoodKind,
 };
 use vae_tests::{bench, can_emulate, plain_model, root, skip};
-use vae_train::model_file::{AlignedFile, Dense, ModelFile};
+use vae_train::{
+    file::model_file::{AlignedFile, ModelFile},
+    weights::dense::Dense,
+};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 

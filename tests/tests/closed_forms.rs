@@ -14,7 +14,10 @@ use vae_core::{
     standard_normal,
 };
 use vae_tests::plain_model;
-use vae_train::model_file::{AlignedFile, Dense, Mixture, ModelFile};
+use vae_train::{
+    file::model_file::{AlignedFile, ModelFile},
+    weights::{dense::Dense, mixture::Mixture},
+};
 
 const TAU: f64 = std::f64::consts::TAU;
 

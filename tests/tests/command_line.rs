@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_core::{Alarms, Detector, Votes};
-use vae_train::{model_file::AlignedFile, uniformity::Uniformity};
+use vae_train::{file::model_file::AlignedFile, statistics::uniformity::Uniformity};
 
 mod workplace;
 
@@ -751,9 +751,10 @@ fn a_linear_source_is_explained_as_well_as_its_own_evidence_allows() {
     place.succeed("export run --out model.vae --precision f32");
     let report = place.json("evaluate model.vae data/test.csv --likelihood --train data/train.csv --windows 500");
     // The evidence of the windows that were judged, N(0, W Wᵀ + σ² I), in f64.
-    let ((features, latent), weights) = (vae_train::toy::LINEAR, vae_train::toy::linear_weights());
+    let ((features, latent), weights) =
+        (vae_train::simulator::toy::LINEAR, vae_train::simulator::toy::linear_weights());
     let w = nalgebra::DMatrix::from_row_slice(features, latent, &weights);
-    let noise = nalgebra::DMatrix::identity(features, features) * vae_train::toy::LINEAR_VARIANCE;
+    let noise = nalgebra::DMatrix::identity(features, features) * vae_train::simulator::toy::LINEAR_VARIANCE;
     let cholesky = (&w * w.transpose() + noise).cholesky().unwrap();
     let log_determinant = 2.0 * cholesky.l().diagonal().map(f64::ln).sum();
     let text = fs::read_to_string(place.path("data/test.csv")).unwrap();

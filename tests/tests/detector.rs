@@ -12,11 +12,11 @@ use vae_core::{
 };
 use vae_tests::{Family, family_model, plain_model, root, varied_model};
 use vae_train::{
-    calibration::{Normal, Settings, calibrate},
-    false_alarms::FalseAlarms,
-    model_file::{AlignedFile, Calibration, Dense, ModelFile},
-    motor::{Condition, simulate},
-    table::Table,
+    calibration::{Normal, Settings, calibrate, false_alarms::FalseAlarms},
+    file::model_file::{AlignedFile, Calibration, ModelFile},
+    simulator::motor::{Condition, simulate},
+    tables::table::Table,
+    weights::dense::Dense,
 };
 
 /// Room for the windows of all models here.

@@ -3,8 +3,8 @@
 use vae_core::{Alarms, Detector, Scratch, Verdict};
 use vae_tests::{can_emulate, emulate, root};
 use vae_train::{
-    model_file::AlignedFile,
-    motor::{self, Motor},
+    file::model_file::AlignedFile,
+    simulator::motor::{self, Motor},
 };
 
 #[path = "../../firmware-example/src/scenario.rs"]

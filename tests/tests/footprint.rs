@@ -1,7 +1,7 @@
 //! Budgets of code, RAM and instructions on each emulated core, and the cost model's predictions.
 
 use vae_tests::bench::{CORES, Core, MODELS, measured_model, write_models};
-use vae_train::cost;
+use vae_train::scoring::cost;
 
 /// Instructions of a score of model (a) that a core may take.
 fn budget(core: &Core) -> u64 {

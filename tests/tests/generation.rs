@@ -7,7 +7,7 @@ use vae_core::{
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model};
-use vae_train::model_file::{AlignedFile, ModelFile};
+use vae_train::file::model_file::{AlignedFile, ModelFile};
 
 const DRAWS: usize = 40_000;
 

@@ -14,7 +14,7 @@ use vae_core::{
     format::{LikelihoodKind, Precision},
 };
 use vae_tests::{plain_model, random_layer};
-use vae_train::model_file::Attribute;
+use vae_train::weights::attribute::Attribute;
 use workplace::{BINARY, Workplace, message};
 
 mod workplace;

@@ -11,7 +11,7 @@ use vae_core::{
     format::{LikelihoodKind, PRELUDE_LEN, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model, plain_model, random_layer, varied_model};
-use vae_train::model_file::{AlignedFile, ModelFile};
+use vae_train::file::model_file::{AlignedFile, ModelFile};
 
 /// The file with a checksum that is right.
 fn sealed(mut bytes: Vec<u8>) -> AlignedFile {

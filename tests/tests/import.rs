@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use vae_core::Scratch;
-use vae_train::model_file::AlignedFile;
+use vae_train::file::model_file::AlignedFile;
 use workplace::{fail, run, succeed};
 
 mod workplace;

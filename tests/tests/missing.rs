@@ -12,14 +12,13 @@ use vae_core::{
 use vae_tests::{plain_model, varied_model};
 use vae_train::{
     calibration,
-    detection::detect,
-    export::RunModel,
-    metrics::Detection,
-    model_file::{AlignedFile, Calibration, Dense, ModelFile},
-    run::Access,
-    scoring,
-    table::Table,
-    toy,
+    file::model_file::{AlignedFile, Calibration, ModelFile},
+    run::{Access, export::RunModel},
+    scoring::{self, detection::detect},
+    simulator::toy,
+    statistics::metrics::Detection,
+    tables::table::Table,
+    weights::dense::Dense,
 };
 
 mod workplace;

@@ -12,9 +12,11 @@ use vae_core::{
 use vae_tests::{Family, can_emulate, emulate, family_model, varied_model};
 use vae_train::{
     calibration::{Normal, Settings, calibrate},
-    model_file::{AlignedFile, Calibration, ModelFile},
-    signing::{generate, sign},
-    table::Table,
+    file::{
+        model_file::{AlignedFile, Calibration, ModelFile},
+        signing::{generate, sign},
+    },
+    tables::table::Table,
 };
 
 #[path = "../../firmware-example/src/flash.rs"]

@@ -11,8 +11,8 @@ use vae_core::{
 };
 use vae_tests::{plain_model, random_layer, varied_model};
 use vae_train::{
-    export::safetensors,
-    model_file::{AlignedFile, ModelFile},
+    file::model_file::{AlignedFile, ModelFile},
+    run::export::safetensors,
 };
 
 /// Scores windows of another program's: reads names, shapes and activations from the safetensors file alone, in f64.

@@ -5,7 +5,7 @@ use std::{fs, io::Write, path::Path, process::Command};
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use vae_train::table::Table;
+use vae_train::tables::table::Table;
 use workplace::{fail, run, succeed};
 
 mod workplace;

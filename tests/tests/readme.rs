@@ -26,7 +26,8 @@ fn firmware_lines_are_the_compiled_example() {
 #[test]
 fn figures_of_the_example_model_are_the_model() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let file = vae_train::model_file::AlignedFile::read(&root().join("firmware-example/model/motor.vae")).unwrap();
+    let file =
+        vae_train::file::model_file::AlignedFile::read(&root().join("firmware-example/model/motor.vae")).unwrap();
     let model = file.model().unwrap();
     let thousands = model.flash_len() / 1000;
     assert!(

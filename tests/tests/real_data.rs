@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use vae_tests::{real_data, real_data_file};
-use vae_train::uniformity::Uniformity;
+use vae_train::statistics::uniformity::Uniformity;
 
 fn run(arguments: &[&str]) -> Value {
     let output =

@@ -8,7 +8,7 @@ use std::{
 
 use vae_core::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 use vae_tests::{bench::CORES, root, skip};
-use vae_train::signing::{generate, sign};
+use vae_train::file::signing::{generate, sign};
 use workplace::{fail, succeed};
 
 mod workplace;

@@ -4,7 +4,7 @@ use vae_tests::{
     bench::CORES,
     soak::{Report, Soak, compare, digests, model, write_settings},
 };
-use vae_train::model_file::AlignedFile;
+use vae_train::file::model_file::AlignedFile;
 
 /// What is to have happened, so that all of it was compared.
 const HAPPENED: [&str; 20] = [

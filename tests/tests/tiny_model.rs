@@ -11,7 +11,10 @@ use vae_core::{
     format::{LikelihoodKind, Precision},
 };
 use vae_tests::{plain_model, random_layer, root};
-use vae_train::model_file::{Attribute, Calibration, Mixture, ModelFile, SecondStage};
+use vae_train::{
+    file::model_file::{Calibration, ModelFile},
+    weights::{attribute::Attribute, mixture::Mixture, second_stage::SecondStage},
+};
 
 fn path() -> PathBuf {
     root().join("vae-core/tests/tiny.vae")

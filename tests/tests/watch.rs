@@ -12,10 +12,10 @@ use serde_json::Value;
 use vae_core::{Detector, Scratch, Verdict};
 use vae_tests::{can_emulate, firmware_command, root};
 use vae_train::{
-    detection::{Verdicts, describe, detect},
     device_log::{Content, Lines, formats},
-    model_file::AlignedFile,
-    table::Table,
+    file::model_file::AlignedFile,
+    scoring::detection::{Verdicts, describe, detect},
+    tables::table::Table,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vae-train-under-test");

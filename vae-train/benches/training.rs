@@ -22,9 +22,10 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_train::{
-    config::{Config, HiddenActivation, Likelihood},
-    network::Architecture,
-    training::{Part, Progress, Training},
+    config::Config,
+    data::part::Part,
+    training::{Progress, Training},
+    weights::family::{HiddenActivation, Likelihood},
 };
 
 // As in the binary.
@@ -77,7 +78,7 @@ fn cases() -> [Case; 2] {
 
 /// Windows per second of the real training loop: the epochs of [`Training::run`], checkpoints and all; the fastest epoch.
 fn ours(case: &Case) -> Result<f64> {
-    let architecture = Architecture::new(&case.config, case.features);
+    let architecture = case.config.architecture(case.features);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let grey = case.config.likelihood == Likelihood::Bernoulli;
     let mut draw = |windows: usize| -> Vec<f32> {

@@ -1,21 +1,30 @@
 //! What a model considers normal: from normal data to the calibration that its file holds.
 
+pub mod changes;
+pub mod channel_calibration;
+pub mod false_alarms;
+pub mod sequential;
+pub mod support;
+pub mod tail_fit;
+pub(crate) mod votes_tail;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
 
 use crate::{
-    changes::Changes,
-    channel_calibration::{Recording, channel_nats, channels},
-    dataset::cut_for_model,
-    false_alarms::{FalseAlarms, votes_share},
-    metrics::quantile,
-    model_file::{AlignedFile, Calibration, ModelFile},
+    calibration::{
+        changes::Changes,
+        channel_calibration::{Recording, channel_nats, channels},
+        false_alarms::{FalseAlarms, votes_share},
+        sequential::{Sequential, array, core},
+        tail_fit::TailFit,
+    },
+    data::dataset::cut_for_model,
+    file::model_file::{AlignedFile, Calibration, ModelFile},
     scoring,
-    sequential::{Sequential, array, core},
-    table::Table,
-    tail::Tail,
-    tail_fit::TailFit,
+    statistics::{metrics::quantile, tail::Tail},
+    tables::table::Table,
 };
 
 /// Quantiles of the normal scores that a model file holds.

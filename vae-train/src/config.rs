@@ -5,84 +5,16 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::{
-    Activation,
-    format::{LikelihoodKind, PosteriorKind},
-    standard_normal,
+use vae_core::standard_normal;
+
+use crate::{
+    model::{
+        network::Architecture,
+        objective::{Bound, Estimator, Objective},
+    },
+    weights::family::{HiddenActivation, Likelihood, Posterior},
+    words::input::read_text,
 };
-
-use crate::{input::read_text, objective::Objective};
-
-/// Likelihood `p(x|z)` of the decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Likelihood {
-    /// Gaussian with a learned variance per feature.
-    Gaussian,
-    /// Gaussian with one fixed variance, in standardised units.
-    GaussianFixed,
-    /// Gaussian whose variance the decoder predicts, window by window.
-    GaussianPredicted,
-    /// Bernoulli, for data between 0 and 1; nothing is standardised.
-    Bernoulli,
-}
-
-impl Likelihood {
-    /// The family's name in the model file.
-    #[must_use]
-    pub fn kind(self) -> LikelihoodKind {
-        match self {
-            Self::Gaussian => LikelihoodKind::GaussianPerFeature,
-            Self::GaussianFixed => LikelihoodKind::GaussianFixed,
-            Self::GaussianPredicted => LikelihoodKind::GaussianPredicted,
-            Self::Bernoulli => LikelihoodKind::Bernoulli,
-        }
-    }
-}
-
-/// Family of the encoder's posterior `q(z|x)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Posterior {
-    /// Gaussian with a diagonal covariance.
-    Diagonal,
-    /// Gaussian with a full covariance.
-    Full,
-    /// Independent Bernoulli latents: zeros and ones.
-    Bernoulli,
-}
-
-impl Posterior {
-    /// The family's name in the model file.
-    #[must_use]
-    pub fn kind(self) -> PosteriorKind {
-        match self {
-            Self::Diagonal => PosteriorKind::DiagonalGaussian,
-            Self::Full => PosteriorKind::FullGaussian,
-            Self::Bernoulli => PosteriorKind::Bernoulli,
-        }
-    }
-}
-
-/// Bound of `ln p(x)` that training maximises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bound {
-    /// The evidence lower bound, with L samples.
-    Elbo,
-    /// The importance-weighted bound, with K samples.
-    Importance,
-}
-
-/// How the gradient of an expectation over `q(z|x)` is estimated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Estimator {
-    /// Through the sample: `z = μ + σ ε`.
-    Reparameterised,
-    /// By the score function (REINFORCE): the only one for Bernoulli latents.
-    ScoreFunction,
-}
 
 /// Grey values turned into zeros and ones, each 1 with its value as the probability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -92,42 +24,6 @@ pub enum Binarise {
     Static,
     /// Anew in each epoch; the held-out windows once.
     Dynamic,
-}
-
-/// Activation of the hidden layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum HiddenActivation {
-    /// None: a linear model.
-    Identity,
-    /// max(v, 0)
-    Relu,
-    /// v, or 0.01 v where negative
-    LeakyRelu,
-    /// Hyperbolic tangent
-    Tanh,
-    /// v · sigmoid(v)
-    Silu,
-    /// 1 / (1 + e⁻ᵛ)
-    Sigmoid,
-    /// ln(1 + eᵛ)
-    Softplus,
-}
-
-impl HiddenActivation {
-    /// The activation as the core applies it.
-    #[must_use]
-    pub fn core(self) -> Activation {
-        match self {
-            Self::Identity => Activation::Identity,
-            Self::Relu => Activation::Relu,
-            Self::LeakyRelu => Activation::LeakyRelu(0.01),
-            Self::Tanh => Activation::Tanh,
-            Self::Silu => Activation::Silu,
-            Self::Sigmoid => Activation::Sigmoid,
-            Self::Softplus => Activation::Softplus,
-        }
-    }
 }
 
 /// How rows are chosen for validation and calibration.
@@ -209,7 +105,7 @@ pub struct Config {
     /// is known of each feature, the less is trusted (as covariances are shrunk, Ledoit & Wolf 2004).
     pub input_noise: Option<f32>,
     /// How far the level of each channel may wander before that is an anomaly: the model is trained, and its threshold chosen,
-    /// on copies of the windows that were moved by a normal number of so many [steps](crate::drift::level_steps), the
+    /// on copies of the windows that were moved by a normal number of so many [steps](crate::data::drift::level_steps), the
     /// differences between neighbouring eighths of the data. For streams, whose rows are in order of time. 0 for none.
     pub drift: f32,
     /// Weight of the KL in the objective.
@@ -395,6 +291,24 @@ impl Config {
             beta: self.beta,
             free_bits: self.free_bits,
             estimator,
+        }
+    }
+
+    /// The network that is asked for, for windows of `features` values.
+    #[must_use]
+    pub fn architecture(&self, features: usize) -> Architecture {
+        Architecture {
+            features,
+            conditions: self.condition.len(),
+            hidden: self.hidden_for(features),
+            latent: self.latent_for(features),
+            prior: self.prior_components(),
+            activation: self.activation,
+            posterior: self.posterior,
+            likelihood: self.likelihood,
+            variance: self.variance,
+            variance_floor: self.variance_floor(),
+            variance_floors: vec![self.variance_floor.unwrap_or(CONTINUOUS_FLOOR); features],
         }
     }
 

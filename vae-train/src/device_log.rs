@@ -1,66 +1,17 @@
 //! What a device prints: its log taken apart into lines, and the verdicts in them as `vae_core::Verdict` prints them.
 
 mod frames;
+mod line;
+mod reading;
 mod text;
 mod verdict;
 
+use self::line::LONGEST_LINE;
 use anyhow::{Result, ensure};
 use defmt_decoder::Table;
-use vae_core::Verdict;
 
 pub use self::frames::{Frames, formats};
-use self::verdict::End;
-
-/// Longest line of text, in bytes: a stream that has no line ends is no log.
-const LONGEST_LINE: usize = 4096;
-
-/// A line of a device's log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    /// As it came, without colours, and with other control characters as escapes.
-    pub text: String,
-    /// The number that it begins with: seconds, by the device's clock.
-    pub time: Option<f64>,
-    /// What it says.
-    pub content: Content,
-}
-
-/// What a line says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Content {
-    /// A verdict.
-    Verdict(Verdict),
-    /// The score below which a window votes for an alarm, in nats.
-    Threshold(f32),
-    /// Something else.
-    Remark,
-    /// A verdict that cannot be read: it is damaged or breaks off, or the line has another one.
-    Malformed,
-    /// No line: longer than one, or a frame that cannot be decoded.
-    Noise,
-}
-
-impl Line {
-    /// The line with this text.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self::ending(text, End::Whole)
-    }
-
-    /// What there is of a line that breaks off.
-    fn broken(text: &str) -> Self {
-        Self::ending(text, End::Broken)
-    }
-
-    fn ending(text: &str, end: End) -> Self {
-        let plain = text::plain(text);
-        Self { text: text::printable(text), time: verdict::time(&plain), content: verdict::content(&plain, end) }
-    }
-
-    fn noise(text: &str) -> Self {
-        Self { text: text::printable(text), time: None, content: Content::Noise }
-    }
-}
+pub use self::line::{Content, Line};
 
 /// Takes a stream of bytes apart into lines.
 pub enum Lines<'t> {
@@ -132,8 +83,7 @@ impl<'t> Lines<'t> {
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-
-    use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind};
+    use vae_core::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
 
     use super::*;
 

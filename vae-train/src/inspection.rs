@@ -1,5 +1,7 @@
 //! What a table is like before anything is trained on it.
 
+pub mod autocorrelation;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
@@ -10,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{autocorrelation::Suggestion, dataset::Moments, table::Table};
+use crate::{inspection::autocorrelation::Suggestion, statistics::moments::Moments, tables::table::Table};
 
 /// Fewest equal values in a row that are taken for a stuck sensor.
 const LEAST_STUCK: usize = 5;
@@ -400,7 +402,7 @@ mod tests {
     use vae_core::standard_normal;
 
     use super::*;
-    use crate::motor::{Condition, simulate};
+    use crate::simulator::motor::{Condition, simulate};
 
     fn noise(count: usize, seed: u64) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -11,6 +11,10 @@
 //! Each file is replaced as a whole. What a run begins with is put in place at once, without a checkpoint meanwhile: a process that is
 //! killed leaves the old run, none, or the new one, and never parts of both.
 
+pub mod export;
+pub mod import;
+pub mod quantisation;
+
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write},
@@ -24,13 +28,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     calibration::{Normal, Settings},
     config::Config,
-    dataset::Schema,
-    extras::Extras,
-    import::Imported,
-    network::Architecture,
-    output::{Csv, Existing, Pending, check_parents, is_temporary, open_own, write_file},
-    table::Table,
-    training::Checkpoint,
+    data::dataset::Schema,
+    model::network::Architecture,
+    run::import::Imported,
+    tables::table::Table,
+    training::{Checkpoint, extras::Extras},
+    words::output::{Csv, Existing, Pending, check_parents, is_temporary, open_own, write_file},
 };
 
 const CHECKPOINT: &str = "checkpoint.bin";

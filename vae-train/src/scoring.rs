@@ -1,5 +1,13 @@
 //! Scores windows through `vae-core`, on all cores.
 
+pub mod cost;
+pub mod detection;
+pub mod evaluation;
+pub mod event_outcome;
+pub mod events;
+pub mod false_alarm_test;
+pub mod likelihood;
+
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,5 +1,9 @@
 //! The training loop: Adam on the negative ELBO, early stopping on the validation ELBO, checkpoints that survive anything.
 
+pub mod extras;
+pub(crate) mod step;
+
+use crate::data::part::{Part, binarise};
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
@@ -14,16 +18,18 @@ use burn::{
     tensor::{Bytes, Device, Tensor, TensorData},
 };
 use burn_pack::{Reader, Writer};
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adam::FusedAdam,
     config::{Binarise, Config},
-    network::{Architecture, Batch, Vae},
-    objective::{Loss, Objective},
-    step::{self, HostBatch},
+    cpu::adam::FusedAdam,
+    model::{
+        network::{Architecture, Batch, Vae},
+        objective::{Loss, Objective},
+    },
+    training::step::HostBatch,
 };
 
 /// Windows that validation runs through the network at once.
@@ -37,29 +43,6 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 pub const LARGEST_EPOCH: usize = 1_000_000;
 /// Times that a fit is taken back, each at half the rate, before it stops.
 const MOST_DIVERGENCES: usize = 6;
-
-/// Windows to train or to validate on, and where they come from.
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
-    /// Standardised windows, each followed by its condition; not all of them need belong to the part.
-    pub values: &'a [f32],
-    /// Those that do, by index, in the part's order.
-    pub chosen: &'a [usize],
-    /// For each of `values`' windows, the index of its last row in the data.
-    pub last_row: &'a [usize],
-}
-
-impl Part<'_> {
-    /// The windows with these indices, one after the other; `inputs` values each.
-    pub fn gather(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = f32> {
-        self.windows(indices, inputs).flatten().copied()
-    }
-
-    /// Likewise, each by itself.
-    fn windows(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = &[f32]> {
-        indices.iter().map(move |index| &self.values[index * inputs..][..inputs])
-    }
-}
 
 /// What an epoch gave, in nats of standardised units, means over the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -520,11 +503,6 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Zeros and ones, each 1 with the chance that its grey value says.
-pub fn binarise(grey: impl Iterator<Item = f32>, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    grey.map(|grey| if rng.random::<f32>() < grey { 1.0 } else { 0.0 }).collect()
-}
-
 fn record(network: &Vae) -> Result<Vec<u8>> {
     Ok(network.clone().into_record().into_bytes().context("cannot record the weights")?.to_vec())
 }
@@ -538,7 +516,7 @@ fn load(network: Vae, bytes: &[u8]) -> Result<Vae> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HiddenActivation, Likelihood};
+    use crate::weights::family::{HiddenActivation, Likelihood};
 
     const ROWS: usize = 80;
 
@@ -553,7 +531,7 @@ mod tests {
         values: &[f32],
         checkpoint: Option<Checkpoint>,
     ) -> Result<(Checkpoint, Vec<Checkpoint>, usize)> {
-        let architecture = Architecture::new(config, 2);
+        let architecture = config.architecture(2);
         let (all, last_row): (Vec<usize>, Vec<usize>) = (0..ROWS).map(|index| (index, index + 100)).unzip();
         let [train, validation] = [&all[..64], &all[64..]].map(|chosen| Part { values, chosen, last_row: &last_row });
         let training = Training::new(config, &architecture, train, validation, &Device::flex(), checkpoint)?;

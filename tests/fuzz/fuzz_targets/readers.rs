@@ -8,24 +8,33 @@ use std::{fs, path::PathBuf, sync::LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../../vae-train/src/clock.rs"]
+#[path = "../../../vae-train/src/tables/clock.rs"]
 mod clock;
-/// What the readers take of it.
-mod dataset {
-    pub const MAX_FEATURES: usize = 65_536;
-}
-#[path = "../../../vae-train/src/foreign.rs"]
+#[path = "../../../vae-train/src/words/foreign.rs"]
 mod foreign;
-#[path = "../../../vae-train/src/idx.rs"]
+#[path = "../../../vae-train/src/tables/format.rs"]
+mod format;
+#[path = "../../../vae-train/src/tables/idx.rs"]
 mod idx;
-#[path = "../../../vae-train/src/npy.rs"]
+#[path = "../../../vae-train/src/words/messages.rs"]
+mod messages;
+#[path = "../../../vae-train/src/tables/npy.rs"]
 mod npy;
-#[path = "../../../vae-train/src/table.rs"]
+#[path = "../../../vae-train/src/tables/open.rs"]
+mod open;
+#[path = "../../../vae-train/src/tables/table.rs"]
 mod table;
-#[path = "../../../vae-train/src/table_format.rs"]
-mod table_format;
-#[path = "../../../vae-train/src/wav.rs"]
+#[path = "../../../vae-train/src/tables/wav.rs"]
 mod wav;
+
+/// Where the sources look for each other.
+mod words {
+    pub(crate) use crate::{foreign, messages};
+}
+
+mod tables {
+    pub(crate) use crate::{clock, format, idx, npy, open, table, wav};
+}
 
 use table::Table;
 

@@ -11,9 +11,8 @@ use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{CORES, Counts, Footprint, MODELS, measured_model, rows_model, varied_shapes, write_models};
 use vae_train::{
-    cost,
-    model_file::{AlignedFile, ModelFile},
-    scoring,
+    file::model_file::{AlignedFile, ModelFile},
+    scoring::{self, cost},
 };
 
 #[derive(Serialize)]

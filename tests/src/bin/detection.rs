@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 use vae_tests::baselines::{MIXTURE_FEATURES, gaussian_mixture, mahalanobis, nearest_neighbours};
-use vae_train::{metrics::Detection, model_file::AlignedFile, table::Table};
+use vae_train::{file::model_file::AlignedFile, statistics::metrics::Detection, tables::table::Table};
 
 const LABEL: &str = "label";
 /// First argument that makes this program the trainer.

@@ -15,10 +15,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use vae_train::{
-    detection::{Judged as Judgement, detect},
-    metrics::Detection,
-    model_file::AlignedFile,
-    table::Table,
+    file::model_file::AlignedFile,
+    scoring::detection::{Judged as Judgement, detect},
+    statistics::metrics::Detection,
+    tables::table::Table,
 };
 
 /// First argument that makes this program the trainer.

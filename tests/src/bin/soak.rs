@@ -8,7 +8,7 @@ use vae_tests::{
     bench::CORES,
     soak::{Soak, compare, digests, model, write_settings},
 };
-use vae_train::model_file::AlignedFile;
+use vae_train::file::model_file::AlignedFile;
 
 fn main() -> Result<()> {
     let windows = std::env::args().nth(1).map_or(Ok(100_000_000), |count| count.parse())?;

@@ -31,8 +31,8 @@ use vae_core::{
 };
 use vae_train::{
     calibration::{Normal, Settings, calibrate},
-    model_file::{AlignedFile, ModelFile},
-    table::Table,
+    file::model_file::{AlignedFile, ModelFile},
+    tables::table::Table,
 };
 
 use crate::{plain_model, random_layer};

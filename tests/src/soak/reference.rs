@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail, ensure};
 use vae_core::{Calibration, DetectorError, DriftKind, Model, Scratch, SensorFault, SensorFaultKind, Verdict};
-use vae_train::model_file::{AlignedFile, ModelFile};
+use vae_train::file::model_file::{AlignedFile, ModelFile};
 
 use super::{
     alarm::{Alarm, DriftConstants, Rule, width},

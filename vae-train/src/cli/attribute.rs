@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, note, quoted};
 use crate::{
-    dataset::read_for_model,
-    export::RunModel,
-    model_file::{AlignedFile, Attribute as Direction},
-    run::Access,
+    cli::context::{Context, note},
+    words::messages::quoted,
+};
+use crate::{
+    data::dataset::read_for_model,
+    file::model_file::AlignedFile,
+    run::{Access, export::RunModel},
     scoring::latent_means,
+    weights::attribute::Attribute as Direction,
 };
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.

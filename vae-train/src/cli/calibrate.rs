@@ -10,21 +10,24 @@ use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes};
 
 use super::{
-    Context, LABEL,
     export::{Candidate, Precision},
-    find_label,
     fit::training_table,
-    note, quoted,
     rate::RateOfFile,
 };
 use crate::{
-    calibration::{Normal, Report, Settings},
-    clock::Clock,
-    dataset::{fingerprint, outliers},
-    export::RunModel,
-    false_alarms::{describe as in_words, parse_alarms, span},
-    run::Access,
-    table::{Table, list},
+    calibration::{
+        Normal, Report, Settings,
+        false_alarms::{describe as in_words, parse_alarms},
+    },
+    data::dataset::{fingerprint, outliers},
+    run::{Access, export::RunModel},
+    tables::{clock::Clock, table::Table},
+    words::{messages::list, rates::span},
+};
+use crate::{
+    cli::context::{Context, find_label, note},
+    tables::table::LABEL,
+    words::messages::quoted,
 };
 
 /// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the

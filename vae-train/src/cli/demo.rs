@@ -7,28 +7,28 @@ use serde::Serialize;
 use vae_core::{Alarms, format::Precision};
 
 use super::{
-    Context, LABEL,
     export::{Candidate, Exported},
     fit::{device, fit},
-    note, quoted,
     report::report,
     simulate::{TRAINING_SECONDS, test_samples, write_motor},
 };
 use crate::{
     calibration::{Normal, Settings},
     config::Config,
-    dataset::Windows,
-    event_outcome::EventOutcome,
-    events::Event,
+    data::windows::Windows,
+    file::model_file::AlignedFile,
     fitness::Fitness,
-    metrics::Detection,
-    model_file::AlignedFile,
-    motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
-    output::Existing,
     run::{Access, RunDirectory},
-    scoring,
-    table::Table,
-    words::percent,
+    scoring::{self, event_outcome::EventOutcome, events::Event},
+    simulator::motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
+    statistics::metrics::Detection,
+    tables::table::Table,
+    words::{numbers::percent, output::Existing},
+};
+use crate::{
+    cli::context::{Context, note},
+    tables::table::LABEL,
+    words::messages::quoted,
 };
 
 const DIRECTORY: &str = "vae-demo";

@@ -10,16 +10,19 @@ use serde::Serialize;
 use serde_json::Value;
 use vae_core::Model;
 
-use super::{Context, find_label, info::Description, note};
+use super::info::Description;
+use crate::cli::context::{Context, find_label, note};
 use crate::{
-    dataset::{Windows, columns_of, read_table_for_model},
-    foreign::line,
-    front_end::of_model,
-    metrics::{Detection, quantile, rank_correlation},
-    model_file::AlignedFile,
-    quantisation::{MOST_FLIPPED, ScoreShift},
+    data::{
+        dataset::{columns_of, read_table_for_model},
+        front_end::of_model,
+        windows::Windows,
+    },
+    file::model_file::AlignedFile,
+    run::quantisation::{MOST_FLIPPED, ScoreShift},
     scoring,
-    table::list,
+    statistics::metrics::{Detection, quantile, rank_correlation},
+    words::{foreign::line, messages::list},
 };
 
 /// Compare two model files of the same channels: what they need, and with --data how scores and verdicts change.

@@ -7,17 +7,24 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::{Context, LABEL, ModelAndData, note};
 use crate::{
-    dataset::{read_for_model, read_table_for_model},
-    density::{Gaussian, KernelDensity},
-    evaluation::{Evaluation, Scored},
-    event_outcome::Fate,
+    cli::context::{Context, ModelAndData, note},
+    tables::table::LABEL,
+};
+use crate::{
+    data::{
+        dataset::{read_for_model, read_table_for_model},
+        part::binarise,
+    },
+    file::model_file::AlignedFile,
     fitness::Fitness,
-    likelihood::{self, Estimate, LikelihoodReport},
-    model_file::AlignedFile,
-    training::binarise,
-    words::percent,
+    scoring::{
+        evaluation::{Evaluation, Scored},
+        event_outcome::Fate,
+        likelihood::{self, Estimate, LikelihoodReport},
+    },
+    statistics::density::{Gaussian, KernelDensity},
+    words::numbers::percent,
 };
 
 /// Events that are listed.

@@ -9,14 +9,19 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use vae_core::format;
 
-use super::{Context, note, quoted};
 use crate::{
     calibration::{self, Normal},
-    export::{RunModel, safetensors},
-    model_file::{AlignedFile, ModelFile},
-    output::{Existing, is_same_place, write_file},
-    quantisation::{LayerError, Quantisation},
-    run::Access,
+    file::model_file::{AlignedFile, ModelFile},
+    run::{
+        Access,
+        export::{RunModel, safetensors},
+        quantisation::{LayerError, Quantisation},
+    },
+    words::output::{Existing, is_same_place, write_file},
+};
+use crate::{
+    cli::context::{Context, note},
+    words::messages::quoted,
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.

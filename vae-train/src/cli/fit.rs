@@ -15,18 +15,32 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Context, LABEL, clocks_to_leave_out, find_label, note, progress, quoted};
+use super::progress;
 use crate::{
-    autocorrelation::Suggestion,
-    config::{Binarise, Bound, Config, Estimator, HiddenActivation, Likelihood, Posterior, Split},
-    dataset::{Dataset, MOST_HELD_OUT},
-    density::Independent,
-    extras::{Extras, active_units},
-    network::Architecture,
-    output::Existing,
+    cli::context::{Context, clocks_to_leave_out, find_label, note},
+    tables::table::LABEL,
+    words::messages::quoted,
+};
+use crate::{
+    config::{Binarise, Config, Split},
+    data::{
+        dataset::{Dataset, MOST_HELD_OUT},
+        part::Part,
+    },
+    inspection::autocorrelation::Suggestion,
+    model::{
+        network::Architecture,
+        objective::{Bound, Estimator},
+    },
     run::{Access, RunDirectory, State},
-    table::{Table, list},
-    training::{Checkpoint, Divergence, Ending, LARGEST_EPOCH, Part, Training},
+    statistics::density::Independent,
+    tables::table::Table,
+    training::{
+        Checkpoint, Divergence, Ending, LARGEST_EPOCH, Training,
+        extras::{Extras, active_units},
+    },
+    weights::family::{HiddenActivation, Likelihood, Posterior},
+    words::{messages::list, output::Existing},
 };
 
 /// Train a model on the normal rows of a CSV file and keep everything in a run directory.
@@ -380,7 +394,7 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
         note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
     }
     config.settle(dataset.features(), windows.min(LARGEST_EPOCH));
-    let mut architecture = Architecture::new(&config, dataset.features());
+    let mut architecture = config.architecture(dataset.features());
     if config.variance_floor.is_none() {
         architecture.variance_floors = dataset.variance_floors();
     }

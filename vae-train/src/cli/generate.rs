@@ -8,13 +8,15 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{InferError, Model, Scratch};
 
-use super::{Context, note};
+use crate::cli::context::{Context, note};
 use crate::{
-    dataset::read_for_model,
-    image,
-    model_file::AlignedFile,
-    output::{Csv, Existing, write_file},
-    table::list,
+    data::dataset::read_for_model,
+    file::model_file::AlignedFile,
+    report::image,
+    words::{
+        messages::list,
+        output::{Csv, Existing, write_file},
+    },
 };
 
 /// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).

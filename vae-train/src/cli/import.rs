@@ -5,15 +5,21 @@ use std::{collections::HashSet, fmt::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::{Context, clocks_to_leave_out, find_label, note, quoted};
 use crate::{
-    dataset::{MOST_HELD_OUT, cut_for_model},
-    import::{Imported, Mapping, import},
-    model_file::{AlignedFile, Dense},
-    output::Existing,
-    run::RunDirectory,
+    cli::context::{Context, clocks_to_leave_out, find_label, note},
+    words::messages::quoted,
+};
+use crate::{
+    data::dataset::{MOST_HELD_OUT, cut_for_model},
+    file::model_file::AlignedFile,
+    run::{
+        RunDirectory,
+        import::{Imported, Mapping, import},
+    },
     scoring,
-    table::{Table, list},
+    tables::table::Table,
+    weights::dense::Dense,
+    words::{messages::list, output::Existing},
 };
 
 /// Examples below the options.

@@ -10,8 +10,8 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::{FrontEnd, Model, ScoreKind};
 
-use super::Context;
-use crate::{cost, foreign::line, model_file::AlignedFile};
+use crate::cli::context::Context;
+use crate::{file::model_file::AlignedFile, scoring::cost, words::foreign::line};
 
 /// Print what a model file holds and what the device needs for it.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! `vae-train inspect`: what a table is like, before it is trained on.
 
+use crate::words::numbers::significant;
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
@@ -9,12 +10,18 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::{Context, find_label, note, progress, quoted, rate::RateOfFile};
+use super::{progress, rate::RateOfFile};
 use crate::{
-    clock::Clock,
-    foreign::excerpt,
+    cli::context::{Context, find_label, note},
+    words::messages::quoted,
+};
+use crate::{
     inspection::{Column, Inspection},
-    table::{NotNumbers, Table, list},
+    tables::{
+        clock::Clock,
+        table::{NotNumbers, Table},
+    },
+    words::{foreign::excerpt, messages::list},
 };
 
 /// Look at a CSV file before it is trained on: gaps, stuck and clipped channels, drift, copies, and which window to choose.
@@ -273,17 +280,6 @@ fn findings(inspected: &Inspected) -> Vec<String> {
         findings.push(format!("and {} more such pairs", inspection.correlated.len() - SHOWN_PAIRS));
     }
     findings
-}
-
-/// A number to five significant digits.
-pub(super) fn significant(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
-        return format!("{value:.4e}");
-    }
-    let before = if magnitude == 0.0 { 0 } else { libm::log10(magnitude).floor() as i32 };
-    let text = format!("{value:.*}", (4 - before).max(0) as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// A time in the unit that suits it.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::Context;
+use crate::cli::context::Context;
 use crate::{
-    output::{Existing, is_there, write_file, write_secret},
-    signing,
+    file::signing,
+    words::output::{Existing, is_there, write_file, write_secret},
 };
 
 /// Make a key to sign models with: a private one for `sign`, and beside it the public one for firmware and `verify`.

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod calibrate;
+mod context;
 mod demo;
 mod diff;
 mod evaluate;
@@ -24,23 +25,12 @@ mod terminal;
 mod verify;
 mod watch;
 
-use std::{
-    collections::HashSet,
-    ffi::OsString,
-    io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use self::context::Context;
+use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use serde::Serialize;
 
-use crate::{
-    clock::Clock,
-    foreign::line,
-    table::{LABEL, Table, list, quoted},
-};
+use crate::words::foreign::line;
 
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
@@ -90,38 +80,8 @@ enum Verb {
     Verify(verify::Verify),
 }
 
-/// What every verb is told.
-#[derive(Clone, Copy, Debug)]
-struct Context {
-    json: bool,
-    seed: Option<u64>,
-}
-
-impl Context {
-    /// Prints a verb's result: as JSON where asked, else as `text`.
-    fn print(self, result: &impl Serialize, text: &str) -> Result<()> {
-        let json;
-        let text = if self.json {
-            json = serde_json::to_string_pretty(result)?;
-            &json
-        } else {
-            text.trim_end()
-        };
-        match terminal::print(text) {
-            // Whoever reads has had enough, as `head` has; the work is done.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.context("the result cannot be printed"),
-        }
-    }
-}
-
 /// The exit code of a command line that cannot be understood.
 const WRONG_USAGE: u8 = 2;
-
-/// Something that the user should know, on standard error.
-fn note(message: &str) {
-    terminal::tell_of("note", message);
-}
 
 /// Runs the verb named by the arguments, of which the first is the program's name. Exit codes: 0 done, 1 failed, 2 wrong usage.
 #[must_use]
@@ -176,48 +136,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.
-fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Result<Option<&'a str>> {
-    if asked.is_some() || watched.contains(&LABEL) || !Table::has_column(data, LABEL)? {
-        return Ok(asked);
-    }
-    note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
-    Ok(Some(LABEL))
-}
-
-/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
-/// ignored anyway.
-fn clocks_to_leave_out(
-    data: &Path,
-    label: Option<&str>,
-    conditions: &[String],
-    ignored: &[String],
-) -> Result<Vec<String>> {
-    let mut clocks: Vec<String> = Clock::of_file(data, label)?.into_iter().map(|clock| clock.column).collect();
-    let [conditions, ignored] = [conditions, ignored].map(|names| names.iter().collect::<HashSet<_>>());
-    clocks.retain(|column| !conditions.contains(column));
-    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
-    let name = data.display();
-    match &unsaid[..] {
-        [] => {}
-        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
-        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
-    }
-    Ok(clocks)
-}
-
-/// The model file and the data that `score` and `evaluate` read.
-#[derive(Clone, Debug, clap::Args)]
-struct ModelAndData {
-    /// Model file (.vae).
-    model: PathBuf,
-    /// CSV file with the model's columns, in any order.
-    data: PathBuf,
-    /// Column that says 0 normal / 1 anomaly.
-    #[arg(long)]
-    label: Option<String>,
 }
 
 #[cfg(test)]

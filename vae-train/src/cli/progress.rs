@@ -8,8 +8,9 @@ use std::{
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::{note, terminal::tell};
-use crate::{foreign::line, training};
+use super::terminal::tell;
+use crate::cli::context::note;
+use crate::{training, words::foreign::line};
 
 /// At least this long between two lines in a pipe.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);

@@ -4,8 +4,8 @@ use std::{collections::HashSet, path::Path};
 
 use anyhow::{Result, ensure};
 
-use super::inspect::significant;
-use crate::{clock::Clock, table::Table};
+use crate::tables::{clock::Clock, table::Table};
+use crate::words::numbers::significant;
 
 /// Share by which two rates may differ that are the same: clocks drift, and rates are given in round numbers.
 const SAME: f64 = 0.01;

@@ -7,19 +7,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use vae_core::{ScoreKind, format::Precision};
 
-use super::{Context, export::Candidate, find_label, note};
+use super::export::Candidate;
+use crate::cli::context::{Context, find_label, note};
 use crate::{
-    cost,
-    dataset::read_table_for_model,
-    evaluation::{Evaluation, Scored},
-    export::RunModel,
+    data::dataset::read_table_for_model,
+    file::model_file::AlignedFile,
     fitness::Fitness,
-    model_file::AlignedFile,
-    output::{Existing, write_file},
-    quantisation::Quantisation,
-    report::{Data, Material},
-    run::{Access, RunDirectory},
-    scoring,
+    report::material::{Data, Material},
+    run::{Access, RunDirectory, export::RunModel, quantisation::Quantisation},
+    scoring::{
+        self, cost,
+        evaluation::{Evaluation, Scored},
+    },
+    words::output::{Existing, write_file},
 };
 
 /// Write what is known of a run as one HTML page that needs nothing else: whether it is fit for use, how it was trained, what its

@@ -6,14 +6,18 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::{Importance, Proposal};
 
-use super::{Context, ModelAndData, note};
+use crate::cli::context::{Context, ModelAndData, note};
 use crate::{
-    dataset::{cut_for_model, read_table_for_model},
-    detection::{Verdicts, describe, detect},
-    foreign::Cell,
-    model_file::AlignedFile,
-    output::{Csv, Existing, write_file},
-    scoring,
+    data::dataset::{cut_for_model, read_table_for_model},
+    file::model_file::AlignedFile,
+    scoring::{
+        self,
+        detection::{Verdicts, describe, detect},
+    },
+    words::{
+        foreign::Cell,
+        output::{Csv, Existing, write_file},
+    },
 };
 
 /// Score every window of a CSV file, as the device will, and write one line for each.

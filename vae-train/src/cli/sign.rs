@@ -6,11 +6,10 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::SIGNATURE_TRAILER_LEN;
 
-use super::Context;
+use crate::cli::context::Context;
 use crate::{
-    model_file::AlignedFile,
-    output::{Existing, write_file},
-    signing,
+    file::{model_file::AlignedFile, signing},
+    words::output::{Existing, write_file},
 };
 
 /// Sign a model file, so that devices which hold the public key take it and no other.

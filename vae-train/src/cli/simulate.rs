@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::Context;
+use crate::cli::context::Context;
 use crate::{
-    motor::{CHANNELS, Condition, SAMPLE_RATE, simulate, simulate_course},
-    output::{Csv, Existing, write_file},
-    pump::{self, Pump},
-    toy,
+    simulator::{
+        motor::{CHANNELS, Condition, SAMPLE_RATE, simulate, simulate_course},
+        pump::{self, Pump},
+        toy,
+    },
+    words::output::{Csv, Existing, write_file},
 };
 
 /// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition, for the pump holdout.csv.

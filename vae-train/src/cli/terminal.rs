@@ -8,7 +8,7 @@ use std::{
     panic,
 };
 
-use crate::foreign::{escaped, line, short};
+use crate::words::foreign::{escaped, line, short};
 
 /// Most characters of a message: a library may quote all of a file.
 const LONGEST: usize = 10_000;

@@ -6,11 +6,10 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::SignedModel;
 
-use super::Context;
+use crate::cli::context::Context;
 use crate::{
-    input::{MOST_BINARY, read_file},
-    model_file::AlignedFile,
-    signing,
+    file::{model_file::AlignedFile, signing},
+    words::input::{MOST_BINARY, read_file},
 };
 
 /// Check a signed model as a device does that holds these keys: its signature, its counter, and that it is a sound model.

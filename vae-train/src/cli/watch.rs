@@ -1,8 +1,11 @@
 //! `vae-train watch`: what a device says, live.
 
+mod history;
 mod plot;
+mod seen;
 mod source;
 
+use self::seen::{Seen, shortened};
 use std::{
     fs::File,
     io::{self, IsTerminal},
@@ -14,22 +17,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
-use vae_core::Verdict;
 
 use self::{
-    plot::{History, Screen},
+    plot::Screen,
     source::{News, Source},
 };
-use super::{Context, fit::interrupted, note, terminal};
+use super::{fit::interrupted, terminal};
+use crate::cli::context::{Context, note};
 use crate::{
-    detection::{Verdicts, describe},
     device_log::{Content, Line, Lines, formats},
-    foreign::{Cell, short},
-    input::{MOST_BINARY, read_file},
-    model_file::AlignedFile,
-    output::{Csv, Existing, begin_file},
+    file::model_file::AlignedFile,
+    words::{
+        foreign::Cell,
+        input::{MOST_BINARY, read_file},
+        output::{Csv, Existing, begin_file},
+    },
 };
 
 /// Show a device's verdicts live: its scores against the threshold over time, alarms, sensors' faults and drift; q or Ctrl-C ends.
@@ -74,109 +78,6 @@ struct Row {
     score: Option<f32>,
     p_value: Option<f32>,
     verdict: Cell,
-}
-
-/// What has been seen so far.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Seen {
-    source: String,
-    lines: usize,
-    /// Lines with a verdict that cannot be read, or longer than a line, and frames that cannot be decoded.
-    malformed: usize,
-    /// Those with a verdict that cannot be read.
-    unreadable: usize,
-    /// The score below which a window votes for an alarm, in nats.
-    threshold: Option<f32>,
-    #[serde(flatten)]
-    verdicts: Verdicts,
-    out: Option<PathBuf>,
-    /// The channels'.
-    #[serde(skip)]
-    names: Vec<String>,
-    #[serde(skip)]
-    last: Option<Verdict>,
-    /// Number and text of the first line with a verdict that cannot be read.
-    #[serde(skip)]
-    first_unreadable: Option<(usize, String)>,
-    /// Whether the device's alarm is raised.
-    #[serde(skip)]
-    is_raised: bool,
-    #[serde(skip)]
-    history: History,
-}
-
-impl Seen {
-    fn describe(&self, verdict: &Verdict) -> String {
-        describe(verdict, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    /// Takes a line that came so many seconds after the beginning.
-    fn push(&mut self, line: &Line, seconds: f64) {
-        self.lines += 1;
-        match line.content {
-            Content::Verdict(verdict) => {
-                let is_news = self.last.is_none_or(|last| self.describe(&last) != self.describe(&verdict));
-                self.verdicts.count(&verdict);
-                let was_raised = self.is_raised;
-                self.is_raised = match verdict {
-                    Verdict::Anomalous(_) => true,
-                    Verdict::Normal(_) | Verdict::Drifting(_) => false,
-                    Verdict::SensorFault(_) => was_raised, // the window has no vote
-                };
-                self.verdicts.alarms += usize::from(self.is_raised && !was_raised);
-                self.last = Some(verdict);
-                self.history.push(line.time.unwrap_or(seconds), verdict);
-                if is_news {
-                    self.history.say(&line.text);
-                }
-            }
-            Content::Threshold(nats) => self.threshold = Some(nats),
-            Content::Remark => self.history.say(&line.text),
-            Content::Malformed => {
-                self.malformed += 1;
-                self.unreadable += 1;
-                self.history.say(&format!("cannot be read: {}", line.text));
-                self.first_unreadable.get_or_insert_with(|| (self.lines, shortened(&line.text)));
-            }
-            Content::Noise => self.malformed += 1,
-        }
-    }
-
-    /// Whether all of a log that has ended was understood.
-    fn check(&self, formats: Option<&Path>) -> Result<()> {
-        let Self { source, lines, malformed, unreadable, .. } = self;
-        ensure!(
-            self.history.has_verdicts(),
-            "{source}: no verdict in {lines} line(s), {malformed} of them malformed: the firmware prints a `vae_core::Verdict` a line, as in \
-             `{EXAMPLE}`{}",
-            if formats.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
-        );
-        if let Some((number, text)) = &self.first_unreadable {
-            bail!(
-                "{source}: {unreadable} of {lines} line(s) have a verdict that cannot be read and is not counted, first line {number}: \
-                 `{text}`: look at those lines; the firmware prints a `vae_core::Verdict` by itself, as in `{EXAMPLE}`"
-            );
-        }
-        Ok(())
-    }
-
-    fn summary(&self) -> String {
-        let Verdicts { normal, anomalous, sensor_fault, drifting, alarms } = self.verdicts;
-        let mut text = format!(
-            "{}: {} lines, {} malformed; {alarms} alarm(s); windows by verdict: {normal} normal, {anomalous} anomalous, {sensor_fault} with a \
-             sensor's fault, {drifting} drifting",
-            self.source, self.lines, self.malformed
-        );
-        if let Some(out) = &self.out {
-            text += &format!("\nwritten to {}", out.display());
-        }
-        text
-    }
-}
-
-/// A line's text, of which a message has room for the beginning.
-fn shortened(text: &str) -> String {
-    short(text, LONGEST_SHOWN).into_owned()
 }
 
 /// Where lines go: into the CSV file, and onto the screen or standard output.
@@ -304,11 +205,7 @@ impl Watch {
 /// Pieces of the stream that may wait.
 const QUEUE: usize = 1024;
 
-/// Characters of a line that a message shows, and lines that messages are about: a wrong baud rate makes many.
-const LONGEST_SHOWN: usize = 200;
 const MOST_NOTED: usize = 10;
-
-const EXAMPLE: &str = "12.00 s  normal  412.345 nats, p = 0.226";
 
 fn read_formats(path: &Path) -> Result<defmt_decoder::Table> {
     let elf = read_file(path, MOST_BINARY)?;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
 
-use super::{LONGEST_LINE, Line};
+use super::Line;
+use crate::device_log::line::LONGEST_LINE;
 
 /// Longest of defmt's frames; longer than a line, since arrays may be in it.
 const LONGEST_FRAME: usize = 16 * LONGEST_LINE;

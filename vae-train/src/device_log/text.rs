@@ -1,6 +1,6 @@
 //! What a line says beneath colours, escapes and odd bytes.
 
-use crate::foreign::line;
+use crate::words::foreign::line;
 
 /// What a line may say that is not to be taken for the end of an escape sequence that broke off before it.
 const BEGINNINGS: [&str; 5] = ["normal", "drifting", "SENSOR", "ANOMALOUS", "threshold"];

@@ -1,11 +1,16 @@
 //! Whether normal running is left in peace.
 
-use super::{Finding, Grade};
+use crate::fitness::finding::{Finding, Grade};
 use crate::{
-    events::EventDetection,
-    false_alarm_test::{FalseAlarmTest, Outcome},
-    false_alarms::{describe, describe_nearest, span},
-    words::{number, percent},
+    calibration::false_alarms::{describe, describe_nearest},
+    scoring::{
+        events::EventDetection,
+        false_alarm_test::{FalseAlarmTest, Outcome},
+    },
+    words::{
+        numbers::{number, percent},
+        rates::span,
+    },
 };
 
 /// Share of the windows outside events that may be called drifting before it is worth a remark.

@@ -1,11 +1,15 @@
 //! Whether alarms tell events.
 
-use super::{Finding, Grade};
+use crate::fitness::finding::{Finding, Grade};
 use crate::{
-    event_outcome::{Cause, EventOutcome, Fate, MOST_RAISED},
-    events::Event,
-    false_alarms::span,
-    words::{list_some, percent},
+    scoring::{
+        event_outcome::{Cause, EventOutcome, Fate, MOST_RAISED},
+        events::Event,
+    },
+    words::{
+        numbers::{list_some, percent},
+        rates::span,
+    },
 };
 
 /// Events that are named in a finding.
@@ -144,7 +148,7 @@ fn good(well: &[Told<'_>], of: usize, rows_per_second: Option<f64>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::EventDetection;
+    use crate::scoring::events::EventDetection;
 
     /// An event of each fate, in rows 10 i to 10 i + 5.
     fn told(fates: &[(Fate, Option<Cause>)]) -> (Vec<Event>, Vec<EventOutcome>) {
@@ -250,7 +254,7 @@ mod tests {
         let alarms = bits("0011110000000000010101000");
         let ends: Vec<usize> = (0..labels.len()).collect();
         let events = EventDetection::of(&labels, 1, &ends, &alarms, None).unwrap();
-        let windows = crate::event_outcome::JudgedWindows {
+        let windows = crate::scoring::event_outcome::JudgedWindows {
             window: 1,
             last_rows: &ends,
             scores: &vec![0.0; labels.len()],

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::chart::{Look, step};
-use crate::{foreign::short, words::number};
+use crate::words::{foreign::short, numbers::number};
 
 const WIDTH: f64 = 380.0;
 /// Room for names; longer ones are cut, the table beside has them whole.

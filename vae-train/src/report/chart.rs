@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::{
+use crate::words::{
     foreign::short,
-    words::{fixed, number},
+    numbers::{fixed, number},
 };
 
 /// Size of a chart in its own units, of which a letter is about 12 high; what the page makes of it is the style sheet's affair.

@@ -3,18 +3,18 @@
 use maud::{Markup, html};
 
 use super::{
-    Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table, facts},
 };
+use crate::report::material::Material;
 use crate::{
-    detection::Verdicts,
-    evaluation::Evaluation,
-    event_outcome::EventOutcome,
-    events::Event,
-    false_alarms::{describe, describe_nearest, span},
-    metrics::{OperatingPoint, operating_points},
-    words::{count, fixed, number, percent},
+    calibration::false_alarms::{describe, describe_nearest},
+    scoring::{detection::Verdicts, evaluation::Evaluation, event_outcome::EventOutcome, events::Event},
+    statistics::metrics::{OperatingPoint, operating_points},
+    words::{
+        numbers::{count, fixed, number, percent},
+        rates::span,
+    },
 };
 
 /// Events that are listed.

@@ -4,15 +4,15 @@ use anyhow::Result;
 use maud::{Markup, html};
 
 use super::{
-    Material,
     bars::{Bar, Bars},
     chart::Look,
     page::{Figure, Table, facts},
 };
+use crate::report::material::Material;
 use crate::{
-    cost,
-    quantisation::{LayerError, Quantisation},
-    words::{count, fixed, number, percent},
+    run::quantisation::{LayerError, Quantisation},
+    scoring::cost,
+    words::numbers::{count, fixed, number, percent},
 };
 
 /// Memory, instructions and rounding.

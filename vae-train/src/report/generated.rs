@@ -7,13 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use vae_core::Scratch;
 
 use super::{
-    Material,
     bars::{Bar, Bars},
     chart::{Axis, Chart, Look},
     page::{Figure, Table},
     windows::picture,
 };
-use crate::{metrics::quantile, words::number};
+use crate::report::material::Material;
+use crate::{statistics::metrics::quantile, words::numbers::number};
 
 /// Windows that quantiles are taken of.
 const WINDOWS: usize = 500;

@@ -6,14 +6,14 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use vae_core::format::PosteriorKind;
 
 use super::{
-    Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
+use crate::report::material::Material;
 use crate::{
-    model_file::Mixture,
     scoring::{latent_means, of_device},
-    words::{count, fixed, percent},
+    weights::mixture::Mixture,
+    words::numbers::{count, fixed, percent},
 };
 
 /// Most windows of a kind that are drawn.

@@ -5,9 +5,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::chart::Look;
-use crate::{
+use crate::words::{
     foreign::{escaped, short},
-    words::count,
+    numbers::count,
 };
 
 /// Most rows of a table; of longer ones, evenly spaced rows are shown.

@@ -3,16 +3,21 @@
 use maud::{Markup, html};
 
 use super::{
-    Data, Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
+use crate::report::material::{Data, Material};
 use crate::{
-    calibration,
-    false_alarms::{FalseAlarms, describe, span},
-    metrics::quantile,
-    support::TOLERANCE,
-    words::{count, fixed, number, percent},
+    calibration::{
+        self,
+        false_alarms::{FalseAlarms, describe},
+        support::TOLERANCE,
+    },
+    statistics::metrics::quantile,
+    words::{
+        numbers::{count, fixed, number, percent},
+        rates::span,
+    },
 };
 
 /// Columns of the histogram.

@@ -5,13 +5,13 @@ use maud::{Markup, html};
 use vae_core::FrontEnd;
 
 use super::{
-    Material,
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table, facts},
 };
+use crate::report::material::Material;
 use crate::{
     config::Config,
-    words::{count, fixed, number},
+    words::numbers::{count, fixed, number},
 };
 
 /// Share of the epochs, from the first on, whose values may lie below the axis: those of weights that have learned nothing yet.
@@ -43,7 +43,7 @@ pub(super) fn data(material: &Material<'_>) -> Result<Markup> {
         Some(fit) => format!("{} to train, {} held out", count(fit.training_windows), count(fit.held_out_windows)),
         None => format!("{} held out", count(material.holdout.len() / material.width())),
     };
-    let trained = |of: fn(&super::Fit) -> String| fit.as_ref().map(of).filter(|text| !text.is_empty());
+    let trained = |of: fn(&super::material::Fit) -> String| fit.as_ref().map(of).filter(|text| !text.is_empty());
     let mut list = vec![
         ("Trained on", trained(|fit| fit.file.clone()).unwrap_or_else(missing)),
         ("Fingerprint of the data", schema.data.clone()),

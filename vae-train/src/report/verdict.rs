@@ -3,17 +3,22 @@
 use anyhow::Result;
 use maud::{Markup, html};
 
-use super::Material;
+use crate::report::material::Material;
 use crate::{
-    cost,
-    evaluation::Evaluation,
-    event_outcome::{MOST_OF_IT, MOST_RAISED},
-    false_alarm_test::NO_ACCIDENT,
-    false_alarms::describe,
-    fitness::{DRIFTING, FOUND, Finding, Fitness, Grade, SOMEHOW, WELL, findings},
-    quantisation::MOST_FLIPPED,
-    support::TOLERANCE,
-    words::{count, number, percent},
+    calibration::{false_alarms::describe, support::TOLERANCE},
+    fitness::{
+        DRIFTING, FOUND, Fitness, SOMEHOW, WELL,
+        finding::{Finding, Grade},
+        findings,
+    },
+    run::quantisation::MOST_FLIPPED,
+    scoring::{
+        cost,
+        evaluation::Evaluation,
+        event_outcome::{MOST_OF_IT, MOST_RAISED},
+        false_alarm_test::NO_ACCIDENT,
+    },
+    words::numbers::{count, number, percent},
 };
 
 /// The class of a grade in the page's style.

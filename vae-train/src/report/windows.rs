@@ -5,15 +5,15 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
 
 use super::{
-    Material,
     bars::{Bar, Bars},
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
+use crate::report::material::Material;
 use crate::{
-    image,
+    report::image,
     scoring::{for_each_window, of_device},
-    words::{count, fixed, number},
+    words::numbers::{count, fixed, number},
 };
 
 /// Windows that are shown; of images, which are small, more.

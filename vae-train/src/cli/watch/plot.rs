@@ -1,6 +1,6 @@
 //! The plot of what a device says.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{io, time::Duration};
 
 use ratatui::{
     DefaultTerminal, Frame,
@@ -13,42 +13,8 @@ use ratatui::{
 };
 use vae_core::Verdict;
 
-use super::Seen;
-use crate::{detection::Verdicts, foreign::line};
-
-/// Verdicts that are plotted, and lines that are shown below them.
-const MOST_POINTS: usize = 2000;
-const MOST_SAID: usize = 6;
-
-/// What the plot shows of the past.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History {
-    /// Verdicts with their times, which do not go back.
-    points: VecDeque<(f64, Verdict)>,
-    /// Added to the device's time: a device that starts again counts from 0.
-    offset: f64,
-    said: VecDeque<String>,
-}
-
-impl History {
-    pub(super) fn push(&mut self, time: f64, verdict: Verdict) {
-        let latest = self.points.back().map_or(f64::NEG_INFINITY, |(latest, _)| *latest);
-        if time + self.offset < latest {
-            self.offset = latest - time;
-        }
-        self.points.push_back((time + self.offset, verdict));
-        self.points.drain(..self.points.len().saturating_sub(MOST_POINTS));
-    }
-
-    pub(super) fn say(&mut self, line: &str) {
-        self.said.push_back(line.to_owned());
-        self.said.drain(..self.said.len().saturating_sub(MOST_SAID));
-    }
-
-    pub(super) fn has_verdicts(&self) -> bool {
-        !self.points.is_empty()
-    }
-}
+use super::{history::MOST_SAID, seen::Seen};
+use crate::{scoring::detection::Verdicts, words::foreign::line};
 
 /// The terminal, which is given back when this is dropped.
 pub(super) struct Screen(DefaultTerminal);
@@ -174,6 +140,7 @@ fn scale(scores: impl Iterator<Item = f64>, threshold: Option<f64>) -> (f64, f64
 mod tests {
     use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
+    use super::super::history::History;
     use super::*;
     use crate::device_log::Line;
 

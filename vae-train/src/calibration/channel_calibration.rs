@@ -1,0 +1,209 @@
+//! How a model's channels behave in normal data: runs, gaps, levels and powers.
+
+use anyhow::{Result, bail, ensure};
+use vae_core::{ChannelCalibration, Location, Model, REACH};
+
+use crate::{
+    calibration::{
+        changes::limit,
+        sequential::{INTERQUARTILE_RANGE, PATHS, Sequential},
+    },
+    scoring,
+    statistics::{dependence::dependence, metrics::quantile},
+    tables::table::Table,
+    words::messages::list,
+};
+
+/// Windows that channels' ordinary costs are averaged over, at most.
+const MOST_ATTRIBUTED: usize = 2000;
+
+/// Rounds in which a robust average is found.
+const ROUNDS: usize = 50;
+
+/// A range of a sensor, by its channel's name.
+pub type Range = (String, f32, f32);
+
+/// A recording of normal windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Recording<'r> {
+    /// The model's channels, then its conditions, row after row.
+    pub table: &'r Table,
+    /// Last rows of the normal windows.
+    pub last_rows: &'r [usize],
+    /// Their inputs.
+    pub windows: &'r [f32],
+}
+
+/// How each channel behaves.
+///
+/// # Errors
+/// If a range is of no channel or does not hold what was recorded, or a window cannot be scored.
+pub fn channels(
+    model: &Model<'_>,
+    recording: &Recording<'_>,
+    sequential: &Sequential,
+    ranges: &[Range],
+) -> Result<Vec<ChannelCalibration>> {
+    let Recording { table, windows, .. } = *recording;
+    let card = model.card()?;
+    let names: Vec<&str> = card.channels.lines().collect();
+    for (range, ..) in ranges {
+        ensure!(
+            names.contains(&range.as_str()),
+            "--range: there is no channel `{range}`; the model's are {}",
+            list(&names)
+        );
+    }
+    let nats = channel_nats(model, windows)?;
+    let of = |(channel, nats): (usize, f64)| {
+        let series = series(table, channel);
+        let range = ranges.iter().find(|(range, ..)| range == names[channel]);
+        let range = range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (*low, *high));
+        if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
+            let (low, high) = range;
+            bail!(
+                "{}: channel `{}` is {value} in normal data, outside its --range {low} to {high}",
+                table.path.display(),
+                names[channel]
+            );
+        }
+        let (longest_run, longest_gap) = runs(&series);
+        let (mean, power) = moments(&series);
+        // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
+        let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
+        let unknown = ChannelCalibration::UNKNOWN;
+        let (level, strength) = if varies {
+            let hops = |of: &dyn Fn(f64) -> f64| hops(recording, model, channel, &|value| of(value - mean));
+            let strength = location(&hops(&|distance| distance * distance / power), sequential);
+            (location(&hops(&|distance| distance), sequential), relative(strength))
+        } else {
+            (unknown.level, unknown.strength)
+        };
+        Ok(ChannelCalibration {
+            range,
+            longest_run: longest_run as f32,
+            longest_gap: longest_gap as f32,
+            nats: nats as f32,
+            mean: mean as f32,
+            power: if varies { power as f32 } else { 1.0 },
+            level,
+            strength,
+        })
+    };
+    nats.into_iter().enumerate().map(of).collect()
+}
+
+/// What each channel's features cost in a window in which all of them are observed, on average.
+pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64>> {
+    let width = model.features() + model.conditions();
+    let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
+    let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
+    let channel_of: Vec<usize> = model.feature_channels().collect();
+    let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
+        let mut costs = vec![(0.0, 0.0); model.channels()];
+        model.attribute(x, scratch, &mut |feature, cost| {
+            let (nats, observed) = &mut costs[channel_of[feature]];
+            (*nats, *observed) = (*nats + f64::from(cost), *observed + 1.0);
+        })?;
+        Ok(costs)
+    })?;
+    let mut features = vec![0.0; model.channels()];
+    channel_of.iter().for_each(|channel| features[*channel] += 1.0);
+    let of_window = |(channel, features): (usize, f64)| {
+        let each = costs.iter().map(|costs| costs[channel]);
+        let (nats, observed) = each.fold((0.0, 0.0), |(nats, observed), (n, o)| (nats + n, observed + o));
+        // Of a channel without any value: as a Gaussian's by the definition of its variance.
+        features * if observed > 0.0 { nats / observed } else { 0.5 }
+    };
+    Ok(features.into_iter().enumerate().map(of_window).collect())
+}
+
+/// A channel's values in normal rows: what an anomaly does to a sensor is not what is normal of it.
+fn series(table: &Table, channel: usize) -> Vec<f32> {
+    let is_normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
+    let rows = table.values.chunks_exact(table.columns.len()).enumerate();
+    rows.filter(|(row, _)| is_normal(*row)).map(|(_, sample)| sample[channel]).collect()
+}
+
+/// Mean, and mean square of the distance from it.
+fn moments(series: &[f32]) -> (f64, f64) {
+    let average = |of: &dyn Fn(f64) -> f64| {
+        let values = series.iter().filter(|value| !value.is_nan());
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + of(f64::from(*value)), count + 1.0));
+        sum / f64::max(count, 1.0)
+    };
+    let mean = average(&|value| value);
+    (mean, average(&|value| (value - mean).powi(2)))
+}
+
+/// The longest run of one value, and of none.
+fn runs(series: &[f32]) -> (usize, usize) {
+    let longest = |missing: bool| {
+        let runs = series.chunk_by(|a, b| a == b || (a.is_nan() && b.is_nan()));
+        runs.filter(|run| run[0].is_nan() == missing).map(<[f32]>::len).max().unwrap_or(0)
+    };
+    (longest(false), longest(true))
+}
+
+/// The mean of a statistic over the samples that each normal window adds to the one before; NaN where none was observed.
+fn hops(recording: &Recording<'_>, model: &Model<'_>, channel: usize, of: &dyn Fn(f64) -> f64) -> Vec<f64> {
+    let Recording { table, last_rows, .. } = recording;
+    let columns = table.columns.len();
+    let hop = |last: &usize| {
+        let rows = table.values[(last + 1 - model.hop()) * columns..(last + 1) * columns].chunks_exact(columns);
+        let seen: Vec<f64> = rows.map(|row| f64::from(row[channel])).filter(|value| !value.is_nan()).map(of).collect();
+        // Not a number for none.
+        seen.iter().sum::<f64>() / seen.len() as f64
+    };
+    last_rows.iter().map(hop).collect()
+}
+
+/// Where the average that follows a statistic lies ordinarily: its path along the recording, which stands still where the device's does.
+fn location(series: &[f64], sequential: &Sequential) -> Location {
+    let mut sorted: Vec<f32> = series.iter().filter(|value| !value.is_nan()).map(|value| *value as f32).collect();
+    let (Some(memory), false) = (sequential.memory, sorted.is_empty()) else { return Location::UNKNOWN };
+    sorted.sort_by(f32::total_cmp);
+    let count = sorted.len() as f64;
+    let mean = sorted.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let variance = sorted.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+    let quartiles = f64::from(quantile(&sorted, 0.75)) - f64::from(quantile(&sorted, 0.25));
+    let spread = if quartiles > 0.0 { quartiles / INTERQUARTILE_RANGE } else { variance.sqrt() };
+    let most = f64::from(REACH) * spread;
+    let mut centre = f64::from(quantile(&sorted, 0.5));
+    for _ in 0..ROUNDS {
+        centre += sorted.iter().map(|value| (f64::from(*value) - centre).clamp(-most, most)).sum::<f64>() / count;
+    }
+    let mut average = 0.0;
+    let path = series.iter().zip(&sequential.learning).map(|(value, learning)| {
+        if *learning && !value.is_nan() {
+            average += (value - centre - average).clamp(-most, most) / memory;
+        }
+        average
+    });
+    let observed: Vec<f64> = series.iter().copied().filter(|value| !value.is_nan()).collect();
+    let limit = limit(path, PATHS.0 * spread, series.len(), memory, dependence(&observed));
+    Location { centre: centre as f32, spread: spread as f32, limit: limit.min(f32::MAX.into()) as f32 }
+}
+
+/// Of a power, whose limit is a share of it.
+fn relative(power: Location) -> Location {
+    let limit = power.limit / power.centre;
+    if power.centre > 0.0 && limit.is_finite() {
+        Location { limit, ..power }
+    } else {
+        ChannelCalibration::UNKNOWN.strength
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_runs_of_a_value_and_of_none() {
+        let nan = f32::NAN;
+        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0]), (2, 3));
+        assert_eq!(runs(&[nan]), (0, 1));
+        assert_eq!(runs(&[]), (0, 0));
+    }
+}

@@ -1,0 +1,236 @@
+//! How often m of n windows have a high score, from how often one has.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result, ensure};
+use vae_core::Votes;
+
+use crate::{
+    calibration::tail_fit::{LEAST, levels, most},
+    statistics::rhythm::dispersion,
+};
+
+/// Highest rate of windows above the levels from which the dependence between windows is learned.
+pub(crate) const TOGETHER: f64 = 0.1;
+
+/// Most alarms that it is learned from: the power is then known to a hundredth, and rarer alarms are closer to the limit.
+pub(crate) const ALARMS: f64 = 1e4;
+
+/// It is learned from the highest share of the alarms, but from so many if there are.
+const HIGHEST: f64 = 0.05;
+const ENOUGH: f64 = 60.0;
+
+/// m of n votes, of windows above a level.
+#[derive(Clone, Copy)]
+struct Rule {
+    raise: usize,
+    of: usize,
+}
+
+impl From<Votes> for Rule {
+    fn from(votes: Votes) -> Self {
+        let (raise, of) = votes.rule();
+        Self { raise: raise as usize, of: of as usize }
+    }
+}
+
+impl Rule {
+    /// How many windows must not be above a level, on average, for m that are to be a new alarm.
+    ///
+    /// Independent windows, each above with chance p, raise `C(n−1, m−1) p^m (1 − quiet p + O(p²))` alarms: the other n − m
+    /// of the last n are not above, nor those before that would have made an alarm with the earlier m − 1 of the m, which
+    /// is as many as the latest of these m − 1 lies back, n / m on average; but one if m is 1.
+    fn quiet(self) -> f64 {
+        let (m, n) = (self.raise as f64, self.of as f64);
+        n - m + if self.raise == 1 { 1.0 } else { n / m }
+    }
+
+    /// At each window, the highest level that raises an alarm and the highest at which a raised one stays.
+    fn statistics(self, scores: &[f64]) -> Vec<Statistic> {
+        let (mut last, mut sorted) = (VecDeque::with_capacity(self.of), Vec::with_capacity(self.of));
+        let statistics = scores.iter().map(|&score| {
+            if last.len() == self.of
+                && let Some(oldest) = last.pop_front()
+            {
+                sorted.remove(sorted.partition_point(|other| *other > oldest));
+            }
+            last.push_back(score);
+            sorted.insert(sorted.partition_point(|other| *other > score), score);
+            let raises = sorted.get(self.raise - 1).copied().unwrap_or(f64::NEG_INFINITY);
+            Statistic { raises, stays: sorted[0] }
+        });
+        statistics.collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Statistic {
+    raises: f64,
+    stays: f64,
+}
+
+/// Alarms raised at `level`.
+fn raised(statistics: &[Statistic], level: f64) -> usize {
+    let (mut alarm, mut count) = (false, 0);
+    for statistic in statistics {
+        if !alarm && statistic.raises >= level {
+            alarm = true;
+            count += 1;
+        }
+        alarm &= statistic.stays >= level;
+    }
+    count
+}
+
+/// How alarms follow from windows: `alarms per window = base · (chance of a window)^power`.
+///
+/// # Source
+/// A. W. Ledford & J. A. Tawn (1996), *Statistics for near independence in multivariate extreme values*, Biometrika 83:
+/// the power is the inverse of their coefficient of tail dependence η. It is m for m of n independent windows and 1 for
+/// windows that are high together however high.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VotesTail {
+    pub(crate) base: f64,
+    pub(crate) power: f64,
+    /// Alarms per window at the lowest level that it was learned from, and their number.
+    pub(crate) rate: f64,
+    pub(crate) count: f64,
+    /// Variance of the count for each one of a Poisson's.
+    pub(crate) dispersion: f64,
+}
+
+impl VotesTail {
+    /// Counts alarms at many levels, as votes alone would raise and clear them, and windows above the same levels.
+    ///
+    /// The power is B. M. Hill's (1975) estimate on the windows' ranks, so that the scores' distribution plays no part. It is
+    /// at most m, the power of independent windows.
+    pub(crate) fn of(scores: &[f64], sorted: &[f64], votes: Votes) -> Result<Self> {
+        let windows = scores.len() as f64;
+        let votes = Rule::from(votes);
+        let statistics = votes.statistics(scores);
+        let lowest = sorted[sorted.len() - ((TOGETHER * windows) as usize).clamp(1, sorted.len())];
+        // Only windows that matter at the lowest level, and one that clears the alarm in the place of each stretch of others.
+        let mut kept = statistics.clone();
+        kept.dedup_by(|a, b| a.stays < lowest && b.stays < lowest);
+        let mut raises: Vec<f64> = kept.iter().map(|statistic| statistic.raises).collect();
+        raises.retain(|level| *level >= lowest);
+        raises.sort_by(f64::total_cmp);
+        let levels = levels(&raises, raises.len());
+        let counts: Vec<f64> = levels.iter().map(|&level| raised(&kept, level) as f64).collect();
+        // At low levels alarms run together, and there are fewer of them.
+        let peak = (0..counts.len()).max_by(|&a, &b| counts[a].total_cmp(&counts[b])).unwrap_or(0);
+        let highest = HIGHEST * counts.get(peak).copied().unwrap_or(0.0);
+        let most = highest.clamp(ENOUGH, ALARMS).min(most(windows));
+        let start = (peak..counts.len()).find(|&index| counts[index] <= most).unwrap_or(counts.len());
+        let (levels, counts) = (&levels[start..], &counts[start..]);
+        let count = counts.first().copied().unwrap_or(0.0);
+        ensure!(
+            count >= LEAST,
+            "{windows} windows of normal data raise {count} alarms at the level that {:.0} % of them exceed: {}",
+            100.0 * TOGETHER,
+            if count > 0.0 {
+                format!("about {:.0} windows are needed", windows * LEAST / count)
+            } else {
+                "many more are needed".to_owned()
+            }
+        );
+        let quiet = votes.quiet() / votes.raise as f64;
+        let rarity = |level: &f64| {
+            // The logarithm of a rank's chance is, on average, that of half a rank less.
+            let chance = ((sorted.len() - sorted.partition_point(|score| score < level)) as f64 - 0.5) / windows;
+            -libm::log(chance) - quiet * libm::log1p(-chance)
+        };
+        let rarities: Vec<f64> = levels.iter().map(rarity).collect();
+        let areas = rarities.windows(2).zip(counts.windows(2)).map(|(y, n)| (y[1] - y[0]) * (n[0] + n[1]) / 2.0);
+        let mean_excess = areas.sum::<f64>() / (count - 0.5);
+        ensure!(mean_excess > 0.0, "the highest scores of the normal data are all the same");
+        let power = mean_excess.recip().min(votes.raise as f64);
+        let rate = count / windows;
+        let (first, level) = rarities.first().zip(levels.first()).context("no levels")?;
+        let dispersion = dispersion(&statistics, |part| raised(part, *level));
+        Ok(Self { base: rate * libm::exp(power * first), power, rate, count, dispersion })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    pub(crate) const SINGLE: Votes = Votes::new(1, 1).unwrap();
+    pub(crate) const VOTES: [Votes; 3] = [SINGLE, Votes::new(2, 3).unwrap(), Votes::new(3, 5).unwrap()];
+
+    /// Alarms at a level.
+    pub(crate) fn raises(scores: &[f64], votes: Votes, level: f64) -> usize {
+        raised(&Rule::from(votes).statistics(scores), level)
+    }
+
+    fn independent(seed: u64, windows: usize) -> Vec<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..windows).map(|_| -(0..4).map(|_| libm::log(rng.random::<f64>())).sum::<f64>()).collect()
+    }
+
+    /// Alarms per window of independent windows that are above a level with chance p: the stationary distribution of the last
+    /// windows and the alarm, by iteration.
+    pub(crate) fn exact_rate(p: f64, votes: Votes) -> f64 {
+        let votes = Rule::from(votes);
+        let histories = 1 << votes.of;
+        let mut chance = vec![0.0; 2 * histories];
+        chance[0] = 1.0;
+        let mut rate = 0.0;
+        for _ in 0..300 {
+            let mut next = vec![0.0; 2 * histories];
+            rate = 0.0;
+            for (state, chance) in chance.iter().enumerate() {
+                for (bit, p) in [(0, 1.0 - p), (1, p)] {
+                    let history = ((state % histories) << 1 | bit) % histories;
+                    let alarmed = state >= histories;
+                    let raised = !alarmed && history.count_ones() as usize >= votes.raise;
+                    rate += if raised { chance * p } else { 0.0 };
+                    let alarm = usize::from((alarmed || raised) && history != 0);
+                    next[history + alarm * histories] += chance * p;
+                }
+            }
+            chance = next;
+        }
+        rate
+    }
+
+    #[test]
+    fn votes_raise_and_clear() {
+        let votes = Votes::new(2, 3).unwrap();
+        // Raised by the two 9s; stays over the gap of two; cleared by three 0s; raised by the next pair.
+        let scores = [9.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0];
+        let statistics = Rule::from(votes).statistics(&scores);
+        assert_eq!(raised(&statistics, 5.0), 2);
+        assert_eq!(raised(&statistics, 9.0), 2);
+        assert_eq!(raised(&statistics, 9.5), 0);
+        assert_eq!(raised(&Rule::from(SINGLE).statistics(&scores), 5.0), 5);
+        // As the device's own votes do, at any level, where none of n clears an alarm.
+        let scores = independent(7, 20_000);
+        for (votes, level) in VOTES.into_iter().flat_map(|votes| [3.0, 5.0, 7.0].map(|level| (votes, level))) {
+            let (mut core, mut is_raised, mut quiet, mut count) = (votes, false, u32::MAX, 0);
+            for score in &scores {
+                let enough = core.push(*score >= level);
+                quiet = if *score >= level { 0 } else { quiet.saturating_add(1) };
+                let (raised, cleared) = (is_raised || enough, quiet >= votes.rule().1);
+                count += usize::from(raised && !is_raised);
+                is_raised = raised && !cleared;
+            }
+            assert_eq!(raised(&Rule::from(votes).statistics(&scores), level), count, "{votes:?} {level}");
+        }
+    }
+
+    #[test]
+    fn rarely_is_quiet_the_first_correction() {
+        // 1 − rate / (C(n−1, m−1) p^m) is quiet · p up to p²; so is the difference below, in units of p.
+        for (votes, ways) in VOTES.into_iter().zip([1.0, 2.0, 6.0]).chain([(Votes::new(2, 6).unwrap(), 5.0)]) {
+            let rule = Rule::from(votes);
+            let p = 1e-3f64;
+            let loss = 1.0 - exact_rate(p, votes) / (ways * p.powi(rule.raise as i32));
+            assert!((loss / p - rule.quiet()).abs() < 0.02 * rule.quiet(), "{votes:?}: {}", loss / p);
+        }
+    }
+}

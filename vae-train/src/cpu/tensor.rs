@@ -1,0 +1,27 @@
+//! Tensors where they are on the CPU.
+
+use burn::{
+    backend::{Autodiff, Flex, flex::FlexTensor, tensor::FloatTensor},
+    tensor::{Device, Tensor},
+};
+
+pub(crate) type Differentiable = FloatTensor<Autodiff<Flex>>;
+
+/// A tensor on the CPU.
+pub(crate) enum OnCpu {
+    Plain(FlexTensor),
+    Differentiable(Differentiable),
+}
+
+/// The tensor's CPU representation, or the tensor itself if it is elsewhere.
+#[expect(clippy::result_large_err, reason = "the tensor goes back to where it came from")]
+pub(crate) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<D>> {
+    let (device, handle) = (tensor.device(), tensor.clone());
+    // Devices compare equal with and without autodiff.
+    let found = match (device == Device::flex(), device.is_autodiff()) {
+        (true, false) => tensor.try_into_primitive::<Flex>().ok().map(OnCpu::Plain),
+        (true, true) => tensor.try_into_primitive::<Autodiff<Flex>>().ok().map(OnCpu::Differentiable),
+        (false, _) => None,
+    };
+    found.ok_or(handle)
+}

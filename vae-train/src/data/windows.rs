@@ -1,0 +1,82 @@
+//! Windows, cut out of a table.
+
+use anyhow::{Result, ensure};
+use vae_core::Window;
+
+use crate::tables::table::{MAX_FEATURES, Table};
+
+/// Windows of a table, in order.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    /// Values in a window.
+    pub features: usize,
+    /// Values of its condition.
+    pub conditions: usize,
+    /// Window after window, each followed by its condition.
+    pub values: Vec<f32>,
+    /// For each window, the index of its last row in the table.
+    pub last_row: Vec<usize>,
+    /// For each window, whether a row in it is labelled an anomaly; `None` for a table without labels.
+    pub labels: Option<Vec<bool>>,
+}
+
+impl Windows {
+    /// Cuts a table into windows with the core's own [`Window`]; the table's last `conditions` columns are the condition,
+    /// of which a window has the last sample's.
+    ///
+    /// # Errors
+    /// If the window is longer than the table, or too large.
+    pub fn cut(table: Table, conditions: usize, window: usize, hop: usize) -> Result<Self> {
+        let channels = table.columns.len() - conditions;
+        let features = channels.saturating_mul(window);
+        ensure!(
+            table.rows() >= window,
+            "{}: a window of {window} samples is longer than the data ({} rows): give more data, or fit with a shorter --window",
+            table.path.display(),
+            table.rows()
+        );
+        ensure!(
+            features <= MAX_FEATURES,
+            "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model: \
+             give fewer columns or a shorter --window",
+            table.path.display()
+        );
+        if (window, hop) == (1, 1) {
+            let last_row = (0..table.rows()).collect();
+            return Ok(Self { features, conditions, values: table.values, last_row, labels: table.labels });
+        }
+        let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
+        let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
+        let mut cut = Self { features, conditions, values: Vec::new(), last_row: Vec::new(), labels: None };
+        for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+            let (sample, condition) = sample.split_at(channels);
+            if let Some(values) = windows.push(sample)? {
+                cut.values.extend_from_slice(values);
+                cut.values.extend_from_slice(condition);
+                cut.last_row.push(row);
+            }
+        }
+        cut.labels = table
+            .labels
+            .as_ref()
+            .map(|labels| cut.last_row.iter().map(|&last| labels[last + 1 - window..=last].contains(&true)).collect());
+        Ok(cut)
+    }
+
+    /// Number of windows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.last_row.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.last_row.is_empty()
+    }
+
+    /// The windows, one slice each, with their conditions.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.features + self.conditions)
+    }
+}

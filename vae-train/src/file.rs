@@ -1,0 +1,4 @@
+//! Model files.
+
+pub mod model_file;
+pub mod signing;

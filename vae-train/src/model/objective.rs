@@ -1,0 +1,516 @@
+//! What training maximises, and how its gradient is estimated.
+
+use burn::tensor::Tensor;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use vae_core::standard_normal;
+
+use crate::{
+    cpu::elementwise::{exp, ln, sigmoid, softplus},
+    model::network::{Architecture, Batch, LearnedPrior, Vae},
+    weights::family::Posterior,
+};
+
+/// Bound of `ln p(x)` that training maximises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// The evidence lower bound, with L samples.
+    Elbo,
+    /// The importance-weighted bound, with K samples.
+    Importance,
+}
+
+/// How the gradient of an expectation over `q(z|x)` is estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// Through the sample: `z = μ + σ ε`.
+    Reparameterised,
+    /// By the score function (REINFORCE): the only one for Bernoulli latents.
+    ScoreFunction,
+}
+
+const LN_TWO_PI: f32 = 1.837_877_1;
+
+/// A bound of `ln p(x)` and the way to its gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// The bound.
+    pub bound: Bound,
+    /// Samples per window: L of the ELBO, K of the importance-weighted bound.
+    pub samples: usize,
+    /// Weight of the KL.
+    pub beta: f32,
+    /// Nats of KL per latent dimension that cost nothing.
+    pub free_bits: f32,
+    /// How the gradient passes the sampling.
+    pub estimator: Estimator,
+}
+
+/// The loss of a batch and its parts, each the mean over the batch, in nats of standardised units.
+#[derive(Debug)]
+pub struct Loss {
+    /// What is minimised: its gradient is an unbiased estimate of the negative bound's.
+    pub surrogate: Tensor<1>,
+    /// The bound, without β and free bits.
+    pub bound: Tensor<1>,
+    /// `E_q[ln p(x|z)]`
+    pub reconstruction: Tensor<1>,
+    /// `KL(q(z|x) ‖ p(z))`
+    pub kl: Tensor<1>,
+}
+
+/// Latent samples and their densities, one row a sample.
+struct Samples {
+    z: Tensor<2>,
+    /// `ln q(z|x)`, `[rows, 1]`
+    log_density: Tensor<2>,
+}
+
+impl Objective {
+    /// The plain bound that this objective maximises, to compare epochs by.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { beta: 1.0, free_bits: 0.0, ..self }
+    }
+
+    /// Noise for a batch: `windows · samples · latent` values, normal or (for Bernoulli latents) uniform.
+    #[must_use]
+    pub fn noise(&self, architecture: &Architecture, windows: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let count = windows * self.samples * architecture.latent;
+        match architecture.posterior {
+            Posterior::Diagonal | Posterior::Full => (0..count).map(|_| standard_normal(rng)).collect(),
+            Posterior::Bernoulli => (0..count).map(|_| rand::RngExt::random::<f32>(rng)).collect(),
+        }
+    }
+
+    /// The loss of a batch with `noise` `[samples · windows, latent]`, all windows of the first sample first.
+    ///
+    /// # Source
+    /// ELBO: Kingma & Welling (2014), equation 10. Importance-weighted bound: Burda, Grosse & Salakhutdinov (2016),
+    /// equation 8. Score function: Williams (1992), seed text "Variational autoencoders", "REINFORCE"; the baseline of each
+    /// sample is the mean of the others (Kool, van Hoof & Welling 2019). β: Higgins et al. (2017). Free bits: Kingma et al.
+    /// (2016), appendix C.8.
+    #[must_use]
+    pub fn loss(&self, network: &Vae, architecture: &Architecture, batch: Batch, noise: Tensor<2>) -> Loss {
+        let [windows, _] = batch.x.dims();
+        let samples = self.samples;
+        let parameters = network.encode(architecture, &batch);
+        let kl_each = match &network.prior {
+            None => kl_per_dimension(architecture, parameters.clone()),
+            Some(prior) => kl_to_mixture(prior, architecture, parameters.clone()),
+        };
+        let repeated = repeat(parameters, samples);
+        let batch = Batch {
+            x: repeat(batch.x, samples),
+            observed: batch.observed.map(|observed| repeat(observed, samples)),
+            condition: batch.condition.map(|condition| repeat(condition, samples)),
+            blurred: None,
+        };
+        let Samples { z, log_density } = self.sample(architecture, repeated, noise);
+        let conditional = network.log_conditional(architecture, batch, z.clone());
+
+        let scale = 1.0 / windows as f32;
+        let mean = |values: Tensor<2>| values.sum().mul_scalar(scale / samples as f32);
+        let kl = kl_each.clone().sum().mul_scalar(scale);
+        let reconstruction = mean(conditional.clone());
+        match self.bound {
+            Bound::Elbo => {
+                let paid = if self.free_bits > 0.0 {
+                    // On the mean over the batch, as in the paper.
+                    kl_each.sum_dim(0).mul_scalar(scale).clamp_min(self.free_bits).sum()
+                } else {
+                    kl.clone()
+                };
+                let mut surrogate = paid.mul_scalar(self.beta) - reconstruction.clone();
+                if self.estimator == Estimator::ScoreFunction {
+                    let advantage = leave_one_out(conditional.detach(), windows, samples);
+                    // Its value is that of the terms left out of the graph; only its gradient matters.
+                    surrogate = surrogate - mean(advantage * log_density);
+                }
+                Loss { surrogate, bound: reconstruction.clone() - kl.clone(), reconstruction, kl }
+            }
+            Bound::Importance => {
+                let log_prior = match &network.prior {
+                    None => log_prior(architecture, z),
+                    Some(prior) => prior.log_density(z.clone(), z.clone() * z),
+                };
+                let log_weight = (conditional + log_prior - log_density).reshape([samples, windows]);
+                let largest = log_weight.clone().detach().max_dim(0);
+                let sum = ln(exp(log_weight - largest.clone()).sum_dim(0)) + largest;
+                let bound = sum.sub_scalar(libm::logf(samples as f32)).sum().mul_scalar(scale);
+                Loss { surrogate: bound.clone().neg(), bound, reconstruction, kl }
+            }
+        }
+    }
+
+    /// Draws from the posterior: differentiably by the reparameterisation, or as constants whose log density is differentiable.
+    fn sample(&self, architecture: &Architecture, parameters: Tensor<2>, noise: Tensor<2>) -> Samples {
+        let latent = architecture.latent;
+        let location = parameters.clone().narrow(1, 0, latent);
+        match architecture.posterior {
+            Posterior::Diagonal => {
+                let log_variance = parameters.narrow(1, latent, latent);
+                let mut z = location.clone() + exp(log_variance.clone().mul_scalar(0.5)) * noise.clone();
+                let mut deviation = noise;
+                if self.estimator == Estimator::ScoreFunction {
+                    z = z.detach();
+                    deviation = (z.clone() - location) * exp(log_variance.clone().mul_scalar(-0.5));
+                }
+                let twice = deviation.clone() * deviation + log_variance;
+                Samples { z, log_density: twice.add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5) }
+            }
+            Posterior::Full => {
+                let mut columns = Vec::with_capacity(latent);
+                let mut twice = noise.clone() * noise.clone();
+                let mut log_diagonals = Vec::with_capacity(latent);
+                for row in 0..latent {
+                    let start = latent + row * (row + 1) / 2;
+                    let log_diagonal = parameters.clone().narrow(1, start + row, 1);
+                    let mut value = exp(log_diagonal.clone()) * noise.clone().narrow(1, row, 1);
+                    if row > 0 {
+                        let below = parameters.clone().narrow(1, start, row);
+                        value = value + (below * noise.clone().narrow(1, 0, row)).sum_dim(1);
+                    }
+                    columns.push(value + location.clone().narrow(1, row, 1));
+                    log_diagonals.push(log_diagonal);
+                }
+                twice = twice + Tensor::cat(log_diagonals, 1).mul_scalar(2.0);
+                let log_density = twice.add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5);
+                Samples { z: Tensor::cat(columns, 1), log_density }
+            }
+            Posterior::Bernoulli => {
+                let z = noise.lower(sigmoid(location.clone())).float().detach();
+                let log_density = (z.clone() * location.clone() - softplus(location)).sum_dim(1);
+                Samples { z, log_density }
+            }
+        }
+    }
+}
+
+/// `KL(q(z|x) ‖ p(z))` by latent dimension, `[windows, latent]`; that of a full covariance by row of the factor.
+fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
+    let latent = architecture.latent;
+    let location = parameters.clone().narrow(1, 0, latent);
+    let gaussian = |squares: Tensor<2>, log_variance: Tensor<2>| {
+        (exp(log_variance.clone()) - log_variance.add_scalar(1.0) + squares).mul_scalar(0.5)
+    };
+    match architecture.posterior {
+        Posterior::Diagonal => gaussian(location.clone() * location, parameters.narrow(1, latent, latent)),
+        Posterior::Full => {
+            let rows = (0..latent).map(|row| {
+                let start = latent + row * (row + 1) / 2;
+                let mean = location.clone().narrow(1, row, 1);
+                let mut squares = mean.clone() * mean;
+                if row > 0 {
+                    let below = parameters.clone().narrow(1, start, row);
+                    squares = squares + (below.clone() * below).sum_dim(1);
+                }
+                gaussian(squares, parameters.clone().narrow(1, start + row, 1).mul_scalar(2.0))
+            });
+            Tensor::cat(rows.collect(), 1)
+        }
+        Posterior::Bernoulli => {
+            let negative_entropy = sigmoid(location.clone()) * location.clone() - softplus(location);
+            negative_entropy.add_scalar(std::f32::consts::LN_2)
+        }
+    }
+}
+
+/// The upper bound `−ln Σ πₖ exp −KL(q(z|x) ‖ pₖ)` of a diagonal Gaussian's KL to a mixture, `[windows, 1]`.
+///
+/// # Source
+/// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
+fn kl_to_mixture(prior: &LearnedPrior, architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
+    let latent = architecture.latent;
+    let mean = parameters.clone().narrow(1, 0, latent);
+    let log_variance = parameters.narrow(1, latent, latent);
+    let variance = exp(log_variance.clone());
+    let entropy = log_variance.add_scalar(1.0 + LN_TWO_PI).sum_dim(1).mul_scalar(0.5);
+    entropy.neg() - prior.log_density(mean.clone(), mean.clone() * mean + variance)
+}
+
+/// `ln p(z)` of the standard prior, `[rows, 1]`.
+fn log_prior(architecture: &Architecture, z: Tensor<2>) -> Tensor<2> {
+    match architecture.posterior {
+        Posterior::Diagonal | Posterior::Full => (z.clone() * z).add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5),
+        Posterior::Bernoulli => z.zeros_like().sub_scalar(std::f32::consts::LN_2).sum_dim(1),
+    }
+}
+
+/// Each sample's value less the mean of the window's other samples: a baseline that does not depend on the sample, so that
+/// the estimate stays unbiased. A single sample has none.
+fn leave_one_out(values: Tensor<2>, windows: usize, samples: usize) -> Tensor<2> {
+    if samples == 1 {
+        return values;
+    }
+    let by_sample = values.reshape([samples, windows]);
+    let mean = by_sample.clone().mean_dim(0);
+    // v − (S m − v) / (S − 1) = (v − m) S / (S − 1)
+    (by_sample - mean).mul_scalar(samples as f32 / (samples - 1) as f32).reshape([samples * windows, 1])
+}
+
+fn repeat(values: Tensor<2>, samples: usize) -> Tensor<2> {
+    if samples == 1 { values } else { values.repeat_dim(0, samples) }
+}
+
+#[cfg(test)]
+#[expect(clippy::print_stdout, reason = "the estimators' variances are figures worth seeing, with --nocapture")]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use rand::SeedableRng;
+    use vae_core::Activation;
+
+    use super::*;
+    use crate::weights::family::{HiddenActivation, Likelihood};
+
+    const X: [f32; 4] = [0.7, -1.2, 0.3, 1.0];
+    const REPEATS: usize = 3000;
+
+    fn architecture(posterior: Posterior) -> Architecture {
+        Architecture {
+            features: 4,
+            conditions: 0,
+            hidden: Vec::new(),
+            latent: 2,
+            prior: 0,
+            activation: HiddenActivation::Identity,
+            posterior,
+            likelihood: Likelihood::GaussianFixed,
+            variance: 0.5,
+            variance_floor: 0.1,
+            variance_floors: vec![0.1; 4],
+        }
+    }
+
+    /// Mean and variance of the gradient of the negative ELBO with respect to the posterior's parameters, which for one
+    /// window are the encoder's bias, over many repeats.
+    fn gradient(posterior: Posterior, estimator: Estimator, samples: usize) -> Vec<(f64, f64)> {
+        let architecture = architecture(posterior);
+        let device = Device::flex().autodiff();
+        let network = Vae::init(&architecture, 3, &device);
+        let objective = Objective { bound: Bound::Elbo, samples, beta: 1.0, free_bits: 0.0, estimator };
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let gradients: Vec<Vec<f32>> = (0..REPEATS)
+            .map(|_| {
+                let noise = objective.noise(&architecture, 1, &mut rng);
+                let noise = Tensor::from_data(TensorData::new(noise, [samples, 2]), &device);
+                let batch = Batch::new(X.to_vec(), &architecture, &device);
+                let loss = objective.loss(&network, &architecture, batch, noise);
+                let bias = network.encoder[0].bias.as_ref().unwrap().val();
+                let gradient = bias.grad(&loss.surrogate.backward()).unwrap();
+                crate::model::network::read(gradient).unwrap()
+            })
+            .collect();
+        (0..gradients[0].len())
+            .map(|index| {
+                let values = || gradients.iter().map(|gradient| f64::from(gradient[index]));
+                let mean = values().sum::<f64>() / REPEATS as f64;
+                (mean, values().map(|v| (v - mean).powi(2)).sum::<f64>() / (REPEATS - 1) as f64)
+            })
+            .collect()
+    }
+
+    /// The network's posterior parameters for `X`, and its decoder's weights by row, and bias, in f64.
+    fn parts(posterior: Posterior) -> (Vec<f64>, Vec<Vec<f64>>, Vec<f64>) {
+        let architecture = architecture(posterior);
+        let weights = Vae::init(&architecture, 3, &Device::flex()).weights(&architecture).unwrap();
+        assert!(weights.encoder.len() == 1 && weights.decoder[0].activation == Activation::Identity);
+        let rows = |layer: &crate::weights::dense::Dense| -> Vec<Vec<f64>> {
+            layer.weights.chunks(layer.columns).map(|row| row.iter().map(|w| f64::from(*w)).collect()).collect()
+        };
+        let (encoder, decoder) = (&weights.encoder[0], &weights.decoder[0]);
+        let encoder_rows = rows(encoder);
+        let outputs = encoder_rows
+            .iter()
+            .zip(&encoder.bias)
+            .map(|(row, bias)| row.iter().zip(X).map(|(w, x)| w * f64::from(x)).sum::<f64>() + f64::from(*bias));
+        (outputs.collect(), rows(decoder), decoder.bias.iter().map(|b| f64::from(*b)).collect())
+    }
+
+    fn log_conditional(w: &[Vec<f64>], b: &[f64], z: &[f64]) -> f64 {
+        let terms = w.iter().zip(b).zip(X).map(|((row, b), x)| {
+            let mean = b + row.iter().zip(z).map(|(w, z)| w * z).sum::<f64>();
+            -0.5 * ((f64::from(x) - mean).powi(2) / 0.5 + (std::f64::consts::TAU * 0.5).ln())
+        });
+        terms.sum()
+    }
+
+    /// Each estimate must lie within five of its standard errors of the exact gradient.
+    fn check(found: &[(f64, f64)], exact: &[f64]) {
+        for ((mean, variance), exact) in found.iter().zip(exact) {
+            let allowed = 5.0 * (variance / REPEATS as f64).sqrt() + 1e-6;
+            assert!((mean - exact).abs() < allowed, "{mean} for {exact} ± {allowed}");
+        }
+    }
+
+    fn total(gradient: &[(f64, f64)]) -> f64 {
+        gradient.iter().map(|(_, variance)| variance).sum()
+    }
+
+    #[test]
+    fn both_estimators_are_unbiased_and_the_reparameterised_one_varies_less() {
+        let (parameters, w, b) = parts(Posterior::Diagonal);
+        let (mean, log_variance) = parameters.split_at(2);
+        // ELBO = ln p(x|μ) − ½ Σ σⱼ² |wⱼ|² / s² − KL, with wⱼ the columns of W and s² = 0.5.
+        let exact: Vec<f64> = (0..4)
+            .map(|index| {
+                let axis = index % 2;
+                let norm: f64 = w.iter().map(|row| row[axis] * row[axis]).sum();
+                let variance = log_variance[axis].exp();
+                if index < 2 {
+                    let residual = w.iter().zip(&b).zip(X).map(|((row, b), x)| {
+                        row[axis] * (f64::from(x) - b - row.iter().zip(mean).map(|(w, m)| w * m).sum::<f64>())
+                    });
+                    mean[axis] - residual.sum::<f64>() / 0.5
+                } else {
+                    0.5 * variance * norm / 0.5 + 0.5 * (variance - 1.0)
+                }
+            })
+            .collect();
+        let reparameterised = gradient(Posterior::Diagonal, Estimator::Reparameterised, 4);
+        let score = gradient(Posterior::Diagonal, Estimator::ScoreFunction, 4);
+        check(&reparameterised, &exact);
+        check(&score, &exact);
+        println!("variance: reparameterised {:.5}, score function {:.5}", total(&reparameterised), total(&score));
+        assert!(total(&score) > 2.0 * total(&reparameterised));
+    }
+
+    #[test]
+    fn the_score_function_is_unbiased_for_bernoulli_latents_and_the_baseline_pays() {
+        let (logits, w, b) = parts(Posterior::Bernoulli);
+        let p: Vec<f64> = logits.iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect();
+        // By enumeration: ∂/∂lⱼ Σ q(z) f(z) = Σ q(z) (zⱼ − pⱼ) f(z), and ∂KL/∂lⱼ = lⱼ pⱼ (1 − pⱼ).
+        let exact: Vec<f64> = (0..2)
+            .map(|axis| {
+                let states = (0..4).map(|state| [f64::from(state & 1), f64::from(state >> 1)]);
+                let expected: f64 = states
+                    .map(|z| {
+                        let mass: f64 = z.iter().zip(&p).map(|(z, p)| if *z == 1.0 { *p } else { 1.0 - p }).product();
+                        mass * (z[axis] - p[axis]) * log_conditional(&w, &b, &z)
+                    })
+                    .sum();
+                logits[axis] * p[axis] * (1.0 - p[axis]) - expected
+            })
+            .collect();
+        let with = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 4);
+        let without = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 1);
+        check(&with, &exact);
+        check(&without, &exact);
+        println!("variance: four samples with baseline {:.5}, one without {:.5}", total(&with), total(&without));
+        // Four samples alone would bring a factor of four.
+        assert!(total(&without) > 6.0 * total(&with));
+    }
+
+    #[test]
+    fn the_importance_bound_of_one_sample_is_the_elbo_in_expectation_and_more_are_tighter() {
+        let architecture = architecture(Posterior::Full);
+        let network = Vae::init(&architecture, 3, &Device::flex());
+        let mean = |bound, samples: usize| {
+            let objective =
+                Objective { bound, samples, beta: 1.0, free_bits: 0.0, estimator: Estimator::Reparameterised };
+            let mut rng = ChaCha8Rng::seed_from_u64(4);
+            let windows = 4000;
+            let noise = objective.noise(&architecture, windows, &mut rng);
+            let noise = Tensor::from_data(TensorData::new(noise, [windows * samples, 2]), &Device::flex());
+            let batch = Batch::new(X.repeat(windows), &architecture, &Device::flex());
+            f64::from(objective.loss(&network, &architecture, batch, noise).bound.into_scalar::<f32>())
+        };
+        let elbo = mean(Bound::Elbo, 1);
+        let [one, eight] = [1, 8].map(|samples| mean(Bound::Importance, samples));
+        // The standard deviation of ln w is near 1 here: 4000 windows have a standard error near 0.02.
+        assert!((one - elbo).abs() < 0.1, "{one} and {elbo}");
+        assert!(eight > one + 0.1, "{eight} over {one}");
+    }
+
+    #[test]
+    fn the_kl_to_a_learned_prior_is_the_core_s() {
+        let architecture = Architecture { prior: 3, ..architecture(Posterior::Diagonal) };
+        let mut network = Vae::init(&architecture, 3, &Device::flex());
+        if let Some(prior) = &mut network.prior {
+            // Unequal weights and widths, which training would bring.
+            let values =
+                |values: [f32; 6]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [3, 2]), &Device::flex());
+            let logits = TensorData::new(vec![0.5f32, -1.0, 0.2], [1, 3]);
+            *prior = prior
+                .clone()
+                .with(Tensor::from_data(logits, &Device::flex()), values([0.3, -1.0, 0.8, 0.1, -2.0, 1.0]));
+        }
+        let weights = network.weights(&architecture).unwrap();
+        let file = crate::file::model_file::ModelFile {
+            precision: vae_core::format::Precision::F32,
+            posterior: Posterior::Diagonal.kind(),
+            likelihood: Likelihood::GaussianFixed.kind(),
+            channels: (0..4).map(|i| format!("x{i}")).collect(),
+            window: 1,
+            hop: 1,
+            front_ends: Vec::new(),
+            latent: 2,
+            mean: vec![0.0; 4],
+            scale: vec![1.0; 4],
+            variance: weights.variance,
+            log_variance_bounds: architecture.log_variance_bounds(),
+            conditions: Vec::new(),
+            condition_mean: Vec::new(),
+            condition_scale: Vec::new(),
+            encoder: weights.encoder,
+            decoder: weights.decoder,
+            prior: weights.prior,
+            mixture: None,
+            second_stage: None,
+            attributes: Vec::new(),
+            calibration: crate::file::model_file::Calibration::default(),
+            golden_inputs: Vec::new(),
+            data: String::new(),
+            seed: 0,
+            metrics: Vec::new(),
+        };
+        let file = crate::file::model_file::AlignedFile::new(&file.to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = vae_core::Scratch::new(&mut memory);
+        let score = model.elbo_at_mean(&X, &mut scratch).unwrap();
+        let objective = Objective {
+            bound: Bound::Elbo,
+            samples: 1,
+            beta: 1.0,
+            free_bits: 0.0,
+            estimator: Estimator::Reparameterised,
+        };
+        let batch = || Batch::new(X.to_vec(), &architecture, &Device::flex());
+        let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
+        let loss = objective.loss(&network, &architecture, batch(), noise);
+        let kl = loss.kl.into_scalar::<f32>();
+        assert!((kl - score.kl).abs() < 1e-5 * kl.abs().max(1.0), "{kl} and {}", score.kl);
+        // With one sample at the mean, the importance weight is the joint less the density of q at its mean.
+        let z = crate::model::network::read(network.encode(&architecture, &batch())).unwrap();
+        let prior = model.log_prior(&z[..2]).unwrap();
+        let objective = Objective { bound: Bound::Importance, ..objective };
+        let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
+        let bound = objective.loss(&network, &architecture, batch(), noise).bound.into_scalar::<f32>();
+        let q = -0.5 * (z[2] + z[3]) - LN_TWO_PI;
+        assert!((bound - (score.reconstruction + prior - q)).abs() < 1e-4, "{bound}");
+    }
+
+    #[test]
+    fn free_bits_and_beta_change_what_is_paid_and_not_what_is_reported() {
+        let architecture = architecture(Posterior::Diagonal);
+        let network = Vae::init(&architecture, 3, &Device::flex());
+        let loss = |beta, free_bits| {
+            let estimator = Estimator::Reparameterised;
+            let objective = Objective { bound: Bound::Elbo, samples: 1, beta, free_bits, estimator };
+            let noise = Tensor::from_data(TensorData::new(vec![0.1f32, -0.4], [1, 2]), &Device::flex());
+            let batch = Batch::new(X.to_vec(), &architecture, &Device::flex());
+            let loss = objective.loss(&network, &architecture, batch, noise);
+            [loss.surrogate, loss.bound, loss.reconstruction, loss.kl].map(|value| value.into_scalar::<f32>())
+        };
+        let [plain, bound, reconstruction, kl] = loss(1.0, 0.0);
+        assert!((plain + bound).abs() < 1e-6 && (bound - (reconstruction - kl)).abs() < 1e-5);
+        let [doubled, same, ..] = loss(2.0, 0.0);
+        assert!((doubled - (plain + kl)).abs() < 1e-5 && same == bound);
+        // Five nats a dimension are more than either has: both are paid as five.
+        let [floored, ..] = loss(1.0, 5.0);
+        assert!((floored - (10.0 - reconstruction)).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,193 @@
+//! From a run to a model file: quantise, calibrate, choose golden vectors.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use safetensors::{Dtype, tensor::TensorView};
+use vae_core::{
+    FrontEnd,
+    format::{LikelihoodKind, Precision},
+};
+
+use crate::{
+    calibration::{self, Normal},
+    config::Config,
+    file::model_file::{Calibration, ModelFile},
+    model::network::Weights,
+    run::{Access, RunDirectory, State},
+    training::extras::Extras,
+};
+
+/// The model of a run directory, of a fit or an import, before it is calibrated and quantised.
+#[derive(Debug)]
+pub struct RunModel {
+    /// Where it is.
+    pub directory: RunDirectory,
+    /// Without calibration and golden vectors.
+    pub file: ModelFile,
+    /// Of the fit; none for an import.
+    pub config: Option<Config>,
+    /// Held-out normal windows, in physical units, one after the other.
+    pub holdout: Vec<f32>,
+    /// Fraction of normal windows that the threshold calls anomalous where no rate of alarms is asked for.
+    pub false_alarms: f64,
+}
+
+impl RunModel {
+    /// The model of a fit's best epoch with what was learned after it, or an imported one.
+    ///
+    /// # Errors
+    /// If the directory holds no run, or it is damaged.
+    pub fn open(path: &Path, access: Access) -> Result<Self> {
+        let (directory, file, config) = match RunDirectory::open_imported(path, access)? {
+            Some((directory, imported)) => {
+                let mut file = imported.model_file();
+                file.attributes = directory.extras()?.attributes;
+                (directory, file, None)
+            }
+            None => {
+                let (directory, state) = RunDirectory::open(path, access)?;
+                let file = fitted(&state, &directory.extras()?)?;
+                (directory, file, Some(state.config))
+            }
+        };
+        let false_alarms = config.as_ref().map_or(Config::default().false_alarms, |config| config.false_alarms);
+        let (holdout, inputs) = (directory.holdout()?, file.mean.len() + file.conditions.len());
+        ensure!(
+            !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
+            "the held-out windows of {} are damaged: fit again",
+            path.display()
+        );
+        Ok(Self { directory, file, config, holdout, false_alarms })
+    }
+
+    /// The model calibrated on normal data or, without them, on the held-out windows, with golden vectors; and what a calibration on normal
+    /// data is worth.
+    ///
+    /// # Errors
+    /// If the data cannot be scored.
+    pub fn calibrated(
+        &self,
+        normal: Option<&Normal>,
+        precision: Precision,
+    ) -> Result<(ModelFile, Option<calibration::Report>)> {
+        let Self { holdout, false_alarms, .. } = self;
+        let mut file = ModelFile { precision, ..self.file.clone() };
+        // The model calibrates itself: its own arithmetic, quantised as it will run, scores the normal windows.
+        let report;
+        (file.calibration, report) = match normal {
+            Some(normal) => {
+                let (calibration, report) = calibration::calibrate(&file, normal, *false_alarms)?;
+                (calibration, Some(report))
+            }
+            None => (calibration::of_windows(&file, holdout, *false_alarms)?, None),
+        };
+
+        // Two golden vectors: an ordinary window, and one that drives every feature out of range.
+        let inputs = file.mean.len() + file.conditions.len();
+        let means = || file.mean.iter().chain(&file.condition_mean);
+        let ordinary =
+            holdout[..inputs].iter().zip(means()).map(|(x, mean)| if x.is_nan() { *mean } else { *x }).collect();
+        let signs = (0..inputs).map(|index| if index % 3 == 0 { -1.0f32 } else { 1.0 });
+        let extreme = match file.likelihood {
+            LikelihoodKind::Bernoulli => signs.map(|sign| 0.5 + 0.5 * sign).collect(),
+            _ => {
+                let scales = file.scale.iter().chain(&file.condition_scale);
+                signs.zip(means().zip(scales)).map(|(sign, (mean, scale))| mean + 8.0 * sign * scale).collect()
+            }
+        };
+        file.golden_inputs = vec![ordinary, extreme];
+        Ok((file, report))
+    }
+}
+
+/// The model of a fit's best epoch.
+fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
+    let weights = weights(state)?;
+    Ok(ModelFile {
+        precision: Precision::F32,
+        posterior: state.architecture.posterior.kind(),
+        likelihood: state.config.likelihood.kind(),
+        channels: state.schema.channels.clone(),
+        window: state.schema.window,
+        hop: state.schema.hop,
+        front_ends: state.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
+        latent: state.architecture.latent,
+        mean: state.schema.standardiser.mean.clone(),
+        scale: state.schema.standardiser.scale.clone(),
+        variance: weights.variance,
+        log_variance_bounds: state.architecture.log_variance_bounds(),
+        conditions: state.schema.conditions.clone(),
+        condition_mean: state.schema.condition_standardiser.mean.clone(),
+        condition_scale: state.schema.condition_standardiser.scale.clone(),
+        prior: weights.prior,
+        mixture: extras.mixture.clone(),
+        second_stage: extras.second_stage()?,
+        attributes: extras.attributes.clone(),
+        encoder: weights.encoder,
+        decoder: weights.decoder,
+        calibration: Calibration::default(),
+        golden_inputs: Vec::new(),
+        data: state.schema.data.clone(),
+        seed: state.config.seed,
+        metrics: [
+            format!("epoch {}", state.checkpoint.best_epoch),
+            format!("validation_elbo {:.4}", state.checkpoint.best_elbo()),
+        ]
+        .into_iter()
+        .chain(state.schema.dropped.iter().map(|column| format!("left_out {column}")))
+        .collect(),
+    })
+}
+
+/// The weights of a run's best epoch.
+///
+/// # Errors
+/// If the run is damaged, or has not finished an epoch.
+pub fn weights(state: &State) -> Result<Weights> {
+    ensure!(state.checkpoint.best_epoch > 0, "the run has not finished an epoch: go on with `vae-train fit --resume`");
+    // Weights are read on the CPU, whatever they were trained on.
+    state.checkpoint.best_network(&state.architecture, &Device::flex())?.weights(&state.architecture)
+}
+
+/// The weights, standardiser and variances under the names that `vae-core/FORMAT.md` lists, as a safetensors file.
+///
+/// # Errors
+/// If they cannot be serialised.
+pub fn safetensors(file: &ModelFile) -> Result<Vec<u8>> {
+    let mut tensors: Vec<(String, Vec<usize>, &[f32])> = Vec::new();
+    let mut metadata = HashMap::new();
+    for (half, layers) in [("encoder", &file.encoder), ("decoder", &file.decoder)] {
+        for (index, layer) in layers.iter().enumerate() {
+            tensors.push((format!("{half}.{index}.weight"), vec![layer.rows, layer.columns], &layer.weights));
+            tensors.push((format!("{half}.{index}.bias"), vec![layer.rows], &layer.bias));
+            metadata.insert(format!("{half}.{index}.activation"), format!("{:?}", layer.activation));
+        }
+    }
+    let features = file.mean.len();
+    tensors.push(("standardiser.mean".into(), vec![features], &file.mean));
+    tensors.push(("standardiser.scale".into(), vec![features], &file.scale));
+    if !file.conditions.is_empty() {
+        tensors.push(("condition.mean".into(), vec![file.conditions.len()], &file.condition_mean));
+        tensors.push(("condition.scale".into(), vec![file.conditions.len()], &file.condition_scale));
+    }
+    if matches!(file.likelihood, LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature) {
+        tensors.push(("likelihood.variance".into(), vec![features], &file.variance));
+    }
+    metadata.insert("likelihood".into(), format!("{:?}", file.likelihood));
+    metadata.insert("posterior".into(), format!("{:?}", file.posterior));
+    metadata.insert("log_variance_limit".into(), vae_core::LOG_VARIANCE_LIMIT.to_string());
+    metadata.insert("latent_logit_limit".into(), vae_core::LATENT_LOGIT_LIMIT.to_string());
+    metadata
+        .insert("log_variance_bounds".into(), format!("{} {}", file.log_variance_bounds.0, file.log_variance_bounds.1));
+    metadata.insert("channels".into(), file.channels.join("\n"));
+    metadata.insert("conditions".into(), file.conditions.join("\n"));
+    metadata.insert("window".into(), file.window.to_string());
+    metadata.insert("latent".into(), file.latent.to_string());
+    let views = tensors
+        .into_iter()
+        .map(|(name, shape, values)| Ok((name, TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values))?)))
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, Some(metadata)).context("cannot serialise the weights")
+}

@@ -1,0 +1,90 @@
+//! How well a model explains data, by several estimates of `ln p(x)`.
+
+use crate::statistics::active_units::active_units;
+use anyhow::Result;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use vae_core::{Importance, Model, Proposal, format::PosteriorKind};
+
+use crate::scoring::{for_each_window, latent_means, log_likelihood};
+
+/// Samples of the importance-weighted estimates.
+pub const SAMPLES: [u32; 4] = [1, 10, 100, 1000];
+/// Samples of the ELBO.
+const ELBO_SAMPLES: u32 = 10;
+
+/// A mean over windows, in nats, with its standard error.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Estimate {
+    /// Mean over the windows.
+    pub mean: f64,
+    /// Standard deviation over the windows divided by the root of their number.
+    pub standard_error: f64,
+}
+
+impl Estimate {
+    /// The mean of `values` and its standard error.
+    #[must_use]
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+        Self { mean, standard_error: (variance / count).sqrt() }
+    }
+}
+
+/// Estimates of the mean log-likelihood of data.
+#[derive(Clone, Debug, Serialize)]
+pub struct LikelihoodReport {
+    /// Windows.
+    pub windows: usize,
+    /// By ten samples a window.
+    pub elbo: Estimate,
+    /// Of the same.
+    pub kl: Estimate,
+    /// Importance-weighted by K samples of the posterior, with K.
+    pub importance_weighted: Vec<(u32, Estimate)>,
+    /// By K samples of the prior, to show why not.
+    pub prior_proposal: Vec<(u32, Estimate)>,
+    /// Latent dimensions whose posterior mean varies over the data by more than 0.01 (Burda et al. 2016, section 5).
+    pub active_units: usize,
+    /// Latent dimensions.
+    pub latent: usize,
+}
+
+/// Estimates the mean log-likelihood of `windows`, each followed by its condition.
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<LikelihoodReport> {
+    let scores = for_each_window(model, windows, |index, model, x, scratch| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(index as u64);
+        model.elbo(x, ELBO_SAMPLES, &mut rng, scratch)
+    })?;
+    let by = |proposal| -> Result<Vec<(u32, Estimate)>> {
+        SAMPLES
+            .iter()
+            .map(|&samples| {
+                let values = log_likelihood(model, windows, &Importance { samples, proposal, decide: None }, seed)?;
+                Ok((samples, Estimate::of(values.iter().map(|estimate| f64::from(estimate.value)))))
+            })
+            .collect()
+    };
+    let mut means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
+    // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
+    if model.header()?.posterior == PosteriorKind::Bernoulli {
+        means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
+    }
+    Ok(LikelihoodReport {
+        windows: scores.len(),
+        elbo: Estimate::of(scores.iter().map(|score| f64::from(score.elbo))),
+        kl: Estimate::of(scores.iter().map(|score| f64::from(score.kl))),
+        importance_weighted: by(Proposal::Posterior)?,
+        prior_proposal: by(Proposal::Prior)?,
+        active_units: active_units(&means, model.latent()),
+        latent: model.latent(),
+    })
+}

@@ -1,0 +1,5 @@
+//! Simulated machines and toy sets.
+
+pub mod motor;
+pub mod pump;
+pub mod toy;

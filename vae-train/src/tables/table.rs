@@ -1,0 +1,148 @@
+//! Tables of numbers: named columns, and labels.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail, ensure};
+use serde::Serialize;
+
+use crate::words::{
+    foreign::excerpt,
+    messages::{list, quoted},
+};
+
+/// The name that a label column has unless another is given.
+pub const LABEL: &str = "label";
+
+/// Most values in a window.
+pub const MAX_FEATURES: usize = 65_536;
+
+/// A table of `f32`: named columns, rows in the order of the file. NaN stands for a value that is missing.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Where it came from, for messages.
+    pub path: PathBuf,
+    /// Names of the columns, without the label.
+    pub columns: Vec<String>,
+    /// Row-major values, `columns.len()` a row.
+    pub values: Vec<f32>,
+    /// One a row: whether it is labelled an anomaly; `None` for a table without labels.
+    pub labels: Option<Vec<bool>>,
+}
+
+impl Table {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.columns.len()
+    }
+
+    /// As [`Self::select`], of a table with these fields that are no numbers.
+    ///
+    /// # Errors
+    /// Likewise, and if such a field is in one of the columns.
+    pub fn select_numbers(self, mut found: Vec<NotNumbers>, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
+        let selected = self.select(names)?;
+        let names: HashSet<&str> = names.iter().map(AsRef::as_ref).collect();
+        found.retain(|found| names.contains(&*found.column));
+        refuse(&selected.0.path, &found)?;
+        Ok(selected)
+    }
+
+    /// The table with these columns only, in this order; also the names of the columns that are left out.
+    ///
+    /// # Errors
+    /// Lists the columns that the table does not have.
+    pub fn select(mut self, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
+        let positions: HashMap<&str, usize> =
+            self.columns.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let mut indices = Vec::new();
+        let mut absent = Vec::new();
+        let mut seen = HashSet::new();
+        for name in names.iter().map(AsRef::as_ref) {
+            ensure!(seen.insert(name), "{}: column `{name}` is asked for twice", self.path.display());
+            match positions.get(name) {
+                Some(index) => indices.push(*index),
+                None => absent.push(name.to_owned()),
+            }
+        }
+        if !absent.is_empty() {
+            bail!(
+                "{} lacks {} of the model's {} columns: {}; its own are {}",
+                self.path.display(),
+                absent.len(),
+                names.len(),
+                list(&absent),
+                list(&self.columns)
+            );
+        }
+        let left_out = self.columns.iter().filter(|name| !seen.contains(name.as_str())).cloned().collect();
+        // In place, as a table may fill half of the memory: a row never grows.
+        let (rows, width) = (self.rows(), self.columns.len());
+        let mut chosen = Vec::with_capacity(indices.len());
+        for row in 0..rows {
+            chosen.clear();
+            chosen.extend(indices.iter().map(|index| self.values[row * width + index]));
+            self.values[row * indices.len()..][..indices.len()].copy_from_slice(&chosen);
+        }
+        self.values.truncate(rows * indices.len());
+        self.columns = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        Ok((self, left_out))
+    }
+}
+
+/// Fields of one column that are no numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotNumbers {
+    /// Its name.
+    pub column: String,
+    /// How many they are.
+    pub fields: usize,
+    /// The first of them, or its beginning.
+    pub first: String,
+    /// The first one's row, counted from 1.
+    pub row: usize,
+    /// The first one's line in the file, counted from 1.
+    pub line: u64,
+}
+
+/// Refuses a table with fields that are no numbers.
+///
+/// # Errors
+/// Names the first of them and what to do about it.
+pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
+    let Some(NotNumbers { column, first, row, line, .. }) = found.iter().min_by_key(|found| found.row) else {
+        return Ok(());
+    };
+    let shown = excerpt(first);
+    let place = format!("{}: row {row} (line {line}), column `{column}`: `{shown}`", path.display());
+    if first.parse::<f32>().is_ok() {
+        bail!(
+            "{place} is beyond the range of 32-bit numbers (±3.4e38): rescale the column, or leave the field empty if the value is \
+             missing"
+        );
+    }
+    let also: Vec<&String> = found.iter().map(|found| &found.column).filter(|also| *also != column).collect();
+    let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
+    bail!(
+        "{place} is not a number{also}; leave a missing value empty, turn each category into a column of 0 and 1, and leave columns of \
+         names out (`fit --ignore {}`)",
+        quoted(column)
+    )
+}
+
+/// Makes room for so many values more.
+///
+/// # Errors
+/// If there is no memory for them.
+pub(crate) fn reserve(values: &mut Vec<f32>, more: usize, path: &Path) -> Result<()> {
+    values.try_reserve(more).map_err(|_| {
+        anyhow::anyhow!(
+            "{}: there is no memory for more than the first {} values of it: give a part of the file, or fewer columns",
+            path.display(),
+            values.len()
+        )
+    })
+}

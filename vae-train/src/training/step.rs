@@ -1,0 +1,225 @@
+//! A training step's gradient, computed in two parts of the batch side by side.
+
+use std::ops::Range;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    optim::{GradientsParams, MultiGradientsParams},
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{
+    cpu::{
+        kernel,
+        tensor::{OnCpu, on_cpu},
+    },
+    model::{
+        network::{Architecture, Batch, Vae},
+        objective::{Loss, Objective},
+    },
+};
+
+/// Multiply-adds of a forward pass from which on a batch is worth two parts: fewer take less time than a second graph.
+const WORTH_TWO_PARTS: usize = 8_000_000;
+
+/// The gradient of a batch's loss, and its parts, each the mean over the batch, in nats of standardised units.
+pub(crate) struct Gradient {
+    /// Of the surrogate loss.
+    pub(crate) gradients: MultiGradientsParams,
+    /// See [`Loss::bound`].
+    pub(crate) bound: f64,
+    /// See [`Loss::reconstruction`].
+    pub(crate) reconstruction: f64,
+    /// See [`Loss::kl`].
+    pub(crate) kl: f64,
+    /// Sum over the parts of the squared Euclidean norms of their gradients: finite only where these are.
+    pub(crate) squared_norm: f64,
+}
+
+/// A batch on the host.
+#[derive(Clone, Copy)]
+pub(crate) struct HostBatch<'a> {
+    /// Windows and conditions, `architecture.inputs()` values each.
+    pub(crate) rows: &'a [&'a [f32]],
+    /// `[samples · windows, latent]`, all windows of the first sample first.
+    pub(crate) noise: &'a [f32],
+    /// `[windows, features]`: added to what the encoder sees; empty for nothing.
+    pub(crate) blur: &'a [f32],
+}
+
+/// Gives each parameter a graph of its own: parts whose parameters are the same node would wait for each other.
+struct Apart;
+
+impl ModuleMapper for Apart {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = parameter.consume();
+        let tensor = if tensor.is_require_grad() { tensor.detach().require_grad() } else { tensor.detach() };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// The gradient of the objective's loss for `batch`.
+///
+/// How a batch is divided depends on the network and the batch alone, and the parts' gradients are added in one order, so that
+/// the result does not depend on the number of threads.
+pub(crate) fn gradient(
+    objective: &Objective,
+    network: &Vae,
+    architecture: &Architecture,
+    batch: HostBatch<'_>,
+    device: &Device,
+) -> Gradient {
+    let windows = batch.rows.len();
+    let part = |range: Range<usize>, network: Vae| {
+        let share = range.len() as f64 / windows as f64;
+        let loss = loss(objective, &network, architecture, batch, range, device);
+        let [bound, reconstruction, kl] =
+            [loss.bound, loss.reconstruction, loss.kl].map(|value| share * f64::from(value.into_scalar::<f32>()));
+        let surrogate = if share == 1.0 { loss.surrogate } else { loss.surrogate.mul_scalar(share) };
+        let gradients = GradientsParams::from_grads(surrogate.backward(), &network);
+        let squared_norm = squared_norm(&network, &gradients);
+        (gradients, [bound, reconstruction, kl, squared_norm])
+    };
+    // Free bits are paid on the mean over the batch, which no part knows.
+    let one = objective.free_bits > 0.0 || windows * objective.samples * network.num_params() < WORTH_TWO_PARTS;
+    let mut parts = MultiGradientsParams::default();
+    let plain = device.clone().inner();
+    let [bound, reconstruction, kl, squared_norm] = if one || windows < 2 {
+        let (gradients, means) = part(0..windows, network.clone());
+        parts.grads.push((gradients, plain));
+        means
+    } else {
+        let half = windows / 2;
+        let others = network.clone().map(&mut Apart);
+        let ((first, means), (second, other_means)) =
+            rayon::join(|| part(0..half, network.clone()), || part(half..windows, others));
+        parts.grads.push((first, plain.clone()));
+        parts.grads.push((second, plain));
+        std::array::from_fn(|index| means[index] + other_means[index])
+    };
+    Gradient { gradients: parts, bound, reconstruction, kl, squared_norm }
+}
+
+/// The squared Euclidean norm of all gradients.
+pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
+    struct Squares<'a> {
+        gradients: &'a GradientsParams,
+        on_cpu: f64,
+        elsewhere: Option<Tensor<1>>,
+    }
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            match self.gradients.get::<D>(parameter.id).map(on_cpu) {
+                None => {}
+                Some(Ok(OnCpu::Plain(gradient))) => {
+                    self.on_cpu += f64::from(kernel::sum_of_squares(gradient.to_contiguous().storage()));
+                }
+                Some(Ok(OnCpu::Differentiable(gradient))) => {
+                    let gradient = gradient.into_primitive().to_contiguous();
+                    self.on_cpu += f64::from(kernel::sum_of_squares(gradient.storage()));
+                }
+                Some(Err(gradient)) => {
+                    // Read once, as a device is waited for then.
+                    let squares = (gradient.clone() * gradient).sum();
+                    self.elsewhere = Some(match self.elsewhere.take() {
+                        Some(sum) => sum + squares,
+                        None => squares,
+                    });
+                }
+            }
+        }
+    }
+    let mut squares = Squares { gradients, on_cpu: 0.0, elsewhere: None };
+    network.visit(&mut squares);
+    squares.on_cpu + squares.elsewhere.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+}
+
+/// The loss of some of a batch's windows.
+fn loss(
+    objective: &Objective,
+    network: &Vae,
+    architecture: &Architecture,
+    batch: HostBatch<'_>,
+    range: Range<usize>,
+    device: &Device,
+) -> Loss {
+    let latent = architecture.latent;
+    let mut noise = Vec::with_capacity(range.len() * objective.samples * latent);
+    for sample in batch.noise.chunks_exact(batch.rows.len() * latent) {
+        noise.extend_from_slice(&sample[range.start * latent..range.end * latent]);
+    }
+    let shape = [range.len() * objective.samples, latent];
+    let x = batch.rows[range.clone()].concat();
+    let blur = if batch.blur.is_empty() {
+        &[]
+    } else {
+        &batch.blur[range.start * architecture.features..range.end * architecture.features]
+    };
+    let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+    objective.loss(network, architecture, Batch::new(x, architecture, device).blurred(blur, device), noise)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{config::Config, model::network::read};
+
+    #[test]
+    fn blur_is_seen_by_the_encoder_and_not_by_the_likelihood() {
+        let architecture = Config::default().architecture(2);
+        let device = Device::flex();
+        let network = Vae::init(&architecture, 5, &device);
+        let batch = |x: &[f32]| Batch::new(x.to_vec(), &architecture, &device);
+        let blurred = batch(&[0.5, -1.0]).blurred(&[0.25, 2.0], &device);
+        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        assert_eq!(encoded(&blurred), encoded(&batch(&[0.75, 1.0])));
+        assert_ne!(encoded(&blurred), encoded(&batch(&[0.5, -1.0])));
+        assert_eq!(read(blurred.x).unwrap(), [0.5, -1.0]);
+    }
+
+    #[test]
+    fn what_is_missing_is_the_mean_to_the_encoder_in_training_as_on_the_device() {
+        let architecture = Config::default().architecture(2);
+        let device = Device::flex();
+        let network = Vae::init(&architecture, 5, &device);
+        let batch = |x: &[f32], blur: &[f32]| Batch::new(x.to_vec(), &architecture, &device).blurred(blur, &device);
+        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        let missing = batch(&[0.5, f32::NAN], &[0.25, 2.0]);
+        assert_eq!(encoded(&missing), encoded(&batch(&[0.75, 0.0], &[])));
+        assert_eq!(read(missing.observed.unwrap()).unwrap(), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn two_parts_have_the_gradient_of_the_whole() {
+        const WINDOWS: usize = 3001;
+        let config = Config { samples: Some(2), ..Config::default() };
+        let architecture = config.architecture(10);
+        let device = Device::flex().autodiff();
+        let network = Vae::init(&architecture, 5, &device);
+        let objective = config.objective();
+        assert!(WINDOWS * 2 * network.num_params() > WORTH_TWO_PARTS);
+
+        let noise = objective.noise(&architecture, WINDOWS, &mut ChaCha8Rng::seed_from_u64(2));
+        let inputs: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 31 % 97) as f32 / 40.0 - 1.2).collect();
+        let rows: Vec<&[f32]> = inputs.chunks_exact(10).collect();
+        let blur: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 17 % 89) as f32 / 200.0 - 0.2).collect();
+        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
+        let found = gradient(&objective, &network, &architecture, batch, &device);
+
+        let whole = loss(&objective, &network, &architecture, batch, 0..WINDOWS, &device);
+        let bound = f64::from(whole.bound.into_scalar::<f32>());
+        assert!((found.bound - bound).abs() < 1e-4 * bound.abs(), "{} for {bound}", found.bound);
+        let whole = GradientsParams::from_grads(whole.surrogate.backward(), &network);
+        let mut found = found.gradients;
+        for layer in &network.encoder {
+            let id = layer.weight.id;
+            let (sum, _) = found.remove::<2>(id).unwrap();
+            for (found, expected) in read(sum).unwrap().into_iter().zip(read(whole.get::<2>(id).unwrap()).unwrap()) {
+                assert!((found - expected).abs() < 1e-4 * (0.01 + expected.abs()), "{found} for {expected}");
+            }
+        }
+    }
+}

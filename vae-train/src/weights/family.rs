@@ -1,0 +1,94 @@
+//! Families of distributions, and activations: what weights are for.
+
+use serde::{Deserialize, Serialize};
+use vae_core::{
+    Activation,
+    format::{LikelihoodKind, PosteriorKind},
+};
+
+/// Likelihood `p(x|z)` of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Likelihood {
+    /// Gaussian with a learned variance per feature.
+    Gaussian,
+    /// Gaussian with one fixed variance, in standardised units.
+    GaussianFixed,
+    /// Gaussian whose variance the decoder predicts, window by window.
+    GaussianPredicted,
+    /// Bernoulli, for data between 0 and 1; nothing is standardised.
+    Bernoulli,
+}
+
+impl Likelihood {
+    /// The family's name in the model file.
+    #[must_use]
+    pub fn kind(self) -> LikelihoodKind {
+        match self {
+            Self::Gaussian => LikelihoodKind::GaussianPerFeature,
+            Self::GaussianFixed => LikelihoodKind::GaussianFixed,
+            Self::GaussianPredicted => LikelihoodKind::GaussianPredicted,
+            Self::Bernoulli => LikelihoodKind::Bernoulli,
+        }
+    }
+}
+
+/// Family of the encoder's posterior `q(z|x)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Posterior {
+    /// Gaussian with a diagonal covariance.
+    Diagonal,
+    /// Gaussian with a full covariance.
+    Full,
+    /// Independent Bernoulli latents: zeros and ones.
+    Bernoulli,
+}
+
+impl Posterior {
+    /// The family's name in the model file.
+    #[must_use]
+    pub fn kind(self) -> PosteriorKind {
+        match self {
+            Self::Diagonal => PosteriorKind::DiagonalGaussian,
+            Self::Full => PosteriorKind::FullGaussian,
+            Self::Bernoulli => PosteriorKind::Bernoulli,
+        }
+    }
+}
+
+/// Activation of the hidden layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum HiddenActivation {
+    /// None: a linear model.
+    Identity,
+    /// max(v, 0)
+    Relu,
+    /// v, or 0.01 v where negative
+    LeakyRelu,
+    /// Hyperbolic tangent
+    Tanh,
+    /// v · sigmoid(v)
+    Silu,
+    /// 1 / (1 + e⁻ᵛ)
+    Sigmoid,
+    /// ln(1 + eᵛ)
+    Softplus,
+}
+
+impl HiddenActivation {
+    /// The activation as the core applies it.
+    #[must_use]
+    pub fn core(self) -> Activation {
+        match self {
+            Self::Identity => Activation::Identity,
+            Self::Relu => Activation::Relu,
+            Self::LeakyRelu => Activation::LeakyRelu(0.01),
+            Self::Tanh => Activation::Tanh,
+            Self::Silu => Activation::Silu,
+            Self::Sigmoid => Activation::Sigmoid,
+            Self::Softplus => Activation::Softplus,
+        }
+    }
+}
