@@ -199,7 +199,10 @@ impl<'m> Operated<'m, '_, '_, '_> {
             120..150 => {
                 let (sample, step) = (sample(draws, &model), draws.number());
                 for index in 0..draws.byte() % MOST_ALIKE {
-                    let moved: Vec<f32> = sample.iter().map(|value| value + step * f32::from(index % 5)).collect();
+                    let moved = |value: &f32| value + step * f32::from(index % 5);
+                    // Builds choose the bits of a NaN that is computed, and a snapshot keeps those of the last sample.
+                    let one_nan = |value: f32| if value.is_nan() { f32::NAN } else { value };
+                    let moved: Vec<f32> = sample.iter().map(moved).map(one_nan).collect();
                     self.push(&moved);
                 }
             }
