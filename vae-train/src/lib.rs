@@ -3,7 +3,7 @@
 //! The binary `vae-train` is the way to use this crate; each of its verbs is one file under [`cli`]. The library is what the verbs are made
 //! of, floor by floor, each of which imports from those before it: [`words`] and files, [`statistics`], [`weights`], [`tables`], the
 //! [`simulator`], the loops of a training step on the CPU, the [`model`], [`inspection`] of a table, the [`config`] of a fit, [`data`] in
-//! windows, [`training`], model [`file`]s, [`scoring`] through `vae-core` (there is no second implementation of scoring), [`calibration`],
+//! windows, [`training`], model files ([`mod@file`]), [`scoring`] through `vae-core` (there is no second implementation of scoring), [`calibration`],
 //! the [`run`] directory, [`fitness`] for use, the [`report`], and a device's log ([`device_log`]).
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))] // a test's expectation is another computation

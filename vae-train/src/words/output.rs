@@ -1,7 +1,7 @@
 //! Output files: written whole or not at all, and never through a link.
 //!
 //! What is written has a name that did not exist, in the directory that the user gives, and is then renamed: that replaces a link, and
-//! leaves what it points to as it was. The one file that is opened where it lies, a run's lock, is [looked at](open_own) when it is open.
+//! leaves what it points to as it was. The one file that is opened where it lies, a run's lock, is looked at when it is open.
 
 use std::{
     borrow::Cow,
