@@ -33,7 +33,7 @@ mod words {
 }
 
 mod tables {
-    pub(crate) use crate::{clock, format, idx, npy, open, table, wav};
+    pub(crate) use crate::{clock, format, idx, npy, table, wav};
 }
 
 use table::Table;
