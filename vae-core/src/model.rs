@@ -1,8 +1,8 @@
 //! A model, read in place from its file.
 
 use crate::{
-    AsVector, AsWindow, Calibration, FrontEnd, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError,
-    Posterior, Samples, Scratch,
+    AsVector, AsWindow, Calibration, InferError, LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, LoadError, Posterior, Samples,
+    Scratch,
     activation::sigmoid,
     channel::CHANNEL_STATE,
     format::{
@@ -165,10 +165,10 @@ impl<'m> Model<'m> {
 
     /// Checks everything that the file says: structure, sizes, alignment, ranges, and (again) the checksum, so that flash
     /// which decayed after the build is found too. Only its texts are not looked at, nor what [`Detector`](crate::Detector) asks of it beyond
-    /// a score, which [`Detector::new`](crate::Detector::new) checks.
+    /// a score, which [`Detector::new`](crate::Detector::new) checks: that its front-ends make its features, among others.
     ///
     /// # Errors
-    /// The first fault found. A model that passes never gives [`InferError::Model`].
+    /// The first fault found. A model that passes never gives [`InferError::Model`], but by [`Self::extract`].
     #[inline(never)] // its frame must not stay on the stack while a window is scored
     pub fn verify(&self) -> Result<(), LoadError> {
         Prelude::parse(self.file)?;
@@ -197,15 +197,8 @@ impl<'m> Model<'m> {
             checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
             checks.finite(mixture.parameters);
         }
-        let NamedArray { name: front_ends, array } = records.read()?;
+        let NamedArray { array, .. } = records.read()?;
         checks.finite(all_values(array)?);
-        if front_ends.is_empty() {
-            checks.equal(features, self.window_len());
-        } else {
-            checks.equal(self.channels(), front_ends.len());
-            let made = front_ends.iter().map(|code| FrontEnd::from_code(*code).features(self.window()));
-            checks.equal(features, made.fold(0, usize::saturating_add));
-        }
         if header.mixture_components > 0 {
             let NamedArray { array, .. } = records.read()?;
             checks.finite(Mixture::read(array, latent)?.parameters);
