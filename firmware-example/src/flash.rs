@@ -7,6 +7,10 @@ use core::{cell::Cell, fmt};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 
 /// Bytes that are erased together.
 pub const PAGE: usize = 512;
@@ -61,14 +65,10 @@ enum Extent {
     Whole,
 }
 
-/// Bytes in no order, but the same for the same seed: Marsaglia's xorshift.
+/// Bytes in no order, but the same for the same seed.
 fn scattered(seed: u32) -> impl Iterator<Item = u8> {
-    core::iter::successors(Some(seed.wrapping_mul(0x9E37_79B9) | 1), |state| {
-        let state = state ^ (state << 13);
-        let state = state ^ (state >> 17);
-        Some(state ^ (state << 5))
-    })
-    .map(|state| (state >> 24) as u8)
+    let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
+    core::iter::repeat_with(move || rng.next_u32() as u8)
 }
 
 /// A partition of the flash.

@@ -3,7 +3,6 @@
 pub mod extras;
 pub(crate) mod step;
 
-use crate::data::part::{Part, binarise};
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{Binarise, Config},
     cpu::adam::FusedAdam,
+    data::part::{Part, binarise},
     model::{
         network::{Architecture, Batch, Vae},
         objective::{Loss, Objective},

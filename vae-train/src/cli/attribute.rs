@@ -7,14 +7,12 @@ use serde::Serialize;
 
 use crate::{
     cli::context::{Context, note},
-    words::messages::quoted,
-};
-use crate::{
     data::dataset::read_for_model,
     file::model_file::AlignedFile,
     run::{Access, export::RunModel},
     scoring::latent_means,
     weights::attribute::Attribute as Direction,
+    words::messages::quoted,
 };
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.

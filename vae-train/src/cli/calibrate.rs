@@ -19,15 +19,17 @@ use crate::{
         Normal, Report, Settings,
         false_alarms::{describe as in_words, parse_alarms},
     },
+    cli::context::{Context, find_label, note},
     data::dataset::{fingerprint, outliers},
     run::{Access, export::RunModel},
-    tables::{clock::Clock, table::Table},
-    words::{messages::list, rates::span},
-};
-use crate::{
-    cli::context::{Context, find_label, note},
-    tables::table::LABEL,
-    words::messages::quoted,
+    tables::{
+        clock::Clock,
+        table::{LABEL, Table},
+    },
+    words::{
+        messages::{list, quoted},
+        rates::span,
+    },
 };
 
 /// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the

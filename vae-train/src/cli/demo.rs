@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     calibration::{Normal, Settings},
+    cli::context::{Context, note},
     config::Config,
     data::windows::Windows,
     file::model_file::AlignedFile,
@@ -22,13 +23,8 @@ use crate::{
     scoring::{self, event_outcome::EventOutcome, events::Event},
     simulator::motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     statistics::metrics::Detection,
-    tables::table::Table,
-    words::{numbers::percent, output::Existing},
-};
-use crate::{
-    cli::context::{Context, note},
-    tables::table::LABEL,
-    words::messages::quoted,
+    tables::table::{LABEL, Table},
+    words::{messages::quoted, numbers::percent, output::Existing},
 };
 
 const DIRECTORY: &str = "vae-demo";

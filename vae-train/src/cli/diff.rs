@@ -11,8 +11,8 @@ use serde_json::Value;
 use vae_core::Model;
 
 use super::info::Description;
-use crate::cli::context::{Context, find_label, note};
 use crate::{
+    cli::context::{Context, find_label, note},
     data::{
         dataset::{columns_of, read_table_for_model},
         front_end::of_model,

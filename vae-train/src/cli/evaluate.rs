@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use crate::{
     cli::context::{Context, ModelAndData, note},
-    tables::table::LABEL,
-};
-use crate::{
     data::{
         dataset::{read_for_model, read_table_for_model},
         part::binarise,
@@ -24,6 +21,7 @@ use crate::{
         likelihood::{self, Estimate, LikelihoodReport},
     },
     statistics::density::{Gaussian, KernelDensity},
+    tables::table::LABEL,
     words::numbers::percent,
 };
 

@@ -11,17 +11,17 @@ use vae_core::format;
 
 use crate::{
     calibration::{self, Normal},
+    cli::context::{Context, note},
     file::model_file::{AlignedFile, ModelFile},
     run::{
         Access,
         export::{RunModel, safetensors},
         quantisation::{LayerError, Quantisation},
     },
-    words::output::{Existing, is_same_place, write_file},
-};
-use crate::{
-    cli::context::{Context, note},
-    words::messages::quoted,
+    words::{
+        messages::quoted,
+        output::{Existing, is_same_place, write_file},
+    },
 };
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.

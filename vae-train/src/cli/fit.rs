@@ -18,10 +18,6 @@ use serde::Serialize;
 use super::progress;
 use crate::{
     cli::context::{Context, clocks_to_leave_out, find_label, note},
-    tables::table::LABEL,
-    words::messages::quoted,
-};
-use crate::{
     config::{Binarise, Config, Split},
     data::{
         dataset::{Dataset, MOST_HELD_OUT},
@@ -34,13 +30,16 @@ use crate::{
     },
     run::{Access, RunDirectory, State},
     statistics::density::Independent,
-    tables::table::Table,
+    tables::table::{LABEL, Table},
     training::{
         Checkpoint, Divergence, Ending, LARGEST_EPOCH, Training,
         extras::{Extras, active_units},
     },
     weights::family::{HiddenActivation, Likelihood, Posterior},
-    words::{messages::list, output::Existing},
+    words::{
+        messages::{list, quoted},
+        output::Existing,
+    },
 };
 
 /// Train a model on the normal rows of a CSV file and keep everything in a run directory.

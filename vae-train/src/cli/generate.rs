@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{InferError, Model, Scratch};
 
-use crate::cli::context::{Context, note};
 use crate::{
+    cli::context::{Context, note},
     data::dataset::read_for_model,
     file::model_file::AlignedFile,
     report::image,

@@ -7,9 +7,6 @@ use serde::Serialize;
 
 use crate::{
     cli::context::{Context, clocks_to_leave_out, find_label, note},
-    words::messages::quoted,
-};
-use crate::{
     data::dataset::{MOST_HELD_OUT, cut_for_model},
     file::model_file::AlignedFile,
     run::{
@@ -19,7 +16,10 @@ use crate::{
     scoring,
     tables::table::Table,
     weights::dense::Dense,
-    words::{messages::list, output::Existing},
+    words::{
+        messages::{list, quoted},
+        output::Existing,
+    },
 };
 
 /// Examples below the options.

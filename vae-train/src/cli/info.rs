@@ -10,8 +10,7 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::{FrontEnd, Model, ScoreKind};
 
-use crate::cli::context::Context;
-use crate::{file::model_file::AlignedFile, scoring::cost, words::foreign::line};
+use crate::{cli::context::Context, file::model_file::AlignedFile, scoring::cost, words::foreign::line};
 
 /// Print what a model file holds and what the device needs for it.
 #[derive(Debug, clap::Args)]

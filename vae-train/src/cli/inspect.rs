@@ -1,6 +1,5 @@
 //! `vae-train inspect`: what a table is like, before it is trained on.
 
-use crate::words::numbers::significant;
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
@@ -13,15 +12,16 @@ use serde::Serialize;
 use super::{progress, rate::RateOfFile};
 use crate::{
     cli::context::{Context, find_label, note},
-    words::messages::quoted,
-};
-use crate::{
     inspection::{Column, Inspection},
     tables::{
         clock::Clock,
         table::{NotNumbers, Table},
     },
-    words::{foreign::excerpt, messages::list},
+    words::{
+        foreign::excerpt,
+        messages::{list, quoted},
+        numbers::significant,
+    },
 };
 
 /// Look at a CSV file before it is trained on: gaps, stuck and clipped channels, drift, copies, and which window to choose.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use crate::cli::context::Context;
 use crate::{
+    cli::context::Context,
     file::signing,
     words::output::{Existing, is_there, write_file, write_secret},
 };

@@ -9,8 +9,7 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::terminal::tell;
-use crate::cli::context::note;
-use crate::{training, words::foreign::line};
+use crate::{cli::context::note, training, words::foreign::line};
 
 /// At least this long between two lines in a pipe.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);

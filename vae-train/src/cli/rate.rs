@@ -4,8 +4,10 @@ use std::{collections::HashSet, path::Path};
 
 use anyhow::{Result, ensure};
 
-use crate::tables::{clock::Clock, table::Table};
-use crate::words::numbers::significant;
+use crate::{
+    tables::{clock::Clock, table::Table},
+    words::numbers::significant,
+};
 
 /// Share by which two rates may differ that are the same: clocks drift, and rates are given in round numbers.
 const SAME: f64 = 0.01;

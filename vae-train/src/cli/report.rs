@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use vae_core::{ScoreKind, format::Precision};
 
 use super::export::Candidate;
-use crate::cli::context::{Context, find_label, note};
 use crate::{
+    cli::context::{Context, find_label, note},
     data::dataset::read_table_for_model,
     file::model_file::AlignedFile,
     fitness::Fitness,

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::{Importance, Proposal};
 
-use crate::cli::context::{Context, ModelAndData, note};
 use crate::{
+    cli::context::{Context, ModelAndData, note},
     data::dataset::{cut_for_model, read_table_for_model},
     file::model_file::AlignedFile,
     scoring::{

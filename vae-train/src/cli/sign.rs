@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::SIGNATURE_TRAILER_LEN;
 
-use crate::cli::context::Context;
 use crate::{
+    cli::context::Context,
     file::{model_file::AlignedFile, signing},
     words::output::{Existing, write_file},
 };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cli::context::Context;
 use crate::{
+    cli::context::Context,
     simulator::{
         motor::{CHANNELS, Condition, SAMPLE_RATE, simulate, simulate_course},
         pump::{self, Pump},

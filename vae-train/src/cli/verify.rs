@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::SignedModel;
 
-use crate::cli::context::Context;
 use crate::{
+    cli::context::Context,
     file::{model_file::AlignedFile, signing},
     words::input::{MOST_BINARY, read_file},
 };

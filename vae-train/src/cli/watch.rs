@@ -25,8 +25,8 @@ use self::{
     source::{News, Source},
 };
 use super::{fit::interrupted, terminal};
-use crate::cli::context::{Context, note};
 use crate::{
+    cli::context::{Context, note},
     device_log::{Content, Line, Lines, formats},
     file::model_file::AlignedFile,
     words::{

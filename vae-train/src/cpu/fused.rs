@@ -2,7 +2,6 @@
 //!
 //! Tensors on any other device take the chains.
 
-use crate::cpu::tensor::{OnCpu, on_cpu};
 use burn::{
     backend::{
         Autodiff, Flex,
@@ -21,6 +20,7 @@ use crate::{
     cpu::{
         kernel::{self, Observations},
         product::{product, transposed},
+        tensor::{OnCpu, on_cpu},
     },
     weights::family::HiddenActivation,
 };

@@ -1,8 +1,5 @@
 //! From a table to standardised windows.
 
-use crate::data::part::{Part, binarise};
-use crate::data::windows::Windows;
-use crate::statistics::moments::Moments;
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -19,7 +16,10 @@ use crate::{
     data::{
         drift,
         front_end::{front_ends, of_model},
+        part::{Part, binarise},
+        windows::Windows,
     },
+    statistics::moments::Moments,
     tables::table::Table,
     weights::family::Likelihood,
     words::messages::list,

@@ -1,6 +1,5 @@
 //! Writes model files; `vae-core/FORMAT.md` specifies them.
 
-use crate::weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use vae_core::{
@@ -11,7 +10,10 @@ use vae_core::{
     },
 };
 
-use crate::words::input::{MOST_BINARY, read_file};
+use crate::{
+    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage},
+    words::input::{MOST_BINARY, read_file},
+};
 
 /// What a model considers normal; what the values mean, [`vae_core::Calibration`] says.
 #[derive(Clone, Debug, PartialEq)]

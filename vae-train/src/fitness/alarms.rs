@@ -1,8 +1,8 @@
 //! Whether normal running is left in peace.
 
-use crate::fitness::finding::{Finding, Grade};
 use crate::{
     calibration::false_alarms::{describe, describe_nearest},
+    fitness::finding::{Finding, Grade},
     scoring::{
         events::EventDetection,
         false_alarm_test::{FalseAlarmTest, Outcome},

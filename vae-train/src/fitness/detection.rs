@@ -1,7 +1,10 @@
 //! Whether scores tell anomalies from normal windows.
 
-use crate::fitness::finding::{Finding, Grade};
-use crate::{scoring::evaluation::Evaluation, words::numbers::percent};
+use crate::{
+    fitness::finding::{Finding, Grade},
+    scoring::evaluation::Evaluation,
+    words::numbers::percent,
+};
 
 /// AUROC from which anomalies are told well.
 pub const WELL: f64 = 0.95;

@@ -1,7 +1,7 @@
 //! Whether alarms tell events.
 
-use crate::fitness::finding::{Finding, Grade};
 use crate::{
+    fitness::finding::{Finding, Grade},
     scoring::{
         event_outcome::{Cause, EventOutcome, Fate, MOST_RAISED},
         events::Event,

@@ -6,9 +6,9 @@ use super::{
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table, facts},
 };
-use crate::report::material::Material;
 use crate::{
     calibration::false_alarms::{describe, describe_nearest},
+    report::material::Material,
     scoring::{detection::Verdicts, evaluation::Evaluation, event_outcome::EventOutcome, events::Event},
     statistics::metrics::{OperatingPoint, operating_points},
     words::{

@@ -8,8 +8,8 @@ use super::{
     chart::Look,
     page::{Figure, Table, facts},
 };
-use crate::report::material::Material;
 use crate::{
+    report::material::Material,
     run::quantisation::{LayerError, Quantisation},
     scoring::cost,
     words::numbers::{count, fixed, number, percent},

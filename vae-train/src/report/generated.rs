@@ -12,8 +12,7 @@ use super::{
     page::{Figure, Table},
     windows::picture,
 };
-use crate::report::material::Material;
-use crate::{statistics::metrics::quantile, words::numbers::number};
+use crate::{report::material::Material, statistics::metrics::quantile, words::numbers::number};
 
 /// Windows that quantiles are taken of.
 const WINDOWS: usize = 500;

@@ -9,8 +9,8 @@ use super::{
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
-use crate::report::material::Material;
 use crate::{
+    report::material::Material,
     scoring::{latent_means, of_device},
     weights::mixture::Mixture,
     words::numbers::{count, fixed, percent},

@@ -6,13 +6,13 @@ use super::{
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
-use crate::report::material::{Data, Material};
 use crate::{
     calibration::{
         self,
         false_alarms::{FalseAlarms, describe},
         support::TOLERANCE,
     },
+    report::material::{Data, Material},
     statistics::metrics::quantile,
     words::{
         numbers::{count, fixed, number, percent},

@@ -8,9 +8,9 @@ use super::{
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table, facts},
 };
-use crate::report::material::Material;
 use crate::{
     config::Config,
+    report::material::Material,
     words::numbers::{count, fixed, number},
 };
 

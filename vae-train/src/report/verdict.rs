@@ -3,7 +3,6 @@
 use anyhow::Result;
 use maud::{Markup, html};
 
-use crate::report::material::Material;
 use crate::{
     calibration::{false_alarms::describe, support::TOLERANCE},
     fitness::{
@@ -11,6 +10,7 @@ use crate::{
         finding::{Finding, Grade},
         findings,
     },
+    report::material::Material,
     run::quantisation::MOST_FLIPPED,
     scoring::{
         cost,

@@ -9,9 +9,8 @@ use super::{
     chart::{Axis, Chart, Look, Mark},
     page::{Figure, Table},
 };
-use crate::report::material::Material;
 use crate::{
-    report::image,
+    report::{image, material::Material},
     scoring::{for_each_window, of_device},
     words::numbers::{count, fixed, number},
 };

@@ -1,13 +1,15 @@
 //! How well a model explains data, by several estimates of `ln p(x)`.
 
-use crate::statistics::active_units::active_units;
 use anyhow::Result;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{Importance, Model, Proposal, format::PosteriorKind};
 
-use crate::scoring::{for_each_window, latent_means, log_likelihood};
+use crate::{
+    scoring::{for_each_window, latent_means, log_likelihood},
+    statistics::active_units::active_units,
+};
 
 /// Samples of the importance-weighted estimates.
 pub const SAMPLES: [u32; 4] = [1, 10, 100, 1000];

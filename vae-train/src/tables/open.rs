@@ -1,7 +1,5 @@
 //! Tables of numbers, from files of several formats; CSV is read here.
 
-use crate::tables::table::{NotNumbers, Table, refuse, reserve};
-use crate::words::messages::list;
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -17,10 +15,13 @@ use crate::{
         format::{TableFile, TableFormat},
         idx::read_idx,
         npy::{npy_columns, npz_columns, read_npy, read_npz},
-        table::MAX_FEATURES,
+        table::{MAX_FEATURES, NotNumbers, Table, refuse, reserve},
         wav::{read_wav, wav_columns, wav_rate},
     },
-    words::foreign::{excerpt, line, short, unguarded},
+    words::{
+        foreign::{excerpt, line, short, unguarded},
+        messages::list,
+    },
 };
 
 /// Most bytes of a row: 256 for each of the columns that a model may have. A quotation mark that is not closed makes one row of a file.
