@@ -20,7 +20,7 @@ impl Part<'_> {
         self.windows(indices, inputs).flatten().copied()
     }
 
-    /// Likewise, each by itself.
+    /// The windows with these indices, each by itself; `inputs` values each.
     pub(crate) fn windows(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = &[f32]> {
         indices.iter().map(move |index| &self.values[index * inputs..][..inputs])
     }

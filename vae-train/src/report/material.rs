@@ -54,7 +54,7 @@ pub struct Material<'a> {
     pub fit: Option<Fit>,
     /// The model, as it would be exported.
     pub file: &'a ModelFile,
-    /// The same, as the device reads it.
+    /// The model of `file`, as the device reads it.
     pub model: Model<'a>,
     /// Held-out normal windows with their conditions, in physical units.
     pub holdout: &'a [f32],

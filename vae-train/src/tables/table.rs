@@ -42,7 +42,7 @@ impl Table {
     /// As [`Self::select`], of a table with these fields that are no numbers.
     ///
     /// # Errors
-    /// Likewise, and if such a field is in one of the columns.
+    /// Lists the columns that the table does not have; names the first field of these columns that is no number.
     pub fn select_numbers(self, mut found: Vec<NotNumbers>, names: &[impl AsRef<str>]) -> Result<(Self, Vec<String>)> {
         let selected = self.select(names)?;
         let names: HashSet<&str> = names.iter().map(AsRef::as_ref).collect();

@@ -18,13 +18,13 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     escaped_but(text, &['\n', '\t'])
 }
 
-/// Likewise, on one line.
+/// A text as [`escaped`] has it, on one line: its line feeds stand as escapes, too.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped_but(text, &['\t'])
 }
 
-/// Likewise, and of a long text the beginning: what a message shows of a field or a name.
+/// What a message shows of a field or a name: a text as [`line()`] has it, and of a long one the beginning.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     line(&short(text, SHOWN)).into_owned()

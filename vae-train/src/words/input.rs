@@ -21,10 +21,10 @@ pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Likewise, of text.
+/// Reads a text of at most [`MOST_TEXT`] bytes.
 ///
 /// # Errors
-/// Likewise, and if it is not in UTF-8.
+/// If it cannot be read, is longer, or is not in UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_file(path, MOST_TEXT)?).with_context(|| format!("cannot read {}", path.display()))
 }

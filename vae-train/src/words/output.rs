@@ -135,7 +135,7 @@ impl Pending {
         self.place().map(drop)
     }
 
-    /// Likewise; returns the file, open behind what was written.
+    /// Puts the file in its place, as [`Self::publish`] does; returns it, open behind what was written.
     fn place(self) -> Result<File> {
         let Self { file, path, existing } = self;
         // `persist_noclobber` refuses a file that appeared meanwhile.
