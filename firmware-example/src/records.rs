@@ -3,7 +3,7 @@
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::flash::{Flash, FlashError, PAGE, WORD};
+use super::flash::{Flash, FlashError, PAGE, WORD};
 
 static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 

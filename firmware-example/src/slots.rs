@@ -14,7 +14,7 @@
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind, ReadNorFlash};
 
-use crate::{
+use super::{
     flash::{Flash, FlashError, WORD},
     records::Records,
 };

@@ -8,7 +8,7 @@ use vae_core::{
     SignedModel,
 };
 
-use crate::{
+use super::{
     flash::{Flash, FlashError, PAGE, Power},
     records::Records,
     slots::{Authority, Running, SLOTS, Slots},

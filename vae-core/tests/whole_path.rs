@@ -4,7 +4,7 @@
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
 use vae_core::{Alarms, Aligned, Detector, LoadError, Model, ScoreKind, Scoring, Scratch, SensorFaultKind, Verdict};
 
-/// Two channels × four samples, hop 2, two latent dimensions, int8; `tests/tests/tiny_model.rs` writes it.
+/// Two channels × four samples, hop 2, two latent dimensions, int8; `tests/tests/core/tiny_model.rs` writes it.
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("tiny.vae"));
 const MODEL: Model<'static> = vae_core::include_model!("tiny.vae");
 

@@ -1,6 +1,6 @@
 //! The least firmware that watches a stream: everything that a detector can do, for what is linked into an image and what is not.
 //!
-//! It is built and looked at, not run: see `tests/tests/footprint.rs`.
+//! It is built and looked at, not run: see `tests/tests/core/footprint.rs`.
 #![no_std]
 #![no_main]
 

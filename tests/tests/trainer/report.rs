@@ -9,9 +9,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use vae_tests::browser::{Browser, Click};
 
-mod workplace;
-
-use workplace::Workplace;
+use crate::workplace::Workplace;
 
 /// Names that a column may have, and that a page must not take for anything but names.
 const HOSTILE: [&str; 3] =
@@ -31,7 +29,7 @@ impl Workplace {
     }
 
     /// Three dependent columns of these names; every fourth row of `test.csv` breaks the dependence.
-    fn with_tables(columns: [&str; 3]) -> Self {
+    fn with_columns_and_faults(columns: [&str; 3]) -> Self {
         let place = Self::new();
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let [a, b, c] = columns;
@@ -128,7 +126,7 @@ fn assert_policy(page: &str, markup: &str) {
 
 #[test]
 fn a_report_needs_nothing_but_the_run() {
-    let place = Workplace::with_tables(["a", "b", "c"]);
+    let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
     let message = place.fail("report run --out report.html");
     assert!(message.contains("holds no run") && !place.path("report.html").exists(), "{message}");
     place.succeed(FIT);
@@ -160,7 +158,7 @@ fn a_report_needs_nothing_but_the_run() {
 
 #[test]
 fn with_data_it_says_what_evaluate_says() {
-    let place = Workplace::with_tables(["a", "b", "c"]);
+    let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
     place.succeed(FIT);
     place.succeed("calibrate run --normal train.csv --rate 1 --force");
     place.succeed("export run --out model.vae");
@@ -310,7 +308,7 @@ fn is_said(place: &Workplace, found: &Value, events: usize) {
 
 #[test]
 fn names_in_the_data_are_text() {
-    let place = Workplace::with_tables(HOSTILE);
+    let place = Workplace::with_columns_and_faults(HOSTILE);
     place.succeed(FIT);
     fs::copy(place.path("test.csv"), place.path("<b>&test.csv")).unwrap();
     place.succeed("report run --out report.html --data <b>&test.csv");
@@ -391,7 +389,7 @@ fn the_threshold_is_worth_what_calibrate_says() {
 
 #[test]
 fn a_model_that_int8_would_change_is_shown_in_f32() {
-    let place = Workplace::with_tables(["a", "b", "c"]);
+    let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
     fs::write(place.path("sharp.toml"), "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.1\n")
         .unwrap();
     place.succeed(&format!("{FIT} --config sharp.toml"));
@@ -446,7 +444,7 @@ const FLAWS: &str = r#"(() => {
 #[test]
 fn the_page_works_in_a_browser() {
     let Some(mut browser) = Browser::start().unwrap() else { return };
-    let place = Workplace::with_tables(["a", "b", "c"]);
+    let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
     place.succeed(FIT);
     place.succeed("calibrate run --normal train.csv --rate 1 --votes 1/1 --force");
     place.succeed("report run --out rows.html --data test.csv");

@@ -4,9 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use workplace::succeed;
 
-mod workplace;
+use crate::workplace::{BINARY, fail, message, succeed};
 
 /// The command behind a word at the beginning of one of the lines.
 fn command<'a>(text: &'a str, word: &str) -> &'a str {
@@ -83,9 +82,9 @@ fn each_step_names_the_next_and_a_fit_says_what_it_has_learnt() {
 
 /// What a shell makes of one of our commands.
 fn typed(place: &Path, command: &str) -> String {
-    let line = format!("{} {command}", workplace::BINARY);
+    let line = format!("{} {command}", BINARY);
     let output = Command::new("sh").args(["-c", &line]).current_dir(place).output().unwrap();
-    assert!(output.status.success(), "{command}: {}", workplace::message(&output));
+    assert!(output.status.success(), "{command}: {}", message(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -116,7 +115,7 @@ fn what_is_to_be_typed_next_is_quoted_where_a_shell_needs_it() {
     // In a list, such a column is not found; by itself it is, also as a condition.
     let fit = |options: &str| format!("fit my_log.csv --out other --epochs 2 --hidden 8 --latent 1 {options}");
     fs::write(place.join("my_log.csv"), format!("a,\"b, c\",d\n{}", "1,2,3\n2,3,4\n5,1,2\n".repeat(40))).unwrap();
-    let message = workplace::fail(place, &fit("--ignore b,c"));
+    let message = fail(place, &fit("--ignore b,c"));
     assert!(message.contains("has no column `b` to ignore: its columns are `a`, `b, c`, `d`"), "{message}");
     typed(place, &fit("--ignore 'b, c' --condition d"));
     typed(place, &fit("--condition 'b, c' --ignore d --force"));

@@ -9,9 +9,8 @@ use std::{
 use vae_core::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 use vae_tests::{bench::CORES, root, skip};
 use vae_train::file::signing::{generate, sign};
-use workplace::{fail, succeed};
 
-mod workplace;
+use crate::workplace::{fail, succeed};
 
 fn motor() -> PathBuf {
     root().join("firmware-example/model/motor.vae")

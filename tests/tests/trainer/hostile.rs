@@ -15,9 +15,8 @@ use vae_core::{
 };
 use vae_tests::{plain_model, random_layer};
 use vae_train::weights::attribute::Attribute;
-use workplace::{BINARY, Workplace, message};
 
-mod workplace;
+use crate::workplace::{BINARY, Workplace, message};
 
 /// The clipboard of a terminal (OSC 52), a colour by C1, a line that is printed over, DEL, and a text that is turned around.
 const COMMANDS: &str = "\u{1b}]52;c;aGk=\u{7}\u{9b}31m\rx\u{7f}\u{202e}\u{2066}y";

@@ -5,17 +5,11 @@ use std::{collections::HashSet, fmt};
 
 use rayon::prelude::*;
 
-#[path = "../../firmware-example/src/flash.rs"]
-mod flash;
-#[path = "../../firmware-example/src/records.rs"]
-mod records;
-#[path = "../../firmware-example/src/slots.rs"]
-#[expect(dead_code, reason = "some is for the device alone")]
-mod slots;
-
-use flash::{Cut, Flash, FlashError, PAGE, Power, WORD};
-use records::Records;
-use slots::{Authority, SLOTS, Slots};
+use crate::example::{
+    flash::{Cut, Flash, FlashError, PAGE, Power, WORD},
+    records::Records,
+    slots::{Authority, SLOTS, Slots},
+};
 
 /// A file: what it is, a checksum, and a signature, a word each.
 const FILE: usize = 3 * WORD;
@@ -423,7 +417,7 @@ fn a_power_cut_and_a_bit_that_rots_leave_a_boot_what_was_accepted() {
     holds(at_most(1, 1, 1), 17);
 }
 
-/// Takes long: `cargo test --release -p vae-tests --test slots -- --ignored --nocapture`.
+/// Takes long: `cargo test --release -p vae-tests --test core slot_search -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes long: for a change of the slots"]
 fn longer_and_with_every_bit() {

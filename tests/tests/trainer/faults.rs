@@ -1,5 +1,4 @@
 //! The trainer on bad days: killed at any moment, two at once, a full disk, a disk that cannot be written to.
-#![cfg(unix)]
 
 use std::{
     fs,
@@ -13,9 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_tests::skip;
 
-mod workplace;
-
-use workplace::{BINARY, Workplace, files, message};
+use crate::workplace::{BINARY, Workplace, files, message};
 
 const FIT: &str = "fit train.csv --epochs 30 --patience 30 --batch 32 --hidden 8 --latent 2 --mixture 2";
 const CALIBRATE: &str = "calibrate run --normal train.csv --force";

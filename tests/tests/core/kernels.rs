@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vae_tests::bench::CORES;
 
-#[path = "../../firmware-example/src/kernel_checks.rs"]
+#[path = "../../../firmware-example/src/kernel_checks.rs"]
 mod kernel_checks;
 
 #[test]

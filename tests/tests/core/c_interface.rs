@@ -42,7 +42,7 @@ fn the_header_is_generated_from_the_source() {
     let committed = std::fs::read_to_string(folder().join("include/vae.h")).unwrap();
     assert!(
         committed == generated(),
-        "include/vae.h is out of date: cargo test -p vae-tests --test c_interface -- --ignored writes it"
+        "include/vae.h is out of date: cargo test -p vae-tests --test core c_interface -- --ignored writes it"
     );
 }
 
@@ -207,7 +207,7 @@ fn the_example_computes_the_hosts_bits_and_misuse_is_answered() {
     }
     let folder = tempfile::tempdir().unwrap();
     let library = library(None);
-    for sources in [&["example/main.c", "example/host.c"][..], &["../../tests/tests/c_interface/misuse.c"]] {
+    for sources in [&["example/main.c", "example/host.c"][..], &["../../tests/tests/core/c_programs/misuse.c"]] {
         let image = folder.path().join("program");
         let mut command = compiler("gcc", "-std=c99", &image);
         command.args(["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]).args(sources);
@@ -269,7 +269,7 @@ fn a_cortex_m4f_in_another_floating_point_mode_is_refused_and_so_is_a_model_that
 
     let image = place.path().join("modes.elf");
     let mut command = compiler_with(place.path(), "arm-none-eabi-gcc", "-std=c99", &image);
-    for_cortex_m4f(&mut command, "../../tests/tests/c_interface/modes.c");
+    for_cortex_m4f(&mut command, "../../tests/tests/core/c_programs/modes.c");
     succeed(&mut command);
     let printed = emulate(&image);
     let words = |line: &str| -> Vec<u32> {

@@ -154,7 +154,7 @@ fn only_series_ask_for_a_window() {
 }
 
 /// Some minutes on two cores: run it with
-/// `VAE_DATA=… cargo test --release -p vae-tests --test real_data -- --ignored --nocapture`.
+/// `VAE_DATA=… cargo test --release -p vae-tests --test trainer real_data -- --ignored --nocapture`.
 #[test]
 #[ignore = "trains for many minutes"]
 fn mnist_is_explained_as_well_as_the_literature_says() {

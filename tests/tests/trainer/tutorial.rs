@@ -1,5 +1,4 @@
 //! The tutorial's commands, one after the other, and what they print.
-#![cfg(unix)]
 
 use std::{env, fs, iter, os::unix::fs::symlink, path::Path, process::Command};
 

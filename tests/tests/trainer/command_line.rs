@@ -8,9 +8,7 @@ use serde_json::Value;
 use vae_core::{Alarms, Detector, Votes};
 use vae_train::{file::model_file::AlignedFile, statistics::uniformity::Uniformity};
 
-mod workplace;
-
-use workplace::{BINARY, Workplace, files};
+use crate::workplace::{self, BINARY, Workplace, files};
 
 impl Workplace {
     /// Runs a command that must fail with exit code 1 and leave all files as they were; returns its message.

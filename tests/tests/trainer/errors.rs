@@ -3,9 +3,7 @@
 
 use std::fs;
 
-mod workplace;
-
-use workplace::{Workplace, files};
+use crate::workplace::{Workplace, files};
 
 impl Workplace {
     fn copy(&self, from: &str, to: &str) {

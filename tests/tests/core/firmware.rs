@@ -7,7 +7,7 @@ use vae_train::{
     simulator::motor::{self, Motor},
 };
 
-#[path = "../../firmware-example/src/scenario.rs"]
+#[path = "../../../firmware-example/src/scenario.rs"]
 mod scenario;
 
 use scenario::{AFTER, BEFORE, Event, Log, Part, SEED};

@@ -2,9 +2,7 @@
 
 use std::fs;
 
-mod workplace;
-
-use workplace::{Workplace, message};
+use crate::workplace::{Workplace, message};
 
 /// Three columns that depend on each other, a row every eighth of a second; that many came before, and the clock began at `start`.
 fn log(rows: usize, before: usize, start: f64) -> String {

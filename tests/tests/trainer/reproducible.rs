@@ -7,9 +7,8 @@ use std::{
 };
 
 use vae_tests::skip;
-use workplace::{BINARY, Workplace, files, message};
 
-mod workplace;
+use crate::workplace::{BINARY, Workplace, files, message};
 
 /// Every family and objective, small enough for an emulated processor; what is asked of a fitted model follows.
 const COMMANDS: [&str; 8] = [

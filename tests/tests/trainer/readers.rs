@@ -6,9 +6,8 @@ use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_train::tables::table::Table;
-use workplace::{fail, run, succeed};
 
-mod workplace;
+use crate::workplace::{fail, run, succeed};
 
 fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     let order = if fortran { "True" } else { "False" };
@@ -194,7 +193,7 @@ fn recordings_of_every_width_are_within_one() {
 }
 
 /// Written by pyarrow: Snappy, dictionaries, a null.
-const PARQUET: &[u8] = include_bytes!("../fixtures/table.parquet");
+const PARQUET: &[u8] = include_bytes!("../../fixtures/table.parquet");
 
 #[test]
 fn parquet_columns_are_numbers_with_gaps() {

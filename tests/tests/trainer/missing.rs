@@ -21,9 +21,7 @@ use vae_train::{
     weights::dense::Dense,
 };
 
-mod workplace;
-
-use workplace::Workplace;
+use crate::workplace::Workplace;
 
 /// Factor and offset of each of four columns' units.
 type Units = [(f32, f32); 4];

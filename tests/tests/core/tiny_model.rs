@@ -1,6 +1,6 @@
 //! The small model that `vae-core/tests/whole_path.rs` runs, also under Miri.
 //!
-//! After a change of the format, `cargo test -p vae-tests --test tiny_model -- --ignored` writes it anew.
+//! After a change of the format, `cargo test -p vae-tests --test core tiny_model -- --ignored` writes it anew.
 
 use std::{fs, path::PathBuf};
 

@@ -8,9 +8,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use vae_core::Scratch;
 use vae_train::file::model_file::AlignedFile;
-use workplace::{fail, run, succeed};
 
-mod workplace;
+use crate::workplace::{fail, run, succeed};
 
 /// Relative to the parts of a score: `f32` loses a few of its 7 digits on the way through the layers.
 const ACCURACY: f64 = 2e-6;

@@ -19,20 +19,11 @@ use vae_train::{
     tables::table::Table,
 };
 
-#[path = "../../firmware-example/src/flash.rs"]
-#[expect(dead_code, reason = "the power is cut in other tests")]
-mod flash;
-#[path = "../../firmware-example/src/records.rs"]
-mod records;
-#[path = "../../firmware-example/src/slots.rs"]
-mod slots;
-#[path = "../../firmware-example/src/update.rs"]
-#[expect(dead_code, reason = "some is for the device alone")]
-mod update;
-
-use flash::{PAGE, Power};
-use slots::SLOTS;
-use update::{Board, Models, Room, Sensor, UpdateError};
+use crate::example::{
+    flash::{PAGE, Power},
+    slots::SLOTS,
+    update::{Board, Models, Room, Sensor, UpdateError},
+};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 

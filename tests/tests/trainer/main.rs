@@ -1,0 +1,23 @@
+//! The trainer, as its users run it, and what it makes.
+
+mod calibrate;
+mod command_line;
+mod errors;
+#[cfg(unix)]
+mod faults;
+mod hostile;
+mod hostile_sizes;
+mod import;
+mod machines;
+mod missing;
+mod next_steps;
+mod readers;
+mod readme;
+mod real_data;
+mod report;
+mod reproducible;
+mod signing;
+#[cfg(unix)]
+mod tutorial;
+mod watch;
+mod workplace;
