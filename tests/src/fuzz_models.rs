@@ -7,12 +7,12 @@ use vae_core::{
     Activation, ChannelCalibration, FrontEnd, Location, ScoreKind, Tail,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_train::file::model_file::{Calibration, ModelFile};
+use vae_train::file::{calibration::CalibrationRecord, model_file::ModelFile};
 
 use crate::{Family, family_model, plain_model, random_layer};
 
 /// A calibration with all that there is in one, by which some windows of these models are out of the ordinary and most are not.
-fn calibration(channels: usize, score_kind: ScoreKind) -> Calibration {
+fn calibration(channels: usize, score_kind: ScoreKind) -> CalibrationRecord {
     let channel = ChannelCalibration {
         range: (-1e4, 1e4),
         longest_run: 3.0,
@@ -23,7 +23,7 @@ fn calibration(channels: usize, score_kind: ScoreKind) -> Calibration {
         level: Location { centre: 0.02, spread: 0.8, limit: 0.5 },
         strength: Location { centre: 0.9, spread: 0.6, limit: 0.7 },
     };
-    Calibration {
+    CalibrationRecord {
         quantiles: vec![-40.0, -25.0, -20.0, -15.0, -5.0],
         scores: 200,
         threshold: -60.0,
@@ -99,8 +99,10 @@ pub fn fuzz_models() -> Result<Vec<(String, Vec<u8>)>> {
     models.push(("bands".into(), of_windows(Precision::Int8, 16, 4, &[FrontEnd::Raw, FrontEnd::Bands(4)])));
     // Not calibrated, and nothing behind the layers but the card.
     let plain = of_windows(Precision::F32, 1, 1, &[]);
-    models
-        .push(("plain".into(), ModelFile { calibration: Calibration::default(), golden_inputs: Vec::new(), ..plain }));
+    models.push((
+        "plain".into(),
+        ModelFile { calibration: CalibrationRecord::default(), golden_inputs: Vec::new(), ..plain },
+    ));
     models.sort_by(|a, b| a.0.cmp(&b.0));
     let bytes = |(name, file): (String, ModelFile)| {
         let bytes = file.to_bytes().map_err(|error| anyhow!("{name}: {error:#}"))?;

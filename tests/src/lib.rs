@@ -14,7 +14,7 @@ use vae_core::{
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_train::{
-    file::model_file::{Calibration, ModelFile},
+    file::{calibration::CalibrationRecord, model_file::ModelFile},
     weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage},
 };
 
@@ -60,7 +60,7 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
         attributes: Vec::new(),
         encoder,
         decoder,
-        calibration: Calibration::default(),
+        calibration: CalibrationRecord::default(),
         golden_inputs: Vec::new(),
         data: "none".into(),
         seed: 0,

@@ -10,7 +10,7 @@ use vae_core::{Alarms, Detector, Model, Scratch, format::Precision};
 use vae_train::{
     calibration::{Normal, Settings},
     file::model_file::AlignedFile,
-    run::{Access, export::RunModel},
+    run::{export::RunModel, lock::Access},
     simulator::motor::{CHANNELS, Condition, Individual, Motor, SAMPLE_RATE},
     statistics::metrics::Detection,
     tables::table::Table,

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use vae_core::{Alarm, AlarmRule, Calibration, Votes, standard_normal};
 use vae_train::{
     calibration::{OfSeries, Settings, of_series},
-    file::model_file,
+    file::calibration::CalibrationRecord,
 };
 
 /// Windows a second of every process here.
@@ -142,7 +142,7 @@ impl Calibrated {
         let settings =
             Settings { alarms: Some(per_window * RATE), votes, sample_rate: Some(RATE), ..Settings::default() };
         let series = of_series(&process.name(), &scores, &settings, Some(RATE), 0.01)?;
-        let array = model_file::Calibration { channels: Vec::new(), ..series.calibration.clone() }.array(0)?;
+        let array = CalibrationRecord { channels: Vec::new(), ..series.calibration.clone() }.array(0)?;
         let votes = Votes::new(votes.0, votes.1).context("impossible votes")?;
         Ok(Self { series, array, votes, per_window: per_window as f32 })
     }
@@ -161,7 +161,7 @@ impl Calibrated {
         calibration.changes = vae_core::Tail::default();
         calibration.drift_memory = 0.0;
         calibration.threshold = -calibration.alarms.level(self.per_window);
-        let array = model_file::Calibration { channels: Vec::new(), ..calibration }.array(0).unwrap_or_default();
+        let array = CalibrationRecord { channels: Vec::new(), ..calibration }.array(0).unwrap_or_default();
         Self { array, ..self.clone() }
     }
 }

@@ -21,7 +21,10 @@ use crate::{
         tail_fit::TailFit,
     },
     data::dataset::cut_for_model,
-    file::model_file::{AlignedFile, Calibration, ModelFile},
+    file::{
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
+    },
     scoring,
     statistics::{metrics::quantile, tail::Tail},
     tables::table::Table,
@@ -123,20 +126,20 @@ impl Report {
 ///
 /// # Errors
 /// If a window cannot be scored.
-pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Result<Calibration> {
+pub fn of_windows(file: &ModelFile, windows: &[f32], false_alarms: f64) -> Result<CalibrationRecord> {
     let context = "the held-out windows cannot be scored";
     let nats = channel_nats(&AlignedFile::new(&file.to_bytes()?).model()?, windows).context(context)?;
     let known = |nats: f64| ChannelCalibration { nats: nats as f32, ..ChannelCalibration::UNKNOWN };
     let channels: Vec<ChannelCalibration> = nats.into_iter().map(known).collect();
     // Windows of which something is missing are scored by what the others cost.
-    let calibration = Calibration { channels: channels.clone(), ..Calibration::default() };
+    let calibration = CalibrationRecord { channels: channels.clone(), ..CalibrationRecord::default() };
     let bytes = AlignedFile::new(&ModelFile { calibration, ..file.clone() }.to_bytes()?);
     let scores = scoring::by_kind(&bytes.model()?, windows, ScoreKind::AtMean, None).context(context)?;
-    Ok(Calibration { channels, ..of_scores(&scores, false_alarms) })
+    Ok(CalibrationRecord { channels, ..of_scores(&scores, false_alarms) })
 }
 
 /// Quantiles, tail, location and scale of scores, and the quantile at `false_alarms` as the threshold.
-fn of_scores(scores: &[f32], false_alarms: f64) -> Calibration {
+fn of_scores(scores: &[f32], false_alarms: f64) -> CalibrationRecord {
     let mut sorted = scores.to_vec();
     sorted.sort_by(f32::total_cmp);
     let n = scores.len() as f64;
@@ -145,13 +148,13 @@ fn of_scores(scores: &[f32], false_alarms: f64) -> Calibration {
     // Too few windows have no tail: p-values then end at 1 / (n + 1).
     let ascending: Vec<f64> = sorted.iter().rev().map(|score| -f64::from(*score)).collect();
     let tail = TailFit::of(&ascending).map_or(CoreTail::default(), |fit| to_core(&fit.tail));
-    Calibration {
+    CalibrationRecord {
         quantiles: (0..QUANTILES).map(|k| quantile(&sorted, k as f64 / (QUANTILES - 1) as f64)).collect(),
         scores: scores.len(),
         threshold: quantile(&sorted, false_alarms),
         tail,
         location_and_scale: (centre as f32, (spread as f32).max(f32::MIN_POSITIVE)),
-        ..Calibration::default()
+        ..CalibrationRecord::default()
     }
 }
 
@@ -171,7 +174,7 @@ fn to_core(tail: &Tail) -> CoreTail {
 ///
 /// # Errors
 /// If the data cannot be scored, or do not support the rate of alarms: says what would.
-pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result<(Calibration, Report)> {
+pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result<(CalibrationRecord, Report)> {
     let Normal { table, settings } = normal;
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
@@ -185,8 +188,8 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     // Where the device can stop early, its scores are lower: the bound rises with the samples. Near a threshold, in the tails, it cannot.
     if let ScoreKind::Importance(_) = kind {
         let own = scoring::by_kind(&model, &values, kind, Some(calibration.threshold))?;
-        let Calibration { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
-        calibration = Calibration { quantiles, location_and_scale, ..calibration };
+        let CalibrationRecord { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
+        calibration = CalibrationRecord { quantiles, location_and_scale, ..calibration };
         let rate = rate_per_window(settings, windows_per_second, &calibration)?;
         sequential = Sequential::of(&negated(&own), &calibration, (1.0 - VOTES_SHARE) * rate)?;
         sequential.write(&mut calibration);
@@ -216,7 +219,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
 #[derive(Clone, Debug)]
 pub struct OfSeries {
     /// All but the channels'.
-    pub calibration: Calibration,
+    pub calibration: CalibrationRecord,
     /// What the device's alarm does with them.
     pub sequential: Sequential,
     /// As in [`Report`].
@@ -240,7 +243,7 @@ pub fn of_series(
     windows_per_second: Option<f64>,
     false_alarms: f64,
 ) -> Result<OfSeries> {
-    let mut calibration = Calibration {
+    let mut calibration = CalibrationRecord {
         votes: settings.votes,
         score_kind: settings.score_kind(),
         sample_rate: settings.sample_rate.unwrap_or(0.0) as f32,
@@ -314,7 +317,11 @@ fn normal_windows(model: &Model<'_>, table: &Table) -> Result<(Vec<f32>, Vec<usi
 }
 
 /// False alarms per window: those that are asked for, or those of the threshold.
-fn rate_per_window(settings: &Settings, windows_per_second: Option<f64>, calibration: &Calibration) -> Result<f64> {
+fn rate_per_window(
+    settings: &Settings,
+    windows_per_second: Option<f64>,
+    calibration: &CalibrationRecord,
+) -> Result<f64> {
     match (settings.alarms, windows_per_second) {
         (Some(_), None) => bail!("alarms per time need the sample rate: give --rate, in samples (rows) a second"),
         (Some(asked), Some(windows_per_second)) => Ok(asked / windows_per_second),

@@ -1,4 +1,7 @@
 //! Model files.
 
+mod body;
+pub mod calibration;
+mod layer;
 pub mod model_file;
 pub mod signing;

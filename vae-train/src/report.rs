@@ -18,6 +18,7 @@ mod scores;
 mod training;
 mod verdict;
 mod windows;
+pub mod written;
 
 use self::material::Material;
 use anyhow::Result;

@@ -1,5 +1,6 @@
 //! Simulated machines and toy sets.
 
+pub mod files;
 pub mod motor;
 pub mod pump;
 pub mod toy;

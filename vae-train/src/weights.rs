@@ -4,4 +4,5 @@ pub mod attribute;
 pub mod dense;
 pub mod family;
 pub mod mixture;
+pub mod quantised;
 pub mod second_stage;

@@ -7,7 +7,10 @@ use vae_core::{
 };
 use vae_tests::plain_model;
 use vae_train::{
-    file::model_file::{AlignedFile, Calibration, ModelFile},
+    file::{
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
+    },
     weights::dense::Dense,
 };
 
@@ -33,14 +36,14 @@ fn model(threshold: f32) -> AlignedFile {
     };
     // The decoder's outputs are standardised; the file's are in deviations.
     let output = RECONSTRUCTED.map(|value| value * VARIANCE.sqrt());
-    let calibration = Calibration {
+    let calibration = CalibrationRecord {
         scores: 100,
         threshold,
         quantiles: vec![-1e3, 1e3],
         // Scores of all sizes are of one normal machine.
         location_and_scale: (0.0, 1e4),
         channels: vec![ChannelCalibration { longest_gap: 1e6, ..ChannelCalibration::UNKNOWN }],
-        ..Calibration::default()
+        ..CalibrationRecord::default()
     };
     let file = ModelFile {
         channels: vec!["x".into()],

@@ -10,7 +10,10 @@ use vae_core::{
     format::{LikelihoodKind, PRELUDE_LEN, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model, fuzz_models::fuzz_models, root, varied_model};
-use vae_train::file::model_file::{AlignedFile, Calibration, ModelFile};
+use vae_train::file::{
+    calibration::CalibrationRecord,
+    model_file::{AlignedFile, ModelFile},
+};
 
 fn bytes(precision: Precision) -> Vec<u8> {
     varied_model(precision, 5).to_bytes().unwrap()
@@ -240,9 +243,14 @@ fn the_fuzzers_models_are_of_this_version() {
 #[test]
 fn a_calibration_whose_p_values_are_no_probabilities_is_refused() {
     let tail = Tail { start: 10.0, rate: 0.1, scale: 2.0, shape: 0.5, base: 1.0 };
-    let good =
-        Calibration { quantiles: vec![-20.0, -10.0, -5.0], scores: 50, tail, alarms: tail, ..Calibration::default() };
-    let calibration_of = |calibration: Calibration| {
+    let good = CalibrationRecord {
+        quantiles: vec![-20.0, -10.0, -5.0],
+        scores: 50,
+        tail,
+        alarms: tail,
+        ..CalibrationRecord::default()
+    };
+    let calibration_of = |calibration: CalibrationRecord| {
         let file = ModelFile { calibration, golden_inputs: Vec::new(), ..varied_model(Precision::F32, 5) };
         let file = AlignedFile::new(&file.to_bytes().unwrap());
         file.model().unwrap().calibration().map(|calibration| calibration.p_value(-1e30))
@@ -252,19 +260,19 @@ fn a_calibration_whose_p_values_are_no_probabilities_is_refused() {
     let no_power = ChannelCalibration { power: 0.0, ..ChannelCalibration::UNKNOWN };
     let no_strength = ChannelCalibration { strength: Location::UNKNOWN, ..ChannelCalibration::UNKNOWN };
     let bad = [
-        ("quantiles that fall", Calibration { quantiles: vec![-5.0, -10.0, -20.0], ..good.clone() }),
-        ("more events than windows", Calibration { tail: Tail { rate: 1.5, base: 2.0, ..tail }, ..good.clone() }),
-        ("a tail that rises", Calibration { tail: Tail { scale: -2.0, ..tail }, ..good.clone() }),
-        ("a tail without a width", Calibration { tail: Tail { scale: 0.0, ..tail }, ..good.clone() }),
-        ("a rate above its base", Calibration { alarms: Tail { base: 0.05, ..tail }, ..good.clone() }),
-        ("the same of the sum", Calibration { changes: Tail { base: 0.05, ..tail }, ..good.clone() }),
-        ("less than one window tells", Calibration { dependence: 0.5, ..good.clone() }),
-        ("a memory of less than two windows", Calibration { drift_memory: 1.5, ..good.clone() }),
-        ("a shift that flees the scores", Calibration { drift_step: -1.0, ..good.clone() }),
-        ("work without end", Calibration { score_kind: ScoreKind::Samples(1 << 30), ..good.clone() }),
-        ("the same", Calibration { score_kind: ScoreKind::Importance(100_001), ..good.clone() }),
-        ("a channel without power", Calibration { channels: vec![no_power; 3], ..good.clone() }),
-        ("a channel whose power is on average none", Calibration { channels: vec![no_strength; 3], ..good }),
+        ("quantiles that fall", CalibrationRecord { quantiles: vec![-5.0, -10.0, -20.0], ..good.clone() }),
+        ("more events than windows", CalibrationRecord { tail: Tail { rate: 1.5, base: 2.0, ..tail }, ..good.clone() }),
+        ("a tail that rises", CalibrationRecord { tail: Tail { scale: -2.0, ..tail }, ..good.clone() }),
+        ("a tail without a width", CalibrationRecord { tail: Tail { scale: 0.0, ..tail }, ..good.clone() }),
+        ("a rate above its base", CalibrationRecord { alarms: Tail { base: 0.05, ..tail }, ..good.clone() }),
+        ("the same of the sum", CalibrationRecord { changes: Tail { base: 0.05, ..tail }, ..good.clone() }),
+        ("less than one window tells", CalibrationRecord { dependence: 0.5, ..good.clone() }),
+        ("a memory of less than two windows", CalibrationRecord { drift_memory: 1.5, ..good.clone() }),
+        ("a shift that flees the scores", CalibrationRecord { drift_step: -1.0, ..good.clone() }),
+        ("work without end", CalibrationRecord { score_kind: ScoreKind::Samples(1 << 30), ..good.clone() }),
+        ("the same", CalibrationRecord { score_kind: ScoreKind::Importance(100_001), ..good.clone() }),
+        ("a channel without power", CalibrationRecord { channels: vec![no_power; 3], ..good.clone() }),
+        ("a channel whose power is on average none", CalibrationRecord { channels: vec![no_strength; 3], ..good }),
     ];
     for (what, calibration) in bad {
         assert_eq!(calibration_of(calibration), Err(LoadError::Value), "{what}");

@@ -13,7 +13,10 @@ use vae_core::{
 use vae_tests::{Family, family_model, plain_model, root, varied_model};
 use vae_train::{
     calibration::{Normal, Settings, calibrate, false_alarms::FalseAlarms},
-    file::model_file::{AlignedFile, Calibration, ModelFile},
+    file::{
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
+    },
     simulator::motor::{Condition, simulate},
     tables::table::Table,
     weights::dense::Dense,
@@ -56,8 +59,8 @@ fn drifts(verdicts: &[Verdict]) -> usize {
 }
 
 /// Calibrated so that nothing is out of the ordinary.
-fn calibrated(score_kind: ScoreKind, threshold: f32) -> Calibration {
-    Calibration { scores: 100, threshold, quantiles: vec![-1e3, 1e3], score_kind, ..Calibration::default() }
+fn calibrated(score_kind: ScoreKind, threshold: f32) -> CalibrationRecord {
+    CalibrationRecord { scores: 100, threshold, quantiles: vec![-1e3, 1e3], score_kind, ..CalibrationRecord::default() }
 }
 
 /// A power that may be off by such a share.
@@ -470,7 +473,7 @@ fn zeros_and_ones_have_no_level_that_drifts() {
     let level = Location { centre: 0.0, spread: 0.5, limit: 0.05 };
     let normal = ChannelCalibration { mean: 0.5, power: 0.25, level, ..ChannelCalibration::UNKNOWN };
     let calibration =
-        Calibration { channels: vec![normal; 7], drift_memory: 16.0, ..calibrated(ScoreKind::AtMean, -1e9) };
+        CalibrationRecord { channels: vec![normal; 7], drift_memory: 16.0, ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..family_model(family, Precision::F32, 1) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     let model = file.model().unwrap();
@@ -502,7 +505,7 @@ fn what_was_not_observed_counts_as_ordinary_whatever_variance_is_predicted() {
     };
     let (encoder, decoder) = (layer(4, 8, vec![0.0; 4]), layer(16, 2, [0.0, log_variance].repeat(8)));
     let normal = ChannelCalibration { nats: 0.5, ..ChannelCalibration::UNKNOWN };
-    let calibration = Calibration { channels: vec![normal; 8], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 8], ..calibrated(ScoreKind::AtMean, -1e9) };
     let plain = plain_model(vec![encoder], vec![decoder], LikelihoodKind::GaussianPredicted, 1.0);
     let file = AlignedFile::new(&ModelFile { calibration, ..plain }.to_bytes().unwrap());
     // A deviation from the mean costs half a nat, which is what a feature costs ordinarily.
@@ -520,7 +523,7 @@ fn what_was_not_observed_counts_as_ordinary_whatever_variance_is_predicted() {
 #[test]
 fn one_absurd_value_does_not_spoil_a_new_baseline() {
     let normal = ChannelCalibration { power: 0.5, strength: within(0.5), ..ChannelCalibration::UNKNOWN };
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e4) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e4) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     let ordinary =
@@ -553,7 +556,7 @@ fn one_absurd_value_does_not_spoil_a_new_baseline() {
 #[test]
 fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
     let normal = ChannelCalibration { power: 0.5, strength: within(0.5), ..ChannelCalibration::UNKNOWN };
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     for offset in [30.0, 700.0, 7000.0] {
@@ -574,7 +577,7 @@ fn a_sensor_that_is_a_thousand_deviations_off_keeps_its_scale() {
 #[test]
 fn a_channel_that_mostly_rests_has_the_power_of_its_pulses_on_average() {
     let normal = ChannelCalibration { power: 0.5, ..ChannelCalibration::UNKNOWN };
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     with_detector(file.model().unwrap(), |detector, scratch| {
@@ -594,7 +597,7 @@ fn a_channel_that_mostly_rests_has_the_power_of_its_pulses_on_average() {
 
 #[test]
 fn votes_are_by_the_threshold_that_is_told_on_a_new_baseline_too() {
-    let calibration = Calibration { location_and_scale: (10.0, 5.0), ..calibrated(ScoreKind::AtMean, -18.0) };
+    let calibration = CalibrationRecord { location_and_scale: (10.0, 5.0), ..calibrated(ScoreKind::AtMean, -18.0) };
     let file = AlignedFile::new(&ModelFile { calibration, ..varied_model(Precision::F32, 5) }.to_bytes().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     with_detector(file.model().unwrap(), |detector, scratch| {
@@ -716,7 +719,7 @@ fn running(record: &[u8]) -> Vec<f32> {
 #[test]
 fn a_sample_that_f32_can_hardly_hold_does_not_stay_in_a_baseline() {
     // Nothing is known of the channels, so that no sensor is out of its range.
-    let calibration = Calibration { location_and_scale: (50.0, 50.0), ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { location_and_scale: (50.0, 50.0), ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     let model = file.model().unwrap();
@@ -776,10 +779,11 @@ fn a_snapshot_that_no_detector_leaves_behind_is_refused() {
 
 #[test]
 fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
-    let spec = |seed: u64, calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::Int8, seed) };
+    let spec =
+        |seed: u64, calibration: CalibrationRecord| ModelFile { calibration, ..varied_model(Precision::Int8, seed) };
     let good = || calibrated(ScoreKind::AtMean, -1e9);
     let bytes = |spec: ModelFile| AlignedFile::new(&spec.to_bytes().unwrap());
-    let old = bytes(ModelFile { calibration: Calibration { sample_rate: 100.0, ..good() }, ..spec(1, good()) });
+    let old = bytes(ModelFile { calibration: CalibrationRecord { sample_rate: 100.0, ..good() }, ..spec(1, good()) });
     let new = bytes(spec(2, good()));
     let renamed =
         |names: [&str; 3]| bytes(ModelFile { channels: names.map(str::to_owned).to_vec(), ..spec(2, good()) });
@@ -820,8 +824,8 @@ fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
         )
     };
     assert_eq!(refuse(bytes(fewer)), DetectorError::OtherChannels { model: 3, found: 7 });
-    assert_eq!(refuse(bytes(spec(2, Calibration::default()))), DetectorError::NotCalibrated);
-    let other_rate = bytes(spec(2, Calibration { sample_rate: 50.0, ..good() }));
+    assert_eq!(refuse(bytes(spec(2, CalibrationRecord::default()))), DetectorError::NotCalibrated);
+    let other_rate = bytes(spec(2, CalibrationRecord { sample_rate: 50.0, ..good() }));
     assert_eq!(refuse(other_rate), DetectorError::SampleRate { model: 50.0, found: 100.0 });
     assert!(matches!(refuse(untrue), DetectorError::SelfTest(vae_core::SelfTestError::Differs { .. })));
 
@@ -836,12 +840,12 @@ fn another_model_takes_over_only_if_it_fits_and_passes_its_self_test() {
 #[test]
 fn settings_that_cannot_be_kept_are_refused() {
     let alarms = Tail { start: 0.0, rate: 0.02, scale: 4.0, shape: 1.0, base: 1.0 };
-    let spec = |calibration: Calibration| ModelFile { calibration, ..varied_model(Precision::F32, 1) };
+    let spec = |calibration: CalibrationRecord| ModelFile { calibration, ..varied_model(Precision::F32, 1) };
     let plain = || calibrated(ScoreKind::AtMean, 0.0);
     let file = |calibration| AlignedFile::new(&spec(calibration).to_bytes().unwrap());
-    let known = file(Calibration { sample_rate: 100.0, alarms, tail: alarms, votes: (2, 3), ..plain() });
-    let unknown = file(Calibration { alarms, tail: alarms, ..plain() });
-    let without = file(Calibration { sample_rate: 100.0, ..plain() });
+    let known = file(CalibrationRecord { sample_rate: 100.0, alarms, tail: alarms, votes: (2, 3), ..plain() });
+    let unknown = file(CalibrationRecord { alarms, tail: alarms, ..plain() });
+    let without = file(CalibrationRecord { sample_rate: 100.0, ..plain() });
     let mut window = Buffer::new();
     let mut state = vec![0.0; known.model().unwrap().state_len()];
     let mut detector = |file: &'_ AlignedFile, settings: &dyn Fn(Detector<'_, '_>) -> Result<f32, DetectorError>| {
@@ -860,7 +864,10 @@ fn settings_that_cannot_be_kept_are_refused() {
         detector(&without, &|d| Ok(d.alarm_rate(Alarms::per_day(1.0))?.threshold())),
         Err(DetectorError::NotCalibrated)
     );
-    assert_eq!(detector(&file(Calibration::default()), &|d| Ok(d.threshold())), Err(DetectorError::NotCalibrated));
+    assert_eq!(
+        detector(&file(CalibrationRecord::default()), &|d| Ok(d.threshold())),
+        Err(DetectorError::NotCalibrated)
+    );
 
     // 100 samples a second and a hop of 5 are 20 windows: an hour has 72,000. Exponential beyond 0: x = −(ln rate − ln 0.02).
     let level = |rate: f32| -(rate / 0.02).ln() * 4.0 / -(0.02f32.ln());
@@ -905,7 +912,7 @@ fn an_unlikely_window_of_a_sensor_that_repeats_itself_has_no_vote() {
         ..ChannelCalibration::UNKNOWN
     };
     // Every window is anomalous.
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, 1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, 1e9) };
     let file = AlignedFile::new(&ModelFile { calibration, ..varied_model(Precision::F32, 5) }.to_bytes().unwrap());
     let found = verdicts(file.model().unwrap(), (0..10).map(|i| [i as f32, (i.min(7)) as f32, -i as f32]));
     assert!(
@@ -928,7 +935,7 @@ fn the_device_raises_as_many_false_alarms_as_are_asked_for() {
         let found = FalseAlarms::of(&normal, Votes::new(needed, of).unwrap()).unwrap().alarms();
         let [start, rate, scale, shape, base] =
             [found.threshold, found.rate, found.scale, found.shape, found.base].map(|value| value as f32);
-        let calibration = Calibration {
+        let calibration = CalibrationRecord {
             alarms: Tail { start, rate, scale, shape, base },
             votes: (needed, of),
             // Windows every five samples: one a second.
@@ -1069,7 +1076,7 @@ fn a_run_of_many_millions_of_samples_is_still_counted() {
         longest_gap: 0.0,
         ..ChannelCalibration::UNKNOWN
     };
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, hop: 10_000, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     let found = verdicts(file.model().unwrap(), (0..(1 << 24) + 20_000).map(|i| [0.5, i as f32 % 7.0, i as f32 % 5.0]));
@@ -1083,7 +1090,7 @@ fn a_run_of_many_millions_of_samples_is_still_counted() {
 #[test]
 fn samples_between_windows_are_looked_at() {
     let normal = ChannelCalibration { longest_run: 2.0, longest_gap: 0.0, ..ChannelCalibration::UNKNOWN };
-    let calibration = Calibration { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
+    let calibration = CalibrationRecord { channels: vec![normal; 3], ..calibrated(ScoreKind::AtMean, -1e9) };
     let file = ModelFile { calibration, hop: 100, ..varied_model(Precision::F32, 5) };
     let file = AlignedFile::new(&file.to_bytes().unwrap());
     // Of the 56 samples that are the same, six lie in the second window.

@@ -13,7 +13,8 @@ use vae_tests::{Family, can_emulate, emulate, family_model, varied_model};
 use vae_train::{
     calibration::{Normal, Settings, calibrate},
     file::{
-        model_file::{AlignedFile, Calibration, ModelFile},
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
         signing::{generate, sign},
     },
     tables::table::Table,
@@ -129,7 +130,7 @@ fn sent() -> Sent {
         ("golden", scoring_differently(&new_bytes)),
         ("channels", bytes(&ModelFile { channels, ..new.clone() })),
         ("rate", bytes(&calibrated(2, 50.0))),
-        ("uncalibrated", bytes(&ModelFile { calibration: Calibration::default(), ..new.clone() })),
+        ("uncalibrated", bytes(&ModelFile { calibration: CalibrationRecord::default(), ..new.clone() })),
         ("large", bytes(&varied_model(Precision::F32, 2))),
     ];
     // Newer than any other, so that only what is wrong with them is in the way.

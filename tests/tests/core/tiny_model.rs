@@ -12,7 +12,7 @@ use vae_core::{
 };
 use vae_tests::{plain_model, random_layer, root};
 use vae_train::{
-    file::model_file::{Calibration, ModelFile},
+    file::{calibration::CalibrationRecord, model_file::ModelFile},
     weights::{attribute::Attribute, mixture::Mixture, second_stage::SecondStage},
 };
 
@@ -52,7 +52,7 @@ fn tiny_model() -> Vec<u8> {
         mixture: Some(mixture()),
         second_stage: Some(SecondStage { decoder: second, deviation: vec![0.1, 0.2] }),
         attributes: vec![Attribute { name: "load".into(), direction: vec![1.0, -0.5] }],
-        calibration: Calibration {
+        calibration: CalibrationRecord {
             quantiles: vec![-1e3, -100.0, -10.0, 0.0],
             scores: 100,
             threshold: -1e3,
@@ -66,7 +66,7 @@ fn tiny_model() -> Vec<u8> {
             drift_step: 0.5,
             drift_limits: (10.0, 1.0),
             channels: vec![channel; 2],
-            ..Calibration::default()
+            ..CalibrationRecord::default()
         },
         golden_inputs,
         ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5)

@@ -12,8 +12,11 @@ use vae_core::{
 use vae_tests::{plain_model, varied_model};
 use vae_train::{
     calibration,
-    file::model_file::{AlignedFile, Calibration, ModelFile},
-    run::{Access, export::RunModel},
+    file::{
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
+    },
+    run::{export::RunModel, lock::Access},
     scoring::{self, detection::detect},
     simulator::toy,
     statistics::metrics::Detection,
@@ -145,13 +148,13 @@ fn drawn_scores_are_the_detectors_too_also_behind_a_sensors_fault() {
     decoder[0].activation = Activation::Identity;
     let nats = |nats| ChannelCalibration { nats, longest_gap: 3.0, ..ChannelCalibration::UNKNOWN };
     for kind in [ScoreKind::AtMean, ScoreKind::Samples(3), ScoreKind::Importance(30)] {
-        let calibration = Calibration {
+        let calibration = CalibrationRecord {
             scores: 100,
             threshold: -9.0,
             quantiles: vec![-20.0, -5.0],
             score_kind: kind,
             channels: [0.3, 0.5, 0.7, 2.0].map(nats).to_vec(),
-            ..Calibration::default()
+            ..CalibrationRecord::default()
         };
         let plain = plain_model(encoder.clone(), decoder.clone(), LikelihoodKind::GaussianFixed, 0.5);
         let file = AlignedFile::new(&ModelFile { calibration, ..plain }.to_bytes().unwrap());
@@ -181,8 +184,10 @@ fn a_missing_feature_adds_its_normaliser_less_its_share_of_the_channels_nats() {
     for (known, (front_ends, window, features)) in
         [true, false].into_iter().flat_map(|known| shapes.clone().map(|shape| (known, shape)))
     {
-        let calibration =
-            Calibration { channels: if known { channels.clone() } else { Vec::new() }, ..Calibration::default() };
+        let calibration = CalibrationRecord {
+            channels: if known { channels.clone() } else { Vec::new() },
+            ..CalibrationRecord::default()
+        };
         let file = ModelFile { front_ends, window, calibration, ..varied_model(Precision::F32, 7) };
         let aligned = AlignedFile::new(&file.to_bytes().unwrap());
         let model = aligned.model().unwrap();
@@ -223,7 +228,7 @@ fn a_calibration_may_know_the_nats_alone() {
     let nats = |nats| ChannelCalibration { nats, ..ChannelCalibration::UNKNOWN };
     let channels = vec![nats(0.25), nats(4.0), nats(0.0)];
     let size = |channels: &[ChannelCalibration]| {
-        let calibration = Calibration { channels: channels.to_vec(), ..Calibration::default() };
+        let calibration = CalibrationRecord { channels: channels.to_vec(), ..CalibrationRecord::default() };
         let bytes = ModelFile { calibration, ..varied_model(Precision::Int8, 8) }.to_bytes().unwrap();
         let file = AlignedFile::new(&bytes);
         let found: Vec<_> = (0..4).map(|index| file.model().unwrap().calibration().unwrap().channel(index)).collect();

@@ -5,7 +5,7 @@ use vae_core::Calibration as CoreCalibration;
 
 use crate::{
     calibration::changes::{Changes, Path, limit, memory, windows_for_memory},
-    file::model_file::Calibration,
+    file::calibration::CalibrationRecord,
     statistics::{dependence::dependence, metrics::quantile},
     words::rates::span,
 };
@@ -42,7 +42,7 @@ impl Sequential {
     ///
     /// # Errors
     /// If the quantiles are those of no scores.
-    pub fn of(nats: &[f32], calibration: &Calibration, rate: f64) -> Result<Self> {
+    pub fn of(nats: &[f32], calibration: &CalibrationRecord, rate: f64) -> Result<Self> {
         let own = array(calibration)?;
         let judged = core(&own)?;
         let p_values: Vec<f64> = nats.iter().map(|nats| judged.p_value(-nats).into()).collect();
@@ -83,7 +83,7 @@ impl Sequential {
     }
 
     /// Writes it into a calibration.
-    pub fn write(&self, calibration: &mut Calibration) {
+    pub fn write(&self, calibration: &mut CalibrationRecord) {
         let Self { dependence, changes, memory, step, limits, .. } = self;
         calibration.dependence = *dependence as f32;
         calibration.changes = changes.map(|changes| changes.tail).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Sequential {
                 calibration.drift_limits = (no_more(limits.0), no_more(limits.1));
             }
             None => {
-                let Calibration { drift_memory, drift_step, drift_limits, .. } = Calibration::default();
+                let CalibrationRecord { drift_memory, drift_step, drift_limits, .. } = CalibrationRecord::default();
                 (calibration.drift_memory, calibration.drift_step, calibration.drift_limits) =
                     (drift_memory, drift_step, drift_limits);
             }
@@ -131,15 +131,15 @@ impl Sequential {
 }
 
 /// A standard deviation of the scores that their tails have no part in, by the quartiles; by all of them where half are the same.
-fn spread(calibration: &Calibration) -> f64 {
+fn spread(calibration: &CalibrationRecord) -> f64 {
     let quartile = |p| f64::from(quantile(&calibration.quantiles, p));
     let spread = (quartile(0.75) - quartile(0.25)) / INTERQUARTILE_RANGE;
     if spread > 0.0 { spread } else { calibration.location_and_scale.1.into() }
 }
 
 /// As the device will read it; channels are of no matter here.
-pub(crate) fn array(calibration: &Calibration) -> Result<Vec<f32>> {
-    Calibration { channels: Vec::new(), ..calibration.clone() }.array(0)
+pub(crate) fn array(calibration: &CalibrationRecord) -> Result<Vec<f32>> {
+    CalibrationRecord { channels: Vec::new(), ..calibration.clone() }.array(0)
 }
 
 pub(crate) fn core(array: &[f32]) -> Result<CoreCalibration<'_>> {

@@ -9,7 +9,7 @@ use crate::{
     cli::context::{Context, note},
     data::dataset::read_for_model,
     file::model_file::AlignedFile,
-    run::{Access, export::RunModel},
+    run::{export::RunModel, lock::Access},
     scoring::latent_means,
     weights::attribute::Attribute as Direction,
     words::messages::quoted,

@@ -5,23 +5,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes};
 
-use super::{
-    export::{Candidate, Precision},
-    fit::training_table,
-    rate::RateOfFile,
-};
+use super::{export::Precision, fit::training_table, rate::RateOfFile};
 use crate::{
     calibration::{
         Normal, Report, Settings,
         false_alarms::{describe as in_words, parse_alarms},
     },
-    cli::context::{Context, find_label, note},
+    cli::context::{Context, Notes, find_label, note},
     data::dataset::{fingerprint, outliers},
-    run::{Access, export::RunModel},
+    run::{
+        candidate::{Doubts, calibrate},
+        export::RunModel,
+        lock::Access,
+    },
     tables::{
         clock::Clock,
         table::{LABEL, Table},
@@ -99,7 +99,7 @@ impl Calibrate {
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
-        self.unless_forced(check_that_it_is_new(&run, &self.normal, table.rows()))?;
+        self.doubts().pass(check_that_it_is_new(&run, &self.normal, table.rows()), &mut Notes)?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
         outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
         let settings = Settings {
@@ -110,14 +110,7 @@ impl Calibrate {
             ranges: self.range.clone(),
         };
         let normal = Normal { table, settings };
-        // The very model that export will write, judged as there.
-        let candidate = Candidate::calibrated(run, Some(&normal), self.precision.into())?;
-        let exported = candidate.check().context("export would refuse this model");
-        let Candidate { run, calibration: Some(report), .. } = candidate else { bail!("there are no normal data") };
-        report.notes.iter().for_each(|message| note(message));
-        self.unless_forced(report.refusal.as_ref().map_or(Ok(()), |refusal| Err(anyhow!("{refusal}"))))?;
-        self.unless_forced(exported)?;
-        run.directory.save_normal(&normal)?;
+        let report = calibrate(run, &normal, self.precision.into(), self.doubts(), &mut Notes)?;
         let mut text = String::new();
         describe(&report, self.votes, &mut text)?;
         let precision = if self.precision == Precision::F32 { " --precision f32" } else { "" };
@@ -132,14 +125,8 @@ impl Calibrate {
 }
 
 impl Calibrate {
-    /// What speaks against a calibration, unless it is to be made all the same.
-    fn unless_forced(&self, checked: Result<()>) -> Result<()> {
-        match (checked, self.force) {
-            (Err(refusal), true) => note(&format!("taken with --force, although {refusal:#}")),
-            (Err(refusal), false) => bail!("{refusal:#}; --force takes it as it is"),
-            (Ok(()), _) => {}
-        }
-        Ok(())
+    fn doubts(&self) -> Doubts {
+        Doubts::from_force(self.force)
     }
 
     /// Rows a second, as they are given, or as the file says; where neither does, one if alarms are asked for by the hour, which need a rate.
@@ -147,7 +134,7 @@ impl Calibrate {
         let name = self.normal.display();
         match (self.rate, of_file) {
             (Some(rate), Some(of_file)) => {
-                self.unless_forced(of_file.check(rate, &self.normal))?;
+                self.doubts().pass(of_file.check(rate, &self.normal), &mut Notes)?;
                 Ok(Some(rate))
             }
             (None, Some(RateOfFile { rate, column: None })) => {

@@ -15,6 +15,7 @@ use crate::{
         clock::Clock,
         table::{LABEL, Table},
     },
+    training::listener::Listener,
     words::messages::list,
 };
 
@@ -46,6 +47,15 @@ impl Context {
 /// Something that the user should know, on standard error.
 pub(super) fn note(message: &str) {
     terminal::tell_of("note", message);
+}
+
+/// Puts a library's notes on standard error.
+pub(super) struct Notes;
+
+impl Listener for Notes {
+    fn note(&mut self, message: &str) {
+        note(message);
+    }
 }
 
 /// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.

@@ -7,21 +7,27 @@ use serde::Serialize;
 use vae_core::{Alarms, format::Precision};
 
 use super::{
-    export::{Candidate, Exported},
     fit::{device, fit},
-    report::report,
-    simulate::{TRAINING_SECONDS, test_samples, write_motor},
+    report::read_data,
 };
 use crate::{
     calibration::{Normal, Settings},
-    cli::context::{Context, note},
+    cli::context::{Context, Notes, note},
     config::Config,
     data::windows::Windows,
     file::model_file::AlignedFile,
     fitness::Fitness,
-    run::{Access, RunDirectory},
+    report::written::Reported,
+    run::{
+        candidate::{Candidate, Exported},
+        directory::RunDirectory,
+        lock::Access,
+    },
     scoring::{self, event_outcome::EventOutcome, events::Event},
-    simulator::motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
+    simulator::{
+        files::{TRAINING_SECONDS, test_samples, write_motor},
+        motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
+    },
     statistics::metrics::Detection,
     tables::table::{LABEL, Table},
     words::{messages::quoted, numbers::percent, output::Existing},
@@ -93,8 +99,11 @@ impl Demo {
         write_motor(&data, TRAINING_SECONDS, seed, existing)?;
         note("fitting");
         // Small, so that it costs little to try on a device.
-        let hidden = Some(vec![64, 32]);
-        let config = Config { seed, window: WINDOW, hop: HOP, hidden, epochs: 120, patience: 15, ..Config::default() };
+        let mut config = Config { seed, ..Config::default() };
+        config.data.window = WINDOW;
+        config.data.hop = Some(HOP);
+        config.model.hidden = Some(vec![64, 32]);
+        (config.training.epochs, config.training.patience) = (Some(120), Some(15));
         let run = out.join("run");
         let fitted = fit(&data.join("train.csv"), &run, config, &device("flex")?, existing)?;
         note(&format!(
@@ -118,9 +127,10 @@ impl Demo {
         directory.save_normal(&normal)?;
         drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
-        let exported = candidate.write(&model_path, None, existing)?;
+        let exported = candidate.write(&model_path, None, existing, &mut Notes)?;
         let test = data.join("test.csv");
-        let reported = report(candidate, &run, Some((&test, Some(LABEL))), &report_path, existing, seed)?;
+        let data = Some(read_data(&candidate, &test, Some(LABEL))?);
+        let reported = Reported::write(candidate, data, seed, &report_path, existing, &mut Notes)?;
 
         let file = AlignedFile::read(&model_path)?;
         let model = file.model()?;

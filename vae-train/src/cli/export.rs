@@ -1,26 +1,19 @@
 //! `vae-train export`: from a run to a model file.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use anyhow::{Result, bail};
 use vae_core::format;
 
 use crate::{
-    calibration::{self, Normal},
-    cli::context::{Context, note},
-    file::model_file::{AlignedFile, ModelFile},
+    cli::context::{Context, Notes},
     run::{
-        Access,
-        export::{RunModel, safetensors},
+        candidate::Candidate,
         quantisation::{LayerError, Quantisation},
     },
     words::{
         messages::quoted,
-        output::{Existing, is_same_place, write_file},
+        output::{Existing, is_same_place},
     },
 };
 
@@ -66,23 +59,6 @@ impl From<Precision> for format::Precision {
     }
 }
 
-/// What was written.
-#[derive(Debug, Serialize)]
-pub(super) struct Exported {
-    pub(super) model: PathBuf,
-    /// Bytes of the file, and of the flash that it takes.
-    pub(super) flash: usize,
-    /// Bytes of scratch that scoring needs.
-    pub(super) scratch: usize,
-    /// ELBO below which a window is anomalous, in nats.
-    pub(super) threshold: f32,
-    calibration_windows: u32,
-    /// Whether it was calibrated on data of its own, by `calibrate`.
-    calibrated: bool,
-    /// What int8 changes; none for f32.
-    quantisation: Option<Quantisation>,
-}
-
 impl Export {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let (existing, weights) = (Existing::from_force(self.force), self.safetensors.as_deref());
@@ -94,7 +70,8 @@ impl Export {
                 weights.display()
             );
         }
-        let exported = Candidate::of(&self.run, self.precision.into())?.write(&self.out, weights, existing)?;
+        let exported =
+            Candidate::of(&self.run, self.precision.into())?.write(&self.out, weights, existing, &mut Notes)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",
             exported.model.display(),
@@ -142,69 +119,4 @@ fn describe(quantisation: &Quantisation, text: &mut String) -> Result<()> {
     )?;
     writeln!(text, "  verdict flipped on {flipped} of {windows}")?;
     Ok(())
-}
-
-/// The model of a run as it would be exported, and what is known of it.
-pub(super) struct Candidate {
-    pub(super) run: RunModel,
-    pub(super) file: ModelFile,
-    /// None where the run has not been calibrated.
-    pub(super) calibration: Option<calibration::Report>,
-    /// What int8 changes; none for f32.
-    pub(super) quantisation: Option<Quantisation>,
-}
-
-impl Candidate {
-    pub(super) fn of(run: &Path, precision: format::Precision) -> Result<Self> {
-        let run = RunModel::open(run, Access::Read)?;
-        let normal = run.directory.normal()?;
-        Self::calibrated(run, normal.as_ref(), precision)
-    }
-
-    /// With a calibration on these normal data, whether the run keeps them or not.
-    pub(super) fn calibrated(run: RunModel, normal: Option<&Normal>, precision: format::Precision) -> Result<Self> {
-        let (file, calibration) = run.calibrated(normal, precision)?;
-        let quantisation = match precision {
-            format::Precision::F32 => None,
-            format::Precision::Int8 => {
-                let (reference, _) = run
-                    .calibrated(normal, format::Precision::F32)
-                    .context("the f32 model, which the int8 model is compared with")?;
-                Some(Quantisation::measure(&file, &reference, &run.holdout)?)
-            }
-        };
-        Ok(Self { run, file, calibration, quantisation })
-    }
-
-    /// Refuses a model that int8 changes too much.
-    pub(super) fn check(&self) -> Result<()> {
-        self.quantisation.as_ref().map_or(Ok(()), Quantisation::check)
-    }
-
-    /// Writes the model file; with `Existing::Replace`, what `--force` asks for, also one that int8 changes too much.
-    pub(super) fn write(&self, out: &Path, weights: Option<&Path>, existing: Existing) -> Result<Exported> {
-        match (self.check(), existing) {
-            (Err(refusal), Existing::Keep) => bail!("{refusal:#}; --force writes it all the same"),
-            (Err(refusal), Existing::Replace) => note(&format!("written with --force, although {refusal}")),
-            (Ok(()), _) => {}
-        }
-        let bytes = self.file.to_bytes()?;
-        write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
-        if let Some(weights) = weights {
-            let bytes = safetensors(&self.file)?;
-            write_file(weights, existing, |out| Ok(out.write_all(&bytes)?))?;
-        }
-        let aligned = AlignedFile::new(&bytes);
-        let model = aligned.model()?;
-        let calibration = model.calibration()?;
-        Ok(Exported {
-            model: out.to_owned(),
-            flash: model.flash_len(),
-            scratch: 4 * model.scratch_len(),
-            threshold: calibration.threshold(),
-            calibration_windows: calibration.scores(),
-            calibrated: self.calibration.is_some(),
-            quantisation: self.quantisation.clone(),
-        })
-    }
 }

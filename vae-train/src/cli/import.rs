@@ -2,20 +2,19 @@
 
 use std::{collections::HashSet, fmt::Write as _, path::PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
+use anyhow::{Context as _, Result};
 
 use crate::{
     cli::context::{Context, clocks_to_leave_out, find_label, note},
-    data::dataset::{MOST_HELD_OUT, cut_for_model},
-    file::model_file::AlignedFile,
     run::{
-        RunDirectory,
-        import::{Imported, Mapping, import},
+        directory::RunDirectory,
+        import::{
+            import,
+            kept::{Layer, Summary, keep},
+            mapping::Mapping,
+        },
     },
-    scoring,
     tables::table::Table,
-    weights::dense::Dense,
     words::{
         messages::{list, quoted},
         output::Existing,
@@ -65,45 +64,6 @@ pub(super) struct Import {
     force: bool,
 }
 
-/// What was imported.
-#[derive(Serialize)]
-struct Summary {
-    run: PathBuf,
-    weights: String,
-    channels: Vec<String>,
-    window: usize,
-    hop: usize,
-    latent: usize,
-    likelihood: String,
-    encoder: Vec<Layer>,
-    decoder: Vec<Layer>,
-    unused_tensors: Vec<String>,
-    /// Normal windows.
-    windows: usize,
-    /// Means over them, in nats; the ELBO is that at the posterior's mean.
-    mean_elbo: f64,
-    mean_reconstruction: f64,
-    mean_kl: f64,
-}
-
-#[derive(Serialize)]
-struct Layer {
-    inputs: usize,
-    outputs: usize,
-    activation: String,
-}
-
-impl Layer {
-    fn of(layers: &[Dense]) -> Vec<Self> {
-        let layer = |layer: &Dense| Self {
-            inputs: layer.columns,
-            outputs: layer.rows,
-            activation: format!("{:?}", layer.activation),
-        };
-        layers.iter().map(layer).collect()
-    }
-}
-
 impl Import {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let existing = Existing::from_force(self.force);
@@ -134,39 +94,7 @@ impl Import {
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
-        let file = AlignedFile::new(&imported.model_file().to_bytes()?);
-        let model = file.model()?;
-        let windows = cut_for_model(table, &model)?;
-        let is_normal = |index: usize| windows.labels.as_ref().is_none_or(|labels| !labels[index]);
-        let normal: Vec<&[f32]> =
-            windows.iter().enumerate().filter(|(index, _)| is_normal(*index)).map(|(_, window)| window).collect();
-        ensure!(!normal.is_empty(), "{}: no window is normal: give normal data", self.normal.display());
-        let used = normal.len().min(MOST_HELD_OUT);
-        let holdout: Vec<f32> = (0..used).flat_map(|index| normal[index * normal.len() / used]).copied().collect();
-        let scores = scoring::elbo(&model, &holdout).with_context(|| self.normal.display().to_string())?;
-        let mean = |of: fn(&vae_core::Score) -> f32| {
-            scores.iter().map(|score| f64::from(of(score))).sum::<f64>() / used as f64
-        };
-        let Imported { channels, window, hop, latent, likelihood, encoder, decoder, weights, .. } = &imported;
-        let summary = Summary {
-            run: self.out.clone(),
-            weights: weights.clone(),
-            channels: channels.clone(),
-            window: *window,
-            hop: *hop,
-            latent: *latent,
-            likelihood: format!("{likelihood:?}"),
-            encoder: Layer::of(encoder),
-            decoder: Layer::of(decoder),
-            unused_tensors: unused,
-            windows: used,
-            mean_elbo: mean(|score| score.elbo),
-            mean_reconstruction: mean(|score| score.reconstruction),
-            mean_kl: mean(|score| score.kl),
-        };
-        let directory = RunDirectory::create_imported(&self.out, existing)?;
-        directory.save_imported(&imported, &holdout)?;
-        directory.save_summary(&summary)?;
+        let summary = keep(&imported, unused, table, &self.out, existing)?;
         context.print(&summary, &text(&summary)?)
     }
 }

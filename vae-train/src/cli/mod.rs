@@ -26,9 +26,9 @@ mod verify;
 mod watch;
 
 use self::context::Context;
-use std::{ffi::OsString, process::ExitCode};
+use std::{collections::HashSet, ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
 use crate::words::foreign::line;
 
@@ -97,8 +97,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         );
         return ExitCode::from(WRONG_USAGE);
     }
-    let Cli { verb, json, seed } = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let parsed = Cli::command()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
+    let (Cli { verb, json, seed }, given) = match parsed {
+        Ok(parsed) => parsed,
         // Its messages have colours, and arguments as they are.
         Err(error) if odd.is_some() && error.use_stderr() => {
             terminal::tell(error.to_string().trim_end());
@@ -111,7 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
         Verb::Inspect(verb) => verb.run(context),
-        Verb::Fit(verb) => verb.run(context),
+        Verb::Fit(verb) => verb.run(context, &given),
         Verb::Import(verb) => verb.run(context),
         Verb::Calibrate(verb) => verb.run(context),
         Verb::Export(verb) => verb.run(context),
@@ -138,10 +141,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The verb's options that stand on the command line: not those that have their defaults.
+fn given(matches: &ArgMatches) -> HashSet<String> {
+    let Some((_, matches)) = matches.subcommand() else { return HashSet::new() };
+    let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    matches.ids().map(|id| id.as_str().to_owned()).filter(|name| is_given(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

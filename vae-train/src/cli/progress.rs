@@ -3,13 +3,24 @@
 use std::{
     io::IsTerminal,
     path::Path,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::terminal::tell;
-use crate::{cli::context::note, training, words::foreign::line};
+use crate::{
+    cli::context::note,
+    training::{
+        checkpoint::{Checkpoint, EpochMetrics},
+        listener::{Listener, Progress},
+    },
+    words::foreign::line,
+};
 
 /// At least this long between two lines in a pipe.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -81,8 +92,36 @@ pub(super) fn reading(path: &Path) -> impl FnMut(usize, f64) {
     }
 }
 
-/// Progress of a fit.
+/// Progress of a fit, which Ctrl-C stops.
+#[derive(Default)]
 pub(super) struct Fitting {
+    /// While training runs.
+    training: Option<Training>,
+}
+
+impl Listener for Fitting {
+    fn note(&mut self, message: &str) {
+        match &self.training {
+            Some(training) => training.display.note(message),
+            None => note(message),
+        }
+    }
+
+    fn progress(&mut self, progress: Progress<'_>) {
+        match progress {
+            Progress::Begun { epochs } => self.training = Some(Training::new(epochs)),
+            Progress::Ended => self.training.take().map_or((), Training::finish),
+            progress => self.training.iter_mut().for_each(|training| training.show(progress)),
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        interrupted().load(Ordering::Relaxed)
+    }
+}
+
+/// What is shown while training runs.
+struct Training {
     display: Display,
     /// Most epochs.
     epochs: usize,
@@ -97,54 +136,58 @@ pub(super) struct Fitting {
     latest: Option<(String, bool)>,
 }
 
-impl Fitting {
-    pub(super) fn new(epochs: usize) -> Self {
+impl Training {
+    fn new(epochs: usize) -> Self {
         let started = Instant::now();
         Self { display: Display::new(), epochs, started, windows: 0, in_epoch: 0, of: 1, latest: None }
     }
 
-    pub(super) fn show(&mut self, progress: training::Progress<'_>) {
+    fn show(&mut self, progress: Progress<'_>) {
         match progress {
-            training::Progress::Step { epoch, windows, of, elbo } => {
-                self.windows += if windows > self.in_epoch { windows - self.in_epoch } else { windows };
-                (self.in_epoch, self.of) = (windows, of);
-                if self.display.is_due() {
-                    let percent = 100 * windows / of;
-                    let message =
-                        format!("epoch {epoch} of {}: {percent} % of {of} windows, ELBO {elbo:.3}", self.epochs);
-                    // A terminal has one line for both.
-                    let before = self.latest.as_ref().filter(|_| self.display.bar.is_some());
-                    let message = before.map_or(message, |(latest, _)| latest.clone());
-                    self.display_at(epoch - 1, windows, &message);
-                }
-            }
-            training::Progress::Epoch(metrics, checkpoint) => {
-                // What matters first: a narrow terminal cuts the rest off.
-                let message = format!(
-                    "epoch {} of {}: ELBO {:.3}, validation {:.3} (best {:.3} in epoch {}), reconstruction {:.3}, KL {:.3}",
-                    metrics.epoch,
-                    self.epochs,
-                    metrics.elbo,
-                    metrics.validation_elbo,
-                    checkpoint.best_elbo(),
-                    checkpoint.best_epoch,
-                    metrics.reconstruction,
-                    metrics.kl
-                );
-                let shown = self.latest.is_none() || self.display.is_due();
-                if shown {
-                    self.display_at(metrics.epoch, 0, &message);
-                }
-                self.latest = Some((message, shown));
-                self.in_epoch = 0;
-            }
-            training::Progress::TakenBack(divergence) => {
+            Progress::Begun { .. } | Progress::Ended => {}
+            Progress::Step { epoch, windows, of, elbo } => self.step(epoch, windows, of, elbo),
+            Progress::Epoch(metrics, checkpoint) => self.epoch(metrics, checkpoint),
+            Progress::TakenBack(divergence) => {
                 self.in_epoch = 0;
                 self.display.note(&format!(
                     "training diverged in {divergence}; the epoch is taken back and tried again at half the rate"
                 ));
             }
         }
+    }
+
+    fn step(&mut self, epoch: usize, windows: usize, of: usize, elbo: f64) {
+        self.windows += if windows > self.in_epoch { windows - self.in_epoch } else { windows };
+        (self.in_epoch, self.of) = (windows, of);
+        if self.display.is_due() {
+            let percent = 100 * windows / of;
+            let message = format!("epoch {epoch} of {}: {percent} % of {of} windows, ELBO {elbo:.3}", self.epochs);
+            // A terminal has one line for both.
+            let before = self.latest.as_ref().filter(|_| self.display.bar.is_some());
+            let message = before.map_or(message, |(latest, _)| latest.clone());
+            self.display_at(epoch - 1, windows, &message);
+        }
+    }
+
+    fn epoch(&mut self, metrics: &EpochMetrics, checkpoint: &Checkpoint) {
+        // What matters first: a narrow terminal cuts the rest off.
+        let message = format!(
+            "epoch {} of {}: ELBO {:.3}, validation {:.3} (best {:.3} in epoch {}), reconstruction {:.3}, KL {:.3}",
+            metrics.epoch,
+            self.epochs,
+            metrics.elbo,
+            metrics.validation_elbo,
+            checkpoint.best_elbo(),
+            checkpoint.best_epoch,
+            metrics.reconstruction,
+            metrics.kl
+        );
+        let shown = self.latest.is_none() || self.display.is_due();
+        if shown {
+            self.display_at(metrics.epoch, 0, &message);
+        }
+        self.latest = Some((message, shown));
+        self.in_epoch = 0;
     }
 
     /// Shows a message with the rate and the time left after `epochs` epochs and `windows` windows of the next.
@@ -157,11 +200,24 @@ impl Fitting {
     }
 
     /// Shows the last epoch, where that has not happened yet.
-    pub(super) fn finish(mut self) {
+    fn finish(mut self) {
         if let Some((message, false)) = self.latest.take()
             && self.display.bar.is_none()
         {
             tell(&message);
         }
     }
+}
+
+/// Set by Ctrl-C.
+pub(super) fn interrupted() -> &'static AtomicBool {
+    static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = flag.clone();
+        if let Err(error) = ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)) {
+            note(&format!("Ctrl-C will end the program at once ({error}); what is written is kept all the same"));
+        }
+        flag
+    });
+    &INTERRUPTED
 }

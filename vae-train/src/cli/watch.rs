@@ -24,7 +24,7 @@ use self::{
     plot::Screen,
     source::{News, Source},
 };
-use super::{fit::interrupted, terminal};
+use super::{progress::interrupted, terminal};
 use crate::{
     cli::context::{Context, note},
     device_log::{Content, Line, Lines, formats},

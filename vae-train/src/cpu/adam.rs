@@ -123,8 +123,8 @@ mod tests {
     }
 
     fn values(layer: &Linear) -> Vec<f32> {
-        let mut values = crate::model::network::read(layer.weight.val()).unwrap();
-        values.extend(crate::model::network::read(layer.bias.as_ref().unwrap().val()).unwrap());
+        let mut values = crate::cpu::tensor::read(layer.weight.val()).unwrap();
+        values.extend(crate::cpu::tensor::read(layer.bias.as_ref().unwrap().val()).unwrap());
         values
     }
 
@@ -155,9 +155,9 @@ mod tests {
         let device = Device::flex().autodiff();
         let before = layer(&device);
         let found = gradients(&before, 0.1);
-        let bias = crate::model::network::read(found.get::<1>(before.bias.as_ref().unwrap().id).unwrap()).unwrap();
+        let bias = crate::cpu::tensor::read(found.get::<1>(before.bias.as_ref().unwrap().id).unwrap()).unwrap();
         let after = FusedAdam::init().step(1e-3, before.clone(), found);
-        let bias_values = |layer: &Linear| crate::model::network::read(layer.bias.as_ref().unwrap().val()).unwrap();
+        let bias_values = |layer: &Linear| crate::cpu::tensor::read(layer.bias.as_ref().unwrap().val()).unwrap();
         for ((before, after), gradient) in bias_values(&before).into_iter().zip(bias_values(&after)).zip(bias) {
             assert!((before - after - 1e-3 * gradient.signum()).abs() < 1e-6, "{before} to {after} by {gradient}");
         }

@@ -109,7 +109,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::model::network::read;
+    use crate::cpu::tensor::read;
 
     #[test]
     fn functions_and_their_gradients_are_those_of_burn() {

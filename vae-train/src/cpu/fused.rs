@@ -228,7 +228,10 @@ mod tests {
     use burn::{module::Param, tensor::Device};
 
     use super::*;
-    use crate::model::network::{self, Batch, read};
+    use crate::{
+        cpu::tensor::read,
+        model::{batch::Batch, network},
+    };
 
     const ROWS: usize = 5;
 

@@ -8,7 +8,7 @@ use macerator::{AutoArch, Simd, WithSimd};
 
 use crate::weights::family::HiddenActivation;
 
-const LN_TWO_PI: f32 = 1.837_877_1;
+pub(crate) const LN_TWO_PI: f32 = 1.837_877_1;
 /// Partial sums that a long sum is kept in.
 const LANES: usize = 16;
 

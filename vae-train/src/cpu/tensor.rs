@@ -1,5 +1,6 @@
 //! Tensors where they are on the CPU.
 
+use anyhow::{Result, anyhow};
 use burn::{
     backend::{Autodiff, Flex, flex::FlexTensor, tensor::FloatTensor},
     tensor::{Device, Tensor},
@@ -24,4 +25,15 @@ pub(crate) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<
         (false, _) => None,
     };
     found.ok_or(handle)
+}
+
+/// A tensor's values.
+///
+/// # Errors
+/// If the device cannot give them.
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor
+        .into_data_as::<f32>()
+        .try_to_vec()
+        .map_err(|error| anyhow!("values cannot be read from the device: {error:?}"))
 }

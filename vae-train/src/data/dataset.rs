@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use vae_core::{FrontEnd, Model};
 
 use crate::{
-    config::{Binarise, CONTINUOUS_FLOOR, Config, DISCRETE_FLOOR, Split},
+    config::{
+        Config,
+        data::{Binarise, Split},
+        model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR},
+    },
     data::{
         drift,
         front_end::{front_ends, of_model},
@@ -174,14 +178,15 @@ impl Dataset {
         // Constant columns are judged by the rows that will be trained on.
         let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
         let moments = Moments::of(rows.map(|(_, values)| values), table.columns.len());
-        let (conditions, condition_names) = (config.condition.len(), config.condition.iter().collect::<HashSet<_>>());
+        let (conditions, condition_names) =
+            (config.data.condition.len(), config.data.condition.iter().collect::<HashSet<_>>());
         let (mut dropped, mut kept, mut constant, mut outliers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut ranges = Vec::new();
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
             if condition_names.contains(column) {
                 continue;
             }
-            if config.likelihood != Likelihood::Bernoulli {
+            if config.model.likelihood != Likelihood::Bernoulli {
                 if moments.count == 0.0 {
                     dropped.push(column.clone());
                     continue;
@@ -216,18 +221,18 @@ impl Dataset {
         }
         notes.extend(note_on_outliers(&table.path, &outliers));
         let (table, _) = table
-            .select(&kept.iter().chain(&config.condition).collect::<Vec<_>>())
+            .select(&kept.iter().chain(&config.data.condition).collect::<Vec<_>>())
             .context("--condition names columns of the data")?;
-        if config.likelihood == Likelihood::Bernoulli {
+        if config.model.likelihood == Likelihood::Bernoulli {
             check_unit_interval(&table, kept.len())?;
         }
 
-        let front_ends = front_ends(&config.front_end, &kept, config.window)?;
+        let front_ends = front_ends(&config.data.front_end, &kept, config.data.window)?;
         ensure!(
-            front_ends.is_empty() || config.likelihood != Likelihood::Bernoulli,
+            front_ends.is_empty() || config.model.likelihood != Likelihood::Bernoulli,
             "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
         );
-        let mut windows = Windows::cut(table, conditions, config.window, config.hop)?;
+        let mut windows = Windows::cut(table, conditions, config.data.window, config.data.hop())?;
         let mut chosen: Vec<usize> = (0..windows.len()).collect();
         if let Some(labels) = &windows.labels {
             chosen.retain(|&index| !labels[index]);
@@ -237,15 +242,15 @@ impl Dataset {
             }
         }
         // Before they are shuffled.
-        let reach: Option<Vec<f64>> = (config.drift > 0.0).then(|| {
+        let reach: Option<Vec<f64>> = (config.data.drift > 0.0).then(|| {
             let steps = drift::level_steps(&windows, &chosen, kept.len());
-            steps.iter().map(|step| f64::from(config.drift) * step).collect()
+            steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
         });
-        match config.split.unwrap_or(if config.window > 1 { Split::Time } else { Split::Seeded }) {
+        match config.data.split() {
             Split::Time => {}
             Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
         }
-        let held = ((chosen.len() as f64 * config.validation).round() as usize).max(1);
+        let held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
         let mut training = chosen.len().saturating_sub(held);
         ensure!(
             chosen.len() >= LEAST_WINDOWS && training >= 2,
@@ -268,17 +273,17 @@ impl Dataset {
             bail!(
                 "{name}: a condition is missing in row {}: a conditional model needs all of {}",
                 windows.last_row[*index] + 1,
-                list(&config.condition)
+                list(&config.data.condition)
             );
         }
         // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
         let (columns, repeats) =
-            if front_ends.is_empty() { (kept.len(), config.window) } else { (windows.features, 1) };
-        let standardiser = Standardiser::fit(chosen.iter().map(x), columns, repeats, config.likelihood);
+            if front_ends.is_empty() { (kept.len(), config.data.window) } else { (windows.features, 1) };
+        let standardiser = Standardiser::fit(chosen.iter().map(x), columns, repeats, config.model.likelihood);
         let condition_standardiser =
             Standardiser::fit(chosen.iter().map(condition), conditions, 1, Likelihood::Gaussian);
-        let features = feature_names(&kept, &front_ends, config.window);
-        for (standardiser, names) in [(&standardiser, &features), (&condition_standardiser, &config.condition)] {
+        let features = feature_names(&kept, &front_ends, config.data.window);
+        for (standardiser, names) in [(&standardiser, &features), (&condition_standardiser, &config.data.condition)] {
             if let Some(index) = standardiser.unusable() {
                 bail!(
                     "{name}: column `{}` has mean {:e} and standard deviation {:e} in the normal windows, which 32-bit numbers \
@@ -292,10 +297,10 @@ impl Dataset {
         let (training, held) = chosen.split_at(training);
         let schema = Schema {
             channels: kept,
-            conditions: config.condition.clone(),
+            conditions: config.data.condition.clone(),
             dropped,
-            window: config.window,
-            hop: config.hop,
+            window: config.data.window,
+            hop: config.data.hop(),
             front_ends: front_ends.iter().map(|front_end| front_end.code()).collect(),
             data,
             standardiser,
@@ -315,7 +320,7 @@ impl Dataset {
             standardised.extend(schema.standardise(window));
             window.copy_from_slice(&standardised);
         }
-        if let Some(how) = config.binarise {
+        if let Some(how) = config.data.binarise {
             ensure!(conditions == 0, "binarise does not know grey values from conditions: leave out --condition");
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             holdout = binarise(holdout.into_iter(), &mut rng);
@@ -517,7 +522,8 @@ mod tests {
             2 => f32::NAN,
             _ => -((r * r) as f32),
         });
-        let config = Config { batch: 8, split: Some(Split::Time), ..Config::default() };
+        let mut config = Config::default();
+        config.data.split = Some(Split::Time);
         let data = Dataset::prepare(table, &config).unwrap();
         assert_eq!(data.schema.channels, ["c0", "c1", "c3"]);
         assert_eq!(data.schema.dropped, ["c2"]);
@@ -543,9 +549,10 @@ mod tests {
     fn drift_widens_the_scale_of_what_drifts_and_keeps_held_out_rows_apart() {
         // One channel swings about its level, the other rises by 0.01 a row: by 1.25 in an eighth of the rows.
         let value = |r: usize, c: usize| if c == 0 { (r % 2) as f32 } else { 0.01 * r as f32 };
-        let config = Config { drift: 4.0, ..Config::default() };
+        let mut config = Config::default();
+        config.data.drift = 4.0;
         for split in [Split::Time, Split::Seeded] {
-            let config = Config { split: Some(split), ..config.clone() };
+            config.data.split = Some(split);
             let data = Dataset::prepare(table(2, 1000, value), &config).unwrap();
             let [swings, rises] = data.schema.standardiser.scale[..] else { panic!() };
             let expected = (10.0f32.powi(2) / 12.0 + (4.0 * 1.25f32).powi(2)).sqrt();
@@ -556,20 +563,20 @@ mod tests {
             assert_eq!(trained.len(), 800);
             assert!(data.holdout_rows.iter().all(|row| !trained.contains(row)));
         }
-        let bernoulli = Config { likelihood: Likelihood::Bernoulli, ..config };
-        assert!(bernoulli.check().unwrap_err().to_string().contains("--drift"));
+        config.model.likelihood = Likelihood::Bernoulli;
+        assert!(config.check().unwrap_err().to_string().contains("--drift"));
     }
 
     #[test]
     fn too_little_or_nothing_to_learn_is_said() {
-        let config = Config { batch: 32, ..Config::default() };
+        let mut config = Config::default();
         for (rows, value, expected) in [(50, 1.0, "constant or empty"), (5, 0.0, "5 normal row(s)")] {
             let table = table(1, rows, |r, _| if value == 1.0 { 1.0 } else { r as f32 });
             let message = Dataset::prepare(table, &config).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
-        let bernoulli = Config { likelihood: Likelihood::Bernoulli, ..config };
-        let message = Dataset::prepare(table(1, 100, |r, _| r as f32), &bernoulli).unwrap_err().to_string();
+        config.model.likelihood = Likelihood::Bernoulli;
+        let message = Dataset::prepare(table(1, 100, |r, _| r as f32), &config).unwrap_err().to_string();
         assert!(message.contains("row 3, column `c0` is 2"), "{message}");
     }
 }

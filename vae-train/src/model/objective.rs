@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use vae_core::standard_normal;
 
 use crate::{
-    cpu::elementwise::{exp, ln, sigmoid, softplus},
-    model::network::{Architecture, Batch, LearnedPrior, Vae},
+    cpu::elementwise::{exp, ln},
+    model::{
+        architecture::Architecture,
+        batch::Batch,
+        network::Vae,
+        posterior::{Estimator, Samples, kl_per_dimension, kl_to_mixture, log_prior, sample},
+    },
     weights::family::Posterior,
 };
 
@@ -20,18 +25,6 @@ pub enum Bound {
     /// The importance-weighted bound, with K samples.
     Importance,
 }
-
-/// How the gradient of an expectation over `q(z|x)` is estimated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Estimator {
-    /// Through the sample: `z = μ + σ ε`.
-    Reparameterised,
-    /// By the score function (REINFORCE): the only one for Bernoulli latents.
-    ScoreFunction,
-}
-
-const LN_TWO_PI: f32 = 1.837_877_1;
 
 /// A bound of `ln p(x)` and the way to its gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,13 +54,6 @@ pub struct Loss {
     pub kl: Tensor<1>,
 }
 
-/// Latent samples and their densities, one row a sample.
-struct Samples {
-    z: Tensor<2>,
-    /// `ln q(z|x)`, `[rows, 1]`
-    log_density: Tensor<2>,
-}
-
 impl Objective {
     /// The plain bound that this objective maximises, to compare epochs by.
     #[must_use]
@@ -93,10 +79,11 @@ impl Objective {
     /// sample is the mean of the others (Kool, van Hoof & Welling 2019). β: Higgins et al. (2017). Free bits: Kingma et al.
     /// (2016), appendix C.8.
     #[must_use]
-    pub fn loss(&self, network: &Vae, architecture: &Architecture, batch: Batch, noise: Tensor<2>) -> Loss {
+    pub fn loss(&self, network: &Vae, batch: Batch, noise: Tensor<2>) -> Loss {
+        let architecture = network.architecture();
         let [windows, _] = batch.x.dims();
         let samples = self.samples;
-        let parameters = network.encode(architecture, &batch);
+        let parameters = network.encode(&batch);
         let kl_each = match &network.prior {
             None => kl_per_dimension(architecture, parameters.clone()),
             Some(prior) => kl_to_mixture(prior, architecture, parameters.clone()),
@@ -108,8 +95,8 @@ impl Objective {
             condition: batch.condition.map(|condition| repeat(condition, samples)),
             blurred: None,
         };
-        let Samples { z, log_density } = self.sample(architecture, repeated, noise);
-        let conditional = network.log_conditional(architecture, batch, z.clone());
+        let Samples { z, log_density } = sample(architecture, self.estimator, repeated, noise);
+        let conditional = network.log_conditional(batch, z.clone());
 
         let scale = 1.0 / windows as f32;
         let mean = |values: Tensor<2>| values.sum().mul_scalar(scale / samples as f32);
@@ -144,99 +131,6 @@ impl Objective {
             }
         }
     }
-
-    /// Draws from the posterior: differentiably by the reparameterisation, or as constants whose log density is differentiable.
-    fn sample(&self, architecture: &Architecture, parameters: Tensor<2>, noise: Tensor<2>) -> Samples {
-        let latent = architecture.latent;
-        let location = parameters.clone().narrow(1, 0, latent);
-        match architecture.posterior {
-            Posterior::Diagonal => {
-                let log_variance = parameters.narrow(1, latent, latent);
-                let mut z = location.clone() + exp(log_variance.clone().mul_scalar(0.5)) * noise.clone();
-                let mut deviation = noise;
-                if self.estimator == Estimator::ScoreFunction {
-                    z = z.detach();
-                    deviation = (z.clone() - location) * exp(log_variance.clone().mul_scalar(-0.5));
-                }
-                let twice = deviation.clone() * deviation + log_variance;
-                Samples { z, log_density: twice.add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5) }
-            }
-            Posterior::Full => {
-                let mut columns = Vec::with_capacity(latent);
-                let mut twice = noise.clone() * noise.clone();
-                let mut log_diagonals = Vec::with_capacity(latent);
-                for row in 0..latent {
-                    let start = latent + row * (row + 1) / 2;
-                    let log_diagonal = parameters.clone().narrow(1, start + row, 1);
-                    let mut value = exp(log_diagonal.clone()) * noise.clone().narrow(1, row, 1);
-                    if row > 0 {
-                        let below = parameters.clone().narrow(1, start, row);
-                        value = value + (below * noise.clone().narrow(1, 0, row)).sum_dim(1);
-                    }
-                    columns.push(value + location.clone().narrow(1, row, 1));
-                    log_diagonals.push(log_diagonal);
-                }
-                twice = twice + Tensor::cat(log_diagonals, 1).mul_scalar(2.0);
-                let log_density = twice.add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5);
-                Samples { z: Tensor::cat(columns, 1), log_density }
-            }
-            Posterior::Bernoulli => {
-                let z = noise.lower(sigmoid(location.clone())).float().detach();
-                let log_density = (z.clone() * location.clone() - softplus(location)).sum_dim(1);
-                Samples { z, log_density }
-            }
-        }
-    }
-}
-
-/// `KL(q(z|x) ‖ p(z))` by latent dimension, `[windows, latent]`; that of a full covariance by row of the factor.
-fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
-    let latent = architecture.latent;
-    let location = parameters.clone().narrow(1, 0, latent);
-    let gaussian = |squares: Tensor<2>, log_variance: Tensor<2>| {
-        (exp(log_variance.clone()) - log_variance.add_scalar(1.0) + squares).mul_scalar(0.5)
-    };
-    match architecture.posterior {
-        Posterior::Diagonal => gaussian(location.clone() * location, parameters.narrow(1, latent, latent)),
-        Posterior::Full => {
-            let rows = (0..latent).map(|row| {
-                let start = latent + row * (row + 1) / 2;
-                let mean = location.clone().narrow(1, row, 1);
-                let mut squares = mean.clone() * mean;
-                if row > 0 {
-                    let below = parameters.clone().narrow(1, start, row);
-                    squares = squares + (below.clone() * below).sum_dim(1);
-                }
-                gaussian(squares, parameters.clone().narrow(1, start + row, 1).mul_scalar(2.0))
-            });
-            Tensor::cat(rows.collect(), 1)
-        }
-        Posterior::Bernoulli => {
-            let negative_entropy = sigmoid(location.clone()) * location.clone() - softplus(location);
-            negative_entropy.add_scalar(std::f32::consts::LN_2)
-        }
-    }
-}
-
-/// The upper bound `−ln Σ πₖ exp −KL(q(z|x) ‖ pₖ)` of a diagonal Gaussian's KL to a mixture, `[windows, 1]`.
-///
-/// # Source
-/// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
-fn kl_to_mixture(prior: &LearnedPrior, architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
-    let latent = architecture.latent;
-    let mean = parameters.clone().narrow(1, 0, latent);
-    let log_variance = parameters.narrow(1, latent, latent);
-    let variance = exp(log_variance.clone());
-    let entropy = log_variance.add_scalar(1.0 + LN_TWO_PI).sum_dim(1).mul_scalar(0.5);
-    entropy.neg() - prior.log_density(mean.clone(), mean.clone() * mean + variance)
-}
-
-/// `ln p(z)` of the standard prior, `[rows, 1]`.
-fn log_prior(architecture: &Architecture, z: Tensor<2>) -> Tensor<2> {
-    match architecture.posterior {
-        Posterior::Diagonal | Posterior::Full => (z.clone() * z).add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5),
-        Posterior::Bernoulli => z.zeros_like().sub_scalar(std::f32::consts::LN_2).sum_dim(1),
-    }
 }
 
 /// Each sample's value less the mean of the window's other samples: a baseline that does not depend on the sample, so that
@@ -263,7 +157,10 @@ mod tests {
     use vae_core::Activation;
 
     use super::*;
-    use crate::weights::family::{HiddenActivation, Likelihood};
+    use crate::{
+        cpu::{kernel::LN_TWO_PI, tensor::read},
+        weights::family::{HiddenActivation, Likelihood},
+    };
 
     const X: [f32; 4] = [0.7, -1.2, 0.3, 1.0];
     const REPEATS: usize = 3000;
@@ -297,10 +194,10 @@ mod tests {
                 let noise = objective.noise(&architecture, 1, &mut rng);
                 let noise = Tensor::from_data(TensorData::new(noise, [samples, 2]), &device);
                 let batch = Batch::new(X.to_vec(), &architecture, &device);
-                let loss = objective.loss(&network, &architecture, batch, noise);
+                let loss = objective.loss(&network, batch, noise);
                 let bias = network.encoder[0].bias.as_ref().unwrap().val();
                 let gradient = bias.grad(&loss.surrogate.backward()).unwrap();
-                crate::model::network::read(gradient).unwrap()
+                read(gradient).unwrap()
             })
             .collect();
         (0..gradients[0].len())
@@ -315,7 +212,7 @@ mod tests {
     /// The network's posterior parameters for `X`, and its decoder's weights by row, and bias, in f64.
     fn parts(posterior: Posterior) -> (Vec<f64>, Vec<Vec<f64>>, Vec<f64>) {
         let architecture = architecture(posterior);
-        let weights = Vae::init(&architecture, 3, &Device::flex()).weights(&architecture).unwrap();
+        let weights = Vae::init(&architecture, 3, &Device::flex()).weights().unwrap();
         assert!(weights.encoder.len() == 1 && weights.decoder[0].activation == Activation::Identity);
         let rows = |layer: &crate::weights::dense::Dense| -> Vec<Vec<f64>> {
             layer.weights.chunks(layer.columns).map(|row| row.iter().map(|w| f64::from(*w)).collect()).collect()
@@ -415,7 +312,7 @@ mod tests {
             let noise = objective.noise(&architecture, windows, &mut rng);
             let noise = Tensor::from_data(TensorData::new(noise, [windows * samples, 2]), &Device::flex());
             let batch = Batch::new(X.repeat(windows), &architecture, &Device::flex());
-            f64::from(objective.loss(&network, &architecture, batch, noise).bound.into_scalar::<f32>())
+            f64::from(objective.loss(&network, batch, noise).bound.into_scalar::<f32>())
         };
         let elbo = mean(Bound::Elbo, 1);
         let [one, eight] = [1, 8].map(|samples| mean(Bound::Importance, samples));
@@ -437,7 +334,7 @@ mod tests {
                 .clone()
                 .with(Tensor::from_data(logits, &Device::flex()), values([0.3, -1.0, 0.8, 0.1, -2.0, 1.0]));
         }
-        let weights = network.weights(&architecture).unwrap();
+        let weights = network.weights().unwrap();
         let file = crate::file::model_file::ModelFile {
             precision: vae_core::format::Precision::F32,
             posterior: Posterior::Diagonal.kind(),
@@ -460,7 +357,7 @@ mod tests {
             mixture: None,
             second_stage: None,
             attributes: Vec::new(),
-            calibration: crate::file::model_file::Calibration::default(),
+            calibration: crate::file::calibration::CalibrationRecord::default(),
             golden_inputs: Vec::new(),
             data: String::new(),
             seed: 0,
@@ -480,15 +377,15 @@ mod tests {
         };
         let batch = || Batch::new(X.to_vec(), &architecture, &Device::flex());
         let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
-        let loss = objective.loss(&network, &architecture, batch(), noise);
+        let loss = objective.loss(&network, batch(), noise);
         let kl = loss.kl.into_scalar::<f32>();
         assert!((kl - score.kl).abs() < 1e-5 * kl.abs().max(1.0), "{kl} and {}", score.kl);
         // With one sample at the mean, the importance weight is the joint less the density of q at its mean.
-        let z = crate::model::network::read(network.encode(&architecture, &batch())).unwrap();
+        let z = read(network.encode(&batch())).unwrap();
         let prior = model.log_prior(&z[..2]).unwrap();
         let objective = Objective { bound: Bound::Importance, ..objective };
         let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
-        let bound = objective.loss(&network, &architecture, batch(), noise).bound.into_scalar::<f32>();
+        let bound = objective.loss(&network, batch(), noise).bound.into_scalar::<f32>();
         let q = -0.5 * (z[2] + z[3]) - LN_TWO_PI;
         assert!((bound - (score.reconstruction + prior - q)).abs() < 1e-4, "{bound}");
     }
@@ -502,7 +399,7 @@ mod tests {
             let objective = Objective { bound: Bound::Elbo, samples: 1, beta, free_bits, estimator };
             let noise = Tensor::from_data(TensorData::new(vec![0.1f32, -0.4], [1, 2]), &Device::flex());
             let batch = Batch::new(X.to_vec(), &architecture, &Device::flex());
-            let loss = objective.loss(&network, &architecture, batch, noise);
+            let loss = objective.loss(&network, batch, noise);
             [loss.surrogate, loss.bound, loss.reconstruction, loss.kl].map(|value| value.into_scalar::<f32>())
         };
         let [plain, bound, reconstruction, kl] = loss(1.0, 0.0);

@@ -85,7 +85,7 @@ fn images(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
 
 /// Pieces of a stream, recorded and made up.
 fn pieces(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
-    let names = &material.state.schema.channels;
+    let names = &material.state.plan.schema.channels;
     let features = material.model.features();
     let recorded: Vec<&[f32]> = held_out.chunks_exact(material.width()).map(|inputs| &inputs[..features]).collect();
     let made_up = draw(material, held_out)?;
@@ -137,10 +137,10 @@ fn pieces(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
 
 /// The ranges of a row's values, recorded and made up.
 fn rows(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
-    let names = material.state.schema.feature_names();
+    let names = material.state.plan.schema.feature_names();
     let (features, width) = (material.model.features(), material.width());
     let made_up = draw(material, held_out)?;
-    let standardiser = &material.state.schema.standardiser;
+    let standardiser = &material.state.plan.schema.standardiser;
     // Ends of the middle 90 %, and the middle; none where nothing was observed.
     let range = |values: &[f32], width: usize, feature: usize| -> Option<[f64; 3]> {
         let mut own: Vec<f32> =

@@ -8,7 +8,7 @@ use vae_core::{Model, format::LikelihoodKind};
 use crate::{
     calibration,
     file::model_file::ModelFile,
-    run::{State, quantisation::Quantisation},
+    run::{directory::State, quantisation::Quantisation},
     scoring::evaluation::{Evaluation, Scored},
 };
 

@@ -57,7 +57,7 @@ fn interval(material: &Material<'_>, sorted: &[f32]) -> (f64, f64) {
         Some((-tail.level(share * low / rate), -tail.level(share * high / rate)))
     });
     asked.filter(|(low, high)| low.is_finite() && high.is_finite()).unwrap_or_else(|| {
-        let share = material.state.config.false_alarms;
+        let share = material.state.plan.config.data.false_alarms;
         let error = NINETY_PERCENT * (share * (1.0 - share) / sorted.len() as f64).sqrt();
         (f64::from(quantile(sorted, share - error)), f64::from(quantile(sorted, share + error)))
     })

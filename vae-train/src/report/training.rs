@@ -1,6 +1,6 @@
 //! What was trained on, how, and how it went.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use maud::{Markup, html};
 use vae_core::FrontEnd;
 
@@ -37,7 +37,7 @@ pub(super) fn subtitle(material: &Material<'_>) -> Result<String> {
 /// Rows, columns, versions and settings.
 pub(super) fn data(material: &Material<'_>) -> Result<Markup> {
     let Material { state, fit, model, .. } = material;
-    let schema = &state.schema;
+    let schema = &state.plan.schema;
     let missing = || "not recorded by this run".to_owned();
     let windows = match fit {
         Some(fit) => format!("{} to train, {} held out", count(fit.training_windows), count(fit.held_out_windows)),
@@ -58,7 +58,7 @@ pub(super) fn data(material: &Material<'_>) -> Result<Markup> {
             ),
         ),
         ("Columns left out", if schema.dropped.is_empty() { "none".to_owned() } else { schema.dropped.join(", ") }),
-        ("Seed", state.config.seed.to_string()),
+        ("Seed", state.plan.config.seed.to_string()),
         (
             "Fitted by",
             trained(|fit| fit.version.clone()).map_or_else(missing, |version| format!("vae-train {version}")),
@@ -82,7 +82,7 @@ pub(super) fn data(material: &Material<'_>) -> Result<Markup> {
         }
         details { summary { "Columns" } (columns(material)?.draw()) }
         details { summary { "Layers" } (layers(model)?.draw()) }
-        details { summary { "Settings" } (settings(&state.config).draw()) }
+        details { summary { "Settings" } (settings(&state.plan.config)?.draw()) }
     })
 }
 
@@ -92,7 +92,7 @@ fn columns(material: &Material<'_>) -> Result<Table> {
     let calibration = model.calibration()?;
     let mut feature = 0;
     let mut rows = Vec::new();
-    for (index, channel) in material.state.schema.channels.iter().enumerate() {
+    for (index, channel) in material.state.plan.schema.channels.iter().enumerate() {
         let front_end = model.front_end(index)?;
         let range = material.fit.as_ref().and_then(|fit| fit.ranges.get(index).copied());
         let value = |value: Option<f64>| value.map_or("none".to_owned(), number);
@@ -135,11 +135,13 @@ fn layers(model: &vae_core::Model<'_>) -> Result<Table> {
 }
 
 /// Every setting of the fit, as `config.toml` has them.
-fn settings(config: &Config) -> Table {
-    let settings = serde_json::to_value(config).unwrap_or_default();
-    let rows = settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.clone(), value.to_string()]).collect();
-    Table::new("Settings of the fit", &["setting", "value"], rows)
+fn settings(config: &Config) -> Result<Table> {
+    let settings = toml::Table::try_from(config).context("the settings cannot be written as TOML")?;
+    let rows = settings.iter().flat_map(|(section, values)| {
+        let values = values.as_table().into_iter().flatten();
+        values.map(|(name, value)| vec![section.clone(), name.clone(), value.to_string()])
+    });
+    Ok(Table::new("Settings of the fit", &["section", "setting", "value"], rows))
 }
 
 /// How the fit went.
@@ -156,8 +158,8 @@ pub(super) fn curves(material: &Material<'_>) -> Markup {
         });
         Table::new("By epoch, in nats", &["epoch", "training ELBO", "held-out ELBO", "reconstruction", "KL"], rows)
     };
-    let marks = |of: fn(&crate::training::EpochMetrics) -> f64, name: &str| -> Vec<Mark> {
-        let mark = |m: &crate::training::EpochMetrics| {
+    let marks = |of: fn(&crate::training::checkpoint::EpochMetrics) -> f64, name: &str| -> Vec<Mark> {
+        let mark = |m: &crate::training::checkpoint::EpochMetrics| {
             let tip = format!("epoch {}: {name} {} nats", m.epoch, fixed(of(m), 3));
             Mark { x: m.epoch as f64, y: of(m), tip }
         };

@@ -106,7 +106,7 @@ fn threshold(material: &Material<'_>) -> Finding {
             Grade::Caution,
             format!(
                 "The threshold is the {} quantile of {} held-out windows: it says nothing of alarms per week.",
-                percent(material.state.config.false_alarms),
+                percent(material.state.plan.config.data.false_alarms),
                 count(material.normal_scores.len())
             ),
             "Record more normal data and run vae-train calibrate with --alarms.",
@@ -132,7 +132,7 @@ fn threshold(material: &Material<'_>) -> Finding {
             Grade::Caution,
             format!(
                 "The threshold is the {} quantile of {} normal windows: no rate of alarms was asked for.",
-                percent(material.state.config.false_alarms),
+                percent(material.state.plan.config.data.false_alarms),
                 count(report.windows)
             ),
             "Run vae-train calibrate with --alarms.",
@@ -213,7 +213,7 @@ fn tiles(material: &Material<'_>) -> Result<Vec<(&'static str, String, String)>>
         ),
         None => (
             "False alarms",
-            percent(material.state.config.false_alarms),
+            percent(material.state.plan.config.data.false_alarms),
             "of normal windows; not calibrated to a rate of alarms".to_owned(),
         ),
     });

@@ -122,7 +122,7 @@ impl Strange {
 
     /// Observed and expected values of some features.
     fn table(&self, material: &Material<'_>, features: &[usize]) -> Table {
-        let names = material.state.schema.feature_names();
+        let names = material.state.plan.schema.feature_names();
         let value = |value: f32| if value.is_nan() { "not observed".to_owned() } else { number(f64::from(value)) };
         let rows = features.iter().map(|&feature| {
             vec![
@@ -138,7 +138,7 @@ impl Strange {
 
 /// A piece of a stream: the channel to blame over time.
 fn stream(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
-    let channels = &material.state.schema.channels;
+    let channels = &material.state.plan.schema.channels;
     let (blamed, excess) = window.channels.first().copied().unwrap_or_default();
     let (label, step) = material.time();
     let of = |values: &[f32]| -> Vec<(f64, f64)> {
@@ -215,7 +215,7 @@ fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
 
 /// A row of features: what each costs.
 fn row(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
-    let names = material.state.schema.feature_names();
+    let names = material.state.plan.schema.feature_names();
     let guilty = window.guilty();
     let rows = guilty.iter().map(|&feature| {
         let (observed, expected) = (f64::from(window.x[feature]), f64::from(window.expected[feature]));

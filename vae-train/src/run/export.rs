@@ -13,9 +13,12 @@ use vae_core::{
 use crate::{
     calibration::{self, Normal},
     config::Config,
-    file::model_file::{Calibration, ModelFile},
+    file::{calibration::CalibrationRecord, model_file::ModelFile},
     model::network::Weights,
-    run::{Access, RunDirectory, State},
+    run::{
+        directory::{RunDirectory, State},
+        lock::Access,
+    },
     training::extras::Extras,
 };
 
@@ -49,10 +52,11 @@ impl RunModel {
             None => {
                 let (directory, state) = RunDirectory::open(path, access)?;
                 let file = fitted(&state, &directory.extras()?)?;
-                (directory, file, Some(state.config))
+                (directory, file, Some(state.plan.config))
             }
         };
-        let false_alarms = config.as_ref().map_or(Config::default().false_alarms, |config| config.false_alarms);
+        let false_alarms =
+            config.as_ref().map_or(Config::default().data.false_alarms, |config| config.data.false_alarms);
         let (holdout, inputs) = (directory.holdout()?, file.mean.len() + file.conditions.len());
         ensure!(
             !holdout.is_empty() && holdout.len().is_multiple_of(inputs),
@@ -107,36 +111,36 @@ fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
     let weights = weights(state)?;
     Ok(ModelFile {
         precision: Precision::F32,
-        posterior: state.architecture.posterior.kind(),
-        likelihood: state.config.likelihood.kind(),
-        channels: state.schema.channels.clone(),
-        window: state.schema.window,
-        hop: state.schema.hop,
-        front_ends: state.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
-        latent: state.architecture.latent,
-        mean: state.schema.standardiser.mean.clone(),
-        scale: state.schema.standardiser.scale.clone(),
+        posterior: state.plan.architecture.posterior.kind(),
+        likelihood: state.plan.config.model.likelihood.kind(),
+        channels: state.plan.schema.channels.clone(),
+        window: state.plan.schema.window,
+        hop: state.plan.schema.hop,
+        front_ends: state.plan.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
+        latent: state.plan.architecture.latent,
+        mean: state.plan.schema.standardiser.mean.clone(),
+        scale: state.plan.schema.standardiser.scale.clone(),
         variance: weights.variance,
-        log_variance_bounds: state.architecture.log_variance_bounds(),
-        conditions: state.schema.conditions.clone(),
-        condition_mean: state.schema.condition_standardiser.mean.clone(),
-        condition_scale: state.schema.condition_standardiser.scale.clone(),
+        log_variance_bounds: state.plan.architecture.log_variance_bounds(),
+        conditions: state.plan.schema.conditions.clone(),
+        condition_mean: state.plan.schema.condition_standardiser.mean.clone(),
+        condition_scale: state.plan.schema.condition_standardiser.scale.clone(),
         prior: weights.prior,
         mixture: extras.mixture.clone(),
         second_stage: extras.second_stage()?,
         attributes: extras.attributes.clone(),
         encoder: weights.encoder,
         decoder: weights.decoder,
-        calibration: Calibration::default(),
+        calibration: CalibrationRecord::default(),
         golden_inputs: Vec::new(),
-        data: state.schema.data.clone(),
-        seed: state.config.seed,
+        data: state.plan.schema.data.clone(),
+        seed: state.plan.config.seed,
         metrics: [
             format!("epoch {}", state.checkpoint.best_epoch),
             format!("validation_elbo {:.4}", state.checkpoint.best_elbo()),
         ]
         .into_iter()
-        .chain(state.schema.dropped.iter().map(|column| format!("left_out {column}")))
+        .chain(state.plan.schema.dropped.iter().map(|column| format!("left_out {column}")))
         .collect(),
     })
 }
@@ -148,7 +152,7 @@ fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
 pub fn weights(state: &State) -> Result<Weights> {
     ensure!(state.checkpoint.best_epoch > 0, "the run has not finished an epoch: go on with `vae-train fit --resume`");
     // Weights are read on the CPU, whatever they were trained on.
-    state.checkpoint.best_network(&state.architecture, &Device::flex())?.weights(&state.architecture)
+    state.checkpoint.best_network(&state.plan.architecture, &Device::flex())?.weights()
 }
 
 /// The weights, standardiser and variances under the names that `vae-core/FORMAT.md` lists, as a safetensors file.

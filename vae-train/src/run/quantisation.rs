@@ -9,7 +9,10 @@ use vae_core::{
 };
 
 use crate::{
-    file::model_file::{AlignedFile, Calibration, ModelFile},
+    file::{
+        calibration::CalibrationRecord,
+        model_file::{AlignedFile, ModelFile},
+    },
     scoring,
     statistics::metrics::quantile,
     weights::dense::Dense,
@@ -231,7 +234,7 @@ fn bare(file: &ModelFile) -> ModelFile {
         second_stage: None,
         attributes: Vec::new(),
         golden_inputs: Vec::new(),
-        calibration: Calibration::default(),
+        calibration: CalibrationRecord::default(),
         ..file.clone()
     }
 }
@@ -271,7 +274,6 @@ fn decoded(file: &ModelFile, latents: &[Vec<f32>], windows: &[f32]) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use burn::tensor::Device;
     use rand_chacha::ChaCha8Rng;
@@ -279,10 +281,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::Config,
+        config::{Config, model::ModelConfig, training::TrainingConfig},
         data::part::Part,
-        model::network::{Batch, Vae, Weights},
-        training::{Checkpoint, Ending, Progress, Training},
+        model::{
+            batch::Batch,
+            network::{Vae, Weights},
+        },
+        training::{
+            Ending, Training,
+            checkpoint::Checkpoint,
+            listener::{Listener, Progress},
+        },
         weights::family::Likelihood,
     };
 
@@ -325,7 +334,7 @@ mod tests {
             attributes: Vec::new(),
             encoder,
             decoder,
-            calibration: Calibration::default(),
+            calibration: CalibrationRecord::default(),
             golden_inputs: Vec::new(),
             data: String::new(),
             seed: 0,
@@ -396,11 +405,12 @@ mod tests {
 
     #[test]
     fn training_rounds_weights_as_the_model_file_does() {
-        let config = Config { hidden: Some(vec![9, 5]), latent: 2, ..Config::default() };
+        let mut config = Config::default();
+        config.model = ModelConfig { hidden: Some(vec![9, 5]), latent: Some(2), ..config.model };
         let architecture = config.architecture(7);
         let network = Vae::init(&architecture, 3, &Device::flex());
-        let (exact, rounded) = (network.weights(&architecture).unwrap(), network.quantised().unwrap());
-        let rounded = rounded.weights(&architecture).unwrap();
+        let (exact, rounded) = (network.weights().unwrap(), network.quantised().unwrap());
+        let rounded = rounded.weights().unwrap();
         let pairs = exact.encoder.iter().zip(&rounded.encoder).chain(exact.decoder.iter().zip(&rounded.decoder));
         for (exact, rounded) in pairs {
             assert_eq!(rounded.weights, exact.quantise().dequantise());
@@ -420,6 +430,24 @@ mod tests {
         (0..windows).flat_map(point).collect()
     }
 
+    /// Stops a fit after so many epochs.
+    struct Stop {
+        after: usize,
+        is_due: bool,
+    }
+
+    impl Listener for Stop {
+        fn progress(&mut self, progress: Progress<'_>) {
+            if let Progress::Epoch(_, checkpoint) = progress {
+                self.is_due = checkpoint.metrics.len() == self.after;
+            }
+        }
+
+        fn is_stopped(&self) -> bool {
+            self.is_due
+        }
+    }
+
     /// Fits; stops after `epochs`, if so many are needed.
     fn fit(config: &Config, checkpoint: Option<Checkpoint>, epochs: usize) -> (Checkpoint, Ending) {
         let architecture = config.architecture(4);
@@ -428,34 +456,33 @@ mod tests {
         let part = |chosen| Part { values: &values, chosen, last_row: &rows };
         let (train, validation) = (part(&rows[..600]), part(&rows[600..]));
         let training = Training::new(config, &architecture, train, validation, &Device::flex(), checkpoint).unwrap();
-        let stop = AtomicBool::new(false);
-        let progress = |step: Progress<'_>| {
-            if let Progress::Epoch(_, checkpoint) = step {
-                stop.store(checkpoint.metrics.len() == epochs, Ordering::Relaxed);
-            }
-        };
-        training.run(&stop, progress, |_| Ok(())).unwrap()
+        training.run(&mut Stop { after: epochs, is_due: false }, |_| Ok(())).unwrap()
     }
 
     /// A likelihood with a hundredth of the data's spread as its standard deviation: sharper than int8 likes.
     fn sharp(quantisation_aware: usize) -> Config {
         Config {
-            hidden: Some(vec![16]),
-            latent: 2,
-            likelihood: Likelihood::GaussianFixed,
-            variance: 1e-4,
-            batch: 20,
-            epochs: 40,
-            patience: 30,
-            learning_rate: 0.005,
-            quantisation_aware,
+            model: ModelConfig {
+                hidden: Some(vec![16]),
+                latent: Some(2),
+                likelihood: Likelihood::GaussianFixed,
+                variance: 1e-4,
+                ..ModelConfig::default()
+            },
+            training: TrainingConfig {
+                epochs: Some(40),
+                batch: 20,
+                learning_rate: 0.005,
+                patience: Some(30),
+                quantisation_aware,
+            },
             ..Config::default()
         }
     }
 
     fn weights(checkpoint: &Checkpoint) -> Weights {
         let architecture = sharp(0).architecture(4);
-        checkpoint.best_network(&architecture, &Device::flex()).unwrap().weights(&architecture).unwrap()
+        checkpoint.best_network(&architecture, &Device::flex()).unwrap().weights().unwrap()
     }
 
     #[test]
@@ -478,8 +505,8 @@ mod tests {
         let elbo = |checkpoint: &Checkpoint| {
             let network = checkpoint.best_network(&architecture, &device).unwrap().quantised().unwrap();
             let batch = || Batch::new(plane(200, 3), &architecture, &device);
-            let mean = network.encode(&architecture, &batch()).narrow(1, 0, 2);
-            network.log_conditional(&architecture, batch(), mean).mean().into_scalar::<f32>()
+            let mean = network.encode(&batch()).narrow(1, 0, 2);
+            network.log_conditional(batch(), mean).mean().into_scalar::<f32>()
         };
         let (before, after) = (elbo(&plain), elbo(&checkpoint));
         assert!(checkpoint.best_epoch > 40 && after > before + 0.5, "{before} to {after} nats");
@@ -487,7 +514,8 @@ mod tests {
 
     #[test]
     fn interrupted_fine_tuning_resumes_to_the_same_model() {
-        let config = Config { epochs: 4, ..sharp(4) };
+        let mut config = sharp(4);
+        config.training.epochs = Some(4);
         let (whole, _) = fit(&config, None, 0);
         for epochs in 3..8 {
             let (checkpoint, ending) = fit(&config, None, epochs);

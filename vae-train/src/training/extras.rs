@@ -1,7 +1,5 @@
 //! What a run learns after its model: the aggregated posterior's mixture, a second stage, and attributes.
 
-use std::sync::atomic::AtomicBool;
-
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng, seq::index::sample};
@@ -10,10 +8,20 @@ use serde::{Deserialize, Serialize};
 use vae_core::standard_normal;
 
 use crate::{
-    config::Config,
+    config::{
+        Config,
+        model::{CONTINUOUS_FLOOR, ModelConfig},
+        objective::ObjectiveConfig,
+        training::TrainingConfig,
+    },
+    cpu::tensor::read,
     data::part::Part,
-    model::network::{Architecture, Batch, Vae, read},
-    training::{Checkpoint, Ending, Training},
+    model::{architecture::Architecture, batch::Batch, network::Vae},
+    training::{
+        Ending, Training,
+        checkpoint::Checkpoint,
+        listener::{Listener, Quiet},
+    },
     weights::{
         attribute::Attribute,
         family::{Likelihood, Posterior},
@@ -26,6 +34,8 @@ use crate::{
 const BATCH: usize = 1024;
 /// Rounds of Lloyd's algorithm.
 const ROUNDS: usize = 30;
+/// Most epochs of a second stage without a better validation ELBO.
+const PATIENCE: usize = 10;
 
 /// Learned after the model, kept beside the checkpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,10 +58,11 @@ impl Extras {
     /// Whether all that `config` asks for has been learned.
     #[must_use]
     pub fn fulfil(&self, config: &Config) -> bool {
-        (config.mixture == 0 || self.mixture.is_some()) && (!config.second_stage || self.second_stage.is_some())
+        (config.model.mixture == 0 || self.mixture.is_some())
+            && (!config.model.second_stage || self.second_stage.is_some())
     }
 
-    /// Learns what `config` asks for from the best network and the standardised training windows; `None` if interrupted.
+    /// Learns what `config` asks for from the best network and the standardised training windows; `None` if the listener stops it.
     ///
     /// # Errors
     /// If the checkpoint is damaged or the second stage diverges.
@@ -61,18 +72,22 @@ impl Extras {
         checkpoint: &Checkpoint,
         train: Part<'_>,
         device: &Device,
-        stop: &AtomicBool,
+        listener: &dyn Listener,
     ) -> Result<Option<Self>> {
         let mut extras = Self::default();
         let network = checkpoint.best_network(architecture, device)?;
-        let latents = encode(&network, architecture, train, device)?;
-        if config.mixture > 0 {
+        let latents = encode(&network, train, device)?;
+        if config.model.mixture > 0 {
             let windows = latents.mean.len() / architecture.latent;
-            ensure!(config.mixture <= windows, "a mixture of {} components for {windows} windows", config.mixture);
-            extras.mixture = Some(mixture(&latents, architecture.latent, config.mixture, config.seed));
+            ensure!(
+                config.model.mixture <= windows,
+                "a mixture of {} components for {windows} windows",
+                config.model.mixture
+            );
+            extras.mixture = Some(mixture(&latents, architecture.latent, config.model.mixture, config.seed));
         }
-        if config.second_stage {
-            match second_stage(config, architecture, &latents, train, device, stop)? {
+        if config.model.second_stage {
+            match second_stage(config, architecture, &latents, train, device, listener)? {
                 Some(stage) => extras.second_stage = Some(stage),
                 None => return Ok(None),
             }
@@ -86,7 +101,7 @@ impl Extras {
     /// If its weights are damaged.
     pub fn second_stage(&self) -> Result<Option<SecondStage>> {
         let Some((architecture, checkpoint)) = &self.second_stage else { return Ok(None) };
-        let weights = checkpoint.best_network(architecture, &Device::flex())?.weights(architecture)?;
+        let weights = checkpoint.best_network(architecture, &Device::flex())?.weights()?;
         let deviation = weights.variance.iter().map(|variance| variance.sqrt()).collect();
         Ok(Some(SecondStage { decoder: weights.decoder, deviation }))
     }
@@ -103,7 +118,7 @@ pub fn active_units(
     device: &Device,
 ) -> Result<usize> {
     let network = checkpoint.best_network(architecture, device)?;
-    let mut means = encode(&network, architecture, windows, device)?.mean;
+    let mut means = encode(&network, windows, device)?.mean;
     if architecture.posterior == Posterior::Bernoulli {
         // Logits, to a coin's mean on the scale of ±1.
         means.iter_mut().for_each(|logit| *logit = libm::tanhf(0.5 * *logit));
@@ -111,12 +126,13 @@ pub fn active_units(
     Ok(crate::statistics::active_units::active_units(&means, architecture.latent))
 }
 
-fn encode(network: &Vae, architecture: &Architecture, train: Part<'_>, device: &Device) -> Result<Latents> {
+fn encode(network: &Vae, train: Part<'_>, device: &Device) -> Result<Latents> {
+    let architecture = network.architecture();
     let latent = architecture.latent;
     let mut latents = Latents { mean: Vec::new(), variance: Vec::new() };
     for indices in train.chosen.chunks(BATCH) {
         let inputs = train.gather(indices, architecture.inputs()).collect();
-        let parameters = read(network.encode(architecture, &Batch::new(inputs, architecture, device)))?;
+        let parameters = read(network.encode(&Batch::new(inputs, architecture, device)))?;
         for row in parameters.chunks(architecture.posterior.kind().parameters(latent)) {
             let (mean, spread) = row.split_at(latent);
             latents.mean.extend_from_slice(mean);
@@ -193,23 +209,27 @@ fn second_stage(
     latents: &Latents,
     from: Part<'_>,
     device: &Device,
-    stop: &AtomicBool,
+    listener: &dyn Listener,
 ) -> Result<Option<(Architecture, Checkpoint)>> {
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let pairs = latents.mean.iter().zip(&latents.variance);
     let z: Vec<f32> = pairs.map(|(mean, variance)| mean + variance.sqrt() * standard_normal(&mut rng)).collect();
     let config = Config {
         seed: config.seed,
-        hidden: config.hidden.clone(),
-        latent: first.latent,
-        prior: Some(0),
-        input_noise: Some(0.0),
-        likelihood: Likelihood::Gaussian,
-        variance_floor: Some(0.01),
-        epochs: config.epochs,
-        batch: config.batch,
-        learning_rate: config.learning_rate,
-        patience: config.patience.min(10),
+        model: ModelConfig {
+            hidden: config.model.hidden.clone(),
+            latent: Some(first.latent),
+            prior: Some(0),
+            likelihood: Likelihood::Gaussian,
+            variance_floor: Some(CONTINUOUS_FLOOR),
+            ..ModelConfig::default()
+        },
+        objective: ObjectiveConfig { input_noise: Some(0.0), ..ObjectiveConfig::default() },
+        training: TrainingConfig {
+            patience: Some(config.training.patience.map_or(PATIENCE, |patience| patience.min(PATIENCE))),
+            quantisation_aware: 0,
+            ..config.training
+        },
         ..Config::default()
     };
     let architecture = config.architecture(first.latent);
@@ -220,7 +240,7 @@ fn second_stage(
     ensure!(!train.is_empty(), "too few windows for a second stage");
     let [train, validation] = [train, validation].map(|chosen| Part { values: &z, chosen, last_row: &last_row });
     let training = Training::new(&config, &architecture, train, validation, device, None)?;
-    let (checkpoint, ending) = training.run(stop, |_| {}, |_| Ok(())).context("the second stage")?;
+    let (checkpoint, ending) = training.run(&mut Quiet(listener), |_| Ok(())).context("the second stage")?;
     Ok((ending == Ending::Done).then_some((architecture, checkpoint)))
 }
 

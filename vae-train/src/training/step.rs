@@ -14,7 +14,8 @@ use crate::{
         tensor::{OnCpu, on_cpu},
     },
     model::{
-        network::{Architecture, Batch, Vae},
+        batch::Batch,
+        network::Vae,
         objective::{Loss, Objective},
     },
 };
@@ -62,17 +63,11 @@ impl ModuleMapper for Apart {
 ///
 /// How a batch is divided depends on the network and the batch alone, and the parts' gradients are added in one order, so that
 /// the result does not depend on the number of threads.
-pub(crate) fn gradient(
-    objective: &Objective,
-    network: &Vae,
-    architecture: &Architecture,
-    batch: HostBatch<'_>,
-    device: &Device,
-) -> Gradient {
+pub(crate) fn gradient(objective: &Objective, network: &Vae, batch: HostBatch<'_>, device: &Device) -> Gradient {
     let windows = batch.rows.len();
     let part = |range: Range<usize>, network: Vae| {
         let share = range.len() as f64 / windows as f64;
-        let loss = loss(objective, &network, architecture, batch, range, device);
+        let loss = loss(objective, &network, batch, range, device);
         let [bound, reconstruction, kl] =
             [loss.bound, loss.reconstruction, loss.kl].map(|value| share * f64::from(value.into_scalar::<f32>()));
         let surrogate = if share == 1.0 { loss.surrogate } else { loss.surrogate.mul_scalar(share) };
@@ -135,14 +130,8 @@ pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
 }
 
 /// The loss of some of a batch's windows.
-fn loss(
-    objective: &Objective,
-    network: &Vae,
-    architecture: &Architecture,
-    batch: HostBatch<'_>,
-    range: Range<usize>,
-    device: &Device,
-) -> Loss {
+fn loss(objective: &Objective, network: &Vae, batch: HostBatch<'_>, range: Range<usize>, device: &Device) -> Loss {
+    let architecture = network.architecture();
     let latent = architecture.latent;
     let mut noise = Vec::with_capacity(range.len() * objective.samples * latent);
     for sample in batch.noise.chunks_exact(batch.rows.len() * latent) {
@@ -156,7 +145,7 @@ fn loss(
         &batch.blur[range.start * architecture.features..range.end * architecture.features]
     };
     let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-    objective.loss(network, architecture, Batch::new(x, architecture, device).blurred(blur, device), noise)
+    objective.loss(network, Batch::new(x, architecture, device).blurred(blur, device), noise)
 }
 
 #[cfg(test)]
@@ -165,7 +154,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{config::Config, model::network::read};
+    use crate::{config::Config, cpu::tensor::read};
 
     #[test]
     fn blur_is_seen_by_the_encoder_and_not_by_the_likelihood() {
@@ -174,7 +163,7 @@ mod tests {
         let network = Vae::init(&architecture, 5, &device);
         let batch = |x: &[f32]| Batch::new(x.to_vec(), &architecture, &device);
         let blurred = batch(&[0.5, -1.0]).blurred(&[0.25, 2.0], &device);
-        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        let encoded = |batch: &Batch| read(network.encode(batch)).unwrap();
         assert_eq!(encoded(&blurred), encoded(&batch(&[0.75, 1.0])));
         assert_ne!(encoded(&blurred), encoded(&batch(&[0.5, -1.0])));
         assert_eq!(read(blurred.x).unwrap(), [0.5, -1.0]);
@@ -186,7 +175,7 @@ mod tests {
         let device = Device::flex();
         let network = Vae::init(&architecture, 5, &device);
         let batch = |x: &[f32], blur: &[f32]| Batch::new(x.to_vec(), &architecture, &device).blurred(blur, &device);
-        let encoded = |batch: &Batch| read(network.encode(&architecture, batch)).unwrap();
+        let encoded = |batch: &Batch| read(network.encode(batch)).unwrap();
         let missing = batch(&[0.5, f32::NAN], &[0.25, 2.0]);
         assert_eq!(encoded(&missing), encoded(&batch(&[0.75, 0.0], &[])));
         assert_eq!(read(missing.observed.unwrap()).unwrap(), [1.0, 0.0]);
@@ -195,7 +184,8 @@ mod tests {
     #[test]
     fn two_parts_have_the_gradient_of_the_whole() {
         const WINDOWS: usize = 3001;
-        let config = Config { samples: Some(2), ..Config::default() };
+        let mut config = Config::default();
+        config.objective.samples = Some(2);
         let architecture = config.architecture(10);
         let device = Device::flex().autodiff();
         let network = Vae::init(&architecture, 5, &device);
@@ -207,9 +197,9 @@ mod tests {
         let rows: Vec<&[f32]> = inputs.chunks_exact(10).collect();
         let blur: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 17 % 89) as f32 / 200.0 - 0.2).collect();
         let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
-        let found = gradient(&objective, &network, &architecture, batch, &device);
+        let found = gradient(&objective, &network, batch, &device);
 
-        let whole = loss(&objective, &network, &architecture, batch, 0..WINDOWS, &device);
+        let whole = loss(&objective, &network, batch, 0..WINDOWS, &device);
         let bound = f64::from(whole.bound.into_scalar::<f32>());
         assert!((found.bound - bound).abs() < 1e-4 * bound.abs(), "{} for {bound}", found.bound);
         let whole = GradientsParams::from_grads(whole.surrogate.backward(), &network);

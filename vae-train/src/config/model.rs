@@ -1,0 +1,125 @@
+//! What a model is made of.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::weights::family::{HiddenActivation, Likelihood, Posterior};
+
+/// Least learned variance of a feature by default, in standardised units.
+pub const CONTINUOUS_FLOOR: f32 = 0.01;
+/// Least learned variance, by default, of a feature that mostly has one value, in standardised units.
+pub const DISCRETE_FLOOR: f32 = 0.1;
+
+/// Widths of the hidden layers of a model that has room for them.
+const HIDDEN: [usize; 2] = [128, 64];
+/// Width of a hidden layer of the widest models.
+const LEAST_HIDDEN: usize = 8;
+/// What weights, constants and golden vectors of an int8 model may take: 64 KiB, less prior, card and small layers.
+const MODEL_BYTES: usize = 60_000;
+/// Bytes of an int8 model per feature beside weights: constants, name, golden vectors.
+const BYTES_PER_FEATURE: usize = 40;
+/// Latent dimensions of a model that has more features than twice as many.
+const LATENT: usize = 8;
+
+/// The section `model`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[command(next_help_heading = "Model")]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Likelihood `p(x|z)` of the decoder.
+    #[arg(long, value_enum, default_value_t = ModelConfig::default().likelihood)]
+    pub likelihood: Likelihood,
+    /// Variance of the gaussian-fixed likelihood, in squared standard deviations of the feature.
+    #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().variance)]
+    pub variance: f32,
+    /// Least variance that a likelihood may learn, in squared standard deviations of the feature.
+    ///
+    /// By default 0.01, and 0.1 for columns that mostly have one value, whose others would otherwise be learned as impossible; of a predicted
+    /// variance 0.1 for rows and 0.01 for windows of a stream.
+    #[arg(long, hide_short_help = true)]
+    pub variance_floor: Option<f32>,
+    /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 128,64, or fewer for a model of 64 KiB].
+    ///
+    /// By default as many fewer as keep an int8 model of up to 1,100 features within 64 KiB (less what `calibrate` adds, 36 bytes a channel).
+    /// In a configuration file an empty list makes a linear model.
+    #[arg(long, value_delimiter = ',')]
+    pub hidden: Option<Vec<usize>>,
+    /// Latent dimensions [default: half the features and one more, at most 8].
+    #[arg(long)]
+    pub latent: Option<usize>,
+    /// Activation of the hidden layers.
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = ModelConfig::default().activation)]
+    pub activation: HiddenActivation,
+    /// Family of the posterior `q(z|x)`.
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = ModelConfig::default().posterior)]
+    pub posterior: Posterior,
+    /// Components of the prior `p(z)`, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
+    ///
+    /// By default 0 where the posterior is not diagonal or free bits are given.
+    #[arg(long, hide_short_help = true)]
+    pub prior: Option<usize>,
+    /// Components of the aggregated posterior's mixture to store in the model, to generate from; 0 for none.
+    #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().mixture)]
+    pub mixture: usize,
+    /// Train a second stage on the latent vectors, to generate from.
+    #[arg(long, hide_short_help = true)]
+    pub second_stage: bool,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            likelihood: Likelihood::Gaussian,
+            variance: 0.1,
+            variance_floor: None,
+            hidden: None,
+            latent: None,
+            activation: HiddenActivation::Silu,
+            posterior: Posterior::Diagonal,
+            prior: None,
+            mixture: 0,
+            second_stage: false,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Widths of the hidden layers for a model of `features` values.
+    #[must_use]
+    pub fn hidden_for(&self, features: usize) -> Vec<usize> {
+        let room = MODEL_BYTES.saturating_sub(BYTES_PER_FEATURE * features) / (2 * (features + HIDDEN[1]));
+        // Whole blocks of four rows, as the file has them.
+        let first = (room & !3).clamp(LEAST_HIDDEN, HIDDEN[0]);
+        self.hidden.clone().unwrap_or_else(|| vec![first, HIDDEN[1].min(first)])
+    }
+
+    /// Latent dimensions for a model of `features` values.
+    #[must_use]
+    pub fn latent_for(&self, features: usize) -> usize {
+        self.latent.unwrap_or((features / 2 + 1).min(LATENT))
+    }
+
+    /// Refuses values that no fit can work with.
+    ///
+    /// # Errors
+    /// Names the value and what it may be.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.latent != Some(0), "latent is 0: give at least 1, or leave it out");
+        ensure!(
+            !self.hidden.iter().flatten().any(|width| *width == 0),
+            "a hidden layer of width 0: leave it out of `hidden` instead"
+        );
+        ensure!(
+            !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
+            "mixture and second stage are Gaussian: they do not fit Bernoulli latents; leave out --mixture and --second-stage"
+        );
+        let floor = self.variance_floor.map(|floor| ("variance_floor", floor));
+        for (name, variance) in [("variance", self.variance)].into_iter().chain(floor) {
+            ensure!(
+                (1e-6..=100.0).contains(&variance),
+                "{name} {variance}: give 1e-6 to 100, in squared standard deviations of the feature"
+            );
+        }
+        Ok(())
+    }
+}

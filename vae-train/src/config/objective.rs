@@ -1,0 +1,72 @@
+//! What training maximises.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{objective::Bound, posterior::Estimator};
+
+/// The section `objective`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[command(next_help_heading = "Objective")]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// Bound of `ln p(x)` that is maximised.
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = ObjectiveConfig::default().objective)]
+    pub objective: Bound,
+    /// Samples per window and step: L of the ELBO, K of the importance-weighted bound [default: 1; 4 for score-function].
+    #[arg(long, hide_short_help = true)]
+    pub samples: Option<usize>,
+    /// How the gradient passes the sampling [default: reparameterised; score-function for Bernoulli latents].
+    #[arg(long, hide_short_help = true)]
+    pub estimator: Option<Estimator>,
+    /// Noise added to what the encoder sees in training, in standard deviations of each feature; 0 for none [default: 0.3 and more].
+    ///
+    /// The encoder then cannot rely on details that another window of the same kind would not have. Not for a Bernoulli likelihood. By default
+    /// its variance is 0.09 and features per training window more, at most 1 in all: the less is known of each feature, the less is
+    /// trusted (as covariances are shrunk, Ledoit & Wolf 2004).
+    #[arg(long, hide_short_help = true)]
+    pub input_noise: Option<f32>,
+    /// Weight of the KL.
+    #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().beta)]
+    pub beta: f32,
+    /// Nats of KL per latent dimension that cost nothing.
+    #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().free_bits)]
+    pub free_bits: f32,
+    /// Epochs over which the KL's weight rises to --beta.
+    #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().warm_up)]
+    pub warm_up: usize,
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self {
+            objective: Bound::Elbo,
+            samples: None,
+            estimator: None,
+            input_noise: None,
+            beta: 1.0,
+            free_bits: 0.0,
+            warm_up: 0,
+        }
+    }
+}
+
+impl ObjectiveConfig {
+    /// Refuses values that no fit can work with.
+    ///
+    /// # Errors
+    /// Names the value and what it may be.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.samples != Some(0), "samples is 0: give at least 1");
+        ensure!(
+            self.objective == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
+            "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none; leave them out, or --objective"
+        );
+        if let Some(deviation) = self.input_noise {
+            ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");
+        }
+        ensure!(self.beta.is_finite() && self.beta >= 0.0, "beta {}: give 0 or more", self.beta);
+        ensure!(self.free_bits.is_finite() && self.free_bits >= 0.0, "free_bits {}: give 0 or more", self.free_bits);
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! A fit, from a table to a run directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use burn::tensor::Device;
+use serde::Serialize;
+
+use crate::{
+    config::Config,
+    data::{
+        dataset::{Dataset, MOST_HELD_OUT},
+        part::Part,
+    },
+    model::architecture::Architecture,
+    run::directory::{Plan, RunDirectory, State},
+    statistics::density::Independent,
+    tables::table::Table,
+    training::{
+        Ending, LARGEST_EPOCH, Training,
+        checkpoint::Checkpoint,
+        divergence::Divergence,
+        extras::{Extras, active_units},
+        listener::Listener,
+    },
+    weights::family::Likelihood,
+    words::{messages::quoted, output::Existing},
+};
+
+/// Steps in an epoch of a table that has fewer windows than a batch.
+const STEPS_OF_A_SMALL_TABLE: usize = 4;
+
+/// What a fit came to.
+#[derive(Debug, Serialize)]
+pub struct Fitted {
+    /// Of the program.
+    pub version: &'static str,
+    /// The run directory.
+    pub run: PathBuf,
+    /// Where the training table is from.
+    pub file: PathBuf,
+    /// CRC-32 of the training table and its number of rows.
+    pub data: String,
+    /// Epochs that were trained.
+    pub epochs: usize,
+    /// The one with the best validation ELBO, whose weights are exported; counted from 1.
+    pub best_epoch: usize,
+    /// Of the held-out windows after the best epoch, in nats per window of standardised units.
+    pub validation_elbo: f64,
+    /// Of the training windows in the best epoch, while the weights changed, in nats per window of standardised units.
+    pub training_elbo: f64,
+    /// Mean log-density of the held-out windows under independent features, fitted to the training windows.
+    pub baseline: f64,
+    /// Windows that are trained on.
+    pub training_windows: usize,
+    /// Windows that are held out.
+    pub held_out_windows: usize,
+    /// Values in a window.
+    pub features: usize,
+    /// Latent dimensions.
+    pub latent: usize,
+    /// Latent dimensions whose posterior mean varies over the training windows (of very many, the first).
+    pub active_units: usize,
+    /// Windows in a batch.
+    pub batch: usize,
+    /// Adam's step size in the last epoch: half of what was asked for, after each divergence.
+    pub learning_rate: f64,
+    /// What went wrong and was taken back.
+    pub divergences: Vec<Divergence>,
+    /// Columns without values.
+    pub dropped_columns: Vec<String>,
+    /// The column of labels.
+    pub label: Option<String>,
+    /// Least and largest value of each channel in the normal rows.
+    pub ranges: Vec<(f64, f64)>,
+    /// What was said of the data: rows and columns left out.
+    pub notes: Vec<String>,
+}
+
+/// Fits a model to the normal rows of a table, all of whose columns are used; the run directory `out` is written once the first epoch is
+/// done.
+///
+/// # Errors
+/// If the configuration contradicts itself or the table, the directory may not be written, training diverges, or the listener stops it.
+pub fn fit(
+    table: Table,
+    mut config: Config,
+    out: &Path,
+    existing: Existing,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
+    config.check()?;
+    RunDirectory::check(out, existing)?;
+    let dataset = Dataset::prepare(table, &config)?;
+    suit(&mut config, &dataset, listener)?;
+    let mut architecture = config.architecture(dataset.features());
+    if config.model.variance_floor.is_none() {
+        architecture.variance_floors = dataset.variance_floors();
+    }
+    dataset.notes.iter().for_each(|message| listener.note(message));
+    let directory = RunDirectory::create(out, existing)?;
+    let plan = Plan { config, architecture, schema: dataset.schema.clone() };
+    train(&directory, &plan, &dataset, None, device, listener)
+}
+
+/// Goes on with a run, on the table that it was started with.
+///
+/// # Errors
+/// If it is another table, training diverges, or the listener stops it.
+pub fn resume(
+    directory: &RunDirectory,
+    state: State,
+    table: Table,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
+    let State { plan, checkpoint } = state;
+    let out = directory.path().display();
+    if checkpoint.done {
+        listener.note(&format!("the run in {out} is complete: nothing to do"));
+    }
+    let dataset = Dataset::prepare(table, &plan.config)?;
+    ensure!(
+        dataset.schema == plan.schema,
+        "{} is not what the run in {out} was started with ({} where the run has {}): give the same file, or start anew with --force",
+        dataset.path.display(),
+        dataset.schema.data,
+        plan.schema.data
+    );
+    train(directory, &plan, &dataset, Some(checkpoint), device, listener)
+}
+
+/// Makes the settings suit the data: a smaller batch for few windows, and what is left to choose.
+fn suit(config: &mut Config, dataset: &Dataset, listener: &mut dyn Listener) -> Result<()> {
+    let windows = dataset.train().chosen.len();
+    let asked = config.training.batch;
+    if windows < asked {
+        let batch = (windows / STEPS_OF_A_SMALL_TABLE).max(1);
+        listener.note(&format!(
+            "{windows} training window(s) are less than a batch of {asked}: it is lowered to {batch}; give more data if there are any"
+        ));
+        config.training.batch = batch;
+    }
+    let components = config.model.mixture;
+    ensure!(
+        components <= windows,
+        "a mixture of {components} components for {windows} training windows: give fewer in --mixture, or more data"
+    );
+    if windows > LARGEST_EPOCH {
+        listener.note(&format!("an epoch is a random {LARGEST_EPOCH} of the {windows} training windows"));
+    }
+    config.settle(dataset.features(), windows.min(LARGEST_EPOCH));
+    Ok(())
+}
+
+fn train(
+    directory: &RunDirectory,
+    plan: &Plan,
+    dataset: &Dataset,
+    checkpoint: Option<Checkpoint>,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
+    let Plan { config, architecture, .. } = plan;
+    let inputs = architecture.inputs();
+    let values: Vec<f32> =
+        dataset.holdout.chunks_exact(inputs).flat_map(|inputs| dataset.schema.standardise(inputs)).collect();
+    let chosen: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
+    let validation = Part { values: &values, chosen: &chosen, last_row: &dataset.holdout_rows };
+    let mut started = checkpoint.is_some();
+    let training = Training::new(config, architecture, dataset.train(), validation, device, checkpoint)?;
+    let (checkpoint, ending) = training.run(listener, |checkpoint| {
+        // A run that is replaced stays whole until the new one has something to put in its place.
+        if !std::mem::replace(&mut started, true) {
+            return directory.begin(plan, &dataset.holdout, checkpoint);
+        }
+        directory.save(plan, checkpoint)
+    })?;
+    if ending == Ending::Interrupted {
+        let epochs = checkpoint.metrics.len();
+        ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
+        bail!(interrupted(directory, &format!("after epoch {epochs}")));
+    }
+    // A complete run that is resumed keeps what it has, its attributes too.
+    if !directory.extras()?.fulfil(config) {
+        match Extras::learn(config, architecture, &checkpoint, dataset.train(), device, listener)? {
+            Some(extras) => directory.save_extras(&extras)?,
+            None => bail!(interrupted(directory, "in the second stage")),
+        }
+    }
+    let fitted = summary(directory, plan, dataset, validation, &checkpoint, device)?;
+    if fitted.active_units == 0 {
+        listener.note(COLLAPSED);
+    }
+    directory.save_summary(&fitted)?;
+    Ok(fitted)
+}
+
+/// What to try where the posterior is the prior.
+const COLLAPSED: &str = "the posterior collapsed: no latent dimension is in use, the same distribution is decoded for every window. Try \
+                         --warm-up 20, --free-bits 0.1, or a lower --beta, --learning-rate, --variance-floor or --variance; columns \
+                         that are independent of each other leave nothing for the latents to tell";
+
+/// How to go on with a run that was interrupted.
+fn interrupted(directory: &RunDirectory, when: &str) -> String {
+    let run = quoted(directory.path().display());
+    format!(
+        "interrupted {when}; go on with: vae-train fit DATA --out {run} --resume, or export what there is: vae-train export {run} --out \
+         model.vae"
+    )
+}
+
+fn summary(
+    directory: &RunDirectory,
+    plan: &Plan,
+    dataset: &Dataset,
+    validation: Part<'_>,
+    checkpoint: &Checkpoint,
+    device: &Device,
+) -> Result<Fitted> {
+    let Plan { config, architecture, schema } = plan;
+    let train = dataset.train();
+    // On training windows: the held-out ones of a small table are too few to have a variance.
+    let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
+    let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
+    Ok(Fitted {
+        version: env!("CARGO_PKG_VERSION"),
+        run: directory.path().to_owned(),
+        file: dataset.path.clone(),
+        data: schema.data.clone(),
+        epochs: checkpoint.metrics.len(),
+        best_epoch: checkpoint.best_epoch,
+        validation_elbo: checkpoint.best_elbo(),
+        training_elbo: best.map_or(f64::NAN, |metrics| metrics.reconstruction - metrics.kl),
+        baseline: baseline(config, architecture, some, validation),
+        training_windows: train.chosen.len(),
+        held_out_windows: validation.chosen.len(),
+        features: architecture.features,
+        latent: architecture.latent,
+        active_units: active_units(architecture, checkpoint, some, device)?,
+        batch: config.training.batch,
+        learning_rate: checkpoint.learning_rate(config),
+        divergences: checkpoint.divergences.clone(),
+        dropped_columns: schema.dropped.clone(),
+        label: config.data.label.clone(),
+        ranges: dataset.ranges.clone(),
+        notes: dataset.notes.clone(),
+    })
+}
+
+/// Mean log-density of the held-out windows, in nats of standardised units, by what the training windows' features are each by themselves.
+fn baseline(config: &Config, architecture: &Architecture, train: Part<'_>, held_out: Part<'_>) -> f64 {
+    let (inputs, features) = (architecture.inputs(), architecture.features);
+    let chosen = train.chosen.iter().map(|index| &train.values[index * inputs..][..features]);
+    let floors = (config.model.likelihood != Likelihood::Bernoulli).then_some(&architecture.variance_floors[..]);
+    let fitted = Independent::fit(chosen, features, floors);
+    let nats = |index: &usize| fitted.log_density(&held_out.values[index * inputs..][..features]);
+    held_out.chosen.iter().map(nats).sum::<f64>() / held_out.chosen.len() as f64
+}

@@ -1,0 +1,169 @@
+//! What is simulated, as CSV files to train on, to hold out and to test on.
+
+use std::{
+    iter,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+use crate::{
+    simulator::{
+        motor::{CHANNELS, Condition, simulate, simulate_course},
+        pump::{self, Pump},
+    },
+    words::output::{Csv, Existing, write_file},
+};
+
+/// Seconds of the motor's normal running to train on, by default.
+pub const TRAINING_SECONDS: f64 = 80.0;
+
+/// Seconds of normal running before and after each fault of the motor's test.csv: long enough for an alarm to clear, so that each
+/// fault is an event of its own.
+const NORMAL_BETWEEN_SECONDS: f64 = 40.0;
+
+/// Writes a toy set's files, each of so many `columns`, whose names begin with `prefix`; returns their paths.
+///
+/// # Errors
+/// If a file exists or cannot be written.
+pub fn write_toy(
+    out: &Path,
+    existing: Existing,
+    prefix: &str,
+    columns: usize,
+    parts: &[(&str, Vec<f32>)],
+) -> Result<Vec<PathBuf>> {
+    let files: Vec<PathBuf> = parts.iter().map(|(name, _)| out.join(name)).collect();
+    files.iter().try_for_each(|file| existing.check(file))?;
+    for (file, (_, values)) in files.iter().zip(parts) {
+        write_file(file, existing, |out| {
+            let mut csv = Csv::under((0..columns).map(|column| format!("{prefix}{column}")), out)?;
+            for row in values.chunks(columns) {
+                csv.write_record(row.iter().map(f32::to_string))?;
+            }
+            csv.flush()
+        })?;
+    }
+    Ok(files)
+}
+
+/// Of the data to test on: another seed than the training data's, whatever the user's seed is.
+const fn test_seed(seed: u64) -> u64 {
+    seed ^ 0x7E57
+}
+
+/// Seconds of each condition to test on.
+fn test_seconds(seconds: f64) -> f64 {
+    (seconds / 4.0).max(1.0)
+}
+
+/// The samples that `seed` gives for a condition, apart from those trained on.
+#[must_use]
+pub fn test_samples(condition: Condition, seconds: f64, seed: u64) -> Vec<[f32; 3]> {
+    simulate(condition, test_seconds(seconds), test_seed(seed))
+}
+
+/// The conditions that the motor of test.csv goes through, and for how many seconds: each fault between normal running.
+fn test_course(seconds: f64) -> Vec<(Condition, f64)> {
+    // So that small data stay small.
+    let normal = (Condition::Normal, NORMAL_BETWEEN_SECONDS.min(seconds / 2.0));
+    let faults = Condition::FAULTS.into_iter().flat_map(|fault| [(fault, test_seconds(seconds)), normal]);
+    iter::once(normal).chain(faults).collect()
+}
+
+/// Writes train.csv, test.csv, in which one motor has every fault between normal running, and one file per condition; returns their
+/// paths.
+///
+/// # Errors
+/// If a file exists or cannot be written.
+pub fn write_motor(out: &Path, seconds: f64, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
+    let conditions = iter::once(Condition::Normal).chain(Condition::FAULTS);
+    let tests: Vec<_> = conditions.map(|c| (c, test_samples(c, seconds, seed))).collect();
+    let path = |name: &str| out.join(name).with_extension("csv");
+    let mut files = vec![path("train"), path("test")];
+    files.extend(tests.iter().map(|(condition, _)| path(condition.name())));
+    for file in &files {
+        existing.check(file)?;
+    }
+    write_csv(&files[0], existing, &[(false, &simulate(Condition::Normal, seconds, seed))], false)?;
+    let course = simulate_course(&test_course(seconds), test_seed(seed));
+    let labelled: Vec<_> = course.iter().map(|(c, samples)| (*c != Condition::Normal, &samples[..])).collect();
+    write_csv(&files[1], existing, &labelled, true)?;
+    for (file, (_, samples)) in files[2..].iter().zip(&tests) {
+        write_csv(file, existing, &[(false, samples)], false)?;
+    }
+    Ok(files)
+}
+
+/// The pressure sensor sticks and the filter clogs in these seconds of the pump's test.csv.
+const PUMP_STUCK: Range<u32> = 2400..2580;
+const PUMP_CLOGGING: Range<u32> = 4800..5400;
+
+/// Writes the pump's files, train.csv, holdout.csv and test.csv; returns their paths.
+///
+/// # Errors
+/// If a file exists or cannot be written.
+pub fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathBuf>> {
+    const HOUR: u32 = 3600;
+    // Monday, Tuesday to Thursday, and Friday morning; test.csv alone has faults and says where.
+    let parts = [("train.csv", 2, 2, 18 * HOUR), ("holdout.csv", 3, 3, 72 * HOUR), ("test.csv", 4, 6, 2 * HOUR)];
+    let files: Vec<PathBuf> = parts.iter().map(|(name, ..)| out.join(name)).collect();
+    files.iter().try_for_each(|file| existing.check(file))?;
+    for (file, (name, stream, first_day, seconds)) in files.iter().zip(parts) {
+        let is_test = name == "test.csv";
+        let mut pump = Pump::new(seed.wrapping_mul(8).wrapping_add(stream));
+        let (mut stuck, mut row) = (0.0, [0.0; 4]);
+        write_file(file, existing, |out| {
+            let mut csv = Csv::under(iter::once("time").chain(pump::COLUMNS).chain(is_test.then_some("label")), out)?;
+            for second in 0..seconds {
+                let clogging = (second as f32 - PUMP_CLOGGING.start as f32) / PUMP_CLOGGING.len() as f32;
+                stuck = row[1];
+                row = pump.row(if is_test { clogging.clamp(0.0, 1.0) } else { 0.0 });
+                if is_test && PUMP_STUCK.contains(&second) {
+                    row[1] = stuck;
+                }
+                let (day, hour) = (first_day + second / (24 * HOUR), second / HOUR % 24);
+                let time = format!("2026-03-0{day} {hour:02}:{:02}:{:02}", second / 60 % 60, second % 60);
+                let label = is_test.then(|| u8::from(second >= PUMP_CLOGGING.start).to_string());
+                let values = row.iter().map(|value| format!("{value:.2}"));
+                csv.write_record(iter::once(time).chain(values).chain(label))?;
+            }
+            csv.flush()
+        })?;
+    }
+    Ok(files)
+}
+
+fn write_csv(path: &Path, existing: Existing, parts: &[(bool, &[[f32; 3]])], with_label: bool) -> Result<()> {
+    write_file(path, existing, |out| {
+        let label = with_label.then_some("label");
+        let mut csv = Csv::under(CHANNELS.iter().copied().chain(label), out)?;
+        for (anomalous, samples) in parts {
+            let label = with_label.then(|| u8::from(*anomalous).to_string());
+            for sample in *samples {
+                // The shortest decimal that reads back as the same f32.
+                csv.write_record(sample.iter().map(f32::to_string).chain(label.clone()))?;
+            }
+        }
+        csv.flush()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_of_the_motor_is_an_event_of_its_own() {
+        let course = test_course(TRAINING_SECONDS);
+        let normal = |(condition, seconds): &(Condition, f64)| *condition == Condition::Normal && *seconds == 40.0;
+        assert_eq!(course.len(), 11);
+        assert!(course.iter().step_by(2).all(normal));
+        let faults: Vec<Condition> = course.iter().skip(1).step_by(2).map(|(condition, _)| *condition).collect();
+        assert_eq!(faults, Condition::FAULTS);
+        assert!(course.iter().skip(1).step_by(2).all(|(_, seconds)| *seconds == 20.0));
+        // Of little data: a second of each fault, and half of what is trained on between them.
+        assert_eq!((test_course(2.0)[0].1, test_course(2.0)[1].1), (1.0, 1.0));
+    }
+}
