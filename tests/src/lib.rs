@@ -27,6 +27,7 @@ pub mod house;
 pub mod machines;
 pub mod processes;
 pub mod soak;
+pub mod tables;
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {

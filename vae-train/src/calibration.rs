@@ -20,7 +20,7 @@ use crate::{
         sequential::{Sequential, array, core},
         tail_fit::TailFit,
     },
-    data::dataset::cut_for_model,
+    data::for_model::cut_for_model,
     file::{
         calibration::CalibrationRecord,
         model_file::{AlignedFile, ModelFile},

@@ -1,7 +1,13 @@
 //! From a table to standardised windows.
 
+pub(crate) mod columns;
 pub mod dataset;
 pub mod drift;
+pub mod fingerprint;
+pub mod for_model;
 pub mod front_end;
+pub mod outliers;
 pub mod part;
+pub mod schema;
+pub mod standardiser;
 pub mod windows;

@@ -1,11 +1,21 @@
-//! Tables, from files of several formats.
+//! Tables, from files of several formats, each read once.
+//!
+//! [`open::open`] is the one way in: what it gives holds the numbers and all else that is to be known of the file, so that
+//! nobody opens it again, and a pipe does as well.
 
 pub mod clock;
-pub mod format;
-pub mod idx;
-pub mod npy;
+mod csv;
+mod format;
+mod growth;
+mod header;
+mod idx;
+mod npy;
+mod npz;
 pub mod open;
+mod packed;
 #[cfg(feature = "parquet")]
-pub mod parquet;
+mod parquet;
+pub mod recording;
+mod source;
 pub mod table;
-pub mod wav;
+mod wav;

@@ -10,18 +10,32 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../../vae-train/src/tables/clock.rs"]
 mod clock;
+#[path = "../../../vae-train/src/tables/csv.rs"]
+mod csv;
 #[path = "../../../vae-train/src/words/foreign.rs"]
 mod foreign;
 #[path = "../../../vae-train/src/tables/format.rs"]
 mod format;
+#[path = "../../../vae-train/src/tables/growth.rs"]
+mod growth;
+#[path = "../../../vae-train/src/tables/header.rs"]
+mod header;
 #[path = "../../../vae-train/src/tables/idx.rs"]
 mod idx;
 #[path = "../../../vae-train/src/words/messages.rs"]
 mod messages;
 #[path = "../../../vae-train/src/tables/npy.rs"]
 mod npy;
+#[path = "../../../vae-train/src/tables/npz.rs"]
+mod npz;
 #[path = "../../../vae-train/src/tables/open.rs"]
 mod open;
+#[path = "../../../vae-train/src/tables/packed.rs"]
+mod packed;
+#[path = "../../../vae-train/src/tables/recording.rs"]
+mod recording;
+#[path = "../../../vae-train/src/tables/source.rs"]
+mod source;
 #[path = "../../../vae-train/src/tables/table.rs"]
 mod table;
 #[path = "../../../vae-train/src/tables/wav.rs"]
@@ -33,10 +47,14 @@ mod words {
 }
 
 mod tables {
-    pub(crate) use crate::{clock, format, idx, npy, table, wav};
+    pub(crate) use crate::{
+        clock, csv, format, growth, header, idx, npy, npz, open, packed, recording, source, table, wav,
+    };
 }
 
-use table::Table;
+use open::open;
+use recording::Label;
+use table::{Table, refuse};
 
 /// Which reader takes a file depends on its name or on how it begins.
 const EXTENSIONS: [&str; 8] = ["csv", "idx", "gz", "npy", "npz", "wav", "parquet", ""];
@@ -52,26 +70,20 @@ fuzz_target!(|data: &[u8]| {
     let Some(([kind, label], contents)) = data.split_first_chunk() else { return };
     let path = FOLDER.with_extension(EXTENSIONS[usize::from(*kind) % EXTENSIONS.len()]);
     fs::write(&path, contents).unwrap();
-    let label = [None, Some("label"), Some("b")][usize::from(*label) % 3];
-    let found = Table::read_watched(&path, label, |_, fraction| assert!(fraction >= 0.0));
-    if let Ok(table) = &found {
-        check(table, label);
+    let labels = [Label::None, Label::Column("label"), Label::Column("b")];
+    let label = if *label < 200 { labels[usize::from(*label) % 3] } else { Label::Usual };
+    if let Ok(recording) = open(&path, label, |_, part| assert!(part.is_some_and(|part| part >= 0.0))) {
+        check(&recording.table, recording.label.as_deref());
+        assert!(recording.times.iter().all(|(_, times)| times.values.len() == recording.table.rows()));
+        let _ = recording.clocks();
+        let (table, bad) = (recording.table.clone(), recording.not_numbers.clone());
+        assert_eq!(recording.numbers().is_ok(), bad.is_empty(), "{bad:?}");
+        assert_eq!(refuse(&path, &bad).is_ok(), bad.is_empty(), "{bad:?}");
         let names: Vec<&String> = table.columns.iter().rev().take(2).collect();
         let (chosen, left_out) = table.clone().select(&names).unwrap();
         assert_eq!((chosen.rows(), chosen.columns.len()), (table.rows(), names.len()));
         assert_eq!(left_out.len() + names.len(), table.columns.len());
-        assert!(Table::has_column(&path, &table.columns[0]).is_ok());
     }
-    match Table::read_leniently(&path, label, |_, _| {}) {
-        Ok((table, bad)) => {
-            check(&table, label);
-            assert_eq!(found.is_ok(), bad.is_empty(), "{bad:?}");
-        }
-        Err(_) => assert!(found.is_err()),
-    }
-    let _ = Table::read_columns(&path, label, &["b"], |_, _| {});
-    let _ = Table::sample_rate(&path);
-    let _ = clock::Clock::of_file(&path, label);
     fs::remove_file(&path).unwrap();
 });
 

@@ -183,7 +183,8 @@ const FAILURES: &[(&str, &[&str])] = &[
     // Tables.
     ("fit missing.csv --out new", &["missing.csv", "No such file"]),
     ("fit folder --out new", &["folder is a directory", "name of a file (CSV"]),
-    ("fit /dev/stdin --out new", &["/dev/stdin is no ordinary file", "save what comes of it to a file"]),
+    ("fit - --out new", &["standard input is empty", "header line is needed"]),
+    ("fit /dev/null --out new", &["/dev/null is empty", "header line is needed"]),
     ("fit empty.csv --out new", &["empty.csv is empty", "header line is needed"]),
     ("fit header-only.csv --out new", &["header-only.csv has a header and no rows"]),
     ("fit pipes.csv --out new", &["pipes.csv", "`|`", "separate fields by commas"]),

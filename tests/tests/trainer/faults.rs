@@ -381,7 +381,6 @@ fn outputs_and_inputs_that_are_no_files_are_refused() {
         ("fit train.csv --out train.csv", "train.csv is a file"),
         ("fit train.csv --out train.csv/run", "train.csv is a file and no directory"),
         ("fit folder --out new", "folder"),
-        ("fit pipe --out new", "pipe is no ordinary file"),
         ("score model.vae folder --out new.csv", "folder"),
         ("score folder train.csv --out new.csv", "folder"),
     ] {

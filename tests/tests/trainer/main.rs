@@ -11,6 +11,10 @@ mod import;
 mod machines;
 mod missing;
 mod next_steps;
+#[cfg(target_os = "linux")]
+mod peak_memory;
+#[cfg(unix)]
+mod pipes;
 mod readers;
 mod readme;
 mod real_data;

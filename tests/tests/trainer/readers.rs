@@ -5,70 +5,10 @@ use std::{fs, io::Write, path::Path, process::Command};
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use vae_train::tables::table::Table;
+use vae_tests::tables::{f32s, npy, wav, zip};
+use vae_train::tables::{open::open, recording::Label, table::Table};
 
 use crate::workplace::{fail, run, succeed};
-
-fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-    let order = if fortran { "True" } else { "False" };
-    let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
-    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
-    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
-}
-
-fn f32s(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
-    values.into_iter().flat_map(f32::to_le_bytes).collect()
-}
-
-/// The checksum of zip archives, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
-}
-
-/// A zip archive whose members are stored as they are.
-fn zip(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let (mut archive, mut directory) = (Vec::new(), Vec::new());
-    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
-    for (name, data) in members {
-        let name = format!("{name}.npy");
-        let sizes = [&[0; 4][..], &crc32(data).to_le_bytes(), &length(data), &length(data)].concat();
-        let name_length = u16::try_from(name.len()).unwrap().to_le_bytes();
-        directory.extend(
-            [
-                &b"PK\x01\x02\x14\0\x14\0\0\0\0\0"[..],
-                &sizes,
-                &name_length,
-                &[0; 12],
-                &length(&archive),
-                name.as_bytes(),
-            ]
-            .concat(),
-        );
-        archive
-            .extend([&b"PK\x03\x04\x14\0\0\0\0\0"[..], &sizes, &name_length, &[0; 2], name.as_bytes(), data].concat());
-    }
-    let count = u16::try_from(members.len()).unwrap().to_le_bytes();
-    let end = [&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &length(&directory), &length(&archive), &[0; 2]].concat();
-    [archive, directory, end].concat()
-}
-
-/// A recording: format 1 is PCM, 3 floating-point.
-fn wav(format: u16, bits: u16, channels: u16, rate: u32, data: &[u8]) -> Vec<u8> {
-    let frame = channels * bits / 8;
-    let fmt = [
-        &format.to_le_bytes()[..],
-        &channels.to_le_bytes(),
-        &rate.to_le_bytes(),
-        &(rate * u32::from(frame)).to_le_bytes(),
-        &frame.to_le_bytes(),
-        &bits.to_le_bytes(),
-    ]
-    .concat();
-    let length = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
-    [b"RIFF", &length(36 + data.len())[..], b"WAVEfmt ", &length(16), &fmt, b"data", &length(data.len()), data].concat()
-}
 
 fn read(place: &Path, name: &str, bytes: &[u8], label: Option<&str>) -> Result<Table, String> {
     fs::write(place.join(name), bytes).unwrap();
@@ -152,7 +92,8 @@ fn archives_say_which_array_is_the_table_and_which_the_label() {
         let table = read(place, "a.npz", &labelled, Some(label)).unwrap();
         assert_eq!((table.values.len(), table.labels), (6, Some(vec![false, false, true])));
     }
-    assert!(Table::has_column(&place.join("a.npz"), "label").unwrap());
+    let usual = open(&place.join("a.npz"), Label::Usual, |_, _| {}).unwrap();
+    assert_eq!((usual.label.as_deref(), usual.table.labels), (Some("label"), Some(vec![false, false, true])));
     assert_eq!(read(place, "a.npz", &labelled, None).unwrap().labels, None);
 
     let mnist =
@@ -189,7 +130,7 @@ fn recordings_of_every_width_are_within_one() {
     let samples: Vec<u8> = [i32::MIN, 1 << 29].into_iter().flat_map(i32::to_le_bytes).collect();
     assert_eq!(read(&wav(1, 32, 1, 44100, &samples)).values, [-1.0, 0.25]);
     assert_eq!(read(&wav(3, 32, 1, 44100, &f32s([-2.5, 1e-3]))).values, [-2.5, 1e-3]);
-    assert_eq!(Table::sample_rate(&place.path().join("a.wav")).unwrap(), Some(44100.0));
+    assert_eq!(open(&place.path().join("a.wav"), Label::None, |_, _| {}).unwrap().rate, Some(44100.0));
 }
 
 /// Written by pyarrow: Snappy, dictionaries, a null.
@@ -205,9 +146,9 @@ fn parquet_columns_are_numbers_with_gaps() {
             assert_eq!(table.labels, Some(vec![true, false, false, true]));
             assert!(table.values[4].is_nan());
             assert_eq!((table.values[0], table.values[1], table.values[11]), (1_704_067_200.0, 1.5, 4.0));
-            let times = Table::read_times(&path, &["a", "none", "time"]).unwrap();
-            assert_eq!((times[0].values[0], times[2].values[3]), (1.5, 1_704_067_200.75));
-            assert!(!times[0].seconds && times[1].values.is_empty() && times[2].seconds);
+            let times = open(&path, Label::None, |_, _| {}).unwrap().times;
+            let (column, times) = &times[0];
+            assert_eq!((&**column, times.values[3], times.seconds), ("time", 1_704_067_200.75, true));
             let message = read(place.path(), "a.parquet", &PARQUET[..PARQUET.len() - 9], None).unwrap_err();
             assert!(message.contains("a.parquet cannot be read as Parquet"), "{message}");
         }

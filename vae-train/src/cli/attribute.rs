@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::{
     cli::context::{Context, note},
-    data::dataset::read_for_model,
+    data::for_model::read_for_model,
     file::model_file::AlignedFile,
     run::{export::RunModel, lock::Access},
     scoring::latent_means,
+    tables::recording::Label,
     weights::attribute::Attribute as Direction,
     words::messages::quoted,
 };
@@ -56,7 +57,7 @@ impl Attribute {
         );
         let file = AlignedFile::new(&file.to_bytes()?);
         let model = file.model()?;
-        let (windows, left_out) = read_for_model(&self.data, Some(&self.label), &model)?;
+        let (windows, left_out) = read_for_model(&self.data, Label::Column(&self.label), &model)?;
         left_out.iter().for_each(|message| note(message));
         let labels = windows.labels.as_deref().context("the data have no labels")?;
         let latent = model.latent();

@@ -1,30 +1,30 @@
 //! `vae-train calibrate`: from normal data to a threshold in false alarms per week.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, Votes};
 
-use super::{export::Precision, fit::training_table, rate::RateOfFile};
+use super::{export::Precision, rate::RateOfFile};
 use crate::{
     calibration::{
         Normal, Report, Settings,
         false_alarms::{describe as in_words, parse_alarms},
     },
-    cli::context::{Context, Notes, find_label, note},
-    data::dataset::{fingerprint, outliers},
+    cli::{
+        context::{Context, Notes, note},
+        table::open_table,
+    },
+    data::{fingerprint::training_fingerprint, outliers::outliers},
     run::{
         candidate::{Doubts, calibrate},
         export::RunModel,
         lock::Access,
     },
     tables::{
-        clock::Clock,
-        table::{LABEL, Table},
+        recording::{Label, Recording},
+        table::LABEL,
     },
     words::{
         messages::{list, quoted},
@@ -44,7 +44,8 @@ use crate::{
 pub(super) struct Calibrate {
     /// Run directory of a fit or an import.
     run: PathBuf,
-    /// CSV file of normal data with the model's columns, row after row as they were recorded.
+    /// Table of normal data with the model's columns, row after row as they were recorded: CSV or another format, also compressed by gzip
+    /// or zstd; `-` for standard input.
     #[arg(long)]
     normal: PathBuf,
     /// False alarms that are borne: a number per hour, day, week, month or year, as in 1/week. Without it the threshold is the 1 %
@@ -92,14 +93,16 @@ impl Calibrate {
         }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
-        let label = find_label(self.label.as_deref(), &self.normal, &columns)?;
-        let clocks = Clock::of_file(&self.normal, label)?;
-        let sample_rate = self.sample_rate(RateOfFile::of(&self.normal, &clocks, &run.file.channels)?)?;
-        let (table, left_out) = Table::read_columns(&self.normal, label, &columns, |_, _| {})?;
+        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns))?;
+        let clocks = recording.clocks();
+        let sample_rate = self.sample_rate(RateOfFile::of(&recording, &clocks, &run.file.channels)?)?;
+        let is_new = check_that_it_is_new(&run, &recording);
+        let label = recording.label.clone();
+        let (table, left_out) = recording.select(&columns)?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }
-        self.doubts().pass(check_that_it_is_new(&run, &self.normal, table.rows()), &mut Notes)?;
+        self.doubts().pass(is_new, &mut Notes)?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
         outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
         let settings = Settings {
@@ -118,7 +121,7 @@ impl Calibrate {
         writeln!(
             text,
             "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
-            quoted(label.unwrap_or(LABEL))
+            quoted(label.as_deref().unwrap_or(LABEL))
         )?;
         context.print(&Calibrated { run: self.run, report }, &text)
     }
@@ -155,19 +158,18 @@ impl Calibrate {
 }
 
 /// Refuses the file that the model was trained on.
-fn check_that_it_is_new(run: &RunModel, normal: &Path, rows: usize) -> Result<()> {
+fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
     let (Some(config), data) = (&run.config, &run.file.data) else { return Ok(()) };
     // Most files differ in that, and need no second look.
-    if !data.ends_with(&format!(", {rows} rows")) {
+    if !data.ends_with(&format!(", {} rows", normal.table.rows())) {
         return Ok(());
     }
-    // A file that cannot be trained on has not been.
-    let is_known = training_table(normal, config).is_ok_and(|table| fingerprint(&table) == *data);
+    let is_known = training_fingerprint(normal, config).as_ref() == Some(data);
     ensure!(
         !is_known,
         "{} is what the model was trained on ({data}), and a model fits what it has seen better than what it has not: the threshold would be \
          too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
-        normal.display()
+        normal.table.path.display()
     );
     Ok(())
 }

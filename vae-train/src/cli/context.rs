@@ -1,23 +1,12 @@
 //! What every verb is told, and what several of them do.
 
-use std::{
-    collections::HashSet,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::terminal;
-use crate::{
-    tables::{
-        clock::Clock,
-        table::{LABEL, Table},
-    },
-    training::listener::Listener,
-    words::messages::list,
-};
+use crate::training::listener::Listener;
 
 /// What every verb is told.
 #[derive(Clone, Copy, Debug)]
@@ -58,42 +47,12 @@ impl Listener for Notes {
     }
 }
 
-/// The column of labels: the one that was asked for, or else `label` where the data have it and the model does not watch it, which is said.
-pub(super) fn find_label<'a>(asked: Option<&'a str>, data: &Path, watched: &[&str]) -> Result<Option<&'a str>> {
-    if asked.is_some() || watched.contains(&LABEL) || !Table::has_column(data, LABEL)? {
-        return Ok(asked);
-    }
-    note(&format!("{}: column `{LABEL}` is taken as the label", data.display()));
-    Ok(Some(LABEL))
-}
-
-/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
-/// ignored anyway.
-pub(super) fn clocks_to_leave_out(
-    data: &Path,
-    label: Option<&str>,
-    conditions: &[String],
-    ignored: &[String],
-) -> Result<Vec<String>> {
-    let mut clocks: Vec<String> = Clock::of_file(data, label)?.into_iter().map(|clock| clock.column).collect();
-    let [conditions, ignored] = [conditions, ignored].map(|names| names.iter().collect::<HashSet<_>>());
-    clocks.retain(|column| !conditions.contains(column));
-    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
-    let name = data.display();
-    match &unsaid[..] {
-        [] => {}
-        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
-        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
-    }
-    Ok(clocks)
-}
-
 /// The model file and the data that `score` and `evaluate` read.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ModelAndData {
     /// Model file (.vae).
     pub(super) model: PathBuf,
-    /// CSV file with the model's columns, in any order.
+    /// Table (CSV or another format, also compressed) with the model's columns, in any order; `-` for standard input.
     pub(super) data: PathBuf,
     /// Column that says 0 normal / 1 anomaly.
     #[arg(long)]

@@ -12,9 +12,9 @@ use vae_core::Model;
 
 use super::info::Description;
 use crate::{
-    cli::context::{Context, find_label, note},
+    cli::context::{Context, note},
     data::{
-        dataset::{columns_of, read_table_for_model},
+        for_model::{columns_of, read_table_for_model},
         front_end::of_model,
         windows::Windows,
     },
@@ -22,6 +22,7 @@ use crate::{
     run::quantisation::{MOST_FLIPPED, ScoreShift},
     scoring,
     statistics::metrics::{Detection, quantile, rank_correlation},
+    tables::recording::Label,
     words::{foreign::line, messages::list},
 };
 
@@ -138,7 +139,7 @@ impl Diff {
     }
 
     fn scores(&self, old: &Model<'_>, new: &Model<'_>, data: &Path) -> Result<Scores> {
-        let label = find_label(self.label.as_deref(), data, &columns_of(old)?)?;
+        let label = Label::of(self.label.as_deref(), &columns_of(old)?);
         let (table, left_out) = read_table_for_model(data, label, old)?;
         left_out.iter().for_each(|message| note(message));
         let name = || data.display().to_string();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     cli::context::{Context, ModelAndData, note},
     data::{
-        dataset::{read_for_model, read_table_for_model},
+        for_model::{read_for_model, read_table_for_model},
         part::binarise,
     },
     file::model_file::AlignedFile,
@@ -21,7 +21,7 @@ use crate::{
         likelihood::{self, Estimate, LikelihoodReport},
     },
     statistics::density::{Gaussian, KernelDensity},
-    tables::table::LABEL,
+    tables::{recording::Label, table::LABEL},
     words::numbers::percent,
 };
 
@@ -68,7 +68,7 @@ impl Evaluate {
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
         let seed = context.seed.unwrap_or(0);
-        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
+        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref().into(), &model)?;
         left_out.iter().for_each(|message| note(message));
         let step = windows.len().div_ceil(self.windows as usize);
         let mut chosen: Vec<f32> = windows.iter().step_by(step).flatten().copied().collect();
@@ -83,7 +83,7 @@ impl Evaluate {
                 model.conditions() == 0,
                 "--train is for models without conditions, as the baselines have none: leave it out"
             );
-            let (rows, _) = read_for_model(train, self.input.label.as_deref(), &model)?;
+            let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &model)?;
             let is_normal = |index: &usize| rows.labels.as_ref().is_none_or(|labels| !labels[*index]);
             let normal = rows.iter().enumerate().filter(|(index, _)| is_normal(index));
             let whole: Vec<f32> =
@@ -234,7 +234,7 @@ fn list(evaluation: &Evaluation) -> String {
 fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let (table, left_out) = read_table_for_model(data, Some(label), &model)?;
+    let (table, left_out) = read_table_for_model(data, Label::Column(label), &model)?;
     left_out.iter().for_each(|message| note(message));
     Evaluation::of(&model, &Scored::of(model, table)?).with_context(|| data.display().to_string())
 }

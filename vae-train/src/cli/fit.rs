@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[cfg(feature = "remote")]
-use anyhow::Context as _;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use burn::tensor::Device;
 
 use super::progress;
 use crate::{
-    cli::context::{Context, clocks_to_leave_out, find_label, note},
+    cli::{
+        context::{Context, note},
+        table::{clocks_to_leave_out, open_table},
+    },
     config::Config,
     inspection::autocorrelation::Suggestion,
     run::{
@@ -20,7 +21,10 @@ use crate::{
         fit::{self, Fitted},
         lock::Access,
     },
-    tables::table::{LABEL, Table},
+    tables::{
+        recording::{Label, Recording},
+        table::{LABEL, Table},
+    },
     words::{
         messages::{list, quoted},
         output::Existing,
@@ -34,7 +38,8 @@ use crate::{
   vae-train fit recording.csv --window 256 --front-end bands:16 --out runs/b
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
-    /// CSV file: a header, then rows of features, or (with --window) the samples of a stream in order of time.
+    /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
+    /// compressed by gzip or zstd; `-` for standard input.
     data: PathBuf,
     /// Run directory.
     #[arg(long, help_heading = "Run")]
@@ -72,7 +77,12 @@ impl Fit {
                 "--resume takes the configuration of the run: give no other settings with it"
             );
             let (directory, state) = RunDirectory::open(&self.out, Access::Write)?;
-            let table = training_table(&self.data, &state.plan.config)?;
+            let recording =
+                open_table(&self.data, state.plan.config.data.label.as_deref().into()).with_context(|| {
+                    let out = self.out.display();
+                    format!("the run in {out} goes on with the data that it was started with: give them again")
+                })?;
+            let table = training_table(recording, &state.plan.config)?;
             fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?
         } else {
             let config = self.configuration(context.seed, given)?;
@@ -84,22 +94,7 @@ impl Fit {
     fn configuration(&self, seed: Option<u64>, given: &HashSet<String>) -> Result<Config> {
         let mut config = self.config.over(self.file.as_deref(), |name| given.contains(name))?;
         config.seed = seed.unwrap_or(config.seed);
-        for (name, columns) in [("condition", &mut config.data.condition), ("ignore", &mut config.data.ignore)] {
-            if given.contains(name) {
-                *columns = self.columns(columns)?;
-            }
-        }
         Ok(config)
-    }
-
-    /// The columns that are meant by names with commas between them; a column's own name may have some.
-    fn columns(&self, given: &[String]) -> Result<Vec<String>> {
-        let columns = Table::names(&self.data, self.config.data.label.as_deref())?;
-        let parts = |names: &String| match columns.contains(names) {
-            true => vec![names.clone()],
-            false => names.split(',').map(str::to_owned).collect(),
-        };
-        Ok(given.iter().flat_map(parts).collect())
     }
 }
 
@@ -160,8 +155,12 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     // Before much is read.
     config.check()?;
     RunDirectory::check(out, existing)?;
-    config.data.label = find_label(config.data.label.as_deref(), data, &[])?.map(str::to_owned);
-    let table = training_table(data, &config)?;
+    let recording = open_table(data, Label::of(config.data.label.as_deref(), &[""; 0]))?;
+    config.data.label.clone_from(&recording.label);
+    for names in [&mut config.data.condition, &mut config.data.ignore] {
+        *names = whole_names(names, &recording.names);
+    }
+    let table = training_table(recording, &config)?;
     if config.data.window == 1 {
         advise_on_window(&table, &config);
     }
@@ -169,18 +168,27 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
 }
 
 /// The columns to train on: without those to be ignored, and without clocks.
-pub(super) fn training_table(data: &Path, config: &Config) -> Result<Table> {
-    let (table, found) = Table::read_leniently(data, config.data.label.as_deref(), progress::reading(data))?;
-    let columns: HashSet<&String> = table.columns.iter().collect();
-    if let Some(unknown) = config.data.ignore.iter().find(|name| !columns.contains(name)) {
-        bail!("{} has no column `{unknown}` to ignore: its columns are {}", data.display(), list(&table.columns));
+fn training_table(recording: Recording, config: &Config) -> Result<Table> {
+    let Table { path, columns, .. } = &recording.table;
+    let known: HashSet<&String> = columns.iter().collect();
+    if let Some(unknown) = config.data.ignore.iter().find(|name| !known.contains(name)) {
+        bail!("{} has no column `{unknown}` to ignore: its columns are {}", path.display(), list(columns));
     }
-    let clocks = clocks_to_leave_out(data, config.data.label.as_deref(), &config.data.condition, &config.data.ignore)?;
+    let clocks = clocks_to_leave_out(&recording, &config.data.condition, &config.data.ignore);
     let left_out: HashSet<&String> = clocks.iter().chain(&config.data.ignore).collect();
     let is_kept = |name: &&String| !left_out.contains(name);
-    let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
-    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", data.display(), list(&table.columns));
-    Ok(table.select_numbers(found, &kept)?.0)
+    let kept: Vec<String> = columns.iter().filter(is_kept).cloned().collect();
+    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", path.display(), list(columns));
+    Ok(recording.select(&kept)?.0)
+}
+
+/// The columns that are meant by names with commas between them; a column's own name may have some.
+fn whole_names(given: &[String], columns: &[String]) -> Vec<String> {
+    let parts = |names: &String| match columns.contains(names) {
+        true => vec![names.clone()],
+        false => names.split(',').map(str::to_owned).collect(),
+    };
+    given.iter().flat_map(parts).collect()
 }
 
 /// Says so where rows that are about to be judged one by one depend on those before them.

@@ -10,9 +10,10 @@ use vae_core::{InferError, Model, Scratch};
 
 use crate::{
     cli::context::{Context, note},
-    data::dataset::read_for_model,
+    data::for_model::read_for_model,
     file::model_file::AlignedFile,
     report::image,
+    tables::recording::Label,
     words::{
         messages::list,
         output::{Csv, Existing, write_file},
@@ -128,7 +129,7 @@ impl Generate {
     /// What each window is generated from.
     fn inputs(&self, model: &Model<'_>) -> Result<Vec<Input>> {
         if let Some(like) = &self.like {
-            let (windows, left_out) = read_for_model(like, None, model)?;
+            let (windows, left_out) = read_for_model(like, Label::None, model)?;
             left_out.iter().for_each(|message| note(message));
             let split = windows.iter().take(self.number as usize).map(|window| {
                 let (x, condition) = window.split_at(model.features());

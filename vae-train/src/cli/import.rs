@@ -5,7 +5,10 @@ use std::{collections::HashSet, fmt::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cli::context::{Context, clocks_to_leave_out, find_label, note},
+    cli::{
+        context::{Context, note},
+        table::{clocks_to_leave_out, open_table},
+    },
     run::{
         directory::RunDirectory,
         import::{
@@ -14,7 +17,7 @@ use crate::{
             mapping::Mapping,
         },
     },
-    tables::table::Table,
+    tables::recording::Label,
     words::{
         messages::{list, quoted},
         output::Existing,
@@ -70,13 +73,12 @@ impl Import {
         RunDirectory::check_imported(&self.out, existing)?;
         let mapping = Mapping::read(&self.mapping)?;
         let channels: Vec<&str> = mapping.channels.iter().flatten().map(String::as_str).collect();
-        let label = find_label(self.label.as_deref(), &self.normal, &channels)?;
-        let (table, not_numbers) = Table::read_leniently(&self.normal, label, |_, _| {})?;
+        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &channels))?;
         let names = match mapping.channels {
             Some(_) => Vec::new(),
             None => {
-                let clocks: HashSet<String> = clocks_to_leave_out(&self.normal, label, &[], &[])?.into_iter().collect();
-                table.columns.iter().filter(|name| !clocks.contains(*name)).cloned().collect()
+                let clocks: HashSet<String> = clocks_to_leave_out(&recording, &[], &[]).into_iter().collect();
+                recording.table.columns.iter().filter(|name| !clocks.contains(*name)).cloned().collect()
             }
         };
         let (imported, unused) = import(&self.weights, &mapping, &names)?;
@@ -88,8 +90,8 @@ impl Import {
                 list(&unused)
             ));
         }
-        let (table, left_out) = table
-            .select_numbers(not_numbers, &imported.channels)
+        let (table, left_out) = recording
+            .select(&imported.channels)
             .context("the data do not fit the model, whose inputs `channels` in the mapping can name")?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));

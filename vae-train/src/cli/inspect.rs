@@ -9,13 +9,17 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use super::{progress, rate::RateOfFile};
+use super::rate::RateOfFile;
 use crate::{
-    cli::context::{Context, find_label, note},
-    inspection::{Column, Inspection},
+    cli::{
+        context::{Context, note},
+        table::open_table,
+    },
+    inspection::{Inspection, column::Column},
     tables::{
         clock::Clock,
-        table::{NotNumbers, Table},
+        recording::{Label, Recording},
+        table::NotNumbers,
     },
     words::{
         foreign::excerpt,
@@ -30,9 +34,10 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train inspect train.csv --label label
-  vae-train inspect recording.csv --rate 1600")]
+  vae-train inspect recording.csv --rate 1600
+  zcat day1.csv.gz | vae-train inspect -")]
 pub(super) struct Inspect {
-    /// CSV file: a header, then rows in order of time.
+    /// Table: CSV (a header, then rows in order of time) or another format, also compressed by gzip or zstd; `-` for standard input.
     data: PathBuf,
     /// Rows per second, in Hz [default: as a WAV file or the column of times says, which it must not contradict].
     #[arg(long)]
@@ -78,9 +83,11 @@ impl Inspect {
         if let Some(rate) = self.rate {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
-        let label = find_label(self.label.as_deref(), &self.data, &[])?;
-        let (table, not_numbers) = Table::read_leniently(&self.data, label, progress::reading(&self.data))?;
-        let clocks = Clock::of_file(&self.data, label)?;
+        let recording = open_table(&self.data, Label::of(self.label.as_deref(), &[""; 0]))?;
+        let clocks = recording.clocks();
+        let of_file = RateOfFile::of(&recording, &clocks, &[])?;
+        drop(recording.times);
+        let Recording { table, label, not_numbers, .. } = recording;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
         let clock_names: HashSet<&str> = clocks.iter().map(|clock| &*clock.column).collect();
@@ -93,7 +100,6 @@ impl Inspect {
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
-        let of_file = RateOfFile::of(&self.data, &clocks, &[])?;
         if let (Some(rate), Some(of_file)) = (self.rate, &of_file) {
             match (of_file.check(rate, &self.data), self.force) {
                 (Err(refusal), true) => note(&format!("taken with --force, although {refusal}")),
@@ -102,7 +108,7 @@ impl Inspect {
             }
         }
         let rate = self.rate.or(of_file.map(|of_file| of_file.rate));
-        let (label, inspection) = (label.map(str::to_owned), Inspection::of(&table));
+        let inspection = Inspection::of(&table);
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
         let inspected = Inspected { file: self.data, rate, label, clock, other_clocks, not_numbers, inspection };

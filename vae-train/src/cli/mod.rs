@@ -21,6 +21,7 @@ mod score;
 mod serve;
 mod sign;
 mod simulate;
+mod table;
 mod terminal;
 mod verify;
 mod watch;

@@ -81,13 +81,14 @@ impl Drop for Display {
 }
 
 /// Progress of reading a file, silent for one that is read at once.
-pub(super) fn reading(path: &Path) -> impl FnMut(usize, f64) {
+pub(super) fn reading(path: &Path) -> impl FnMut(usize, Option<f64>) {
     let name = path.display().to_string();
     let mut display = Display::new();
-    move |rows, fraction| {
+    move |rows, part| {
         if display.is_due() {
-            let percent = (100.0 * fraction) as usize;
-            display.show(percent, 100, &format!("reading {name}"), &format!("{rows} rows, {percent} %"));
+            let percent = part.map(|part| (100.0 * part) as usize);
+            let pace = percent.map_or(format!("{rows} rows"), |percent| format!("{rows} rows, {percent} %"));
+            display.show(percent.unwrap_or(0), 100, &format!("reading {name}"), &pace);
         }
     }
 }

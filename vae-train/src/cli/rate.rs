@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::Path};
 use anyhow::{Result, ensure};
 
 use crate::{
-    tables::{clock::Clock, table::Table},
+    tables::{clock::Clock, recording::Recording},
     words::numbers::significant,
 };
 
@@ -21,8 +21,10 @@ pub(super) struct RateOfFile {
 
 impl RateOfFile {
     /// By its head or else its first clock, which is none of the `channels` that a model watches; none where nothing tells the time.
-    pub(super) fn of(path: &Path, clocks: &[Clock], channels: &[String]) -> Result<Option<Self>> {
-        if let Some(rate) = Table::sample_rate(path)? {
+    pub(super) fn of(recording: &Recording, clocks: &[Clock], channels: &[String]) -> Result<Option<Self>> {
+        if let Some(rate) = recording.rate {
+            let name = recording.table.path.display();
+            ensure!(rate > 0.0, "{name}: its header says 0 samples a second: mend it");
             return Ok(Some(Self { rate, column: None }));
         }
         let channels: HashSet<&String> = channels.iter().collect();

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use crate::{
-    cli::context::{Context, Notes, find_label, note},
-    data::dataset::read_table_for_model,
+    cli::context::{Context, Notes, note},
+    data::for_model::read_table_for_model,
     file::model_file::AlignedFile,
     report::written::Reported,
     run::{candidate::Candidate, directory::RunDirectory, lock::Access},
-    tables::table::Table,
+    tables::{recording::Label, table::Table},
     words::output::Existing,
 };
 
@@ -64,7 +64,7 @@ impl Report {
 pub(super) fn read_data(candidate: &Candidate, data: &Path, label: Option<&str>) -> Result<Table> {
     let file = &candidate.file;
     let columns: Vec<&str> = file.channels.iter().chain(&file.conditions).map(String::as_str).collect();
-    let label = find_label(label, data, &columns)?;
+    let label = Label::of(label, &columns);
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let (table, left_out) = read_table_for_model(data, label, &bytes.model()?)?;
     left_out.iter().for_each(|message| note(message));

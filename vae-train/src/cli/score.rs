@@ -8,7 +8,7 @@ use vae_core::{Importance, Proposal};
 
 use crate::{
     cli::context::{Context, ModelAndData, note},
-    data::dataset::{cut_for_model, read_table_for_model},
+    data::for_model::{cut_for_model, read_table_for_model},
     file::model_file::AlignedFile,
     scoring::{
         self,
@@ -76,7 +76,7 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let (table, left_out) = read_table_for_model(&self.input.data, self.input.label.as_deref(), &model)?;
+        let (table, left_out) = read_table_for_model(&self.input.data, self.input.label.as_deref().into(), &model)?;
         let judged = detect(model, &table)?;
         let windows = cut_for_model(table, &model)?;
         left_out.iter().for_each(|message| note(message));

@@ -1,15 +1,10 @@
-//! From a table to standardised windows.
+//! From a table to standardised windows, of which some are held out.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
-use vae_core::{FrontEnd, Model};
 
 use crate::{
     config::{
@@ -18,23 +13,19 @@ use crate::{
         model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR},
     },
     data::{
+        columns::{Columns, LEAST_WINDOWS, check_unit_interval},
         drift,
-        front_end::{front_ends, of_model},
+        fingerprint::fingerprint,
+        front_end::front_ends,
         part::{Part, binarise},
+        schema::{Schema, feature_names},
+        standardiser::Standardiser,
         windows::Windows,
     },
-    statistics::moments::Moments,
     tables::table::Table,
     weights::family::Likelihood,
     words::messages::list,
 };
-
-/// The scale of a channel that is constant in normal data, as a fraction of its magnitude, or of the smallest standard
-/// deviation of the others where that is larger: what differs by more has never been seen, and scores so.
-const CONSTANT_SCALE: f64 = 0.01;
-
-/// Fewest normal windows for a fit.
-const LEAST_WINDOWS: usize = 10;
 
 /// Most held-out windows that are used, evenly spaced over those that are held out: enough to tell a false-alarm rate of 1e-4
 /// within a tenth or so, and little to validate on after each epoch.
@@ -44,96 +35,6 @@ pub const MOST_HELD_OUT: usize = 100_000;
 const MOSTLY: f64 = 0.3;
 /// Most windows that this is counted in.
 const MOST_COUNTED: usize = 10_000;
-
-/// Mean and standard deviation per feature, fitted on the normal windows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Standardiser {
-    /// Subtracted from each feature.
-    pub mean: Vec<f32>,
-    /// Divides the difference.
-    pub scale: Vec<f32>,
-}
-
-impl Standardiser {
-    /// Mean and standard deviation of each channel over all windows, repeated for each sample of the window; 0 and 1 for
-    /// a Bernoulli likelihood, whose data stay as they are.
-    fn fit<'a>(
-        windows: impl Iterator<Item = &'a [f32]>,
-        channels: usize,
-        window: usize,
-        likelihood: Likelihood,
-    ) -> Self {
-        if likelihood == Likelihood::Bernoulli {
-            return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
-        }
-        let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels.max(1))), channels);
-        let varying = moments.iter().filter(|m| !m.is_constant()).map(Moments::deviation);
-        let smallest = varying.fold(f64::INFINITY, f64::min);
-        let scale = |m: &Moments| match m.is_constant() {
-            false => m.deviation(),
-            true if m.mean.abs() > smallest => CONSTANT_SCALE * m.mean.abs(),
-            true => CONSTANT_SCALE * smallest,
-        };
-        let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
-        Self {
-            mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),
-            scale: repeat(moments.iter().map(|m| scale(m) as f32).collect()),
-        }
-    }
-
-    /// The first feature that does not vary, or so far from 1 that standardised values times its scale leave the range of
-    /// `f32`.
-    fn unusable(&self) -> Option<usize> {
-        /// Standard deviations that must be in range.
-        const ROOM: f32 = 1000.0;
-        self.mean.iter().zip(&self.scale).position(|(mean, scale)| {
-            !(*scale > 0.0 && (ROOM / scale).is_finite() && (mean.abs() + ROOM * scale).is_finite())
-        })
-    }
-
-    /// A window in standardised units.
-    pub fn apply(&self, x: &[f32]) -> impl Iterator<Item = f32> {
-        x.iter().zip(self.mean.iter().zip(&self.scale)).map(|(x, (mean, scale))| (x - mean) / scale)
-    }
-}
-
-/// What a model knows of its data: kept with the run and written into the model file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Schema {
-    /// The columns that are trained on, in order.
-    pub channels: Vec<String>,
-    /// Columns that were left out, because they were constant or empty.
-    pub dropped: Vec<String>,
-    /// The columns that the model is conditional on, in order.
-    pub conditions: Vec<String>,
-    /// Samples in a window.
-    pub window: usize,
-    /// Samples between the starts of successive windows.
-    pub hop: usize,
-    /// The channels' front-ends, by their codes in the model file; none where the model sees samples.
-    pub front_ends: Vec<u8>,
-    /// CRC-32 of the training table and its number of rows.
-    pub data: String,
-    /// Fitted on the normal windows.
-    pub standardiser: Standardiser,
-    /// Likewise, of the condition.
-    pub condition_standardiser: Standardiser,
-}
-
-impl Schema {
-    /// A name for each feature.
-    #[must_use]
-    pub fn feature_names(&self) -> Vec<String> {
-        let front_ends: Vec<FrontEnd> = self.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect();
-        feature_names(&self.channels, &front_ends, self.window)
-    }
-
-    /// A window and its condition in standardised units.
-    pub fn standardise(&self, inputs: &[f32]) -> impl Iterator<Item = f32> {
-        let (x, condition) = inputs.split_at(self.standardiser.mean.len());
-        self.standardiser.apply(x).chain(self.condition_standardiser.apply(condition))
-    }
-}
 
 /// Training and held-out windows of normal data.
 #[derive(Clone, Debug)]
@@ -165,136 +66,29 @@ impl Dataset {
     pub fn prepare(table: Table, config: &Config) -> Result<Self> {
         let path = table.path.clone();
         let name = path.display().to_string();
-        let mut notes = Vec::new();
         let data = fingerprint(&table);
-
-        let normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
-        let normal_rows = (0..table.rows()).filter(normal).count();
-        ensure!(normal_rows > 0, "{name}: every row is labelled 1 (anomaly): a fit needs normal rows, labelled 0");
-        ensure!(
-            normal_rows >= LEAST_WINDOWS,
-            "{name}: {normal_rows} normal row(s): a fit needs at least {LEAST_WINDOWS}, and some hundreds to be of use"
-        );
-        // Constant columns are judged by the rows that will be trained on.
-        let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
-        let moments = Moments::of(rows.map(|(_, values)| values), table.columns.len());
-        let (conditions, condition_names) =
-            (config.data.condition.len(), config.data.condition.iter().collect::<HashSet<_>>());
-        let (mut dropped, mut kept, mut constant, mut outliers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut ranges = Vec::new();
-        for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
-            if condition_names.contains(column) {
-                continue;
-            }
-            if config.model.likelihood != Likelihood::Bernoulli {
-                if moments.count == 0.0 {
-                    dropped.push(column.clone());
-                    continue;
-                }
-                if moments.is_constant() {
-                    constant.push(column.clone());
-                } else {
-                    outliers.extend(outlier(&table, index, moments));
-                }
-            }
-            kept.push(column.clone());
-            ranges.push((moments.least, moments.largest));
-        }
-        ensure!(
-            kept.len() + dropped.len() > 0,
-            "{name}: every column is a condition: there is nothing to model; name fewer in --condition"
-        );
-        ensure!(
-            kept.len() > constant.len(),
-            "{name}: every column is constant or empty in the {normal_rows} normal row(s): there is nothing to learn"
-        );
-        if !dropped.is_empty() {
-            notes.push(format!("{name}: {} empty column(s) left out: {}", dropped.len(), list(&dropped)));
-        }
-        if !constant.is_empty() {
-            notes.push(format!(
-                "{name}: {} column(s) never vary in normal data, and any other value in them will count as an anomaly (remove \
-                 them if they may differ, as a serial number does): {}",
-                constant.len(),
-                list(&constant)
-            ));
-        }
-        notes.extend(note_on_outliers(&table.path, &outliers));
+        let Columns { kept, dropped, ranges, mut notes } = Columns::of(&table, config)?;
         let (table, _) = table
             .select(&kept.iter().chain(&config.data.condition).collect::<Vec<_>>())
             .context("--condition names columns of the data")?;
         if config.model.likelihood == Likelihood::Bernoulli {
             check_unit_interval(&table, kept.len())?;
         }
-
         let front_ends = front_ends(&config.data.front_end, &kept, config.data.window)?;
         ensure!(
             front_ends.is_empty() || config.model.likelihood != Likelihood::Bernoulli,
             "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
         );
-        let mut windows = Windows::cut(table, conditions, config.data.window, config.data.hop())?;
-        let mut chosen: Vec<usize> = (0..windows.len()).collect();
-        if let Some(labels) = &windows.labels {
-            chosen.retain(|&index| !labels[index]);
-            let anomalous = windows.len() - chosen.len();
-            if anomalous > 0 {
-                notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
-            }
-        }
-        // Before they are shuffled.
-        let reach: Option<Vec<f64>> = (config.data.drift > 0.0).then(|| {
-            let steps = drift::level_steps(&windows, &chosen, kept.len());
-            steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
-        });
-        match config.data.split() {
-            Split::Time => {}
-            Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
-        }
-        let held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
-        let mut training = chosen.len().saturating_sub(held);
-        ensure!(
-            chosen.len() >= LEAST_WINDOWS && training >= 2,
-            "{name}: {} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
-             {LEAST_WINDOWS}; give more data or a shorter --hop",
-            chosen.len()
-        );
-        if let Some(reach) = reach {
-            training *= drift::copies(chosen.len());
-            windows = drift::carried(&windows, &chosen, &reach, config.seed);
-            chosen = (0..windows.len()).collect();
-        }
+        let windows = Windows::cut(table, config.data.condition.len(), config.data.window, config.data.hop())?;
+        let chosen = normal_windows(&windows, &name, &mut notes);
+        let (windows, train, held) = split(windows, chosen, kept.len(), config, &name)?;
         // Behind the drift, which moves samples.
         let mut windows = windows.through(&front_ends)?;
-        let width = windows.features + conditions;
-        let values = |index: &usize| &windows.values[index * width..][..width];
-        let x = |index: &usize| &values(index)[..windows.features];
-        let condition = |index: &usize| &values(index)[windows.features..];
-        if let Some(index) = chosen.iter().find(|index| condition(index).iter().any(|value| value.is_nan())) {
-            bail!(
-                "{name}: a condition is missing in row {}: a conditional model needs all of {}",
-                windows.last_row[*index] + 1,
-                list(&config.data.condition)
-            );
-        }
-        // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
-        let (columns, repeats) =
-            if front_ends.is_empty() { (kept.len(), config.data.window) } else { (windows.features, 1) };
-        let standardiser = Standardiser::fit(chosen.iter().map(x), columns, repeats, config.model.likelihood);
-        let condition_standardiser =
-            Standardiser::fit(chosen.iter().map(condition), conditions, 1, Likelihood::Gaussian);
+        check_conditions(&windows, [&train, &held], config, &name)?;
         let features = feature_names(&kept, &front_ends, config.data.window);
-        for (standardiser, names) in [(&standardiser, &features), (&condition_standardiser, &config.data.condition)] {
-            if let Some(index) = standardiser.unusable() {
-                bail!(
-                    "{name}: column `{}` has mean {:e} and standard deviation {:e} in the normal windows, which 32-bit numbers \
-                     cannot standardise: rescale or remove it",
-                    names[index],
-                    standardiser.mean[index],
-                    standardiser.scale[index]
-                );
-            }
-        }
-        let (training, held) = chosen.split_at(training);
+        // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
+        let (standardiser, condition_standardiser) =
+            standardisers(&windows, train.iter().chain(&held), &features, front_ends.is_empty(), config, &name)?;
         let schema = Schema {
             channels: kept,
             conditions: config.data.condition.clone(),
@@ -306,31 +100,12 @@ impl Dataset {
             standardiser,
             condition_standardiser,
         };
-        let used = held.len().min(MOST_HELD_OUT);
-        if used < held.len() {
-            notes.push(format!("{name}: {used} of the {} held-out windows are used, evenly spaced", held.len()));
-        }
-        let held: Vec<usize> = (0..used).map(|index| held[index * held.len() / used]).collect();
-        let mut holdout: Vec<f32> = held.iter().flat_map(|index| values(index).iter().copied()).collect();
+        let held = some_of(held, &name, &mut notes);
+        let mut holdout: Vec<f32> = held.iter().flat_map(|index| windows.at(*index)).copied().collect();
         let holdout_rows = held.iter().map(|index| windows.last_row[*index]).collect();
-        let train = training.to_vec();
-        let mut standardised = Vec::with_capacity(width);
-        for window in windows.values.chunks_exact_mut(width) {
-            standardised.clear();
-            standardised.extend(schema.standardise(window));
-            window.copy_from_slice(&standardised);
-        }
+        standardise(&mut windows, &schema);
         if let Some(how) = config.data.binarise {
-            ensure!(conditions == 0, "binarise does not know grey values from conditions: leave out --condition");
-            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-            holdout = binarise(holdout.into_iter(), &mut rng);
-            if how == Binarise::Static {
-                for index in &train {
-                    let window = &mut windows.values[index * width..][..width];
-                    let binary = binarise(window.iter().copied(), &mut rng);
-                    window.copy_from_slice(&binary);
-                }
-            }
+            holdout = binarised(&mut windows, &train, holdout, how, config)?;
         }
         Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes, ranges })
     }
@@ -364,130 +139,135 @@ impl Dataset {
     }
 }
 
-/// A note on those of a table's first `channels` columns of whose variance in normal rows a single value makes up nearly all.
-#[must_use]
-pub fn outliers(table: &Table, channels: usize) -> Option<String> {
-    let is_normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
-    let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| is_normal(*row));
-    let moments = Moments::of(rows.map(|(_, values)| values), channels);
-    let varying = moments.iter().enumerate().filter(|(_, moments)| !moments.is_constant());
-    note_on_outliers(
-        &table.path,
-        &varying.filter_map(|(index, moments)| outlier(table, index, moments)).collect::<Vec<_>>(),
-    )
-}
-
-/// Column, row and value of the one that makes up nearly all of a column's variance.
-fn outlier(table: &Table, column: usize, moments: &Moments) -> Option<String> {
-    let outlier = moments.outlier()?;
-    let mut values = table.values.iter().skip(column).step_by(table.columns.len());
-    let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
-    Some(format!("{}, row {row}: {:e}", table.columns[column], outlier as f32))
-}
-
-fn note_on_outliers(path: &Path, outliers: &[String]) -> Option<String> {
-    (!outliers.is_empty()).then(|| {
-        format!(
-            "{}: a single value outweighs all others in {} column(s): {}; leave a field empty if the value is missing",
-            path.display(),
-            outliers.len(),
-            list(outliers)
-        )
-    })
-}
-
-fn check_unit_interval(table: &Table, features: usize) -> Result<()> {
-    for (row, values) in table.values.chunks_exact(table.columns.len()).enumerate() {
-        let outside = |value: &f32| !value.is_nan() && !(0.0..=1.0).contains(value);
-        if let Some(column) = values[..features].iter().position(outside) {
-            bail!(
-                "{}: row {}, column `{}` is {}: a Bernoulli likelihood needs values between 0 and 1; rescale the data or use \
-                 --likelihood gaussian",
-                table.path.display(),
-                row + 1,
-                table.columns[column],
-                values[column]
-            )
+/// The windows that are not labelled anomalies, by index; says so of the others.
+fn normal_windows(windows: &Windows, name: &str, notes: &mut Vec<String>) -> Vec<usize> {
+    let mut chosen: Vec<usize> = (0..windows.len()).collect();
+    if let Some(labels) = &windows.labels {
+        chosen.retain(|&index| !labels[index]);
+        let anomalous = windows.len() - chosen.len();
+        if anomalous > 0 {
+            notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
         }
+    }
+    chosen
+}
+
+/// The `chosen` windows in two parts, by index: those that are trained on, and those that are held out. With a drift the windows are others:
+/// copies that are carried off.
+fn split(
+    mut windows: Windows,
+    mut chosen: Vec<usize>,
+    channels: usize,
+    config: &Config,
+    name: &str,
+) -> Result<(Windows, Vec<usize>, Vec<usize>)> {
+    // Before they are shuffled.
+    let reach: Option<Vec<f64>> = (config.data.drift > 0.0).then(|| {
+        let steps = drift::level_steps(&windows, &chosen, channels);
+        steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
+    });
+    match config.data.split() {
+        Split::Time => {}
+        Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
+    }
+    let held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
+    let mut training = chosen.len().saturating_sub(held);
+    ensure!(
+        chosen.len() >= LEAST_WINDOWS && training >= 2,
+        "{name}: {} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
+         {LEAST_WINDOWS}; give more data or a shorter --hop",
+        chosen.len()
+    );
+    if let Some(reach) = reach {
+        training *= drift::copies(chosen.len());
+        windows = drift::carried(&windows, &chosen, &reach, config.seed);
+        chosen = (0..windows.len()).collect();
+    }
+    let held = chosen.split_off(training);
+    Ok((windows, chosen, held))
+}
+
+/// Refuses windows of which a condition is missing.
+fn check_conditions(windows: &Windows, parts: [&Vec<usize>; 2], config: &Config, name: &str) -> Result<()> {
+    let lacks = |index: &&usize| windows.at(**index)[windows.features..].iter().any(|value| value.is_nan());
+    if let Some(index) = parts.into_iter().flatten().find(lacks) {
+        bail!(
+            "{name}: a condition is missing in row {}: a conditional model needs all of {}",
+            windows.last_row[*index] + 1,
+            list(&config.data.condition)
+        );
     }
     Ok(())
 }
 
-/// A name for each feature: of a model of rows the channel's.
-fn feature_names(channels: &[String], front_ends: &[FrontEnd], window: usize) -> Vec<String> {
-    const STATISTICS: [&str; 6] = ["mean", "ln RMS", "ln peak", "crest factor", "kurtosis", "zero crossings"];
-    if front_ends.is_empty() {
-        let samples = (0..window).flat_map(|sample| channels.iter().map(move |channel| (sample, channel)));
-        let name = |(sample, channel): (usize, &String)| match window {
-            1 => channel.clone(),
-            _ => format!("{channel}, sample {sample}"),
-        };
-        return samples.map(name).collect();
+/// The standardisers of these windows' features, which have these names and may be samples, and of their conditions.
+fn standardisers<'i>(
+    windows: &Windows,
+    chosen: impl Iterator<Item = &'i usize> + Clone,
+    features: &[String],
+    are_samples: bool,
+    config: &Config,
+    name: &str,
+) -> Result<(Standardiser, Standardiser)> {
+    let (columns, repeats) =
+        if are_samples { (windows.features / config.data.window, config.data.window) } else { (windows.features, 1) };
+    let x = chosen.clone().map(|index| &windows.at(*index)[..windows.features]);
+    let condition = chosen.map(|index| &windows.at(*index)[windows.features..]);
+    let standardiser = Standardiser::fit(x, columns, repeats, config.model.likelihood);
+    let condition_standardiser = Standardiser::fit(condition, windows.conditions, 1, Likelihood::Gaussian);
+    for (standardiser, names) in [(&standardiser, features), (&condition_standardiser, &config.data.condition)] {
+        if let Some(index) = standardiser.unusable() {
+            bail!(
+                "{name}: column `{}` has mean {:e} and standard deviation {:e} in the normal windows, which 32-bit numbers \
+                 cannot standardise: rescale or remove it",
+                names[index],
+                standardiser.mean[index],
+                standardiser.scale[index]
+            );
+        }
     }
-    let names = channels.iter().zip(front_ends).flat_map(|(channel, front_end)| {
-        (0..front_end.features(window)).map(move |index| match front_end {
-            FrontEnd::Raw => format!("{channel}, sample {index}"),
-            FrontEnd::Mean => format!("{channel}, mean"),
-            FrontEnd::Statistics => format!("{channel}, {}", STATISTICS[index]),
-            FrontEnd::Bands(_) => format!("{channel}, band {index}"),
-        })
-    });
-    names.collect()
+    Ok((standardiser, condition_standardiser))
 }
 
-/// CRC-32 of names and values, and the number of rows.
-#[must_use]
-pub fn fingerprint(table: &Table) -> String {
-    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-    let mut digest = crc.digest();
-    for name in &table.columns {
-        digest.update(name.as_bytes());
-        digest.update(b"\n");
+/// Held-out windows, evenly spaced where there are more than are used; says so.
+fn some_of(held: Vec<usize>, name: &str, notes: &mut Vec<String>) -> Vec<usize> {
+    let used = held.len().min(MOST_HELD_OUT);
+    if used < held.len() {
+        notes.push(format!("{name}: {used} of the {} held-out windows are used, evenly spaced", held.len()));
     }
-    for values in table.values.chunks(1024) {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        digest.update(&bytes);
+    (0..used).map(|index| held[index * held.len() / used]).collect()
+}
+
+/// Brings all windows to standardised units, in their place.
+fn standardise(windows: &mut Windows, schema: &Schema) {
+    let width = windows.features + windows.conditions;
+    let mut standardised = Vec::with_capacity(width);
+    for window in windows.values.chunks_exact_mut(width) {
+        standardised.clear();
+        standardised.extend(schema.standardise(window));
+        window.copy_from_slice(&standardised);
     }
-    format!("crc32 {:08x}, {} rows", digest.finalize(), table.rows())
 }
 
-/// Reads a file and cuts it into the windows of a model, with a note on the columns that the model does not use.
-///
-/// # Errors
-/// If the file is bad or lacks a column of the model.
-pub fn read_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Windows, Option<String>)> {
-    let (table, note) = read_table_for_model(path, label, model)?;
-    Ok((cut_for_model(table, model)?, note))
-}
-
-/// Cuts a table of a model's columns into its windows.
-///
-/// # Errors
-/// If it is shorter than one.
-pub fn cut_for_model(table: Table, model: &Model<'_>) -> Result<Windows> {
-    Windows::cut(table, model.conditions(), model.window(), model.hop())?.through(&of_model(model)?)
-}
-
-/// The names of a model's columns, channels then conditions.
-///
-/// # Errors
-/// If the model's card is damaged.
-pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
-    let card = model.card()?;
-    Ok(card.channels.lines().chain(card.conditions.lines()).collect())
-}
-
-/// Reads the columns of a model, channels then conditions, with a note on those that it does not use.
-///
-/// # Errors
-/// If the file is bad or lacks a column of the model.
-pub fn read_table_for_model(path: &Path, label: Option<&str>, model: &Model<'_>) -> Result<(Table, Option<String>)> {
-    let (table, left_out) =
-        Table::read_columns(path, label, &columns_of(model)?, |_, _| {}).context("the data do not fit the model")?;
-    let note = (!left_out.is_empty()).then(|| {
-        format!("{}: {} column(s) that the model does not use: {}", path.display(), left_out.len(), list(&left_out))
-    });
-    Ok((table, note))
+/// The held-out windows as zeros and ones; where these are drawn once and for all, the windows to train on become so, too.
+fn binarised(
+    windows: &mut Windows,
+    train: &[usize],
+    holdout: Vec<f32>,
+    how: Binarise,
+    config: &Config,
+) -> Result<Vec<f32>> {
+    ensure!(windows.conditions == 0, "binarise does not know grey values from conditions: leave out --condition");
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    let holdout = binarise(holdout.into_iter(), &mut rng);
+    if how == Binarise::Static {
+        for index in train {
+            let window = &mut windows.values[index * windows.features..][..windows.features];
+            let binary = binarise(window.iter().copied(), &mut rng);
+            window.copy_from_slice(&binary);
+        }
+    }
+    Ok(holdout)
 }
 
 #[cfg(test)]

@@ -47,7 +47,16 @@ impl Windows {
         }
         let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
         let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
-        let mut cut = Self { features, conditions, values: Vec::new(), last_row: Vec::new(), labels: None };
+        let count = (table.rows() - window) / hop + 1;
+        let mut values = Vec::new();
+        let size = count.checked_mul(features + conditions);
+        let room = size.and_then(|size| values.try_reserve_exact(size).ok());
+        ensure!(
+            room.is_some(),
+            "{}: there is no memory for {count} windows of {features} values: give fewer rows or a longer --hop",
+            table.path.display()
+        );
+        let mut cut = Self { features, conditions, values, last_row: Vec::with_capacity(count), labels: None };
         for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
             let (sample, condition) = sample.split_at(channels);
             if let Some(values) = windows.push(sample)? {
@@ -73,6 +82,13 @@ impl Windows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.last_row.is_empty()
+    }
+
+    /// The window of this index, followed by its condition.
+    #[must_use]
+    pub fn at(&self, index: usize) -> &[f32] {
+        let width = self.features + self.conditions;
+        &self.values[index * width..][..width]
     }
 
     /// The windows, one slice each, with their conditions.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     calibration::{Normal, Settings},
     config::Config,
-    data::dataset::Schema,
+    data::schema::Schema,
     model::architecture::Architecture,
     run::{
         import::imported::Imported,

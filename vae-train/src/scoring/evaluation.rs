@@ -5,7 +5,7 @@ use serde::Serialize;
 use vae_core::Model;
 
 use crate::{
-    data::{dataset::cut_for_model, windows::Windows},
+    data::{for_model::cut_for_model, windows::Windows},
     scoring::{
         self,
         detection::{Judged, Verdicts, detect},

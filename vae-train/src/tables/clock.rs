@@ -55,18 +55,21 @@ impl Clock {
     /// The clock of a column's fields; `None` if they do not count up.
     #[must_use]
     pub fn of(column: &str, Times { values: times, seconds }: &Times) -> Option<Self> {
-        let known: Vec<(usize, f64)> = times.iter().copied().enumerate().filter(|(_, time)| time.is_finite()).collect();
-        let middle = known.get(known.len() / 2)?.1;
+        // Counted anew each time: a recording may have more rows than there is memory for pairs of them.
+        let known = || times.iter().copied().enumerate().filter(|(_, time)| time.is_finite());
+        let count_known = known().count();
+        let middle = known().nth(count_known / 2)?.1;
         let unit = if *seconds { 1.0 } else { unit(column, middle) };
-        let intervals: Vec<(usize, f64)> =
-            known.windows(2).map(|pair| (pair[0].0 + 1, unit * (pair[1].1 - pair[0].1))).collect();
-        let forwards = intervals.iter().filter(|(_, interval)| *interval > 0.0).count();
-        let backwards = intervals.iter().filter(|(_, interval)| *interval < 0.0).count();
-        if 2 * known.len() < times.len() || forwards < 2 || backwards as f64 > MOST_BACKWARDS * intervals.len() as f64 {
+        // Each with the row that it follows, counted from 1.
+        let intervals = || known().zip(known().skip(1)).map(|(from, to)| (from.0 + 1, unit * (to.1 - from.1)));
+        let forwards = intervals().filter(|(_, interval)| *interval > 0.0).count();
+        let backwards = intervals().filter(|(_, interval)| *interval < 0.0).count();
+        let count_intervals = count_known - 1;
+        if 2 * count_known < times.len() || forwards < 2 || backwards as f64 > MOST_BACKWARDS * count_intervals as f64 {
             return None;
         }
-        let mut sorted: Vec<f64> = intervals.iter().map(|(_, interval)| *interval).collect();
-        sorted.sort_by(f64::total_cmp);
+        let mut sorted: Vec<f64> = intervals().map(|(_, interval)| interval).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
         let interval = sorted[sorted.len() / 2];
         // Of times that are coarser than the rows, most intervals are 0.
         let typical = if interval > 0.0 { interval } else { sorted.iter().copied().find(|i| *i > 0.0)? };
@@ -74,18 +77,18 @@ impl Clock {
         let regular = || sorted.iter().copied().filter(|interval| !is_gap(*interval) && *interval >= 0.0);
         let count = regular().count() as f64;
         let mean = regular().sum::<f64>() / count;
-        let longest = intervals.iter().copied().filter(|(_, i)| is_gap(*i)).max_by(|a, b| a.1.total_cmp(&b.1));
+        let longest = intervals().filter(|(_, i)| is_gap(*i)).max_by(|a, b| a.1.total_cmp(&b.1));
         let (longest_gap_row, longest_gap) = longest.unwrap_or_default();
         Some(Self {
             column: column.to_owned(),
             rate: 1.0 / mean,
             interval,
             jitter: (regular().map(|interval| (interval - mean).powi(2)).sum::<f64>() / count).sqrt(),
-            gaps: intervals.iter().filter(|(_, interval)| is_gap(*interval)).count(),
+            gaps: intervals().filter(|(_, interval)| is_gap(*interval)).count(),
             longest_gap,
             longest_gap_row,
-            not_forwards: intervals.len() - forwards,
-            unreadable: times.len() - known.len(),
+            not_forwards: count_intervals - forwards,
+            unreadable: times.len() - count_known,
         })
     }
 }

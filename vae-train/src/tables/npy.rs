@@ -1,33 +1,27 @@
-//! NumPy's arrays: a file of one (NPY), and a zip archive of several (NPZ).
+//! NPY: an array of NumPy in a file.
 //!
 //! # Source
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1.0 to 3.0.
 
-use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::Path,
-};
+use std::{io::Read, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use zip::ZipArchive;
 
 use crate::{
     tables::{
-        format::check_unpacked,
-        table::{LABEL, MAX_FEATURES, Table, reserve},
+        growth::{Expected, reserve},
+        packed::check_unpacked,
+        recording::{Label, Recording},
+        source::Source,
+        table::MAX_FEATURES,
     },
-    words::{foreign::excerpt, messages::list},
+    words::foreign::excerpt,
 };
 
 /// Longest header that is read: those of arrays of numbers have some hundred bytes.
 const MOST_HEADER_BYTES: u64 = 1 << 16;
-/// Most arrays in a file: the header of each may be looked at.
-const MOST_ARRAYS: usize = 4096;
 /// Values that are converted at once.
 const CHUNK: usize = 8192;
-/// Names of an array that holds labels, unless the user gives one.
-const LABELS: [&str; 3] = [LABEL, "labels", "y"];
 
 /// What an element is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,172 +34,39 @@ enum Kind {
 
 /// What an array's header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Header {
+pub(crate) struct Header {
     kind: Kind,
     /// Bytes of an element.
     size: usize,
     is_big_endian: bool,
     is_column_major: bool,
-    shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
 }
 
 /// A two-dimensional array; one of one dimension is a column.
-struct Array {
-    columns: usize,
+pub(crate) struct Array {
+    pub(crate) columns: usize,
     /// Row after row.
-    values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 /// Reads an NPY file as a table: rows of columns `x0`, `x1`, …; an array of one dimension is one column.
 ///
 /// # Errors
 /// Says what the file holds and what is accepted.
-pub fn read_npy(path: &Path, label: Option<&str>) -> Result<Table> {
-    let array =
-        open(path).and_then(|file| Array::read(file, path, None)).with_context(|| path.display().to_string())?;
-    Table::of_columns(path, names(array.columns), array.values, label)
+pub(crate) fn read_npy(source: Source, label: Label<'_>) -> Result<Recording> {
+    let path = source.name.clone();
+    let array = Array::read(source, &path, None).with_context(|| path.display().to_string())?;
+    Recording::of_columns(&path, names(array.columns), array.values, label)
 }
 
-/// Names of an NPY file's columns.
-///
-/// # Errors
-/// As [`read_npy`], as far as the header tells.
-pub fn npy_columns(path: &Path) -> Result<Vec<String>> {
-    let header = open(path).and_then(|mut file| Header::read(&mut file)).with_context(|| path.display().to_string())?;
-    Ok(names(header.rows_and_columns().with_context(|| path.display().to_string())?.1))
-}
-
-/// Reads an array of an NPZ file as a table, as [`read_npy`] does: the one named `array`, else the only one that is not a label. A
-/// label is another array with a value for each row: the one of the name given, else, where that is `label`, also `labels` or `y`.
-///
-/// # Errors
-/// Says what the file holds and what is accepted.
-pub fn read_npz(path: &Path, array: Option<&str>, label: Option<&str>) -> Result<Table> {
-    let read = || -> Result<(Array, Option<Vec<f32>>)> {
-        let mut archive = Archive::open(path)?;
-        let chosen = archive.choose(array, label)?;
-        let table = archive.read(&chosen, path)?;
-        let Some(name) = label.and_then(|label| archive.labels(label, &chosen)) else { return Ok((table, None)) };
-        let labels = archive.read(&name, path)?;
-        let (rows, found) = (table.values.len() / table.columns, labels.values.len());
-        ensure!(
-            labels.columns == 1 && found == rows,
-            "array `{name}` has {found} values for the {rows} rows of `{chosen}`: a label needs one a row"
-        );
-        Ok((table, Some(labels.values)))
-    };
-    let (Array { columns, values }, labels) = read().with_context(|| path.display().to_string())?;
-    match (labels, label) {
-        (Some(labels), Some(name)) => Table::of_labelled(path, names(columns), values, name, &labels),
-        _ => Table::of_columns(path, names(columns), values, label),
-    }
-}
-
-/// Names of the columns of an NPZ file's array, and of the label if there is one.
-///
-/// # Errors
-/// As [`read_npz`], as far as headers tell.
-pub fn npz_columns(path: &Path, array: Option<&str>, label: Option<&str>) -> Result<Vec<String>> {
-    let read = || -> Result<Vec<String>> {
-        let mut archive = Archive::open(path)?;
-        let chosen = archive.choose(array, label)?;
-        let mut columns = names(archive.header(&chosen)?.rows_and_columns()?.1);
-        let label = label.unwrap_or(LABEL);
-        columns.extend(archive.labels(label, &chosen).map(|_| label.to_owned()));
-        Ok(columns)
-    };
-    read().with_context(|| path.display().to_string())
-}
-
-fn open(path: &Path) -> Result<BufReader<File>> {
-    Ok(BufReader::new(File::open(path).context("cannot be read")?))
-}
-
-fn names(columns: usize) -> Vec<String> {
+/// Names of so many columns.
+pub(crate) fn names(columns: usize) -> Vec<String> {
     (0..columns).map(|column| format!("x{column}")).collect()
 }
 
-/// The arrays of an NPZ file.
-struct Archive {
-    zip: ZipArchive<BufReader<File>>,
-    /// Their names, without `.npy`.
-    names: Vec<String>,
-    /// Bytes of the file.
-    bytes: u64,
-}
-
-impl Archive {
-    fn open(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        let bytes = file.get_ref().metadata().context("cannot be read")?.len();
-        let zip = ZipArchive::new(file).context("the zip archive cannot be read")?;
-        let names: Vec<String> = zip
-            .file_names()
-            .filter_map(|name| name.ok().and_then(|name| Some(name.strip_suffix(".npy")?.to_owned())))
-            .collect();
-        ensure!(
-            !names.is_empty(),
-            "this zip archive holds no array of NumPy: an NPZ file, as np.savez writes, is needed"
-        );
-        ensure!(
-            names.len() <= MOST_ARRAYS,
-            "it holds {} arrays: at most {MOST_ARRAYS} are looked through",
-            names.len()
-        );
-        Ok(Self { zip, names, bytes })
-    }
-
-    /// The array that is the table.
-    fn choose(&mut self, array: Option<&str>, label: Option<&str>) -> Result<String> {
-        if let Some(array) = array {
-            ensure!(
-                self.names.iter().any(|name| name == array),
-                "no array `{}`: there are {}",
-                excerpt(array),
-                list(&self.names)
-            );
-            return Ok(array.to_owned());
-        }
-        let is_data = |name: &&String| !LABELS.contains(&&***name) && label != Some(name);
-        let mut tables: Vec<String> = self.names.iter().filter(is_data).cloned().collect();
-        if tables.len() > 1 {
-            tables.retain(|name| self.header(name).is_ok_and(|header| header.shape.len() == 2));
-        }
-        match &tables[..] {
-            [only] => Ok(only.clone()),
-            _ => {
-                let names = self.names.clone();
-                let shapes = names.iter().map(|name| match self.header(name) {
-                    Ok(header) => format!("{name} {}", header.shape()),
-                    Err(_) => name.clone(),
-                });
-                let shapes: Vec<String> = shapes.collect();
-                bail!("it holds {}: say which is the table, as in data.npz:{}", list(&shapes), excerpt(&names[0]))
-            }
-        }
-    }
-
-    /// The array that holds the labels, by the name of a label.
-    fn labels(&self, label: &str, chosen: &str) -> Option<String> {
-        let has = |name: &str| name != chosen && self.names.iter().any(|known| known == name);
-        let others = LABELS.into_iter().filter(|_| label == LABEL);
-        std::iter::once(label).chain(others).find(|name| has(name)).map(str::to_owned)
-    }
-
-    fn header(&mut self, name: &str) -> Result<Header> {
-        let mut file = self.zip.by_name(&format!("{name}.npy"))?;
-        Header::read(&mut file).with_context(|| format!("array `{}`", excerpt(name)))
-    }
-
-    fn read(&mut self, name: &str, path: &Path) -> Result<Array> {
-        let context = || format!("array `{}`", excerpt(name));
-        let file = self.zip.by_name(&format!("{name}.npy")).with_context(context)?;
-        Array::read(file, path, Some(self.bytes)).with_context(context)
-    }
-}
-
 impl Header {
-    fn read(input: &mut impl Read) -> Result<Self> {
+    pub(crate) fn read(input: &mut impl Read) -> Result<Self> {
         let mut start = [0; 8];
         input.read_exact(&mut start).context("it ends in the header")?;
         let [0x93, b'N', b'U', b'M', b'P', b'Y', major, _] = start else {
@@ -271,7 +132,8 @@ impl Header {
         })
     }
 
-    fn rows_and_columns(&self) -> Result<(usize, usize)> {
+    /// Rows and columns of the table that it is.
+    pub(crate) fn rows_and_columns(&self) -> Result<(usize, usize)> {
         let (rows, columns) = match self.shape[..] {
             [rows] => (rows, 1),
             [rows, columns] => (rows, columns),
@@ -292,7 +154,7 @@ impl Header {
     }
 
     /// As it is written, or its beginning: a header may have thousands of dimensions.
-    fn shape(&self) -> String {
+    pub(crate) fn shape(&self) -> String {
         excerpt(&format!("{:?}", self.shape))
     }
 
@@ -319,7 +181,7 @@ impl Header {
 impl Array {
     /// Reads to the end of the input, of a file that may be compressed into so many bytes. Memory grows with what has been read, whatever
     /// the header says.
-    fn read(mut input: impl Read, path: &Path, compressed: Option<u64>) -> Result<Self> {
+    pub(crate) fn read(mut input: impl Read, path: &Path, compressed: Option<u64>) -> Result<Self> {
         let header = Header::read(&mut input)?;
         let (rows, columns) = header.rows_and_columns()?;
         let count = rows.checked_mul(columns).filter(|count| count.checked_mul(header.size).is_some());
@@ -333,7 +195,7 @@ impl Array {
             let wanted = (count - values.len()).min(CHUNK) * header.size;
             bytes.clear();
             input.by_ref().take(wanted as u64).read_to_end(&mut bytes).context("it cannot be read to its end")?;
-            reserve(&mut values, bytes.len() / header.size, path)?;
+            reserve(&mut values, bytes.len() / header.size, || Expected::Count(count), path)?;
             values.extend(bytes.chunks_exact(header.size).map(|bytes| header.value(bytes)));
             ensure!(
                 bytes.len() == wanted,

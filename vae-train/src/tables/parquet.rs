@@ -1,7 +1,6 @@
 //! Parquet: tables of the Apache Arrow world, with the Cargo feature `parquet`.
 
 use std::{
-    collections::HashMap,
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -10,55 +9,175 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use parquet::{
     basic::{ConvertedType, LogicalType, TimeUnit, Type},
+    column::reader::{ColumnReader, ColumnReaderImpl},
+    data_type::DataType,
     file::reader::{FileReader, SerializedFileReader},
     record::Field,
-    schema::types::Type as SchemaType,
+    schema::types::{ColumnDescPtr, Type as SchemaType},
 };
 
 use crate::{
     tables::{
-        clock::Times,
-        format::check_unpacked,
-        table::{MAX_FEATURES, Table, reserve},
+        clock::{Clock, Times},
+        growth::{Expected, reserve},
+        packed::check_unpacked,
+        recording::{Label, Recording},
+        source::Source,
+        table::MAX_FEATURES,
     },
     words::{foreign::excerpt, messages::list},
 };
+
+/// Values of a column that are read at once.
+const BATCH: usize = 8192;
 
 /// Reads a Parquet file, all of whose columns must hold numbers, truth values or times (of milliseconds and microseconds as seconds
 /// since 1970); nulls are values that were not observed.
 ///
 /// # Errors
 /// Names the columns that hold anything else.
-pub fn read_parquet(path: &Path, label: Option<&str>) -> Result<Table> {
-    let columns = parquet_columns(path)?;
-    let mut values = Vec::new();
-    unwound(path, || {
-        each_field(path, |_, value| {
-            reserve(&mut values, 1, path)?;
-            values.push(value as f32);
-            Ok(())
-        })
-    })?;
-    Table::of_columns(path, columns, values, label)
+pub(crate) fn read_parquet(source: Source, label: Label<'_>) -> Result<Recording> {
+    let path = source.name.clone();
+    let (file, bytes) = source.into_file()?;
+    // The crate panics on some damaged files.
+    let read = catch_unwind(AssertUnwindSafe(|| Columns::read(file, bytes, &path)));
+    let read = read.unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))?;
+    let Columns { names, values, times } = read;
+    let times = names.iter().cloned().zip(times).filter_map(|(name, times)| Some((name, times?))).collect();
+    let recording = Recording::of_columns(&path, names, values, label)?;
+    Ok(Recording { times, ..recording })
 }
 
-/// Names of a Parquet file's columns.
-///
-/// # Errors
-/// As [`read_parquet`], as far as the schema tells.
-pub fn parquet_columns(path: &Path) -> Result<Vec<String>> {
-    unwound(path, || columns(path))
+/// What the columns of a file hold.
+struct Columns {
+    names: Vec<String>,
+    /// Row after row.
+    values: Vec<f32>,
+    /// Of the columns that are named like clocks.
+    times: Vec<Option<Times>>,
 }
 
-/// What `read` gives; an error where it panics, as the crate does on some damaged files.
-fn unwound<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))
+impl Columns {
+    /// Reads a file of so many bytes column after column, as the values lie in it, so that a page of one column is in memory at a time.
+    fn read(file: File, bytes: u64, path: &Path) -> Result<Self> {
+        let reader =
+            SerializedFileReader::new(file).with_context(|| format!("{} cannot be read as Parquet", path.display()))?;
+        let schema = reader.metadata().file_metadata().schema();
+        let names = names(schema, path)?;
+        check_size(&reader, bytes, path)?;
+        let clock = |field: &SchemaType| {
+            Clock::is_name(field.name()).then(|| Times { values: Vec::new(), seconds: unit(field).is_some() })
+        };
+        let times = schema.get_fields().iter().map(|field| clock(field)).collect();
+        let mut columns = Self { names, values: Vec::new(), times };
+        let rows: usize = reader.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
+        for group in 0..reader.num_row_groups() {
+            columns.read_group(&reader, group, rows, path)?;
+        }
+        Ok(columns)
+    }
+
+    /// Reads a group of rows, of a table of so many `rows` in all, behind those that are there.
+    fn read_group(
+        &mut self,
+        reader: &SerializedFileReader<File>,
+        group: usize,
+        rows: usize,
+        path: &Path,
+    ) -> Result<()> {
+        let width = self.names.len();
+        let before = self.values.len() / width;
+        let context = || format!("{}: the rows from {} on cannot be read", path.display(), before + 1);
+        let group = reader.get_row_group(group).with_context(context)?;
+        let own = known(group.metadata().num_rows()) as usize;
+        reserve(&mut self.values, own * width, || Expected::Count(rows * width), path)?;
+        self.values.resize((before + own) * width, f32::NAN);
+        for (column, name) in self.names.iter().enumerate() {
+            let description = group.metadata().schema_descr().column(column);
+            let field = reader.metadata().file_metadata().schema().get_fields();
+            let unit = field.get(column).and_then(|field| unit(field)).unwrap_or(1.0);
+            let place =
+                |row: usize| format!("{}: row {}, column `{}`", path.display(), before + row + 1, excerpt(name));
+            ensure!(description.max_rep_level() == 0, "{}: a list is not a number: convert the column", place(0));
+            let (values, times) = (&mut self.values, &mut self.times[column]);
+            let mut take = |row: usize, field: &Field| -> Result<()> {
+                let value = number(field).with_context(|| {
+                    format!("{}: {} is not a number: convert the column", place(row), excerpt(&field.to_string()))
+                })?;
+                values[(before + row) * width + column] = value as f32;
+                if let Some(times) = times {
+                    times.values.push(unit * value);
+                }
+                Ok(())
+            };
+            let reader = group.get_column_reader(column).with_context(context)?;
+            let wanted = Wanted { description: &description, rows: own, place: &place, take: &mut take };
+            let count = each_field(reader, wanted)?;
+            ensure!(count == own, "{}: the column ends here, before its {own} rows: the file is damaged", place(count));
+        }
+        Ok(())
+    }
 }
 
-fn columns(path: &Path) -> Result<Vec<String>> {
-    let reader = open(path)?;
-    let fields = reader.metadata().file_metadata().schema().get_fields();
+/// What is to be done with the fields of a column.
+struct Wanted<'a> {
+    description: &'a ColumnDescPtr,
+    /// How many there are to be.
+    rows: usize,
+    /// What messages call a row.
+    place: &'a dyn Fn(usize) -> String,
+    take: &'a mut dyn FnMut(usize, &Field) -> Result<()>,
+}
+
+/// Gives each field of a column to who takes them; returns how many there were.
+fn each_field(reader: ColumnReader, wanted: Wanted<'_>) -> Result<usize> {
+    match reader {
+        ColumnReader::BoolColumnReader(reader) => each_value(reader, wanted, Field::convert_bool),
+        ColumnReader::Int32ColumnReader(reader) => each_value(reader, wanted, Field::convert_int32),
+        ColumnReader::Int64ColumnReader(reader) => each_value(reader, wanted, Field::convert_int64),
+        ColumnReader::Int96ColumnReader(reader) => each_value(reader, wanted, Field::convert_int96),
+        ColumnReader::FloatColumnReader(reader) => each_value(reader, wanted, Field::convert_float),
+        ColumnReader::DoubleColumnReader(reader) => each_value(reader, wanted, Field::convert_double),
+        ColumnReader::ByteArrayColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
+            bail!("{}: texts are no numbers", (wanted.place)(0))
+        }
+    }
+}
+
+/// As [`each_field`], of a column of one type.
+fn each_value<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    wanted: Wanted<'_>,
+    field: fn(&ColumnDescPtr, T::T) -> Field,
+) -> Result<usize> {
+    let Wanted { description, rows, place, take } = wanted;
+    let (mut values, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let is_optional = description.max_def_level() > 0;
+    let mut row = 0;
+    while row < rows {
+        values.clear();
+        levels.clear();
+        let most = BATCH.min(rows - row);
+        let (read, ..) = reader
+            .read_records(most, is_optional.then_some(&mut levels), None, &mut values)
+            .with_context(|| format!("{} cannot be read", place(row)))?;
+        if read == 0 {
+            break;
+        }
+        let mut present = values.drain(..);
+        for index in 0..read {
+            let is_present = !is_optional || levels.get(index) == Some(&description.max_def_level());
+            let value = if is_present { present.next() } else { None };
+            take(row + index, &value.map_or(Field::Null, |value| field(description, value)))?;
+        }
+        row += read;
+    }
+    Ok(row)
+}
+
+/// The names of the columns, which must hold numbers.
+fn names(schema: &SchemaType, path: &Path) -> Result<Vec<String>> {
+    let fields = schema.get_fields();
     ensure!(
         fields.len() <= MAX_FEATURES,
         "{} has {} columns: at most {MAX_FEATURES} fit into a model",
@@ -78,34 +197,8 @@ fn columns(path: &Path) -> Result<Vec<String>> {
         others.len(),
         list(&others)
     );
+    ensure!(!fields.is_empty(), "{} has no columns", path.display());
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
-}
-
-/// The values of these columns as times, behind what `times` has of each; none of a column that the file has not.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn parquet_times(path: &Path, columns: &[impl AsRef<str>], times: &mut [Times]) -> Result<()> {
-    unwound(path, || {
-        let reader = open(path)?;
-        let fields = reader.metadata().file_metadata().schema().get_fields();
-        let fields: HashMap<&str, &SchemaType> = fields.iter().map(|field| (field.name(), &**field)).collect();
-        // By the column's place in the row.
-        let mut places: HashMap<&str, (usize, Option<f64>)> = HashMap::new();
-        for (at, column) in columns.iter().map(AsRef::as_ref).enumerate() {
-            if let Some(field) = fields.get(column) {
-                let unit = unit(field);
-                times[at].seconds = unit.is_some();
-                places.insert(column, (at, unit));
-            }
-        }
-        each_field(path, |name, value| {
-            if let Some((at, unit)) = places.get(name) {
-                times[*at].values.push(unit.unwrap_or(1.0) * value);
-            }
-            Ok(())
-        })
-    })
 }
 
 /// Seconds in one unit of what [`number`] makes of a column of times; `None` for a column of plain numbers.
@@ -125,40 +218,21 @@ fn unit(field: &SchemaType) -> Option<f64> {
     }
 }
 
-/// Gives each field, row after row, with its column's name.
-fn each_field(path: &Path, mut give: impl FnMut(&str, f64) -> Result<()>) -> Result<()> {
-    let reader = open(path)?;
-    check_size(&reader, path)?;
-    let context = |row: usize| format!("{}: row {} cannot be read", path.display(), row + 1);
-    for (row, record) in reader.get_row_iter(None).with_context(|| context(0))?.enumerate() {
-        let record = record.with_context(|| context(row))?;
-        for (name, field) in record.get_column_iter() {
-            let value = number(field).with_context(|| {
-                format!(
-                    "{}: row {}, column `{}`: {} is not a number: convert the column",
-                    path.display(),
-                    row + 1,
-                    excerpt(name),
-                    excerpt(&field.to_string())
-                )
-            })?;
-            give(name, value)?;
-        }
-    }
-    Ok(())
+/// Refuses what would fill the memory: a column of one value takes some bytes, however long it is.
+fn check_size(reader: &SerializedFileReader<File>, file: u64, path: &Path) -> Result<()> {
+    let metadata = reader.metadata();
+    let sum = |sizes: &mut dyn Iterator<Item = i64>| sizes.fold(0u64, |sum, size| sum.saturating_add(known(size)));
+    let groups = metadata.row_groups();
+    let pages = sum(&mut groups.iter().flat_map(|group| group.columns()).map(|column| column.uncompressed_size()));
+    let rows = sum(&mut groups.iter().map(|group| group.num_rows())).max(known(metadata.file_metadata().num_rows()));
+    let columns = metadata.file_metadata().schema().get_fields().len() as u64;
+    let values = rows.saturating_mul(columns).saturating_mul(size_of::<f32>() as u64);
+    check_unpacked(pages.max(values), file).with_context(|| path.display().to_string())
 }
 
-/// Refuses what would fill the memory: a column of one value takes some bytes, however long it is.
-fn check_size(reader: &SerializedFileReader<File>, path: &Path) -> Result<()> {
-    let metadata = reader.metadata();
-    let file = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    let known = |size: i64| u64::try_from(size).unwrap_or(u64::MAX);
-    let pages = metadata.row_groups().iter().flat_map(|group| group.columns());
-    let pages = pages.fold(0u64, |sum, column| sum.saturating_add(known(column.uncompressed_size())));
-    let columns = metadata.file_metadata().schema().get_fields().len() as u64;
-    let values =
-        known(metadata.file_metadata().num_rows()).saturating_mul(columns).saturating_mul(size_of::<f32>() as u64);
-    check_unpacked(pages.max(values), file).with_context(|| path.display().to_string())
+/// A size that a file states; more than any has for a negative one.
+fn known(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 fn number(field: &Field) -> Option<f64> {
@@ -181,11 +255,6 @@ fn number(field: &Field) -> Option<f64> {
         Field::TimeMicros(value) | Field::TimestampMicros(value) => 1e-6 * value as f64,
         _ => return None,
     })
-}
-
-fn open(path: &Path) -> Result<SerializedFileReader<File>> {
-    let context = || format!("{} cannot be read as Parquet", path.display());
-    SerializedFileReader::new(File::open(path).with_context(context)?).with_context(context)
 }
 
 #[cfg(test)]

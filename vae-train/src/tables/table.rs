@@ -132,17 +132,3 @@ pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
         quoted(column)
     )
 }
-
-/// Makes room for so many values more.
-///
-/// # Errors
-/// If there is no memory for them.
-pub(crate) fn reserve(values: &mut Vec<f32>, more: usize, path: &Path) -> Result<()> {
-    values.try_reserve(more).map_err(|_| {
-        anyhow::anyhow!(
-            "{}: there is no memory for more than the first {} values of it: give a part of the file, or fewer columns",
-            path.display(),
-            values.len()
-        )
-    })
-}

@@ -1,0 +1,37 @@
+//! Opening a table, and what is said of it.
+
+use std::{collections::HashSet, path::Path};
+
+use anyhow::Result;
+
+use crate::{
+    cli::{context::note, progress},
+    tables::{
+        open::open,
+        recording::{Label, Recording},
+    },
+    words::messages::list,
+};
+
+/// Reads a file once, and says so where its column `label` is taken as the label without having been asked for.
+pub(super) fn open_table(data: &Path, label: Label<'_>) -> Result<Recording> {
+    let recording = open(data, label, progress::reading(data))?;
+    recording.note_on_label(label).iter().for_each(|message| note(message));
+    Ok(recording)
+}
+
+/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
+/// ignored anyway.
+pub(super) fn clocks_to_leave_out(recording: &Recording, conditions: &[String], ignored: &[String]) -> Vec<String> {
+    let mut clocks: Vec<String> = recording.clocks().into_iter().map(|clock| clock.column).collect();
+    let [conditions, ignored] = [conditions, ignored].map(|names| names.iter().collect::<HashSet<_>>());
+    clocks.retain(|column| !conditions.contains(column));
+    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
+    let name = recording.table.path.display();
+    match &unsaid[..] {
+        [] => {}
+        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
+        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
+    }
+    clocks
+}

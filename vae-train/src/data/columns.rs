@@ -1,0 +1,118 @@
+//! Which columns of a table a model watches, by the rows that it will be trained on.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    config::Config,
+    data::outliers::{note_on_outliers, outlier},
+    statistics::moments::Moments,
+    tables::table::Table,
+    weights::family::Likelihood,
+    words::messages::list,
+};
+
+/// Fewest normal windows for a fit.
+pub(crate) const LEAST_WINDOWS: usize = 10;
+
+/// What becomes of a table's columns, but for those that a model is conditional on.
+pub(crate) struct Columns {
+    /// Those that are trained on, in order.
+    pub(crate) kept: Vec<String>,
+    /// Those that have no value in normal rows.
+    pub(crate) dropped: Vec<String>,
+    /// Least and largest value in normal rows of each that is kept.
+    pub(crate) ranges: Vec<(f64, f64)>,
+    /// What the user should know of them.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Columns {
+    /// Judges a table's columns. Those of zeros and ones, for a Bernoulli likelihood, are all kept.
+    ///
+    /// # Errors
+    /// If there is nothing to learn from.
+    pub(crate) fn of(table: &Table, config: &Config) -> Result<Self> {
+        let name = table.path.display();
+        let (normal_rows, moments) = moments(table)?;
+        let conditions: HashSet<&String> = config.data.condition.iter().collect();
+        let (mut kept, mut dropped, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut constant, mut outliers) = (Vec::new(), Vec::new());
+        for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
+            if conditions.contains(column) {
+                continue;
+            }
+            if config.model.likelihood != Likelihood::Bernoulli {
+                if moments.count == 0.0 {
+                    dropped.push(column.clone());
+                    continue;
+                }
+                if moments.is_constant() {
+                    constant.push(column.clone());
+                } else {
+                    outliers.extend(outlier(table, index, moments));
+                }
+            }
+            kept.push(column.clone());
+            ranges.push((moments.least, moments.largest));
+        }
+        ensure!(
+            kept.len() + dropped.len() > 0,
+            "{name}: every column is a condition: there is nothing to model; name fewer in --condition"
+        );
+        ensure!(
+            kept.len() > constant.len(),
+            "{name}: every column is constant or empty in the {normal_rows} normal row(s): there is nothing to learn"
+        );
+        let mut notes = Vec::new();
+        if !dropped.is_empty() {
+            notes.push(format!("{name}: {} empty column(s) left out: {}", dropped.len(), list(&dropped)));
+        }
+        if !constant.is_empty() {
+            notes.push(format!(
+                "{name}: {} column(s) never vary in normal data, and any other value in them will count as an anomaly (remove \
+                 them if they may differ, as a serial number does): {}",
+                constant.len(),
+                list(&constant)
+            ));
+        }
+        notes.extend(note_on_outliers(&table.path, &outliers));
+        Ok(Self { kept, dropped, ranges, notes })
+    }
+}
+
+/// The number of normal rows, and the moments of each column in them.
+fn moments(table: &Table) -> Result<(usize, Vec<Moments>)> {
+    let name = table.path.display();
+    let normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
+    let normal_rows = (0..table.rows()).filter(normal).count();
+    ensure!(normal_rows > 0, "{name}: every row is labelled 1 (anomaly): a fit needs normal rows, labelled 0");
+    ensure!(
+        normal_rows >= LEAST_WINDOWS,
+        "{name}: {normal_rows} normal row(s): a fit needs at least {LEAST_WINDOWS}, and some hundreds to be of use"
+    );
+    let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
+    Ok((normal_rows, Moments::of(rows.map(|(_, values)| values), table.columns.len())))
+}
+
+/// Refuses values beyond 0 and 1 in the first `features` columns.
+///
+/// # Errors
+/// Names the first one's place.
+pub(crate) fn check_unit_interval(table: &Table, features: usize) -> Result<()> {
+    for (row, values) in table.values.chunks_exact(table.columns.len()).enumerate() {
+        let outside = |value: &f32| !value.is_nan() && !(0.0..=1.0).contains(value);
+        if let Some(column) = values[..features].iter().position(outside) {
+            bail!(
+                "{}: row {}, column `{}` is {}: a Bernoulli likelihood needs values between 0 and 1; rescale the data or use \
+                 --likelihood gaussian",
+                table.path.display(),
+                row + 1,
+                table.columns[column],
+                values[column]
+            )
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What tells one table of training data from another.
+
+use std::collections::HashSet;
+
+use crate::{
+    config::Config,
+    tables::{recording::Recording, table::Table},
+};
+
+/// Bytes that are added to the checksum at once.
+const CHUNK: usize = 4096;
+
+/// CRC-32 of names and values, and the number of rows.
+#[must_use]
+pub fn fingerprint(table: &Table) -> String {
+    of(table.columns.iter().map(String::as_str), table.values.iter().copied(), table.rows())
+}
+
+/// The fingerprint of the table that a fit of this configuration would train on, given this recording, with whichever label it was read:
+/// without the label, what is ignored, and the clocks. `None` where a field of it is no number, so that it cannot have been trained on.
+#[must_use]
+pub fn training_fingerprint(recording: &Recording, config: &Config) -> Option<String> {
+    let clocks = recording.clocks().into_iter().map(|clock| clock.column);
+    let mut left_out: HashSet<String> = clocks.filter(|clock| !config.data.condition.contains(clock)).collect();
+    left_out.extend(config.data.ignore.iter().chain(&config.data.label).cloned());
+    let Recording { table, names, label, not_numbers, .. } = recording;
+    let kept: Vec<&str> = names.iter().filter(|name| !left_out.contains(*name)).map(String::as_str).collect();
+    if not_numbers.iter().any(|found| !left_out.contains(&found.column)) {
+        return None;
+    }
+    // The label is kept apart from the values.
+    let place = |name: &&str| table.columns.iter().position(|column| column == name);
+    let places: Vec<Option<usize>> = kept.iter().map(place).collect();
+    debug_assert!(kept.iter().zip(&places).all(|(name, place)| place.is_some() || label.as_deref() == Some(*name)));
+    let label = |row: usize| f32::from(u8::from(table.labels.as_ref().is_some_and(|labels| labels[row])));
+    let values = table.values.chunks_exact(table.columns.len()).enumerate().flat_map(|(row, values)| {
+        places.iter().map(move |place| place.map_or_else(|| label(row), |place| values[place]))
+    });
+    Some(of(kept.iter().copied(), values, table.rows()))
+}
+
+fn of<'n>(names: impl Iterator<Item = &'n str>, values: impl Iterator<Item = f32>, rows: usize) -> String {
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    for name in names {
+        digest.update(name.as_bytes());
+        digest.update(b"\n");
+    }
+    let mut bytes = Vec::with_capacity(CHUNK);
+    for value in values {
+        bytes.extend(value.to_le_bytes());
+        if bytes.len() == CHUNK {
+            digest.update(&bytes);
+            bytes.clear();
+        }
+    }
+    digest.update(&bytes);
+    format!("crc32 {:08x}, {rows} rows", digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::{open::open, recording::Label};
+
+    #[test]
+    fn a_recording_is_known_again_whatever_its_label_is_now() {
+        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        let rows = (0..3000).map(|row| format!("{row},{},x,{},{}\n", row * row, row % 2, row / 1500));
+        std::fs::write(file.path(), format!("time,a,name,label,b\n{}", rows.collect::<String>())).unwrap();
+        let read = |label: Label<'_>| open(file.path(), label, |_, _| {}).unwrap();
+        let trained_on = |label: Option<&str>, columns: &[&str]| {
+            let mut config = Config::default();
+            config.data.label = label.map(str::to_owned);
+            config.data.ignore = vec!["name".to_owned()];
+            let expected = fingerprint(&read(label.into()).select(columns).unwrap().0);
+            for now in [Label::None, Label::Usual, Label::Column("b")] {
+                assert_eq!(training_fingerprint(&read(now), &config).as_ref(), Some(&expected), "{label:?}, {now:?}");
+            }
+        };
+        trained_on(Some("label"), &["a", "b"]);
+        trained_on(Some("b"), &["a", "label"]);
+        trained_on(None, &["a", "label", "b"]);
+        assert_eq!(training_fingerprint(&read(Label::Usual), &Config::default()), None, "a column of names");
+    }
+}

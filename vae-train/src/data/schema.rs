@@ -1,0 +1,66 @@
+//! What a model knows of its data.
+
+use serde::{Deserialize, Serialize};
+use vae_core::FrontEnd;
+
+use crate::data::standardiser::Standardiser;
+
+/// What a model knows of its data: kept with the run and written into the model file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The columns that are trained on, in order.
+    pub channels: Vec<String>,
+    /// Columns that were left out, because they were constant or empty.
+    pub dropped: Vec<String>,
+    /// The columns that the model is conditional on, in order.
+    pub conditions: Vec<String>,
+    /// Samples in a window.
+    pub window: usize,
+    /// Samples between the starts of successive windows.
+    pub hop: usize,
+    /// The channels' front-ends, by their codes in the model file; none where the model sees samples.
+    pub front_ends: Vec<u8>,
+    /// CRC-32 of the training table and its number of rows.
+    pub data: String,
+    /// Fitted on the normal windows.
+    pub standardiser: Standardiser,
+    /// Fitted on the conditions of the normal windows.
+    pub condition_standardiser: Standardiser,
+}
+
+impl Schema {
+    /// A name for each feature.
+    #[must_use]
+    pub fn feature_names(&self) -> Vec<String> {
+        let front_ends: Vec<FrontEnd> = self.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect();
+        feature_names(&self.channels, &front_ends, self.window)
+    }
+
+    /// A window and its condition in standardised units.
+    pub fn standardise(&self, inputs: &[f32]) -> impl Iterator<Item = f32> {
+        let (x, condition) = inputs.split_at(self.standardiser.mean.len());
+        self.standardiser.apply(x).chain(self.condition_standardiser.apply(condition))
+    }
+}
+
+/// A name for each feature: of a model of rows the channel's.
+pub(crate) fn feature_names(channels: &[String], front_ends: &[FrontEnd], window: usize) -> Vec<String> {
+    const STATISTICS: [&str; 6] = ["mean", "ln RMS", "ln peak", "crest factor", "kurtosis", "zero crossings"];
+    if front_ends.is_empty() {
+        let samples = (0..window).flat_map(|sample| channels.iter().map(move |channel| (sample, channel)));
+        let name = |(sample, channel): (usize, &String)| match window {
+            1 => channel.clone(),
+            _ => format!("{channel}, sample {sample}"),
+        };
+        return samples.map(name).collect();
+    }
+    let names = channels.iter().zip(front_ends).flat_map(|(channel, front_end)| {
+        (0..front_end.features(window)).map(move |index| match front_end {
+            FrontEnd::Raw => format!("{channel}, sample {index}"),
+            FrontEnd::Mean => format!("{channel}, mean"),
+            FrontEnd::Statistics => format!("{channel}, {}", STATISTICS[index]),
+            FrontEnd::Bands(_) => format!("{channel}, band {index}"),
+        })
+    });
+    names.collect()
+}

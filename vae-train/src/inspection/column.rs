@@ -1,0 +1,165 @@
+//! What one column of a table is like.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{
+    inspection::runs::{LEAST_CLIPPED, Run, Stuck, clipped, runs, stuck},
+    statistics::moments::Moments,
+    tables::table::Table,
+};
+
+/// A column of fewer distinct values is a count or a switch.
+const LEAST_DISTINCT: usize = 8;
+
+/// Shift of the mean from the first quarter to the last, in standard deviations, that is pointed out.
+const DRIFT: f64 = 1.0;
+
+/// What one column is like; rows are counted from 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Share of the values that are missing.
+    pub missing: f64,
+    /// Most missing values in a row.
+    pub longest_gap: Run,
+    /// `None`, as what follows, for a column without a value.
+    pub least: Option<f32>,
+    /// Mean of the values.
+    pub mean: Option<f64>,
+    /// Largest value.
+    pub largest: Option<f32>,
+    /// Standard deviation.
+    pub deviation: Option<f64>,
+    /// Number of different values.
+    pub distinct: usize,
+    /// Smallest difference between two of them: the resolution of a quantised signal.
+    pub step: Option<f64>,
+    /// Most equal values in a row.
+    pub longest_repeat: Run,
+    /// Runs of equal values that are implausibly long for the column.
+    pub stuck: Option<Stuck>,
+    /// Share of the values that are the least one, in runs of three and more; where that looks like clipping.
+    pub clipped_below: Option<f64>,
+    /// Share of the values that are the largest one, in runs of three and more; where that looks like clipping.
+    pub clipped_above: Option<f64>,
+    /// Shift of the mean from the first quarter of the rows to the last, in standard deviations.
+    pub drift: Option<f64>,
+    /// What the user should know, in words.
+    pub findings: Vec<String>,
+}
+
+impl Column {
+    /// What one column of a table is like on its `normal` rows, which ascend.
+    pub(crate) fn of(table: &Table, column: usize, normal: &[usize]) -> Self {
+        let name = table.columns[column].clone();
+        let at = |row: &usize| table.values[row * table.columns.len() + column];
+        let mut moments = Moments::default();
+        let mut sorted: Vec<f32> = normal.iter().map(at).filter(|value| !value.is_nan()).collect();
+        sorted.iter().for_each(|value| moments.push(f64::from(*value)));
+        sorted.par_sort_unstable_by(f32::total_cmp);
+        let differences = || sorted.windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0])).filter(|d| *d > 0.0);
+        let runs = || runs(normal.iter().map(|row| (*row, at(row))));
+        let longest = |is_missing: bool| {
+            let of_kind = runs().filter(|run| run.value.is_none() == is_missing);
+            // The first of several.
+            of_kind.fold(Run::default(), |longest, run| if run.rows > longest.rows { run } else { longest })
+        };
+        let is_empty = sorted.is_empty();
+        let known = |value: f64| (!is_empty).then_some(value);
+        let mut found = Self {
+            name,
+            missing: 1.0 - sorted.len() as f64 / normal.len().max(1) as f64,
+            longest_gap: longest(true),
+            least: sorted.first().copied(),
+            mean: known(moments.mean),
+            largest: sorted.last().copied(),
+            deviation: known(moments.deviation()),
+            distinct: usize::from(!is_empty) + differences().count(),
+            step: differences().min_by(f64::total_cmp),
+            longest_repeat: longest(false),
+            stuck: None,
+            clipped_below: None,
+            clipped_above: None,
+            drift: None,
+            findings: Vec::new(),
+        };
+        if !moments.is_constant() {
+            let [least, largest] = [found.least, found.largest];
+            found.stuck = stuck(runs, sorted.len(), |value| Some(value) == least || Some(value) == largest);
+            if found.distinct >= LEAST_DISTINCT {
+                found.clipped_below = clipped(runs(), sorted.iter());
+                found.clipped_above = clipped(runs(), sorted.iter().rev());
+            }
+            found.drift = drift(normal.iter().map(at), normal.len(), moments.deviation());
+        }
+        found.findings = found.describe(&moments, normal.len());
+        found
+    }
+
+    /// The findings, in words.
+    fn describe(&self, moments: &Moments, rows: usize) -> Vec<String> {
+        let mut findings = Vec::new();
+        let percent = |share: f64| format!("{:.3} %", 100.0 * share);
+        if moments.count == 0.0 {
+            return vec!["has no value at all: a fit leaves it out".to_owned()];
+        }
+        if self.missing > 0.0 {
+            let Run { rows, first_row, .. } = self.longest_gap;
+            findings.push(format!("{} missing, at most {rows} in a row, from row {first_row}", percent(self.missing)));
+        }
+        if moments.is_constant() {
+            findings.push(format!("is always {}: any other value will count as an anomaly", moments.mean as f32));
+            return findings;
+        }
+        if let Some(outlier) = moments.outlier() {
+            findings.push(format!(
+                "a single value, {:e}, outweighs all others: leave it empty if it is none",
+                outlier as f32
+            ));
+        }
+        if let Some(Stuck { runs, share, longest }) = self.stuck {
+            findings.push(format!(
+                "stays the same for {} rows from row {} on, where it usually changes ({runs} such run(s), {} of the rows): a stuck \
+                 sensor?",
+                longest.rows,
+                longest.first_row,
+                percent(share)
+            ));
+        }
+        for (share, value, word) in
+            [(self.clipped_below, self.least, "least"), (self.clipped_above, self.largest, "largest")]
+        {
+            if let (Some(share), Some(value)) = (share, value) {
+                findings.push(format!(
+                    "{} of the values are its {word}, {value}, in runs of {LEAST_CLIPPED} and more: clipped?",
+                    percent(share)
+                ));
+            }
+        }
+        // The means of independent quarters differ by √(8/n) deviations.
+        let by_chance = 4.0 * (8.0 / rows as f64).sqrt();
+        if let Some(drift) = self.drift.filter(|drift| drift.abs() > DRIFT.max(by_chance)) {
+            findings.push(format!(
+                "its mean moves by {drift:.1} standard deviations from the first quarter to the last: drift, or states that were \
+                 recorded one after the other?"
+            ));
+        }
+        findings
+    }
+}
+
+/// How far the mean of the last quarter is from that of the first, in `deviation`s.
+fn drift(values: impl Iterator<Item = f32>, rows: usize, deviation: f64) -> Option<f64> {
+    let mut quarters = [Moments::default(); 2];
+    for (index, value) in values.enumerate() {
+        if index < rows / 4 {
+            quarters[0].push(f64::from(value));
+        } else if index >= rows - rows / 4 {
+            quarters[1].push(f64::from(value));
+        }
+    }
+    let [first, last] = quarters;
+    (first.count > 0.0 && last.count > 0.0).then(|| (last.mean - first.mean) / deviation)
+}

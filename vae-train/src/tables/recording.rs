@@ -1,0 +1,188 @@
+//! What a file holds, of any format, by one pass over it: everything else is derived from this, and the file is not opened again.
+
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    tables::{
+        clock::{Clock, Times},
+        header::check_names,
+        table::{LABEL, NotNumbers, Table, refuse},
+    },
+    words::messages::list,
+};
+
+/// Which column says 0 (normal) or 1 (anomaly), and is kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label<'a> {
+    /// None.
+    None,
+    /// The one of this name, which the file must have.
+    Column(&'a str),
+    /// The one named `label`, where the file has it.
+    Usual,
+}
+
+impl<'a> Label<'a> {
+    /// The column that was asked for; else the usual one, unless it is among those that a model watches.
+    #[must_use]
+    pub fn of(asked: Option<&'a str>, watched: &[impl AsRef<str>]) -> Self {
+        match asked {
+            Some(name) => Self::Column(name),
+            None if watched.iter().any(|name| name.as_ref() == LABEL) => Self::None,
+            None => Self::Usual,
+        }
+    }
+
+    /// The name that it would have.
+    pub(crate) fn name(self) -> Option<&'a str> {
+        match self {
+            Self::None => None,
+            Self::Column(name) => Some(name),
+            Self::Usual => Some(LABEL),
+        }
+    }
+
+    /// Where it is among these columns; `None` where there is none.
+    ///
+    /// # Errors
+    /// If a column was named that is not there.
+    pub(crate) fn position(self, columns: &[String], path: &Path) -> Result<Option<usize>> {
+        let Some(label) = self.name() else { return Ok(None) };
+        let position = columns.iter().position(|column| column == label);
+        ensure!(
+            position.is_some() || self == Self::Usual,
+            "{} has no column `{label}`: its columns are {}",
+            path.display(),
+            list(columns)
+        );
+        Ok(position)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Label<'a> {
+    /// The column of this name, or none.
+    fn from(name: Option<&'a str>) -> Self {
+        name.map_or(Self::None, Self::Column)
+    }
+}
+
+/// A file's table, and what was noticed while it was read.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Its columns of numbers, without the label; NaN where a field is none.
+    pub table: Table,
+    /// Names of all columns in the order of the file, the label's among them where that is one of them.
+    pub names: Vec<String>,
+    /// The name of the label, where there is one.
+    pub label: Option<String>,
+    /// Rows a second, where the file's head says so, as that of a recording of sound does.
+    pub rate: Option<f64>,
+    /// The columns that are named like clocks and may have times, each with what it says row by row, in more digits than `f32` has.
+    pub times: Vec<(String, Times)>,
+    /// Fields that are no numbers, by column.
+    pub not_numbers: Vec<NotNumbers>,
+}
+
+impl Recording {
+    /// A recording of columns of numbers: finite values row after row, NaN for what is missing.
+    ///
+    /// # Errors
+    /// If there are no rows, a name is none, a value is infinite, or the label holds anything but 0 and 1.
+    pub(crate) fn of_columns(
+        path: &Path,
+        mut columns: Vec<String>,
+        mut values: Vec<f32>,
+        label: Label<'_>,
+    ) -> Result<Self> {
+        let names = columns.clone();
+        let Some(index) = label.position(&columns, path)? else {
+            return Self::checked(Table { path: path.to_owned(), columns, values, labels: None }, names, None);
+        };
+        ensure!(columns.len() > 1, "{} has no column of data beside its label", path.display());
+        let width = columns.len();
+        let labels = values.iter().skip(index).step_by(width).copied().collect::<Vec<f32>>();
+        // In place, as a table may fill half of the memory.
+        let mut at = 0;
+        values.retain(|_| {
+            at += 1;
+            (at - 1) % width != index
+        });
+        let label = columns.remove(index);
+        Self::of_labelled(path, columns, names, values, &label, &labels)
+    }
+
+    /// A recording with labels of their own, one a row, of the name `label`.
+    ///
+    /// # Errors
+    /// As [`Self::of_columns`].
+    pub(crate) fn of_labelled(
+        path: &Path,
+        columns: Vec<String>,
+        names: Vec<String>,
+        values: Vec<f32>,
+        label: &str,
+        labels: &[f32],
+    ) -> Result<Self> {
+        let labels = labels.iter().enumerate().map(|(row, value)| match *value {
+            0.0 => Ok(false),
+            1.0 => Ok(true),
+            value => bail!(
+                "{}: row {}, column `{label}`: the label is {value} where 0 (normal) or 1 (anomaly) belongs",
+                path.display(),
+                row + 1
+            ),
+        });
+        let labels = Some(labels.collect::<Result<_>>()?);
+        Self::checked(Table { path: path.to_owned(), columns, values, labels }, names, Some(label.to_owned()))
+    }
+
+    /// Refuses infinite values, tables without rows, and names that no header of CSV may have.
+    fn checked(table: Table, names: Vec<String>, label: Option<String>) -> Result<Self> {
+        let Table { path, columns, values, .. } = &table;
+        ensure!(!values.is_empty(), "{} has no rows", path.display());
+        check_names(&names, path)?;
+        if let Some(index) = values.iter().position(|value| value.is_infinite()) {
+            let (row, column) = (index / columns.len(), index % columns.len());
+            bail!(
+                "{}: row {}, column `{}` is infinite or beyond the range of 32-bit numbers (±3.4e38): rescale the column, or \
+                 write NaN if the value is missing",
+                path.display(),
+                row + 1,
+                columns[column]
+            );
+        }
+        Ok(Self { table, names, label, rate: None, times: Vec::new(), not_numbers: Vec::new() })
+    }
+
+    /// The columns that are named like clocks and count up, of which the first tells the rate.
+    #[must_use]
+    pub fn clocks(&self) -> Vec<Clock> {
+        self.times.iter().filter_map(|(column, times)| Clock::of(column, times)).collect()
+    }
+
+    /// Says so where the label is one that nobody named.
+    #[must_use]
+    pub fn note_on_label(&self, asked: Label<'_>) -> Option<String> {
+        let found = self.label.as_deref().filter(|_| asked == Label::Usual)?;
+        Some(format!("{}: column `{found}` is taken as the label", self.table.path.display()))
+    }
+
+    /// The table, all of whose fields must be numbers or missing.
+    ///
+    /// # Errors
+    /// Names the first field that is no number.
+    pub fn numbers(self) -> Result<Table> {
+        refuse(&self.table.path, &self.not_numbers)?;
+        Ok(self.table)
+    }
+
+    /// These columns in this order; also the names of the others, whatever they hold.
+    ///
+    /// # Errors
+    /// Lists the columns that the file does not have; names the first field of these columns that is no number.
+    pub fn select(self, names: &[impl AsRef<str>]) -> Result<(Table, Vec<String>)> {
+        self.table.select_numbers(self.not_numbers, names)
+    }
+}
