@@ -1,5 +1,7 @@
 //! How far the rows of a table depend on those before them, and which window would show it.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -69,17 +71,16 @@ impl Suggestion {
     /// the window holds twice the rows after which the correlation has fallen below 1/e.
     #[must_use]
     pub fn of(table: &Table, columns: &[usize]) -> Self {
+        let stretches = stretches(table.rows());
+        let lags = (stretches.first().map_or(0, Range::len) / STRETCHES_PER_LAG).min(MOST_LAGS);
+        let near = lags.min(NEAR);
         let step = columns.len().div_ceil(MOST_COLUMNS).max(1);
         let chosen: Vec<usize> = columns.iter().copied().step_by(step).collect();
-        let stretches = stretches(table.rows());
-        let lags = (stretches.first().map_or(0, std::ops::Range::len) / STRETCHES_PER_LAG).min(MOST_LAGS);
-        let near = lags.min(NEAR);
         let correlations: Vec<_> = chosen
             .par_iter()
             .filter_map(|&column| {
-                let series: Vec<Vec<f64>> =
-                    stretches.iter().map(|rows| rows.clone().map(|row| value(table, row, column)).collect()).collect();
-                autocorrelation(series, lags)
+                let series = |rows: &Range<usize>| rows.clone().map(|row| value(table, row, column)).collect();
+                autocorrelation(stretches.iter().map(series).collect(), lags)
             })
             .collect();
         let strongest = |correlation: &[f64]| {
@@ -109,35 +110,41 @@ impl Suggestion {
             (0..=lags).map(|lag| serial.iter().map(|(r, _)| r[lag]).sum::<f64>() / serial.len() as f64).collect();
         let period = period(&mean, rows);
         let span = mean.iter().position(|r| *r < libm::exp(-1.0)).unwrap_or(lags);
-        let wanted = period.unwrap_or(2 * span).next_power_of_two().max(LEAST_WINDOW);
-        let most_values = if period.is_some() { MOST_VALUES_OF_A_PERIOD } else { MOST_VALUES };
-        let by_width = power_of_two_up_to(most_values / columns.len().max(1));
-        let by_rows = power_of_two_up_to(table.rows() / WINDOWS_PER_TABLE);
-        let window = wanted.min(by_width).min(by_rows).min(MOST_WINDOW);
-        let mut reason = match period {
-            Some(period) if window >= period => format!(
-                "the strongest period is {period} samples; {window} holds {:.1} of them",
-                window as f64 / period as f64
-            ),
-            Some(period) => format!("the strongest period is {period} samples"),
-            None if span == lags => format!(
-                "rows depend on those {lags} and more before them, and no period stands out: a drift that is slower than any \
-                 window, or more samples a second than are of use"
-            ),
-            None => format!("rows depend on those up to {span} before them, and no period stands out"),
-        };
-        if window < wanted {
-            let limit = if window == by_rows {
-                format!("{} rows make few windows of more than {window}", table.rows())
-            } else if window == by_width {
-                format!("a model of 64 KiB has no room for more than {window} samples of {} columns", columns.len())
-            } else {
-                format!("longer windows than {window} make large models")
-            };
-            reason = format!("{reason}; {limit}");
-        }
+        let (window, reason) = window(period, span, lags, table.rows(), columns.len());
         Self { window, hop: (window / 2).max(1), period, span: Some(span), strongest: most, lags, reason }
     }
+}
+
+/// The window for rows that depend on each other, of a table of so many rows and columns, and why.
+fn window(period: Option<usize>, span: usize, lags: usize, rows: usize, columns: usize) -> (usize, String) {
+    let wanted = period.unwrap_or(2 * span).next_power_of_two().max(LEAST_WINDOW);
+    let most_values = if period.is_some() { MOST_VALUES_OF_A_PERIOD } else { MOST_VALUES };
+    let by_width = power_of_two_up_to(most_values / columns.max(1));
+    let by_rows = power_of_two_up_to(rows / WINDOWS_PER_TABLE);
+    let window = wanted.min(by_width).min(by_rows).min(MOST_WINDOW);
+    let mut reason = match period {
+        Some(period) if window >= period => format!(
+            "the strongest period is {period} samples; {window} holds {:.1} of them",
+            window as f64 / period as f64
+        ),
+        Some(period) => format!("the strongest period is {period} samples"),
+        None if span == lags => format!(
+            "rows depend on those {lags} and more before them, and no period stands out: a drift that is slower than any \
+             window, or more samples a second than are of use"
+        ),
+        None => format!("rows depend on those up to {span} before them, and no period stands out"),
+    };
+    if window < wanted {
+        let limit = if window == by_rows {
+            format!("{rows} rows make few windows of more than {window}")
+        } else if window == by_width {
+            format!("a model of 64 KiB has no room for more than {window} samples of {columns} columns")
+        } else {
+            format!("longer windows than {window} make large models")
+        };
+        reason = format!("{reason}; {limit}");
+    }
+    (window, reason)
 }
 
 /// The largest power of two that is not above `limit`; 1 for 0.
@@ -146,7 +153,7 @@ fn power_of_two_up_to(limit: usize) -> usize {
 }
 
 /// The rows that are correlated, in stretches of equal length.
-fn stretches(rows: usize) -> Vec<std::ops::Range<usize>> {
+fn stretches(rows: usize) -> Vec<Range<usize>> {
     if rows <= WHOLE {
         return std::iter::once(0..rows).collect();
     }
