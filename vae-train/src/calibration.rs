@@ -20,7 +20,7 @@ use crate::{
         sequential::{Sequential, array, core},
         tail_fit::TailFit,
     },
-    data::for_model::cut_for_model,
+    data::{for_model::cut_for_model, windows::Windows},
     file::{
         calibration::CalibrationRecord,
         model_file::{AlignedFile, ModelFile},
@@ -306,14 +306,12 @@ impl OfSeries {
 /// The inputs of the windows that are normal and complete, their last rows, and how many others there are.
 fn normal_windows(model: &Model<'_>, table: &Table) -> Result<(Vec<f32>, Vec<usize>, usize)> {
     let windows = cut_for_model(table.clone(), model)?;
-    let is_normal = |index: usize, x: &[f32]| {
-        windows.labels.as_ref().is_none_or(|labels| !labels[index]) && !x.iter().any(|value| value.is_nan())
-    };
-    let chosen = windows.iter().enumerate().filter(|(index, x)| is_normal(*index, x));
-    let (indices, inputs): (Vec<usize>, Vec<&[f32]>) = chosen.unzip();
-    ensure!(!indices.is_empty(), "{}: no normal window is complete", table.path.display());
-    let last_rows = indices.iter().map(|index| windows.last_row[*index]).collect();
-    Ok((inputs.concat(), last_rows, windows.len() - indices.len()))
+    let all = windows.len();
+    let Windows { values, last_row, .. } =
+        windows.retain(|window, is_anomalous| !is_anomalous && !window.iter().any(|value| value.is_nan()));
+    ensure!(!last_row.is_empty(), "{}: no normal window is complete", table.path.display());
+    let left_out = all - last_row.len();
+    Ok((values, last_row, left_out))
 }
 
 /// False alarms per window: those that are asked for, or those of the threshold.

@@ -80,6 +80,10 @@ impl Evaluate {
         let (mut gaussian, mut kernel_density) = (None, None);
         if let Some(train) = &self.train {
             ensure!(
+                train != &self.input.data || train.as_os_str() != "-",
+                "standard input is read once: give a file for the data or for --train"
+            );
+            ensure!(
                 model.conditions() == 0,
                 "--train is for models without conditions, as the baselines have none: leave it out"
             );

@@ -30,7 +30,8 @@ use crate::{
 /// take for formulas have an apostrophe before them (docs/tables.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  vae-train score model.vae new.csv --out scores.csv")]
+  vae-train score model.vae new.csv --out scores.csv
+  zcat new.csv.gz | vae-train score model.vae - --out scores.csv")]
 pub(super) struct Score {
     #[command(flatten)]
     input: ModelAndData,

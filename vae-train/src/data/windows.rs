@@ -72,6 +72,23 @@ impl Windows {
         Ok(cut)
     }
 
+    /// Those windows only of which this is true, by their values with their condition and by whether they are labelled anomalies; in their
+    /// place, as they may fill half of the memory.
+    #[must_use]
+    pub fn retain(mut self, is_kept: impl Fn(&[f32], bool) -> bool) -> Self {
+        let width = self.features + self.conditions;
+        let is_anomalous = |index: usize| self.labels.as_ref().is_some_and(|labels| labels[index]);
+        let kept: Vec<usize> = (0..self.len()).filter(|index| is_kept(self.at(*index), is_anomalous(*index))).collect();
+        for (place, index) in kept.iter().enumerate() {
+            self.values.copy_within(index * width..(index + 1) * width, place * width);
+            self.last_row[place] = self.last_row[*index];
+        }
+        self.values.truncate(kept.len() * width);
+        self.last_row.truncate(kept.len());
+        self.labels = self.labels.map(|labels| kept.iter().map(|index| labels[*index]).collect());
+        self
+    }
+
     /// Number of windows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -94,5 +111,25 @@ impl Windows {
     /// The windows, one slice each, with their conditions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.features + self.conditions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_are_kept_move_up_with_their_rows_and_labels() {
+        let windows = Windows {
+            features: 1,
+            conditions: 1,
+            values: (0..10).map(|value| value as f32).collect(),
+            last_row: vec![3, 5, 7, 9, 11],
+            labels: Some(vec![false, true, false, false, true]),
+        };
+        let kept = windows.clone().retain(|window, is_anomalous| !is_anomalous && window[0] != 4.0);
+        assert_eq!((kept.values, kept.last_row), (vec![0.0, 1.0, 6.0, 7.0], vec![3, 9]));
+        assert_eq!(kept.labels, Some(vec![false, false]));
+        assert!(windows.retain(|_, _| false).is_empty());
     }
 }

@@ -123,7 +123,7 @@ pub fn resume(
     let dataset = Dataset::prepare(table, &plan.config)?;
     ensure!(
         dataset.schema == plan.schema,
-        "{} is not what the run in {out} was started with ({} where the run has {}): give the same data, or start anew with --force",
+        "{} is not what the run in {out} was started with ({} where the run has {}): give the same file, or start anew with --force",
         dataset.path.display(),
         dataset.schema.data,
         plan.schema.data

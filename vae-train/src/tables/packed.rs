@@ -109,7 +109,7 @@ impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let unpacked = self.decoder.read(buffer).map_err(|error| {
             let packing = self.packing.name();
-            io::Error::other(format!("it is damaged or cut off: {packing} cannot unpack it ({error})"))
+            io::Error::other(format!("{packing} cannot unpack it: it is damaged or cut off ({error})"))
         })?;
         self.bytes += unpacked as u64;
         check_unpacked(self.bytes, self.length.unwrap_or_else(|| self.read.get())).map_err(io::Error::other)?;

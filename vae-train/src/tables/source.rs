@@ -79,7 +79,7 @@ impl Source {
         if let Some(packing) = packing {
             let whole = Cursor::new(start).chain(input);
             input = Box::new(Unpacked::new(packing, whole, read.clone(), length).with_context(context)?);
-            start = beginning(&mut input).with_context(|| name.to_string())?;
+            start = beginning(&mut input).with_context(|| format!("{name} is damaged"))?;
             ensure!(
                 Packing::of_bytes(&start).is_none(),
                 "{name} is compressed twice: unpack it once (gzip -d, zstd -d)"
@@ -182,7 +182,7 @@ fn standard_input() -> io::Result<File> {
 
 /// The first bytes of an input, as many as there are up to [`START`].
 fn beginning(input: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut start = Vec::new();
+    let mut start = Vec::with_capacity(START as usize);
     input.take(START).read_to_end(&mut start)?;
     Ok(start)
 }
@@ -271,7 +271,7 @@ mod tests {
             ("b.csv.zst", gzip(b"a,b\n"), "named as Zstandard but begins as gzip does"),
             ("b.csv", gzip(b"a,b\n"), "named as CSV but is compressed with gzip: rename it, or unpack it"),
             ("b.gz", gzip(&gzip(b"a,b\n")), "is compressed twice"),
-            ("b.gz", gzip(b"a,b\n")[..12].to_vec(), "it is damaged or cut off: gzip cannot unpack it"),
+            ("b.gz", gzip(b"a,b\n")[..12].to_vec(), "b.gz is damaged: gzip cannot unpack it: it is damaged or cut off"),
         ] {
             let message = open(name, &bytes).unwrap_err();
             assert!(message.contains(expected) && message.contains(name), "{message}");
