@@ -9,6 +9,21 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+/// The floors of `vae-core`, from the ground up.
+pub const FLOORS_OF_CORE: &[&str] = &[
+    "kernel",
+    "arithmetic",
+    "format",
+    "model",
+    "network",
+    "probability",
+    "inference",
+    "front_end",
+    "calibration",
+    "detector",
+    "lib",
+];
+
 /// The floors of `vae-train`, from the ground up.
 pub const FLOORS_OF_TRAINER: &[&str] = &[
     "words",

@@ -42,62 +42,53 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");
 
-mod activation;
-mod adaptation;
-mod alarm;
-mod alarms;
+mod arithmetic;
 mod calibration;
-mod channel;
 mod detector;
-mod elbo;
-mod error;
-mod fixed;
 pub mod format;
 mod front_end;
-mod generate;
-mod importance;
-mod judge;
+mod inference;
 #[doc(hidden)]
 pub mod kernel;
-mod layer;
-mod likelihood;
-mod mixture;
 mod model;
-mod normal;
-mod posterior;
-mod prior;
-mod scratch;
-mod self_test;
-#[cfg(feature = "signature")]
-mod signature;
-mod snapshot;
-mod standardise;
-mod vector;
-mod verdict;
-mod votes;
-mod window;
+mod network;
+mod probability;
 
-pub use activation::Activation;
-pub use alarm::{ALLOWANCE, Alarm, AlarmRule, LEAST_VOTES, REACH, VOTES_SHARE};
-pub use alarms::Alarms;
-pub use calibration::{Calibration, ChannelCalibration, Location, MOST_SAMPLES, ScoreKind, Tail};
-pub use detector::{DECIDED, Detector, LEAST_BASELINE};
-pub use elbo::Score;
-pub use error::{DetectorError, InferError, LoadError, SelfTestError};
-pub use front_end::FrontEnd;
-pub use importance::{Importance, LogLikelihood, Proposal};
-pub use judge::Scoring;
-pub use model::{Aligned, Model};
-pub use normal::standard_normal;
-pub use posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior};
-pub use scratch::Scratch;
+pub use arithmetic::{
+    activation::Activation,
+    random::standard_normal,
+    vector::{AsVector, AsWindow, Samples},
+};
+pub use calibration::{
+    Calibration, MOST_SAMPLES, VOTES_SHARE,
+    channel::{ChannelCalibration, Location, REACH},
+    score::Scoring,
+    tail::Tail,
+};
+pub use detector::{
+    Detector,
+    alarm::Alarm,
+    alarm_rule::{ALLOWANCE, AlarmRule, LEAST_VOTES},
+    alarms::Alarms,
+    baseline::LEAST_BASELINE,
+    error::DetectorError,
+    verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict},
+    votes::{MOST_VOTES, Votes},
+    window::Window,
+};
+pub use format::error::LoadError;
 #[cfg(feature = "signature")]
-pub use signature::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
-pub use standardise::STANDARDISED_LIMIT;
-pub use vector::{AsVector, AsWindow, Samples};
-pub use verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
-pub use votes::{MOST_VOTES, Votes};
-pub use window::Window;
+pub use format::signature::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
+pub use front_end::FrontEnd;
+pub use inference::{
+    elbo::Score,
+    estimate::{DECIDED, ScoreKind},
+    importance::{Importance, LogLikelihood, Proposal},
+    self_test::SelfTestError,
+};
+pub use model::{Aligned, Model};
+pub use network::{error::InferError, scratch::Scratch, standardise::STANDARDISED_LIMIT};
+pub use probability::posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

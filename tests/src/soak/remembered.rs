@@ -1,4 +1,4 @@
-//! What a detector remembers, as its snapshot says: see `vae-core/src/snapshot.rs`.
+//! What a detector remembers, as its snapshot says: see `vae-core/src/detector/snapshot.rs`.
 
 use anyhow::Result;
 

@@ -68,7 +68,7 @@ fn within(limit: f32) -> Location {
     Location { centre: 1.0, spread: 0.0, limit }
 }
 
-/// Words of a snapshot before the channels': see `vae-core/src/snapshot.rs`.
+/// Words of a snapshot before the channels': see `vae-core/src/detector/snapshot.rs`.
 const FIXED: usize = 21;
 
 #[test]
@@ -979,7 +979,7 @@ fn features_in_the_state_are_no_channels() {
     assert!(found.iter().all(|verdict| matches!(verdict, Verdict::Normal(_) | Verdict::Drifting(_))), "{found:?}");
 }
 
-/// A word of a snapshot: see `vae-core/src/snapshot.rs`.
+/// A word of a snapshot: see `vae-core/src/detector/snapshot.rs`.
 fn word(record: &[u8], index: usize) -> u32 {
     u32::from_le_bytes(record.as_chunks::<4>().0[index])
 }

@@ -3,22 +3,32 @@
 use std::path::Path;
 
 use vae_tests::{
-    house::{FLOORS_OF_TRAINER, House},
+    house::{FLOORS_OF_CORE, FLOORS_OF_TRAINER, House},
     root,
 };
 
-#[test]
-fn the_trainers_floors_import_from_below_and_in_no_circle() {
-    let house = House::read(&root().join("vae-train/src")).unwrap();
-    assert_eq!(house.upward(FLOORS_OF_TRAINER).unwrap(), [], "from, to");
-    assert_eq!(house.circles(), Vec::<Vec<&Path>>::new());
-    assert_eq!(house.through_root, 0);
+/// Every import of the crate runs down, none through the root's names, none in a circle; `ARCHITECTURE.md` draws the floors in this order.
+fn check(crate_name: &str, floors: &[&str]) {
+    let house = House::read(&root().join(crate_name).join("src")).unwrap();
+    assert_eq!(house.upward(floors).unwrap(), [], "{crate_name}: from, to");
+    assert_eq!(house.circles(), Vec::<Vec<&Path>>::new(), "{crate_name}");
+    assert_eq!(house.through_root, 0, "{crate_name}: imports through the root's names");
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut rest = &*architecture;
-    for floor in FLOORS_OF_TRAINER.iter().filter(|floor| !matches!(**floor, "lib" | "main")) {
+    for floor in floors.iter().filter(|floor| !matches!(**floor, "lib" | "main")) {
         let drawn = format!("| `{floor}` |");
         (_, rest) = rest.split_once(&drawn).unwrap_or_else(|| panic!("{drawn} is not drawn, or not in this order"));
     }
+}
+
+#[test]
+fn the_cores_floors_import_from_below_and_in_no_circle() {
+    check("vae-core", FLOORS_OF_CORE);
+}
+
+#[test]
+fn the_trainers_floors_import_from_below_and_in_no_circle() {
+    check("vae-train", FLOORS_OF_TRAINER);
 }
 
 /// A search that finds nothing in a house with a circle proves nothing.

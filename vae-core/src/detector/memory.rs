@@ -1,0 +1,41 @@
+//! The caller's buffer that a detector's state lies in.
+
+use crate::{detector::channel::CHANNEL_STATE, model::Model};
+
+impl Model<'_> {
+    /// Values (`f32`) that a [`Detector`](crate::Detector)'s state needs for this model.
+    #[must_use]
+    pub const fn state_len(&self) -> usize {
+        let front_end = if self.has_front_end() { self.window() + self.features() } else { 0 };
+        CHANNEL_STATE * self.channels() + self.conditions() + self.adaptation_len() + front_end
+    }
+
+    /// `f32`s by which a detector adapts features to a machine: one for each that a front-end makes.
+    pub(crate) const fn adaptation_len(&self) -> usize {
+        if self.has_front_end() { self.features() } else { 0 }
+    }
+}
+
+/// What a detector's state is divided into.
+#[derive(Default)]
+pub(crate) struct Parts<'s> {
+    pub(crate) channels: &'s mut [f32],
+    pub(crate) condition: &'s mut [f32],
+    /// What features are off, in their units.
+    pub(crate) shifts: &'s mut [f32],
+    /// A channel's samples, for its front-end.
+    pub(crate) work: &'s mut [f32],
+    pub(crate) features: &'s mut [f32],
+}
+
+impl<'s> Parts<'s> {
+    /// All of them empty where the state is too small, which `Detector::fits` has refused.
+    pub(crate) fn of(state: &'s mut [f32], model: &Model<'_>) -> Self {
+        let (work, features) = if model.has_front_end() { (model.window(), model.features()) } else { (0, 0) };
+        let (channels, rest) = state.split_at_mut_checked(CHANNEL_STATE * model.channels()).unwrap_or_default();
+        let (condition, rest) = rest.split_at_mut_checked(model.conditions()).unwrap_or_default();
+        let (shifts, rest) = rest.split_at_mut_checked(model.adaptation_len()).unwrap_or_default();
+        let (work, rest) = rest.split_at_mut_checked(work).unwrap_or_default();
+        Self { channels, condition, shifts, work, features: rest.get_mut(..features).unwrap_or_default() }
+    }
+}

@@ -1,0 +1,199 @@
+//! The records of a body, and the cursor that reads them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    arithmetic::activation::Activation,
+    format::{
+        error::LoadError,
+        kind::{LikelihoodKind, PosteriorKind, Precision},
+    },
+};
+
+/// The body's first record. Arrays are aligned as [`LayerRecord`] says.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Header<'a> {
+    /// How all layers' weights are stored.
+    pub precision: Precision,
+    /// Family of `q(z|x)`.
+    pub posterior: PosteriorKind,
+    /// Family of `p(x|z)`.
+    pub likelihood: LikelihoodKind,
+    /// Layers from the features to the posterior's parameters.
+    pub encoder_layers: u32,
+    /// Layers from the latent vector to the likelihood's parameters.
+    pub decoder_layers: u32,
+    /// Components of the aggregated posterior's mixture, behind the layers; 0 where there is none.
+    pub mixture_components: u32,
+    /// Layers of the second stage's decoder, behind the mixture; 0 where there is none.
+    pub second_stage_layers: u32,
+    /// Attributes behind the second stage.
+    pub attributes: u32,
+    /// Golden vectors behind the attributes.
+    pub golden_vectors: u32,
+    /// A predicted variance's logarithm is limited to the range between these, in standardised units.
+    pub log_variance_bounds: (f32, f32),
+    /// The sum of the log normalisers; 0 where there are none.
+    pub log_normaliser_sum: f32,
+    /// Arrays of an `f32` per feature, one after the other:
+    /// - the mean, subtracted from the input,
+    /// - the inverse scale, which multiplies the difference,
+    /// - fixed and learned variances only, the inverse deviation, `inverse scale / σ`: multiplies the difference where the
+    ///   likelihood compares the input with the decoder's outputs, whose unit is the likelihood's standard deviation,
+    /// - Gaussian likelihoods only, the log normaliser, `−½ ln(2πσ²) − ln(scale)`: the log density at the mean in physical units;
+    ///   for a predicted variance that of σ² = 1.
+    #[serde(borrow)]
+    pub features: &'a [u8],
+    /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale. Then the prior's components, as
+    /// [`mixture_len`] says; none for `N(0, I)` or fair coins.
+    pub conditions_and_prior: &'a [u8],
+}
+
+/// One dense layer, `y = activation(W x + b)`.
+///
+/// An array of n values is a byte string whose last bytes are the values, little-endian; zero to three zero bytes before
+/// them put the first value at a multiple of four from the start of the file.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LayerRecord<'a> {
+    /// Applied to each output.
+    pub activation: Activation,
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub columns: u32,
+    /// The weights, in blocks of four rows (zero rows fill the last). `f32`: in a block column after column. `Int8`:
+    /// halfwords `256 · A + B` of the pair of rows A and B; in a block groups of four columns, in a group the first pair's
+    /// four halfwords, then the second's; columns are padded with zeros to a multiple of four.
+    #[serde(borrow)]
+    pub weights: &'a [u8],
+    /// `F32`: the biases, `f32` per row. `Int8`: for each block of four rows four biases (`i32`, in units of
+    /// `2^bias_exponent`), then four multipliers (`i16`): what one step of the row's weights is worth, in units of
+    /// `2^scale_exponent`.
+    pub row_constants: &'a [u8],
+    /// `Int8` only.
+    pub scale_exponent: i32,
+    /// `Int8` only.
+    pub bias_exponent: i32,
+}
+
+/// `f32`s of a component of a mixture `Σ πₖ N(mₖ, diag 1/pₖ)`: `ln πₖ + ½ Σ ln pₖ`, then the means, then the precisions.
+#[must_use]
+pub const fn mixture_len(latent: usize) -> usize {
+    latent.saturating_mul(2).saturating_add(1)
+}
+
+/// The second stage of Dai & Wipf (2019): a decoder from `u ~ N(0, I)` to the first stage's latent vector; its layers follow.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SecondStage<'a> {
+    /// Dimensions of `u`, at most those of `z`.
+    pub latent: u32,
+    /// `f32` per latent dimension of the first stage: the standard deviation of `p(z|u)`.
+    #[serde(borrow)]
+    pub deviation: &'a [u8],
+}
+
+/// An array with a name.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct NamedArray<'a> {
+    /// Of the calibration the channels' front-ends, a byte each (none: all raw); of an attribute what changes along its direction,
+    /// in UTF-8; of the aggregated posterior empty.
+    #[serde(borrow)]
+    pub name: &'a [u8],
+    /// Of an attribute an `f32` per latent dimension: the mean latent vector with it less the mean without. Of the aggregated
+    /// posterior `(1/N) Σ q(z|xₙ)` its components, as [`mixture_len`] says. Of the calibration what
+    /// [`Calibration`](crate::Calibration) reads.
+    pub array: &'a [u8],
+}
+
+/// An input and the score that the exporting machine computed for it at the posterior mean, bit for bit.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct GoldenVector<'a> {
+    /// `f32` per feature, then per condition, in physical units, aligned as [`LayerRecord`] says.
+    #[serde(borrow)]
+    pub input: &'a [u8],
+    /// In nats.
+    pub elbo: f32,
+    /// In nats.
+    pub reconstruction: f32,
+    /// In nats.
+    pub kl: f32,
+}
+
+/// Where a model comes from: the body's last record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card<'a> {
+    /// Names of the channels, one a line, in the order in which a sample lists them.
+    pub channels: &'a str,
+    /// Names of the conditions, one a line, in order.
+    pub conditions: &'a str,
+    /// Program and version that wrote the file.
+    pub creator: &'a str,
+    /// CRC-32 of the training data, with its number of rows: tells whether two models saw the same data.
+    pub data: &'a str,
+    /// Seed of everything random in the training.
+    pub seed: u64,
+    /// What the trainer measured, one `name value` pair a line.
+    pub metrics: &'a str,
+}
+
+/// [`Card`] without a look at its texts.
+#[derive(Deserialize)]
+pub(crate) struct RawCard<'a> {
+    #[serde(borrow)]
+    pub(crate) channels: &'a [u8],
+    pub(crate) conditions: &'a [u8],
+    _creator: &'a [u8],
+    _data: &'a [u8],
+    _seed: u64,
+    _metrics: &'a [u8],
+}
+
+/// A cursor over the records of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Records<'m>(pub(crate) &'m [u8]);
+
+impl<'m> Records<'m> {
+    pub(crate) fn read<T: Deserialize<'m>>(&mut self) -> Result<T, LoadError> {
+        let (record, rest) =
+            postcard::take_from_bytes(self.0).map_err(|_| LoadError::Malformed { remaining: self.0.len() })?;
+        self.0 = rest;
+        Ok(record)
+    }
+
+    /// The next `count` records, and no more after one that cannot be read: a file of some hundred bytes may announce millions.
+    pub(crate) fn first<T: Deserialize<'m>>(mut self, count: u32) -> impl Iterator<Item = Result<T, LoadError>> {
+        let mut left = count;
+        core::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let record = self.read();
+            if record.is_err() {
+                left = 0;
+            }
+            Some(record)
+        })
+    }
+}
+
+/// The `count` values at the end of an aligned byte string, in place.
+///
+/// # Errors
+/// [`LoadError::Shape`] if the string does not hold that many, [`LoadError::Misaligned`] if the file is not aligned in
+/// memory.
+pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8], count: usize) -> Result<&[T], LoadError> {
+    let values = last(bytes, count.saturating_mul(size_of::<T>()))?;
+    bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned)
+}
+
+/// The values of an array, as many as there are.
+pub(crate) fn all_values(array: &[u8]) -> Result<&[f32], LoadError> {
+    values(array, array.len() / size_of::<f32>())
+}
+
+/// The last `expected` bytes, before which there are at most three.
+#[inline(never)] // by all kinds of values
+fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
+    match bytes.len().checked_sub(expected) {
+        Some(padding @ 0..4) => Ok(bytes.get(padding..).unwrap_or_default()),
+        _ => Err(LoadError::Shape { expected, found: bytes.len() }),
+    }
+}

@@ -1,0 +1,108 @@
+//! The energy of a channel's samples in bands of frequencies.
+
+#[cfg(feature = "spectrum")]
+use crate::arithmetic::number::finite;
+use crate::network::error::InferError;
+
+/// Windows whose spectrum can be computed: powers of two from 2⁴ to 2¹¹ samples.
+pub(super) const SPECTRUM: core::ops::RangeInclusive<usize> = 16..=2048;
+
+#[cfg(not(feature = "spectrum"))]
+pub(super) fn bands(_: &mut [f32], _: &mut [f32]) -> Result<(), InferError> {
+    Err(InferError::Unsupported)
+}
+
+/// [`FrontEnd::Bands`] of distances from the mean.
+#[cfg(feature = "spectrum")]
+pub(super) fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), InferError> {
+    use microfft::real::{rfft_16, rfft_32, rfft_64, rfft_128, rfft_256, rfft_512, rfft_1024, rfft_2048};
+
+    let len = distances.len() as f32;
+    for (index, distance) in distances.iter_mut().enumerate() {
+        let phase = core::f32::consts::TAU * (index as f32 + 0.5) / len;
+        *distance *= 0.5 - 0.5 * libm::cosf(phase);
+    }
+    macro_rules! spectrum {
+        ($($size:literal $transform:ident),*) => {
+            match distances.len() {
+                $($size => match distances.first_chunk_mut::<$size>() {
+                    Some(samples) => $transform(samples).as_mut_slice(),
+                    None => return Err(InferError::Unsupported),
+                },)*
+                _ => return Err(InferError::Unsupported),
+            }
+        };
+    }
+    let spectrum = spectrum!(
+        16 rfft_16, 32 rfft_32, 64 rfft_64, 128 rfft_128, 256 rfft_256, 512 rfft_512, 1024 rfft_1024, 2048 rfft_2048
+    );
+    // The first holds the mean, and in its imaginary part the highest frequency; neither counts.
+    let frequencies = spectrum.get(1..).unwrap_or_default();
+    let bands = features.len();
+    let mut start = 0;
+    for (band, feature) in features.iter_mut().enumerate() {
+        let end = band_end(band, bands, frequencies.len()).max(start + 1);
+        let energy = frequencies
+            .get(start..end)
+            .unwrap_or_default()
+            .iter()
+            .fold(0.0, |sum, x| sum + (x.re * x.re + x.im * x.im));
+        *feature = libm::logf(finite(energy / len).max(f32::MIN_POSITIVE));
+        start = end;
+    }
+    Ok(())
+}
+
+/// The frequency behind a band's last: `frequencies^((band + 1) / bands)`, where that leaves one for each of the others.
+#[cfg(feature = "spectrum")]
+fn band_end(band: usize, bands: usize, frequencies: usize) -> usize {
+    let place = libm::powf(frequencies as f32, (band + 1) as f32 / bands as f32);
+    (libm::roundf(place) as usize).clamp(band + 1, frequencies.saturating_sub(bands - band - 1).max(band + 1))
+}
+
+#[cfg(all(test, feature = "spectrum"))]
+mod tests {
+    use super::*;
+    use crate::front_end::FrontEnd;
+
+    #[cfg(feature = "spectrum")]
+    #[test]
+    fn bands_hold_the_energy_of_their_frequencies() {
+        for (window, bands) in [(16usize, 4usize), (64, 7), (256, 16), (2048, 32)] {
+            let samples =
+                |i: usize| libm::sin(0.7 * i as f64) + 0.3 * libm::cos(2.9 * i as f64) + 0.01 * (i % 5) as f64;
+            let mean = (0..window).map(samples).sum::<f64>() / window as f64;
+            let hann = |i: usize| 0.5 - 0.5 * libm::cos(core::f64::consts::TAU * (i as f64 + 0.5) / window as f64);
+            let energy = |frequency: usize| {
+                let (mut re, mut im) = (0.0, 0.0);
+                for i in 0..window {
+                    let phase = core::f64::consts::TAU * (i * frequency % window) as f64 / window as f64;
+                    re += (samples(i) - mean) * hann(i) * libm::cos(phase);
+                    im -= (samples(i) - mean) * hann(i) * libm::sin(phase);
+                }
+                (re * re + im * im) / window as f64
+            };
+            let mut found = [0.0; 32];
+            let found = &mut found[..bands];
+            let mut x = [0.0; 2048];
+            (0..window).for_each(|i| x[i] = samples(i) as f32);
+            FrontEnd::Bands(bands as u8).extract(&mut x[..window], found).unwrap();
+            let (mut start, frequencies) = (1, window / 2 - 1);
+            for (band, found) in found.iter().enumerate() {
+                let end = band_end(band, bands, frequencies) + 1;
+                assert!(end > start, "band {band} of {bands} is empty");
+                let (expected, total) =
+                    ((start..end).map(energy).sum::<f64>(), (1..window / 2).map(energy).sum::<f64>());
+                // f32 resolves a millionth of the largest amplitude, and energies its square.
+                let found = libm::exp(f64::from(*found));
+                assert!(
+                    (found - expected).abs() < 1e-3 * expected + 1e-12 * total,
+                    "{window} {band}: {found} for {expected}"
+                );
+                start = end;
+            }
+            // The last band ends where the frequencies do.
+            assert_eq!(start, window / 2);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! From a window to the posterior.
+
+use crate::{
+    arithmetic::{number::clamp, vector::AsWindow},
+    format::kind::PosteriorKind,
+    inference::vae::{Observation, Vae},
+    model::Model,
+    network::{
+        error::InferError,
+        pass::Pass,
+        scratch::{Buffers, Scratch},
+    },
+    probability::posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior},
+};
+
+impl Model<'_> {
+    /// Encodes a window: the parameters of `q(z|x)`, which lie in `scratch`.
+    ///
+    /// `x` has [`Self::features`] values in physical units, samples in order, the channels of a sample side by side. NaN
+    /// means *not observed*: the encoder sees the feature's mean instead.
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    pub fn encode<'s>(
+        &self,
+        x: &(impl AsWindow + ?Sized),
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Posterior<'s>, InferError> {
+        let vae = Vae::of(self)?;
+        let mut x = vae.observe(x.as_window())?;
+        let mut buffers = scratch.split(self)?;
+        vae.encode(&mut x, &mut buffers)?;
+        let posterior = vae.posterior(self.latent(), buffers.posterior)?;
+        // A covariance or mean that overflows is of no use to the caller.
+        if posterior.kl().is_finite() { Ok(posterior) } else { Err(InferError::Overflow) }
+    }
+}
+
+impl Vae<'_> {
+    /// Writes the parameters of `q(z|x)` to `buffers.posterior`.
+    pub(crate) fn encode(&self, x: &mut Observation<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+        let pass = x.begin_encoding(self.encoder, &mut buffers.layers)?;
+        self.finish_encoding(pass, buffers)
+    }
+
+    /// The rest of [`Self::encode`].
+    pub(crate) fn finish_encoding(&self, pass: Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+        let (kind, latent) = (self.kind, buffers.latent.len());
+        let mut slots = buffers.posterior.iter_mut().enumerate();
+        // Of the Cholesky factor: the row that is being written, and the outputs until its diagonal.
+        let (mut row, mut until_diagonal) = (0, 0);
+        pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
+            for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
+                let limit = match kind {
+                    PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
+                    PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
+                    PosteriorKind::FullGaussian if index >= latent => {
+                        if until_diagonal == 0 {
+                            row += 1;
+                            until_diagonal = row;
+                            0.5 * LOG_VARIANCE_LIMIT
+                        } else {
+                            until_diagonal -= 1;
+                            f32::MAX
+                        }
+                    }
+                    _ => f32::MAX,
+                };
+                *slot = clamp(output, (-limit, limit));
+            }
+        })
+    }
+}

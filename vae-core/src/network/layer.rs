@@ -1,0 +1,269 @@
+//! A dense layer, read in place.
+
+use crate::{
+    arithmetic::activation::Activation,
+    format::{
+        error::LoadError,
+        kind::Precision,
+        record::{LayerRecord, Records, values},
+        size::{CHUNK, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, padded_rows, vector_len},
+    },
+    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
+    network::{
+        error::InferError,
+        fixed::{self, LEAST_EXPONENT},
+        input::Source,
+    },
+};
+
+/// Exponents in a file are within ± this.
+const EXPONENT_LIMIT: u32 = 100;
+
+/// `y = activation(W x + b)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layer<'m> {
+    activation: Activation,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    constants: Constants<'m>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Constants<'m> {
+    F32 { weights: &'m [f32], bias: &'m [f32] },
+    Int8 { weights: &'m [u32], rows: &'m [[i32; ROW_WORDS]], scale_exponent: i32, bias_exponent: i32 },
+}
+
+/// A layer's input, as its kernel reads it.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'v> {
+    F32(&'v [f32]),
+    /// Two columns a word.
+    Int8 {
+        values: &'v [u32],
+        exponent: i32,
+    },
+}
+
+/// Outputs of successive rows.
+pub(crate) enum Outputs<'c> {
+    F32(&'c mut [f32]),
+    /// Each value is worth `2^exponent`; `magnitude` is the bitwise or of their magnitudes.
+    Fixed {
+        values: &'c mut [i32],
+        exponent: i32,
+        magnitude: u32,
+    },
+}
+
+impl<'c> Outputs<'c> {
+    /// The outputs as numbers.
+    pub(crate) fn numbers(self) -> &'c [f32] {
+        match self {
+            Self::F32(values) => values,
+            Self::Fixed { values, exponent, .. } => to_numbers(values, exponent),
+        }
+    }
+}
+
+impl<'m> Layer<'m> {
+    /// Reads a layer that must have so many columns.
+    pub(crate) fn read(records: &mut Records<'m>, precision: Precision, inputs: usize) -> Result<Self, LoadError> {
+        let record: LayerRecord<'m> = records.read()?;
+        let (rows, columns) = (record.rows as usize, record.columns as usize);
+        if columns != inputs {
+            return Err(LoadError::Shape { expected: inputs, found: columns });
+        }
+        if rows == 0 || rows > MAX_LAYER_SIDE {
+            return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: rows });
+        }
+        // As many as no file has where that overflows.
+        let words = padded_rows(rows).saturating_mul(vector_len(precision, columns));
+        let constants = match precision {
+            Precision::F32 => {
+                Constants::F32 { weights: values(record.weights, words)?, bias: values(record.row_constants, rows)? }
+            }
+            Precision::Int8 => {
+                if columns > MAX_INT8_COLUMNS {
+                    return Err(LoadError::Shape { expected: MAX_INT8_COLUMNS, found: columns });
+                }
+                let (scale_exponent, bias_exponent) = (record.scale_exponent, record.bias_exponent);
+                if scale_exponent.unsigned_abs() > EXPONENT_LIMIT || bias_exponent.unsigned_abs() > EXPONENT_LIMIT {
+                    return Err(LoadError::Value);
+                }
+                Constants::Int8 {
+                    weights: values(record.weights, words / 2)?,
+                    rows: values(record.row_constants, rows.div_ceil(ROW_BLOCK))?,
+                    scale_exponent,
+                    bias_exponent,
+                }
+            }
+        };
+        Ok(Self { activation: record.activation, rows, columns, constants })
+    }
+
+    /// The constants that are no integers: the activation's slope, weights and biases.
+    pub(crate) fn numbers(&self) -> (f32, &'m [f32], &'m [f32]) {
+        let slope = match self.activation {
+            Activation::LeakyRelu(slope) => slope,
+            _ => 0.0,
+        };
+        match self.constants {
+            Constants::F32 { weights, bias } => (slope, weights, bias),
+            Constants::Int8 { .. } => (slope, &[], &[]),
+        }
+    }
+
+    /// The input that `load` or `load_outputs` has brought into `vector`, with the exponent that they returned.
+    pub(crate) fn input<'v>(&self, vector: &'v mut [f32], exponent: i32) -> Result<Input<'v>, InferError> {
+        let vector = self.room(vector)?;
+        Ok(match self.constants {
+            Constants::F32 { .. } => Input::F32(vector),
+            Constants::Int8 { .. } => Input::Int8 { values: bytemuck::cast_slice(vector), exponent },
+        })
+    }
+
+    /// Brings a network's input into `vector` in the form that this layer's kernel reads; returns the exponent of its integers, if
+    /// it has integers.
+    pub(crate) fn load(
+        &self,
+        source: &mut Source<'_>,
+        vector: &mut [f32],
+        chunk: &mut [f32; CHUNK],
+    ) -> Result<i32, InferError> {
+        let vector = self.room(vector)?;
+        match self.constants {
+            Constants::F32 { .. } => {
+                source.read(chunk, &mut |place, values| {
+                    let slots = vector.get_mut(place..).unwrap_or_default();
+                    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+                })?;
+                Ok(0)
+            }
+            Constants::Int8 { .. } => {
+                let mut exponent = self.exponent(source.least_exponent())?;
+                loop {
+                    let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
+                    let largest = source.read(chunk, &mut |place, values| {
+                        fixed::quantise(values, exponent, halfwords.get_mut(place..).unwrap_or_default());
+                    })?;
+                    let needed = self.exponent(fixed::exponent_of(largest))?;
+                    if needed <= exponent {
+                        pad(vector, self.columns);
+                        return Ok(exponent);
+                    }
+                    exponent = needed;
+                }
+            }
+        }
+    }
+
+    /// As [`Self::load`], of the outputs of a hidden layer.
+    pub(crate) fn load_outputs(&self, outputs: Outputs<'_>, vector: &mut [f32]) -> Result<i32, InferError> {
+        let vector = self.room(vector)?;
+        match (self.constants, outputs) {
+            (Constants::F32 { .. }, Outputs::F32(values)) => {
+                vector.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+                Ok(0)
+            }
+            // All layers of a model have one precision.
+            (Constants::F32 { .. }, Outputs::Fixed { .. }) => Ok(0),
+            (Constants::Int8 { .. }, Outputs::F32(values)) => {
+                let largest = largest_bits(values, 0);
+                if largest > f32::MAX.to_bits() {
+                    return Err(InferError::Overflow);
+                }
+                let exponent = self.exponent(fixed::exponent_of(largest))?;
+                fixed::quantise(values, exponent, bytemuck::cast_slice_mut(vector));
+                pad(vector, values.len());
+                Ok(exponent)
+            }
+            (Constants::Int8 { .. }, Outputs::Fixed { values, exponent: unit, magnitude }) => {
+                let exponent = self.exponent(unit + fixed::shift_of(magnitude).max(0))?;
+                let halfwords = bytemuck::cast_slice_mut(vector);
+                // A shift beyond the integers' length: next to the biases the input is nothing.
+                match u32::try_from(exponent - unit) {
+                    Ok(shift @ 0..=30) => requantise(values, shift, halfwords),
+                    _ => halfwords.fill(0),
+                }
+                pad(vector, values.len());
+                Ok(exponent)
+            }
+        }
+    }
+
+    /// The part of `vector` that this layer's input takes.
+    fn room<'v>(&self, vector: &'v mut [f32]) -> Result<&'v mut [f32], InferError> {
+        let precision = match self.constants {
+            Constants::F32 { .. } => Precision::F32,
+            Constants::Int8 { .. } => Precision::Int8,
+        };
+        let (needed, found) = (vector_len(precision, self.columns), vector.len());
+        vector.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })
+    }
+
+    /// The exponent for an input that itself needs `exponent`: large enough that the biases fit into 32 bits.
+    fn exponent(&self, exponent: i32) -> Result<i32, InferError> {
+        let least = match self.constants {
+            Constants::F32 { .. } => LEAST_EXPONENT,
+            Constants::Int8 { scale_exponent, bias_exponent, .. } => {
+                (bias_exponent - scale_exponent - 16).max(LEAST_EXPONENT)
+            }
+        };
+        if exponent > -LEAST_EXPONENT { Err(InferError::Overflow) } else { Ok(exponent.max(least)) }
+    }
+
+    /// The outputs of the rows from `start` on that `room` has slots for; both are multiples of the kernels' block.
+    pub(crate) fn run<'c>(&self, input: &Input<'_>, start: usize, room: &'c mut [i32]) -> Outputs<'c> {
+        let rows = room.len().min(self.rows.saturating_sub(start));
+        match (self.constants, input) {
+            (Constants::F32 { weights, bias }, Input::F32(x)) => {
+                let room: &mut [f32] = bytemuck::cast_slice_mut(room);
+                sums_f32(weights.get(start * x.len()..).unwrap_or_default(), x, room);
+                let outputs = room.get_mut(..rows).unwrap_or_default();
+                for (output, bias) in outputs.iter_mut().zip(bias.get(start..).unwrap_or_default()) {
+                    *output += bias;
+                }
+                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
+                Outputs::F32(outputs)
+            }
+            (
+                Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent },
+                Input::Int8 { values: x, exponent },
+            ) => {
+                let exponent = scale_exponent + 16 + exponent;
+                let shift = (exponent - bias_exponent).clamp(0, 31) as u32;
+                let constants = constants.get(start / ROW_BLOCK..).unwrap_or_default();
+                let weights = weights.get(start / 2 * x.len()..).unwrap_or_default();
+                let relu = self.activation == Activation::Relu;
+                let magnitude = rows_int8(weights, x, constants, shift, relu, room);
+                let outputs = room.get_mut(..rows).unwrap_or_default();
+                if matches!(self.activation, Activation::Identity | Activation::Relu) {
+                    return Outputs::Fixed { values: outputs, exponent, magnitude };
+                }
+                let outputs = to_numbers(outputs, exponent);
+                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
+                Outputs::F32(outputs)
+            }
+            // `load` of the same layer made the input, so that the two agree.
+            (Constants::F32 { .. }, Input::Int8 { .. }) | (Constants::Int8 { .. }, Input::F32(_)) => {
+                Outputs::F32(&mut [])
+            }
+        }
+    }
+}
+
+/// Turns integers that are worth `2^exponent` into numbers, in place.
+fn to_numbers(values: &mut [i32], exponent: i32) -> &mut [f32] {
+    let unit = fixed::power_of_two(exponent);
+    for value in values.iter_mut() {
+        *value = (*value as f32 * unit).to_bits() as i32;
+    }
+    bytemuck::cast_slice_mut(values)
+}
+
+/// Sets the padding of the quantised input in `vector`, behind `len` halfwords, to zero.
+fn pad(vector: &mut [f32], len: usize) {
+    let padding = bytemuck::cast_slice_mut::<f32, i16>(vector).get_mut(len..).unwrap_or_default();
+    padding.iter_mut().take(COLUMN_GROUP).for_each(|halfword| *halfword = 0);
+}

@@ -1,0 +1,45 @@
+//! Physical units to standardised ones.
+
+use crate::{
+    arithmetic::{number::clamp, vector::Samples},
+    format::size::CHUNK,
+    kernel,
+};
+
+/// Standardised inputs are limited to this magnitude, a billion standard deviations, so that their squares stay finite.
+pub const STANDARDISED_LIMIT: f32 = 1e9;
+
+/// Per-feature mean and reciprocal scale, in the file's flash.
+#[derive(Clone, Copy)]
+pub(crate) struct Standardiser<'m> {
+    pub(crate) mean: &'m [f32],
+    pub(crate) inverse_scale: &'m [f32],
+}
+
+impl Standardiser<'_> {
+    /// Standardises the features from `start` on, as many as there are, into `chunk`; NaN (not observed) stays NaN.
+    pub(crate) fn apply<'c>(&self, x: Samples<'_>, start: usize, chunk: &'c mut [f32; CHUNK]) -> &'c mut [f32] {
+        let end = start + CHUNK.min(self.mean.len().saturating_sub(start));
+        let constants = self.mean.get(start..end).zip(self.inverse_scale.get(start..end));
+        let Some(((mean, inverse_scale), chunk)) = constants.zip(chunk.get_mut(..end - start)) else {
+            return &mut [];
+        };
+        match x {
+            Samples::F32(x) => {
+                kernel::standardise(x.get(start..end).unwrap_or_default(), mean, inverse_scale, chunk);
+            }
+            Samples::I16(x) => {
+                let slots = chunk.iter_mut().zip(mean.iter().zip(inverse_scale));
+                for ((slot, (mean, inverse_scale)), x) in slots.zip(x.get(start..end).unwrap_or_default()) {
+                    *slot = (f32::from(*x) - mean) * inverse_scale;
+                }
+            }
+        }
+        chunk
+    }
+}
+
+/// A standardised value within ± [`STANDARDISED_LIMIT`].
+pub(crate) fn limited(value: f32) -> f32 {
+    clamp(value, (-STANDARDISED_LIMIT, STANDARDISED_LIMIT))
+}

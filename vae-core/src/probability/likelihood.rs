@@ -1,0 +1,166 @@
+//! The decoder's likelihood `p(x|z)`.
+
+use crate::{
+    arithmetic::{activation::softplus, number::clamp, vector::Samples},
+    format::size::CHUNK,
+    network::{
+        error::InferError,
+        layer::Outputs,
+        standardise::{Standardiser, limited},
+    },
+};
+
+/// The likelihood's constants, in the file's flash.
+#[derive(Clone, Copy)]
+pub(crate) enum Likelihood<'m> {
+    /// Independent Bernoulli features; the decoder gives logits.
+    Bernoulli,
+    /// Independent Gaussian features; the decoder gives means in units of the standard deviation.
+    Gaussian {
+        /// To those units.
+        standardiser: Standardiser<'m>,
+        /// `−½ ln(2πσ²) − ln(scale)`
+        log_normaliser: &'m [f32],
+        /// Their sum.
+        log_normaliser_sum: f32,
+    },
+    /// Independent Gaussian features; the decoder gives each one's standardised mean and log-variance.
+    Predicted {
+        standardiser: Standardiser<'m>,
+        /// `−½ ln(2π) − ln(scale)`
+        log_normaliser: &'m [f32],
+        /// The log-variance is limited to the range between these.
+        bounds: (f32, f32),
+    },
+}
+
+impl Likelihood<'_> {
+    /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli.
+    pub(crate) fn check(&self, x: Samples<'_>) -> Result<(), InferError> {
+        if matches!(self, Self::Bernoulli) {
+            for feature in 0..x.len() {
+                let value = x.get(feature);
+                if !value.is_nan() && !(0.0..=1.0).contains(&value) {
+                    return Err(InferError::OutsideUnitInterval { feature, value });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the nats that each observed feature costs to `each`, from the decoder's outputs from `start` on; see
+    /// [`Model::attribute`](crate::Model::attribute).
+    pub(crate) fn costs(
+        &self,
+        x: Samples<'_>,
+        start: usize,
+        outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+        each: &mut dyn FnMut(usize, f32),
+    ) {
+        let mut give = |feature: usize, nats: f32| {
+            if !nats.is_nan() {
+                each(feature, nats);
+            }
+        };
+        match self {
+            Self::Bernoulli => {
+                for (feature, &logit) in (start..).zip(outputs.numbers()) {
+                    give(feature, softplus(logit) - x.get(feature) * logit);
+                }
+            }
+            Self::Gaussian { standardiser, .. } => {
+                let x = standardiser.apply(x, start, chunk);
+                for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
+                    let difference = limited(*x) - mean;
+                    give(feature, 0.5 * difference * difference);
+                }
+            }
+            Self::Predicted { standardiser, bounds, .. } => {
+                let x = standardiser.apply(x, start / 2, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
+                    let difference = limited(*x) - mean;
+                    give(feature, 0.5 * difference * difference * libm::expf(-clamp(*output, *bounds)));
+                }
+            }
+        }
+    }
+
+    /// Gives each observed feature and by how much it is off its reconstruction, in its own unit and within `reach` of its standard
+    /// deviations to each side, to `each`, from the decoder's outputs from `start` on; none where features have no levels.
+    pub(crate) fn residuals(
+        &self,
+        x: Samples<'_>,
+        start: usize,
+        outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+        reach: f32,
+        each: &mut dyn FnMut(usize, f32),
+    ) {
+        let mut give = |feature: usize, difference: f32, reach: f32, standardiser: &Standardiser<'_>| {
+            if let (Some(inverse), false) = (standardiser.inverse_scale.get(feature), difference.is_nan()) {
+                each(feature, clamp(difference, (-reach, reach)) / inverse);
+            }
+        };
+        match self {
+            Self::Bernoulli => {}
+            Self::Gaussian { standardiser, .. } => {
+                let x = standardiser.apply(x, start, chunk);
+                for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
+                    give(feature, x - mean, reach, standardiser);
+                }
+            }
+            Self::Predicted { standardiser, bounds, .. } => {
+                let x = standardiser.apply(x, start / 2, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
+                    give(feature, x - mean, reach * libm::expf(0.5 * clamp(*output, *bounds)), standardiser);
+                }
+            }
+        }
+    }
+
+    /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs and what depends on the window.
+    pub(crate) fn log_normaliser(&self, feature: usize) -> f32 {
+        match self {
+            Self::Bernoulli => 0.0,
+            Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => {
+                log_normaliser.get(feature).copied().unwrap_or_default()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn residuals_are_distances_from_the_reconstruction_in_the_features_unit() {
+        // Mean 1, scale ½ and σ² = ¼ of the standardised: a deviation is ¼, and a decoder's 2 stands for 1 + 2 · ¼.
+        let standardiser = plain(&[1.0, 1.0, 1.0], &[4.0, 4.0, 4.0]);
+        let gaussian = Likelihood::Gaussian { standardiser, log_normaliser: &[0.0; 3], log_normaliser_sum: 0.0 };
+        let predicted = Likelihood::Predicted {
+            standardiser: plain(&[1.0, 1.0, 1.0], &[2.0, 2.0, 2.0]),
+            log_normaliser: &[0.0; 3],
+            bounds: (-6.0, 6.0),
+        };
+        // ln ¼, of the standardised: the same deviation.
+        let variance = -2.0 * core::f32::consts::LN_2;
+        let cases =
+            [(gaussian, &mut [2.0, 2.0, 2.0][..]), (predicted, &mut [1.0, variance, 1.0, variance, 1.0, variance])];
+        for (likelihood, outputs) in cases {
+            let mut found = [f32::NAN; 3];
+            let x = Samples::F32(&[1.7, f32::NAN, -50.0]);
+            likelihood.residuals(x, 0, Outputs::F32(outputs), &mut [0.0; CHUNK], 4.0, &mut |feature, off| {
+                found[feature] = off;
+            });
+            assert!((found[0] - 0.2).abs() < 1e-6 && found[1].is_nan() && (found[2] + 1.0).abs() < 1e-6, "{found:?}");
+        }
+    }
+
+    fn plain(mean: &'static [f32], inverse_scale: &'static [f32]) -> Standardiser<'static> {
+        Standardiser { mean, inverse_scale }
+    }
+}

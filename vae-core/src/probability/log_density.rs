@@ -1,0 +1,236 @@
+//! The log-likelihood of a window, added up as the decoder puts it out.
+
+use crate::{
+    arithmetic::{activation::softplus, number::clamp, vector::Samples},
+    format::size::CHUNK,
+    kernel::{FRACTION_BITS, squared_differences},
+    network::{error::InferError, layer::Outputs, standardise::limited},
+    probability::likelihood::Likelihood,
+};
+
+/// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed in `f32`.
+const NEAR: u32 = 1 << 16;
+
+/// Adds up a log-likelihood chunk by chunk, as the decoder's last layer produces its outputs.
+///
+/// # Source
+/// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
+/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`.
+pub(crate) struct LogDensity<'a> {
+    likelihood: &'a Likelihood<'a>,
+    x: Samples<'a>,
+    /// Whether features may be missing (they are left out) or beyond the limit.
+    careful: bool,
+    /// What the normalisers and the other likelihoods come to.
+    sum: f32,
+    /// Squared differences of an int8 model, in units of `2^(−2 · FRACTION_BITS) σ²`, where they are small.
+    near: u64,
+    /// The other squared differences, in σ², and predicted log-variances.
+    far: f32,
+    /// The log-variances predicted for features that are missing.
+    unseen: f32,
+}
+
+impl<'a> LogDensity<'a> {
+    /// Starts the sum for the window `x`.
+    pub(crate) fn new(likelihood: &'a Likelihood<'a>, x: Samples<'a>, careful: bool) -> Self {
+        let sum = match likelihood {
+            Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
+            _ => 0.0,
+        };
+        Self { likelihood, x, careful, sum, near: 0, far: 0.0, unseen: 0.0 }
+    }
+
+    /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
+    pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) {
+        match self.likelihood {
+            Likelihood::Bernoulli => {
+                for (feature, &logit) in (start..).zip(outputs.numbers()) {
+                    let x = self.x.get(feature);
+                    if !x.is_nan() {
+                        self.sum += x * logit - softplus(logit);
+                    }
+                }
+            }
+            Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
+                let x = standardiser.apply(self.x, start, chunk);
+                if !self.careful {
+                    // Means in a unit so coarse that they would have to be shifted left are far from everything.
+                    if let Outputs::Fixed { ref values, exponent, .. } = outputs
+                        && let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+                        && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
+                        && magnitude < NEAR
+                    {
+                        self.near += sum;
+                        return;
+                    }
+                }
+                let log_normaliser = log_normaliser.get(start..).unwrap_or_default();
+                for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
+                    if !self.careful {
+                        let difference = x - mean;
+                        self.far += difference * difference;
+                    } else if !x.is_nan() {
+                        let difference = limited(*x) - mean;
+                        self.sum += log_normaliser;
+                        self.far += difference * difference;
+                    }
+                }
+            }
+            Likelihood::Predicted { standardiser, log_normaliser, bounds } => {
+                let features = start / 2;
+                let x = standardiser.apply(self.x, features, chunk);
+                let pairs = outputs.numbers().as_chunks::<2>().0;
+                let log_normaliser = log_normaliser.get(features..).unwrap_or_default();
+                for ((x, [mean, output]), log_normaliser) in x.iter().zip(pairs).zip(log_normaliser) {
+                    let log_variance = clamp(*output, *bounds);
+                    if x.is_nan() {
+                        self.unseen += log_variance;
+                    } else {
+                        let difference = limited(*x) - mean;
+                        let quadratic = difference * difference * libm::expf(-log_variance);
+                        self.sum += log_normaliser;
+                        self.far += log_variance + quadratic;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What missing features would have added by the variances predicted for them.
+    pub(crate) fn missing_nats(&self) -> f32 {
+        -0.5 * self.unseen
+    }
+
+    /// The log density in physical units, in nats.
+    pub(crate) fn nats(&self) -> Result<f32, InferError> {
+        const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
+        let nats = self.sum - 0.5 * (self.near as f32 * UNIT + self.far);
+        if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::standardise::Standardiser;
+
+    fn nats(likelihood: Likelihood<'_>, x: &[f32], outputs: &[f32]) -> f64 {
+        let mut density = LogDensity::new(&likelihood, Samples::F32(x), x.iter().any(|x| x.is_nan()));
+        let mut room = [0.0; CHUNK];
+        let outputs_room = &mut room[..outputs.len()];
+        outputs_room.copy_from_slice(outputs);
+        density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]);
+        f64::from(density.nats().unwrap())
+    }
+
+    fn plain(mean: &'static [f32], inverse_scale: &'static [f32]) -> Standardiser<'static> {
+        Standardiser { mean, inverse_scale }
+    }
+
+    #[test]
+    fn bernoulli_agrees_with_f64_and_is_safe_at_large_logits() {
+        for logit in [-100.0f32, -20.0, -3.0, -0.1, 0.0, 0.7, 5.0, 30.0, 100.0] {
+            for x in [0.0f32, 0.25, 1.0] {
+                let (l, v) = (f64::from(logit), f64::from(x));
+                // ln σ(l) and ln(1 − σ(l)), each by its stable form.
+                let log_p = -libm::log1p(libm::exp(-l));
+                let log_q = -libm::log1p(libm::exp(l));
+                let exact = v * log_p + (1.0 - v) * log_q;
+                let found = nats(Likelihood::Bernoulli, &[x], &[logit]);
+                assert!((found - exact).abs() <= 3e-7 * exact.abs().max(l.abs()), "l {l} x {v}: {found} for {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn bernoulli_masses_sum_to_one() {
+        for logit in [-3.0f32, 0.4, 7.0] {
+            let total: f64 = [0.0, 1.0].map(|x| libm::exp(nats(Likelihood::Bernoulli, &[x], &[logit]))).iter().sum();
+            assert!((total - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn gaussian_density_integrates_to_one_in_physical_units() {
+        // Standardiser: mean 3, scale 2; decoder's mean 0.5 (standardised), σ² = 0.25. Trapezoids over ±8 σ.
+        let (scale, variance) = (2.0f64, 0.25f64);
+        let normaliser = -0.5 * libm::log(core::f64::consts::TAU * variance) - libm::log(scale);
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[3.0], &[1.0]), // 1 / (scale · σ)
+            log_normaliser: &[normaliser as f32],
+            log_normaliser_sum: normaliser as f32,
+        };
+        let step = 0.01;
+        let total: f64 = (-1000..=1000)
+            .map(|i| {
+                let x = 4.0 + f64::from(i) * step;
+                libm::exp(nats(likelihood, &[x as f32], &[0.5 / libm::sqrt(variance) as f32])) * step
+            })
+            .sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+    }
+
+    #[test]
+    fn predicted_variance_is_the_gaussian_formula_within_its_bounds() {
+        let ln_two_pi = libm::log(core::f64::consts::TAU);
+        let normaliser = [(-0.5 * ln_two_pi - libm::log(3.0)) as f32, (-0.5 * ln_two_pi) as f32];
+        let standardiser = plain(&[0.0, 0.0], &[1.0, 1.0]);
+        let likelihood = Likelihood::Predicted { standardiser, log_normaliser: &normaliser, bounds: (-4.0, 4.0) };
+        for (log_variance, within) in [(-1.5f32, -1.5f64), (2.0, 2.0), (-9.0, -4.0), (f32::INFINITY, 4.0)] {
+            let found = nats(likelihood, &[0.5, -1.0], &[0.2, log_variance, -1.5, 0.0]);
+            let exact =
+                -0.5 * (ln_two_pi + within + 0.09 / libm::exp(within)) - libm::log(3.0) - 0.5 * (ln_two_pi + 0.25);
+            assert!((found - exact).abs() < 1e-5, "{log_variance}: {found} for {exact}");
+        }
+        assert_eq!(nats(likelihood, &[f32::NAN, f32::NAN], &[0.2, 1.0, 0.0, 1.0]), 0.0);
+    }
+
+    #[test]
+    fn fixed_point_differences_agree_with_f64_near_and_far() {
+        const FEATURES: usize = 24;
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[0.5; FEATURES], &[2.0; FEATURES]),
+            log_normaliser: &[-1.0; FEATURES],
+            log_normaliser_sum: -24.0,
+        };
+        // Far ones beside near ones: 64 deviations are the border, 2²¹ where the fixed point ends.
+        for spread in [1.0f32, 10.0, 40.0, 1e3, 1e7, 1e9] {
+            for exponent in [-60, -30, -22, -12, -10, -9, 0, 8] {
+                let x: [f32; FEATURES] = core::array::from_fn(|i| spread * ((i * 7 % 13) as f32 - 6.0) / 6.0);
+                let scale = libm::exp2(f64::from(exponent));
+                let largest = (f64::from(1 << 29) * scale).min(3.0);
+                let values: [i32; FEATURES] =
+                    core::array::from_fn(|i| (largest * ((i * 5 % 11) as f64 - 5.0) / 5.0 / scale) as i32);
+                let mut density = LogDensity::new(&likelihood, Samples::F32(&x), false);
+                density.add(
+                    0,
+                    Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 },
+                    &mut [0.0; CHUNK],
+                );
+                let exact: f64 = x
+                    .iter()
+                    .zip(values)
+                    .map(|(x, value)| (f64::from(*x) - 0.5) * 2.0 - f64::from(value) * scale)
+                    .map(|difference| -1.0 - 0.5 * difference * difference)
+                    .sum();
+                let found = f64::from(density.nats().unwrap());
+                // Each difference is off by at most 1.5 steps of 2⁻¹⁰ where it is below 64.
+                let allowed = 1e-6 * exact.abs() + 24.0 * 64.0 * 1.5 / 1024.0 * (spread / 40.0).min(1.0) as f64;
+                assert!((found - exact).abs() <= allowed, "{spread} 2^{exponent}: {found} for {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn missing_features_are_left_out() {
+        let likelihood = Likelihood::Gaussian {
+            standardiser: plain(&[0.0, 0.0, 1.0], &[1.0, 3.0, 2.0]),
+            log_normaliser: &[-1.0, -2.0, -3.0],
+            log_normaliser_sum: -6.0,
+        };
+        assert_eq!(nats(likelihood, &[0.5, f32::NAN, 2.0], &[0.0, 100.0, 1.0]), -1.0 - 3.0 - 0.5 * (0.25 + 1.0));
+        assert_eq!(nats(likelihood, &[0.5, 1.0, 2.0], &[0.0, 2.0, 1.0]), -6.0 - 0.5 * (0.25 + 1.0 + 1.0));
+        assert_eq!(nats(Likelihood::Bernoulli, &[f32::NAN], &[3.0]), 0.0);
+    }
+}

@@ -1,0 +1,60 @@
+//! The prior `p(z)`.
+
+use rand_core::Rng;
+
+use crate::{
+    arithmetic::{number::LN_TWO_PI, random::standard_normal},
+    format::kind::PosteriorKind,
+    network::error::InferError,
+    probability::mixture::Mixture,
+};
+
+/// What the latent vectors of normal windows are like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prior<'m> {
+    /// `N(0, I)`
+    Normal,
+    /// Fair coins, for Bernoulli latents.
+    Coins,
+    /// Learned with the model, beside diagonal posteriors. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
+    /// the middle of a ring of them, likely; a mixture does not.
+    ///
+    /// # Source
+    /// Dilokthanakul et al. (2016), *Deep Unsupervised Clustering with Gaussian Mixture VAEs*; Tomczak & Welling (2018), *VAE with
+    /// a VampPrior*, section 2 (a mixture as prior).
+    Mixture(Mixture<'m>),
+}
+
+impl Prior<'_> {
+    pub(crate) fn standard(kind: PosteriorKind) -> Self {
+        match kind {
+            PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => Self::Normal,
+            PosteriorKind::Bernoulli => Self::Coins,
+        }
+    }
+
+    /// `ln p(z)`, in nats.
+    pub(crate) fn log_density(&self, z: &[f32]) -> f32 {
+        match self {
+            Self::Normal => -0.5 * z.iter().fold(0.0, |sum, z| sum + (z * z + LN_TWO_PI)),
+            Self::Coins => -core::f32::consts::LN_2 * z.len() as f32,
+            Self::Mixture(mixture) => {
+                let squares = |centre: &[f32], precision: &[f32]| {
+                    let terms = z.iter().zip(centre).zip(precision);
+                    terms.fold(0.0, |sum, ((z, centre), precision)| sum + precision * (z - centre) * (z - centre))
+                };
+                mixture.log_sum(squares) - 0.5 * LN_TWO_PI * z.len() as f32
+            }
+        }
+    }
+
+    /// Draws from the prior into `z`.
+    pub(crate) fn sample<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
+        match self {
+            Self::Normal => z.iter_mut().for_each(|z| *z = standard_normal(rng)),
+            Self::Coins => z.iter_mut().for_each(|z| *z = (rng.next_u32() >> 31) as f32),
+            Self::Mixture(mixture) => mixture.sample(rng, z)?,
+        }
+        Ok(())
+    }
+}
