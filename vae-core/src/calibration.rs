@@ -10,7 +10,7 @@ use crate::{
         tail::Tail,
     },
     format::{error::LoadError, record::all_values},
-    inference::estimate::ScoreKind,
+    inference::score_kind::ScoreKind,
     model::Model,
 };
 

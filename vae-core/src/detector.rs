@@ -16,6 +16,7 @@ pub(crate) mod snapshot;
 pub(crate) mod verdict;
 pub(crate) mod votes;
 pub(crate) mod window;
+pub(crate) mod work;
 
 use heapless::VecView;
 
@@ -27,12 +28,12 @@ use crate::{
         alarms::Alarms,
         channel::channels,
         error::DetectorError,
-        judging::Work,
         memory::Parts,
         running::Running,
-        settings::RATE_TOLERANCE,
+        settings::{RATE_TOLERANCE, Settings},
         votes::Votes,
         window::{Window, whole},
+        work::Work,
     },
     format::error::LoadError,
     inference::vae::Vae,
@@ -63,13 +64,9 @@ pub struct Detector<'m, 'b> {
     state: &'b mut [f32],
     alarm: Alarm,
     rule: AlarmRule,
-    alarms: Option<Alarms>,
+    settings: Settings,
     /// Whether values have levels that may drift; zeros and ones have none.
     has_levels: bool,
-    /// Samples a second; 0 where not known.
-    sample_rate: f32,
-    /// Whether what has been learned of the machine may not be changed any more.
-    is_locked: bool,
     running: Running,
     work: Work<'m>,
 }
@@ -100,10 +97,12 @@ impl<'m, 'b> Detector<'m, 'b> {
             state,
             alarm,
             rule: AlarmRule::new(&calibration, -calibration.threshold(), 0.0),
-            alarms: None,
+            settings: Settings {
+                alarms: None,
+                sample_rate: calibration.sample_rate().unwrap_or(0.0),
+                is_locked: false,
+            },
             has_levels: has_levels(&model)?,
-            sample_rate: calibration.sample_rate().unwrap_or(0.0),
-            is_locked: false,
             running: Running::new(&calibration),
             work: Work::Idle,
         };
@@ -136,6 +135,81 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
         let (needed, of) = calibration.votes();
         Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })
+    }
+
+    /// Raises at most so many false alarms, by the tails of alarms in the model's calibration.
+    ///
+    /// # Errors
+    /// [`DetectorError::NoSampleRate`] where neither the model nor [`Self::sample_rate`] says how fast samples come;
+    /// [`DetectorError::NotCalibrated`] where the calibration holds no tail of alarms, or `alarms` is no positive rate.
+    pub fn alarm_rate(mut self, alarms: Alarms) -> Result<Self, DetectorError> {
+        self.settings.alarms = Some(alarms);
+        self.set_rule()?;
+        Ok(self)
+    }
+
+    /// Raises an alarm when `needed` of the last `of` windows are below the threshold.
+    ///
+    /// With other votes than those that the alarms were calibrated with, [`Self::alarm_rate`] keeps what it promises by the least that
+    /// is certain: an alarm takes `needed` votes, so that there are at most as many alarms as votes divided by `needed`.
+    ///
+    /// # Errors
+    /// [`DetectorError::Votes`] unless `1 ≤ needed ≤ of ≤ 32`.
+    pub fn votes(mut self, needed: u32, of: u32) -> Result<Self, DetectorError> {
+        self.alarm = Alarm::new(Votes::new(needed, of).ok_or(DetectorError::Votes { needed, of })?);
+        self.set_rule()?;
+        Ok(self)
+    }
+
+    /// Says how many samples come each second, in Hz.
+    ///
+    /// # Errors
+    /// [`DetectorError::SampleRate`] if the model was trained at a rate that differs by more than a hundredth, or `hz` is no rate.
+    pub fn sample_rate(mut self, hz: f32) -> Result<Self, DetectorError> {
+        let model = self.calibration.sample_rate().unwrap_or(hz);
+        if !(hz > 0.0 && hz.is_finite() && (hz / model - 1.0).abs() <= RATE_TOLERANCE) {
+            return Err(DetectorError::SampleRate { model, found: hz });
+        }
+        self.settings.sample_rate = hz;
+        self.set_rule()?;
+        Ok(self)
+    }
+
+    /// Locks what has been learned of the machine, for as long as the detector lives: [`Self::rebaseline`], [`Self::forget`] and
+    /// [`Self::restore`] are refused from now on, and scores are no longer compensated for drift, which is still reported. To be called
+    /// after a snapshot was restored, where rules for safety ask that a machine is judged as it was accepted.
+    pub fn lock(&mut self) {
+        self.settings.is_locked = true;
+        self.rule = self.rule.without_compensation();
+        self.alarm.forget_drift();
+    }
+
+    /// Whether [`Self::lock`] has been called.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.settings.is_locked
+    }
+
+    pub(crate) fn check_unlocked(&self) -> Result<(), DetectorError> {
+        if self.settings.is_locked { Err(DetectorError::Locked) } else { Ok(()) }
+    }
+
+    /// By what is calibrated, asked for, and known of the baseline.
+    pub(crate) fn set_rule(&mut self) -> Result<(), DetectorError> {
+        let adapts = self.adapts_features();
+        let Self { model, calibration, alarm, running, .. } = self;
+        self.rule = self.settings.rule(model, calibration, alarm.votes(), running, adapts)?;
+        Ok(())
+    }
+
+    /// The score below which a window votes for an alarm, in nats; on a new baseline, where its scores have it.
+    #[must_use]
+    pub fn threshold(&self) -> f32 {
+        let Running { score_centre, score_factor, .. } = self.running;
+        if self.is_on_own_scale() {
+            return -self.rule.threshold;
+        }
+        -(score_centre + (self.rule.threshold - self.calibration.location_and_scale().0) / score_factor)
     }
 
     /// The model.
@@ -212,27 +286,15 @@ impl<'m, 'b> Detector<'m, 'b> {
         let calibration = model.calibration().map_err(InferError::Model)?;
         let votes = Self::fits(&model, &calibration, self.state.len())?;
         let has_levels = has_levels(&model)?;
-        let was = (self.model, self.calibration, self.alarm, self.rule, self.running);
-        (self.model, self.calibration, self.alarm) = (model, calibration, Alarm::new(votes));
-        self.running = Running::new(&calibration);
-        let rate = calibration.sample_rate().unwrap_or(self.sample_rate);
-        let outcome = if self.sample_rate != 0.0 && (rate / self.sample_rate - 1.0).abs() > RATE_TOLERANCE {
-            Err(DetectorError::SampleRate { model: rate, found: self.sample_rate })
-        } else {
-            self.set_rule()
-        };
-        let outcome = outcome.and_then(|()| {
-            let shape = self.window.reshape(model.channels(), model.window(), model.hop());
-            shape.map_err(DetectorError::from)
-        });
-        match outcome {
-            Ok(()) => {
-                (self.has_levels, self.sample_rate) = (has_levels, rate);
-                self.forget_all();
-            }
-            Err(_) => (self.model, self.calibration, self.alarm, self.rule, self.running) = was,
-        }
-        outcome
+        // All of it is made before any of it is assigned.
+        let (alarm, running) = (Alarm::new(votes), Running::new(&calibration));
+        let settings = Settings { sample_rate: self.settings.rate_for(&calibration)?, ..self.settings };
+        let rule = settings.rule(&model, &calibration, alarm.votes(), &running, has_levels && model.has_front_end())?;
+        self.window.reshape(model.channels(), model.window(), model.hop())?;
+        (self.model, self.calibration, self.has_levels) = (model, calibration, has_levels);
+        (self.alarm, self.running, self.settings, self.rule) = (alarm, running, settings, rule);
+        self.forget_all();
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ macro_rules! dsp {
 mod armv6m;
 #[cfg(vae_v7m)]
 mod armv7m;
+#[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
+mod composed;
 #[cfg(vae_dsp)]
 mod dsp;
 #[cfg(vae_fpu)]
@@ -37,25 +39,31 @@ pub mod soft;
 pub use armv6m::sums_int8;
 #[cfg(vae_v7m)]
 pub use armv7m::sums_int8;
+#[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
+pub use composed::rows_int8;
 #[cfg(vae_dsp)]
 pub use dsp::{largest_bits, requantise, rows_int8};
 #[cfg(vae_fpu)]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
 pub use portable::FRACTION_BITS;
+#[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
+pub use portable::rows_int8;
+#[cfg(not(any(vae_fpu, vae_soft)))]
+pub use portable::squared_differences;
+#[cfg(not(vae_fpu))]
+pub use portable::sums_f32;
 #[cfg(not(any(vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
 #[cfg(not(vae_dsp))]
-pub use portable::{largest_bits, requantise, rows_int8};
+pub use portable::{largest_bits, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
-#[cfg(not(vae_fpu))]
-pub use portable::{squared_differences, sums_f32};
 #[cfg(vae_riscv32)]
 pub use riscv32::sums_int8;
 #[cfg(vae_soft)]
-pub use soft::{quantise, standardise, to_fixed};
+pub use soft::{quantise, squared_differences, standardise, to_fixed};
 
 /// Columns that are summed before the packed accumulators are unpacked.
 ///

@@ -72,6 +72,7 @@ pub use detector::{
     alarms::Alarms,
     baseline::LEAST_BASELINE,
     error::DetectorError,
+    judging::Judging,
     verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict},
     votes::{MOST_VOTES, Votes},
     window::Window,
@@ -82,8 +83,8 @@ pub use format::signature::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 pub use front_end::FrontEnd;
 pub use inference::{
     elbo::Score,
-    estimate::{DECIDED, ScoreKind},
     importance::{Importance, LogLikelihood, Proposal},
+    score_kind::{DECIDED, ScoreKind},
     self_test::SelfTestError,
 };
 pub use model::{Aligned, Model};

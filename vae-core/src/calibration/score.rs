@@ -4,7 +4,7 @@ use crate::{
     arithmetic::vector::{AsWindow, Samples},
     calibration::Calibration,
     inference::{
-        estimate::{Estimate, ScoreKind},
+        score_kind::{Estimate, ScoreKind},
         vae::Vae,
     },
     model::Model,
@@ -58,35 +58,37 @@ impl Model<'_> {
         let mut observation = vae.observe(x)?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut observation, &mut buffers)?;
-        let mut estimate = Estimate::new(seed, observation.missing() > 0);
-        // Nothing is further from NaN than any number of standard errors.
-        let threshold = threshold.unwrap_or(f32::NAN);
-        loop {
-            estimate.draw(kind, &vae, &mut buffers)?;
-            let pass = vae.begin_decoding(vae.decoder, buffers.latent, &mut buffers.layers)?;
-            let density = vae.finish_log_conditional(&observation, pass, &mut buffers.layers)?;
-            if !estimate.add(density.nats()? + density.missing_nats(), kind, threshold) {
-                break;
-            }
-        }
-        let missing = match observation.missing() {
-            0 => 0.0,
-            _ => calibration.missing_nats(self, &vae.likelihood, x),
-        };
-        let score = estimate.score(kind, &vae, &mut buffers)? + missing;
-        if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
+        let mut estimate = Estimate::new(kind, seed, observation.missing() > 0, threshold);
+        vae.estimate(&observation, &mut buffers, &mut estimate, |density| density.completed_nats())?;
+        let score = estimate.score(&vae, &mut buffers)?;
+        with_missing(score, observation.missing(), calibration, self, &vae.likelihood, x)
     }
 }
 
-impl Calibration<'_> {
-    /// What the features that were not observed would have added to the score of an ordinary window.
-    pub(crate) fn missing_nats(&self, model: &Model<'_>, likelihood: &Likelihood<'_>, x: Samples<'_>) -> f32 {
-        let missing = (0..x.len()).filter(|feature| x.get(*feature).is_nan());
-        let mut owners = model.owners();
-        missing.fold(0.0, |sum, feature| {
-            let channel = owners.of(feature);
-            let cost = self.channel(channel).map_or(ORDINARY, |normal| normal.nats / owners.own as f32);
-            sum + likelihood.log_normaliser(feature) - cost
-        })
-    }
+/// The score of a window of which so many features are missing, from that of what was observed: each counts as an ordinary one.
+pub(crate) fn with_missing(
+    score: f32,
+    missing: u32,
+    calibration: &Calibration<'_>,
+    model: &Model<'_>,
+    likelihood: &Likelihood<'_>,
+    x: Samples<'_>,
+) -> Result<f32, InferError> {
+    let added = match missing {
+        0 => 0.0,
+        _ => missing_nats(calibration, model, likelihood, x),
+    };
+    let score = score + added;
+    if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
+}
+
+/// What the features that were not observed would have added to the score of an ordinary window.
+fn missing_nats(calibration: &Calibration<'_>, model: &Model<'_>, likelihood: &Likelihood<'_>, x: Samples<'_>) -> f32 {
+    let missing = (0..x.len()).filter(|feature| x.get(*feature).is_nan());
+    let mut owners = model.owners();
+    missing.fold(0.0, |sum, feature| {
+        let channel = owners.of(feature);
+        let cost = calibration.channel(channel).map_or(ORDINARY, |normal| normal.nats / owners.own as f32);
+        sum + likelihood.log_normaliser(feature) - cost
+    })
 }

@@ -4,10 +4,35 @@ use crate::detector::{
     Detector,
     channel::channels,
     running::Running,
-    verdict::{Anomaly, Assessment, Drift, DriftKind, Verdict},
+    verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict},
 };
 
 impl Detector<'_, '_> {
+    /// The first sensor of the window that is not to be believed.
+    pub(crate) fn sensor_fault(&mut self) -> Option<SensorFault> {
+        let window = self.model.window() as f32;
+        let mut faults = (0..).zip(channels(self.state, &self.calibration, self.model.channels()));
+        faults.find_map(|(channel, (state, _))| Some(SensorFault { channel, kind: state.fault(window)? }))
+    }
+
+    /// The first sensor that repeats its value for longer than in normal data.
+    pub(crate) fn suspicion(&mut self) -> Option<SensorFault> {
+        let mut channels = (0..).zip(channels(self.state, &self.calibration, self.model.channels()));
+        let (channel, _) = channels.find(|(_, (state, normal))| state.is_suspicious(normal))?;
+        Some(SensorFault { channel, kind: SensorFaultKind::Stuck })
+    }
+
+    pub(crate) fn conclude_fault(&mut self, fault: SensorFault) -> Option<Verdict> {
+        self.forget_hop();
+        Some(Verdict::SensorFault(fault))
+    }
+
+    /// Drops the samples since the last window.
+    pub(crate) fn forget_hop(&mut self) {
+        channels(self.state, &self.calibration, self.model.channels())
+            .for_each(|(mut channel, _)| channel.forget_hop());
+    }
+
     /// Whether scores are those of the calibration, which are then kept bit for bit.
     pub(crate) fn is_on_own_scale(&self) -> bool {
         self.running.score_factor == 1.0 && self.running.score_centre == self.calibration.location_and_scale().0

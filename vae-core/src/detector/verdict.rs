@@ -191,7 +191,7 @@ impl fmt::Display for DriftKind {
 mod with_defmt {
     use defmt::{Format, Formatter, write};
 
-    use super::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
+    use crate::detector::verdict::{Anomaly, Assessment, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
 
     impl Format for Verdict {
         fn format(&self, f: Formatter<'_>) {

@@ -60,7 +60,8 @@ fn band_end(band: usize, bands: usize, frequencies: usize) -> usize {
     (libm::roundf(place) as usize).clamp(band + 1, frequencies.saturating_sub(bands - band - 1).max(band + 1))
 }
 
-#[cfg(all(test, feature = "spectrum"))]
+#[cfg(test)]
+#[cfg(feature = "spectrum")]
 mod tests {
     use super::*;
     use crate::front_end::FrontEnd;

@@ -4,9 +4,12 @@ use rand_core::Rng;
 
 use crate::{
     arithmetic::vector::{AsWindow, Samples},
-    inference::vae::Vae,
+    inference::{estimator::Estimator, vae::Vae},
     model::Model,
-    network::{error::InferError, scratch::Scratch},
+    network::{
+        error::InferError,
+        scratch::{LayerBuffers, Scratch},
+    },
     probability::posterior::Posterior,
 };
 
@@ -28,12 +31,135 @@ pub struct Score {
     pub missing: u32,
 }
 
-/// The expectation of `ln p(x|z)` and its standard error, from the posterior, a latent buffer and `z ↦ ln p(x|z)`.
-type Expectation<'e> = &'e mut dyn FnMut(
-    &Posterior<'_>,
-    &mut [f32],
-    &mut dyn FnMut(&[f32]) -> Result<f32, InferError>,
-) -> Result<(f32, f32), InferError>;
+/// An estimator of the expectation of `ln p(x|z)` over the posterior.
+pub(crate) trait Expectation: Estimator {
+    /// The expectation and its standard error, in nats.
+    fn expectation(&self) -> (f32, f32);
+}
+
+/// The expectation's value at the posterior's mean.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtMean {
+    nats: f32,
+}
+
+impl Estimator for AtMean {
+    fn draw(
+        &mut self,
+        _: &Vae<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        _: &mut LayerBuffers<'_>,
+    ) -> Result<(), InferError> {
+        posterior.mean(z)
+    }
+
+    fn add(&mut self, nats: f32) -> bool {
+        self.nats = nats;
+        false
+    }
+}
+
+impl Expectation for AtMean {
+    fn expectation(&self) -> (f32, f32) {
+        (self.nats, 0.0)
+    }
+}
+
+/// The mean over draws from the posterior.
+#[derive(Clone, Debug)]
+pub(crate) struct BySamples<R> {
+    rng: R,
+    samples: u32,
+    count: u32,
+    mean: f32,
+    /// Sum of the squared deviations.
+    deviations: f32,
+}
+
+impl<R: Rng> BySamples<R> {
+    pub(crate) fn new(samples: u32, rng: R) -> Self {
+        Self { rng, samples, count: 0, mean: 0.0, deviations: 0.0 }
+    }
+}
+
+impl<R: Rng> Estimator for BySamples<R> {
+    fn draw(
+        &mut self,
+        _: &Vae<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        _: &mut LayerBuffers<'_>,
+    ) -> Result<(), InferError> {
+        posterior.sample(&mut self.rng, z)
+    }
+
+    fn add(&mut self, nats: f32) -> bool {
+        // Welford (1962): mean and sum of squared deviations in one pass.
+        self.count += 1;
+        let difference = nats - self.mean;
+        self.mean += difference / self.count as f32;
+        self.deviations += difference * (nats - self.mean);
+        self.count < self.samples
+    }
+}
+
+impl<R: Rng> Expectation for BySamples<R> {
+    fn expectation(&self) -> (f32, f32) {
+        let degrees = self.count.saturating_sub(1) as f32;
+        let variance = self.deviations / (degrees * self.count as f32);
+        (self.mean, if self.count > 1 { libm::sqrtf(variance) } else { 0.0 })
+    }
+}
+
+/// The mean over the posterior's sigma points.
+#[derive(Default)]
+struct SigmaPoints {
+    /// Two for each axis.
+    drawn: usize,
+    points: usize,
+    sum: f32,
+}
+
+impl Estimator for SigmaPoints {
+    fn draw(
+        &mut self,
+        _: &Vae<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        _: &mut LayerBuffers<'_>,
+    ) -> Result<(), InferError> {
+        self.points = 2 * z.len();
+        let sign = if self.drawn % 2 == 0 { 1.0 } else { -1.0 };
+        posterior.sigma_point(self.drawn / 2, sign, z)
+    }
+
+    fn add(&mut self, nats: f32) -> bool {
+        self.drawn += 1;
+        self.sum += nats;
+        self.drawn < self.points
+    }
+}
+
+impl Expectation for SigmaPoints {
+    fn expectation(&self) -> (f32, f32) {
+        (self.sum / self.points as f32, 0.0)
+    }
+}
+
+impl Vae<'_> {
+    /// The bound by an expectation of `ln p(x|z)`, and the divergence that it loses; `z` is overwritten.
+    pub(crate) fn bound(
+        &self,
+        reconstruction: f32,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+    ) -> Result<(f32, f32), InferError> {
+        let kl = self.prior.kl(posterior, z);
+        let elbo = reconstruction - kl;
+        if elbo.is_finite() { Ok((elbo, kl)) } else { Err(InferError::Overflow) }
+    }
+}
 
 impl Model<'_> {
     /// The ELBO with the expectation over `q(z|x)` replaced by its value at the posterior mean: one decoding, no randomness.
@@ -44,10 +170,7 @@ impl Model<'_> {
     /// # Errors
     /// See [`InferError`].
     pub fn elbo_at_mean(&self, x: &(impl AsWindow + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
-        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
-            posterior.mean(z)?;
-            Ok((decode(z)?, 0.0))
-        })
+        self.elbo_by(x.as_window(), AtMean::default(), scratch)
     }
 
     /// The ELBO by the mean over `samples` draws from `q(z|x)`.
@@ -69,19 +192,7 @@ impl Model<'_> {
         if samples == 0 {
             return Err(InferError::NoSamples);
         }
-        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
-            // Welford (1962): mean and sum of squared deviations in one pass.
-            let (mut mean, mut deviations) = (0.0, 0.0);
-            for count in 1..=samples {
-                posterior.sample(rng, z)?;
-                let nats = decode(z)?;
-                let difference = nats - mean;
-                mean += difference / count as f32;
-                deviations += difference * (nats - mean);
-            }
-            let degrees = (samples - 1) as f32;
-            Ok((mean, if samples == 1 { 0.0 } else { libm::sqrtf(deviations / (degrees * samples as f32)) }))
-        })
+        self.elbo_by(x.as_window(), BySamples::new(samples, rng), scratch)
     }
 
     /// The ELBO by symmetric sigma points, `μ ± √d Lᵢ` for each column `Lᵢ` of the covariance's Cholesky factor (for a diagonal
@@ -100,39 +211,24 @@ impl Model<'_> {
         x: &(impl AsWindow + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<Score, InferError> {
-        self.expect(x.as_window(), scratch, &mut |posterior, z, decode| {
-            let mut sum = 0.0;
-            for axis in 0..z.len() {
-                for sign in [1.0, -1.0] {
-                    posterior.sigma_point(axis, sign, z)?;
-                    sum += decode(z)?;
-                }
-            }
-            Ok((sum / (2 * z.len()) as f32, 0.0))
-        })
+        self.elbo_by(x.as_window(), SigmaPoints::default(), scratch)
     }
 
     /// Encodes `x` and scores it.
-    fn expect(
+    fn elbo_by(
         &self,
         x: Samples<'_>,
+        mut estimator: impl Expectation,
         scratch: &mut Scratch<'_>,
-        expectation: Expectation<'_>,
     ) -> Result<Score, InferError> {
         let vae = Vae::of(self)?;
         let mut x = vae.observe(x)?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
-        let posterior = vae.posterior(self.latent(), buffers.posterior)?;
-        let mut decode = |z: &[f32]| vae.log_conditional(&x, z, &mut buffers.layers);
-        let (reconstruction, standard_error) = expectation(&posterior, buffers.latent, &mut decode)?;
-        // The decoder is done with the latent vector.
-        let kl = vae.prior.kl(&posterior, buffers.latent);
-        let elbo = reconstruction - kl;
-        if elbo.is_finite() {
-            Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })
-        } else {
-            Err(InferError::Overflow)
-        }
+        vae.estimate(&x, &mut buffers, &mut estimator, |density| density.nats())?;
+        let (reconstruction, standard_error) = estimator.expectation();
+        let posterior = vae.posterior(buffers.latent.len(), buffers.posterior)?;
+        let (elbo, kl) = vae.bound(reconstruction, &posterior, buffers.latent)?;
+        Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })
     }
 }

@@ -4,12 +4,13 @@ use rand_core::Rng;
 
 use crate::{
     arithmetic::{activation::softplus, random::uniform, vector::AsWindow},
-    inference::vae::Vae,
+    inference::{estimator::Estimator, vae::Vae},
     model::Model,
     network::{
         error::InferError,
-        scratch::{Buffers, Scratch},
+        scratch::{LayerBuffers, Scratch},
     },
+    probability::{posterior::Posterior, prior::Prior},
 };
 
 /// What importance sampling draws from.
@@ -103,32 +104,81 @@ impl LogMeanExp {
     }
 }
 
-impl Vae<'_> {
-    /// Draws a latent vector from [`Proposal::Posterior`] into `buffers.latent`, and returns its `ln p(z)` less the proposal's.
-    pub(crate) fn propose<R: Rng + ?Sized>(
-        &self,
-        is_missing: bool,
-        rng: &mut R,
-        buffers: &mut Buffers<'_>,
-    ) -> Result<f32, InferError> {
-        const LN_3: f32 = 1.098_612_3;
-        let Buffers { posterior, latent, layers } = buffers;
-        let posterior = self.posterior(latent.len(), posterior)?;
-        // No layer is running. Where its room is too small, for a latent vector larger than all layers, the encoder is trusted.
-        let work = layers.hidden.get_mut(..latent.len()).filter(|_| is_missing);
-        let Some(work) = work else {
-            let log_density = posterior.draw(rng, latent)?;
-            return Ok(self.prior.log_density(latent) - log_density);
-        };
-        let log_density = if uniform(rng) < DEFENSIVE {
-            self.prior.sample(rng, latent)?;
-            posterior.log_density(&**latent, work)?
-        } else {
-            posterior.draw(rng, latent)?
-        };
-        // ln p − ln (¾ q + ¼ p)
-        Ok(2.0 * core::f32::consts::LN_2 - softplus(log_density - self.prior.log_density(latent) + LN_3))
+/// The mean of `p(x|z) p(z)` over draws from a proposal, each divided by the proposal's density.
+#[derive(Clone, Debug)]
+pub(crate) struct Weighted<R> {
+    rng: R,
+    importance: Importance,
+    /// Whether features of the window are missing.
+    is_missing: bool,
+    /// `ln p(z)` less the proposal's, of the draw that is being decoded.
+    log_ratio: f32,
+    weights: LogMeanExp,
+}
+
+impl<R: Rng> Weighted<R> {
+    pub(crate) fn new(importance: Importance, is_missing: bool, rng: R) -> Self {
+        Self { rng, importance, is_missing, log_ratio: 0.0, weights: LogMeanExp::EMPTY }
     }
+
+    /// The estimate, once enough is added.
+    pub(crate) fn log_likelihood(&self) -> Result<LogLikelihood, InferError> {
+        let estimate = self.weights.estimate();
+        if estimate.value.is_finite() { Ok(estimate) } else { Err(InferError::Overflow) }
+    }
+}
+
+impl<R: Rng> Estimator for Weighted<R> {
+    fn draw(
+        &mut self,
+        vae: &Vae<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        layers: &mut LayerBuffers<'_>,
+    ) -> Result<(), InferError> {
+        self.log_ratio = match self.importance.proposal {
+            Proposal::Posterior => {
+                // Where its room is too small, for a latent vector larger than all layers, the encoder is trusted.
+                let work = layers.hidden.get_mut(..z.len()).filter(|_| self.is_missing);
+                propose(posterior, &vae.prior, work, &mut self.rng, z)?
+            }
+            Proposal::Prior => {
+                vae.prior.sample(&mut self.rng, z)?;
+                0.0
+            }
+        };
+        Ok(())
+    }
+
+    fn add(&mut self, nats: f32) -> bool {
+        self.weights.add(nats + self.log_ratio);
+        self.weights.count < self.importance.samples
+            && !self.importance.decide.is_some_and(|decide| self.weights.is_decided(decide))
+    }
+}
+
+/// Draws a latent vector from [`Proposal::Posterior`] into `z`, and returns its `ln p(z)` less the proposal's. `work` has one value per
+/// latent dimension, and is there where features are missing.
+fn propose<R: Rng + ?Sized>(
+    posterior: &Posterior<'_>,
+    prior: &Prior<'_>,
+    work: Option<&mut [f32]>,
+    rng: &mut R,
+    z: &mut [f32],
+) -> Result<f32, InferError> {
+    const LN_3: f32 = 1.098_612_3;
+    let Some(work) = work else {
+        let log_density = posterior.draw(rng, z)?;
+        return Ok(prior.log_density(z) - log_density);
+    };
+    let log_density = if uniform(rng) < DEFENSIVE {
+        prior.sample(rng, z)?;
+        posterior.log_density(&*z, work)?
+    } else {
+        posterior.draw(rng, z)?
+    };
+    // ln p − ln (¾ q + ¼ p)
+    Ok(2.0 * core::f32::consts::LN_2 - softplus(log_density - prior.log_density(z) + LN_3))
 }
 
 impl Model<'_> {
@@ -152,7 +202,7 @@ impl Model<'_> {
         self.log_likelihood_by(x, &Importance { samples, proposal: Proposal::Posterior, decide: None }, rng, scratch)
     }
 
-    /// As [`Self::log_likelihood`], with a choice of proposal and an early end.
+    /// The log-likelihood as [`Self::log_likelihood`] has it, with a choice of proposal and an early end.
     ///
     /// # Errors
     /// [`InferError::NoSamples`] for `samples == 0`; see [`InferError`].
@@ -170,25 +220,9 @@ impl Model<'_> {
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
-        let is_missing = x.missing() > 0;
-
-        let mut mean = LogMeanExp::EMPTY;
-        for _ in 0..importance.samples {
-            let log_ratio = match importance.proposal {
-                Proposal::Posterior => vae.propose(is_missing, rng, &mut buffers)?,
-                Proposal::Prior => {
-                    vae.prior.sample(rng, buffers.latent)?;
-                    0.0
-                }
-            };
-            let conditional = vae.log_conditional(&x, buffers.latent, &mut buffers.layers)?;
-            mean.add(conditional + log_ratio);
-            if importance.decide.is_some_and(|decide| mean.is_decided(decide)) {
-                break;
-            }
-        }
-        let estimate = mean.estimate();
-        if estimate.value.is_finite() { Ok(estimate) } else { Err(InferError::Overflow) }
+        let mut estimator = Weighted::new(*importance, x.missing() > 0, rng);
+        vae.estimate(&x, &mut buffers, &mut estimator, |density| density.nats())?;
+        estimator.log_likelihood()
     }
 }
 

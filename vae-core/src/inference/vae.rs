@@ -122,6 +122,14 @@ impl<'m> Vae<'m> {
         Ok(Observation { x, source: Source::new(First::Features(x, &self.standardiser), &self.condition) })
     }
 
+    /// The same network with this condition, in physical units.
+    pub(crate) fn given<'c>(self, values: &'c [f32]) -> Vae<'c>
+    where
+        'm: 'c,
+    {
+        Vae { condition: Condition { values, ..self.condition }, ..self }
+    }
+
     /// Refuses a conditional model without its condition.
     pub(crate) fn check_condition(&self) -> Result<(), InferError> {
         let (needed, found) = (self.condition.standardiser.mean.len(), self.condition.values.len());

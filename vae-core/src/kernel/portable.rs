@@ -124,8 +124,13 @@ pub fn rows_int8(
     relu: bool,
     out: &mut [i32],
 ) -> u32 {
-    super::sums_int8(weights, x, out);
-    if relu { scale::<true>(out, rows, shift) } else { scale::<false>(out, rows, shift) }
+    sums_int8(weights, x, out);
+    scale_rows(out, rows, shift, relu)
+}
+
+/// The outputs of [`rows_int8`] from the rows' sums, in place.
+pub(crate) fn scale_rows(sums: &mut [i32], rows: &[[i32; ROW_WORDS]], shift: u32, relu: bool) -> u32 {
+    if relu { scale::<true>(sums, rows, shift) } else { scale::<false>(sums, rows, shift) }
 }
 
 fn scale<const RELU: bool>(sums: &mut [i32], rows: &[[i32; ROW_WORDS]], shift: u32) -> u32 {
@@ -183,9 +188,20 @@ pub fn to_fixed(value: f32) -> i32 {
 /// The sum of squared differences between `x` in units of `2^−FRACTION_BITS` and `means / 2^shift`, and the bitwise or of the
 /// differences' magnitudes. The sum is meant for magnitudes below 2¹⁶.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
+    squared_differences_by(to_fixed, x, means, shift)
+}
+
+/// [`squared_differences`] with another way to the same fixed point.
+#[inline(always)]
+pub(crate) fn squared_differences_by(
+    to_fixed: impl Fn(f32) -> i32,
+    x: &[f32],
+    means: &[i32],
+    shift: u32,
+) -> (u64, u32) {
     let (mut sum, mut magnitude) = (0u64, 0);
     for (x, mean) in x.iter().zip(means) {
-        let difference = super::to_fixed(*x).wrapping_sub(mean >> shift);
+        let difference = to_fixed(*x).wrapping_sub(mean >> shift);
         magnitude |= difference ^ (difference >> 31);
         sum = sum.wrapping_add(u64::from(difference.wrapping_mul(difference) as u32));
     }

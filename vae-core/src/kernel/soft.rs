@@ -144,6 +144,11 @@ pub fn to_fixed(value: f32) -> i32 {
     if bits & SIGN == 0 { magnitude as i32 } else { -(magnitude as i32) }
 }
 
+/// The same as [`portable::squared_differences`].
+pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
+    portable::squared_differences_by(to_fixed, x, means, shift)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,16 +97,16 @@ impl<'a> LogDensity<'a> {
         }
     }
 
-    /// What missing features would have added by the variances predicted for them.
-    pub(crate) fn missing_nats(&self) -> f32 {
-        -0.5 * self.unseen
-    }
-
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
         const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
         let nats = self.sum - 0.5 * (self.near as f32 * UNIT + self.far);
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
+    }
+
+    /// [`Self::nats`], with what missing features would have added by the variances predicted for them.
+    pub(crate) fn completed_nats(&self) -> Result<f32, InferError> {
+        Ok(self.nats()? + -0.5 * self.unseen)
     }
 }
 

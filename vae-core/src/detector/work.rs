@@ -1,0 +1,173 @@
+//! What is left to do for a window between two steps, and what a step works with.
+
+use crate::{
+    arithmetic::vector::Samples,
+    calibration::{Calibration, channel::ChannelCalibration, score::with_missing},
+    detector::{
+        channel::{CHANNEL_STATE, Channel, channels},
+        verdict::{Anomaly, Assessment},
+    },
+    inference::{
+        estimator::Estimator,
+        score_kind::{Estimate, ScoreKind},
+        vae::Vae,
+    },
+    model::Model,
+    network::{
+        error::InferError,
+        pass::{Layers, Pass},
+        scratch::Buffers,
+    },
+};
+
+/// What is left to do for the window.
+#[derive(Clone, Debug)]
+pub(crate) enum Work<'m> {
+    /// The window is not complete.
+    Idle,
+    Begin,
+    Encode(Pass<'m>, Seen),
+    /// For a new baseline: what the features are off.
+    MeasureFeatures(Pass<'m>),
+    Decode(Pass<'m>, Seen, Estimate),
+    BeginAttribution(Assessment),
+    Attribute(Pass<'m>, Assessment),
+}
+
+/// What encoding the window has found out about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    careful: bool,
+    missing: u32,
+}
+
+/// What a step has led to.
+pub(crate) enum Step<'m> {
+    /// There is more to do.
+    Next(Work<'m>),
+    /// The features are measured, for a new baseline.
+    Measured,
+    /// The score is known, and how many features were missing.
+    Scored(f32, u32),
+    /// What is to blame is known.
+    Blamed(Anomaly),
+}
+
+/// What a step works with.
+pub(crate) struct Task<'w, 'm> {
+    pub(crate) model: &'w Model<'m>,
+    pub(crate) calibration: &'w Calibration<'m>,
+    /// With the window's condition.
+    pub(crate) vae: Vae<'w>,
+    /// The same network's halves, for what outlives the step.
+    pub(crate) encoder: Layers<'m>,
+    pub(crate) decoder: Layers<'m>,
+    pub(crate) x: Samples<'w>,
+    pub(crate) channels: &'w mut [f32],
+    /// What features are off, in their units.
+    pub(crate) shifts: &'w mut [f32],
+    pub(crate) buffers: Buffers<'w>,
+    pub(crate) kind: ScoreKind,
+    /// Seeds what is drawn.
+    pub(crate) seed: u32,
+    pub(crate) threshold: f32,
+    /// Of the windows in which a new baseline measures the features: which one this is.
+    pub(crate) measured: Option<u32>,
+}
+
+impl<'m> Task<'_, 'm> {
+    /// Does the next part of the work, at most a layer of the network.
+    pub(crate) fn advance(&mut self, work: Work<'m>) -> Result<Step<'m>, InferError> {
+        let layers = &mut self.buffers.layers;
+        Ok(match work {
+            Work::Idle | Work::Begin => {
+                let mut x = self.vae.observe(self.x)?;
+                let pass = x.begin_encoding(self.encoder, layers)?;
+                Step::Next(Work::Encode(pass, Seen { careful: x.is_careful(), missing: x.missing() }))
+            }
+            Work::Encode(mut pass, seen) => {
+                if pass.advance(layers)? {
+                    Step::Next(Work::Encode(pass, seen))
+                } else {
+                    self.vae.finish_encoding(pass, &mut self.buffers)?;
+                    let estimate = Estimate::new(self.kind, self.seed, seen.missing > 0, Some(self.threshold));
+                    Step::Next(self.draw(seen, estimate)?)
+                }
+            }
+            Work::MeasureFeatures(mut pass) => {
+                if pass.advance(layers)? {
+                    Step::Next(Work::MeasureFeatures(pass))
+                } else {
+                    let count = self.measured.unwrap_or_default();
+                    self.vae.measure_shifts(self.x, pass, layers, count, self.shifts)?;
+                    Step::Measured
+                }
+            }
+            Work::Decode(mut pass, seen, estimate) => {
+                if pass.advance(layers)? {
+                    Step::Next(Work::Decode(pass, seen, estimate))
+                } else {
+                    self.decoded(pass, seen, estimate)?
+                }
+            }
+            Work::BeginAttribution(assessment) => {
+                let Buffers { posterior, latent, layers } = &mut self.buffers;
+                self.vae.posterior(latent.len(), posterior)?.mean(latent)?;
+                Step::Next(Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, assessment))
+            }
+            Work::Attribute(mut pass, assessment) => {
+                if pass.advance(layers)? {
+                    Step::Next(Work::Attribute(pass, assessment))
+                } else {
+                    Step::Blamed(self.attributed(pass, assessment)?)
+                }
+            }
+        })
+    }
+
+    /// Draws the next latent vector and begins to decode it.
+    fn draw(&mut self, seen: Seen, mut estimate: Estimate) -> Result<Work<'m>, InferError> {
+        let Buffers { posterior, latent, layers } = &mut self.buffers;
+        let posterior = self.vae.posterior(latent.len(), posterior)?;
+        estimate.draw(&self.vae, &posterior, latent, layers)?;
+        let pass = self.vae.begin_decoding(self.decoder, latent, layers)?;
+        Ok(if self.measured.is_some() { Work::MeasureFeatures(pass) } else { Work::Decode(pass, seen, estimate) })
+    }
+
+    /// Finishes the decoder's pass and adds the window's log-likelihood to the estimate.
+    fn decoded(&mut self, pass: Pass<'m>, seen: Seen, mut estimate: Estimate) -> Result<Step<'m>, InferError> {
+        let x = self.vae.observe(self.x)?.resumed(seen.careful, seen.missing);
+        let density = self.vae.finish_log_conditional(&x, pass, &mut self.buffers.layers)?;
+        if estimate.add(density.completed_nats()?) {
+            return Ok(Step::Next(self.draw(seen, estimate)?));
+        }
+        let score = estimate.score(&self.vae, &mut self.buffers)?;
+        let score = with_missing(score, seen.missing, self.calibration, self.model, &self.vae.likelihood, self.x)?;
+        Ok(Step::Scored(score, seen.missing))
+    }
+
+    /// Finishes the pass for the attribution, and finds the channel and the feature that cost most.
+    fn attributed(&mut self, pass: Pass<'_>, assessment: Assessment) -> Result<Anomaly, InferError> {
+        let Self { model, calibration, .. } = *self;
+        let (mut feature, mut feature_nats) = (0, 0.0);
+        channels(self.channels, calibration, model.channels()).for_each(|(channel, _)| *channel.nats = 0.0);
+        let states = self.channels.as_chunks_mut::<CHANNEL_STATE>().0;
+        let mut owners = model.owners();
+        self.vae.finish_attribution(self.x, pass, &mut self.buffers.layers, &mut |index, nats| {
+            if nats > feature_nats {
+                (feature, feature_nats) = (index as u32, nats);
+            }
+            if let Some(state) = states.get_mut(owners.of(index)) {
+                *Channel::new(state).nats += nats;
+            }
+        })?;
+        let excess = |(channel, normal): (Channel<'_>, ChannelCalibration)| *channel.nats - normal.nats;
+        let (mut channel, mut channel_nats) = (0, f32::NEG_INFINITY);
+        for (index, nats) in (0..).zip(channels(self.channels, calibration, model.channels()).map(excess)) {
+            if nats > channel_nats {
+                (channel, channel_nats) = (index, nats);
+            }
+        }
+        Ok(Anomaly { assessment, channel, channel_nats, feature, feature_nats })
+    }
+}

@@ -1,0 +1,47 @@
+//! How a score is estimated: latent vectors are drawn and decoded, and what the window's log-likelihoods add up to is the score.
+
+use crate::{
+    inference::vae::{Observation, Vae},
+    network::{
+        error::InferError,
+        scratch::{Buffers, LayerBuffers},
+    },
+    probability::{log_density::LogDensity, posterior::Posterior},
+};
+
+/// A score in the making. Drawing and adding take turns; between them the decoder runs, which may be interrupted.
+pub(crate) trait Estimator {
+    /// Writes the latent vector that is to be decoded next to `z`. No layer is running: what `layers` holds is not needed.
+    fn draw(
+        &mut self,
+        vae: &Vae<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        layers: &mut LayerBuffers<'_>,
+    ) -> Result<(), InferError>;
+
+    /// Takes the log-likelihood of the latent vector that was decoded; returns whether another one is to be drawn.
+    fn add(&mut self, nats: f32) -> bool;
+}
+
+impl Vae<'_> {
+    /// Draws, decodes and adds until the estimator has enough, for an observation whose posterior lies in the buffers. `nats` is what counts
+    /// of the log-likelihood of each latent vector.
+    pub(crate) fn estimate(
+        &self,
+        x: &Observation<'_>,
+        buffers: &mut Buffers<'_>,
+        estimator: &mut impl Estimator,
+        nats: impl Fn(&LogDensity<'_>) -> Result<f32, InferError>,
+    ) -> Result<(), InferError> {
+        let Buffers { posterior, latent, layers } = buffers;
+        let posterior = self.posterior(latent.len(), posterior)?;
+        loop {
+            estimator.draw(self, &posterior, latent, layers)?;
+            let pass = self.begin_decoding(self.decoder, latent, layers)?;
+            if !estimator.add(nats(&self.finish_log_conditional(x, pass, layers)?)?) {
+                return Ok(());
+            }
+        }
+    }
+}
