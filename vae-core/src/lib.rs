@@ -57,7 +57,7 @@ mod probability;
 pub use arithmetic::{
     activation::Activation,
     random::standard_normal,
-    vector::{AsVector, AsWindow, Samples},
+    vector::{AsVector, AsVectorMut, AsWindow, Samples},
 };
 pub use calibration::{
     Calibration, MOST_SAMPLES, VOTES_SHARE,

@@ -69,7 +69,7 @@ pub fn log_likelihood(
 pub fn latent_means(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Vec<f32>>> {
     for_each_window(model, windows, |_, model, x, scratch| {
         let mut mean = vec![0.0; model.latent()];
-        model.encode(x, scratch)?.mean(&mut mean)?;
+        model.encode(x, scratch)?.mean(&mut mean[..])?;
         Ok(mean)
     })
 }

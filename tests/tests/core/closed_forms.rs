@@ -339,8 +339,8 @@ fn plain_estimate(file: &AlignedFile, x: &[f32], samples: usize, repeats: u64) -
         for _ in 0..samples {
             let mut scratch = Scratch::new(&mut memory);
             let posterior = model.encode(x, &mut scratch).unwrap();
-            posterior.sample(&mut rng, &mut z).unwrap();
-            let log_density = f64::from(posterior.log_density(&z[..], &mut work).unwrap());
+            posterior.sample(&mut rng, &mut z[..]).unwrap();
+            let log_density = f64::from(posterior.log_density(&z[..], &mut work[..]).unwrap());
             let joint = model.log_joint(x, &z[..], &mut Scratch::new(&mut own)).unwrap();
             sum += (f64::from(joint) - log_density).exp() / samples as f64;
         }

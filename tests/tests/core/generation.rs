@@ -116,11 +116,11 @@ fn samples_of_the_likelihood_have_its_mean_and_variance() {
         let mut scratch = Scratch::new(&mut memory);
         let z = [0.5f32, -1.0, 0.2];
         let (mut mean, mut x) = ([0.0; 7], [0.0; 7]);
-        model.decode(&z, &mut mean, &mut scratch).unwrap();
+        model.decode(&z, &mut mean[..], &mut scratch).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let (mut sum, mut squares) = (0.0, 0.0);
         for _ in 0..DRAWS {
-            model.decode_sample(&z, &mut rng, &mut x, &mut scratch).unwrap();
+            model.decode_sample(&z, &mut rng, &mut x[..], &mut scratch).unwrap();
             sum += f64::from(x[2] - mean[2]);
             squares += f64::from(x[2] - mean[2]).powi(2);
         }
@@ -154,17 +154,17 @@ fn attributes_move_and_absent_things_are_errors() {
     let names: Vec<_> = model.attributes().unwrap().map(|attribute| attribute.unwrap().0).collect();
     assert_eq!(names, ["load"]);
     let mut z = [1.0; 3];
-    model.move_along("load", -2.0, &mut z).unwrap();
+    model.move_along("load", -2.0, &mut z[..]).unwrap();
     assert_eq!(z, [-1.0, 5.0, 0.0]);
-    assert_eq!(model.move_along("speed", 1.0, &mut z), Err(InferError::Absent));
+    assert_eq!(model.move_along("speed", 1.0, &mut z[..]), Err(InferError::Absent));
 
     let bare = ModelFile { mixture: None, second_stage: None, ..spec };
     let file = AlignedFile::new(&bare.to_bytes().unwrap());
     let model = file.model().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut memory = vec![0.0; model.scratch_len()];
-    assert_eq!(model.sample_aggregate(&mut rng, &mut z), Err(InferError::Absent));
-    assert_eq!(model.sample_second_stage(&mut rng, &mut z, &mut Scratch::new(&mut memory)), Err(InferError::Absent));
+    assert_eq!(model.sample_aggregate(&mut rng, &mut z[..]), Err(InferError::Absent));
+    assert_eq!(model.sample_second_stage(&mut rng, &mut z[..], &mut Scratch::new(&mut memory)), Err(InferError::Absent));
     assert_eq!(model.sample_prior(&mut rng, &mut z[..2]), Err(InferError::WrongLength { needed: 3, found: 2 }));
 }
 

@@ -173,7 +173,7 @@ fn decoding_the_mean_gives_the_means_of_the_likelihood() {
     let mut memory = vec![0.0; model.scratch_len()];
     let z = [0.3, -1.0, 2.0];
     let mut mean = vec![0.0; model.features()];
-    model.decode(&z, &mut mean, &mut Scratch::new(&mut memory)).unwrap();
+    model.decode(&z, &mut mean[..], &mut Scratch::new(&mut memory)).unwrap();
     let outputs = recomputed.forward("decoder", z.iter().map(|z| f64::from(*z)).collect());
     for ((found, output), (m, s)) in mean.iter().zip(outputs).zip(file.mean.iter().zip(&file.scale)) {
         let expected = output * f64::from(*s) + f64::from(*m);

@@ -58,9 +58,9 @@ fn outcomes(model: Model<'_>, left: f32) -> Vec<(&'static str, String)> {
         model.attribute(&x[..], scratch, &mut |feature, cost| nats.push(feature as u32 ^ cost.to_bits()))
     }, _all => nats.clone());
     let latent = vec![0.25; model.latent()];
-    result!("decode", |scratch, _: &mut ChaCha8Rng| model.decode(&latent[..], &mut mean, scratch), _all => bits(&mean));
+    result!("decode", |scratch, _: &mut ChaCha8Rng| model.decode(&latent[..], &mut mean[..], scratch), _all => bits(&mean));
     result!("sample_second_stage", |scratch, rng: &mut ChaCha8Rng| {
-        model.sample_second_stage(rng, &mut z, scratch)
+        model.sample_second_stage(rng, &mut z[..], scratch)
     }, _all => bits(&z));
     let (samples, mut work) = (vec![0.5; model.window_len().min(1 << 16)], vec![left; model.window()]);
     let mut features = vec![left; model.features()];
@@ -159,7 +159,7 @@ fn a_second_stage_of_impossible_sizes_is_refused_before_it_reads_the_scratch() {
             let sample = |left: f32| {
                 let (mut memory, mut z) = (vec![left; model.scratch_len()], vec![left; 3]);
                 let mut rng = ChaCha8Rng::seed_from_u64(1);
-                model.sample_second_stage(&mut rng, &mut z, &mut Scratch::new(&mut memory)).map(|()| bits(&z))
+                model.sample_second_stage(&mut rng, &mut z[..], &mut Scratch::new(&mut memory)).map(|()| bits(&z))
             };
             let error = LoadError::Shape { expected: wrong.into(), found: 2 };
             assert_eq!(sample(0.0), sample(3.5), "{precision:?}, {wrong} dimensions");

@@ -1,6 +1,6 @@
 //! What may be given as a vector.
 
-use nalgebra::{DVectorView, Dim, IsContiguous, Matrix, RawStorage, U1};
+use nalgebra::{DVectorView, DVectorViewMut, Dim, IsContiguous, Matrix, RawStorage, RawStorageMut, U1};
 
 /// A vector of `f32` that lies in one piece in memory: a slice, an array or a nalgebra column vector.
 pub trait AsVector {
@@ -24,6 +24,49 @@ impl<R: Dim, S: RawStorage<f32, R, U1> + IsContiguous> AsVector for Matrix<f32, 
     fn as_vector(&self) -> DVectorView<'_, f32> {
         DVectorView::from_slice(self.as_slice(), self.nrows())
     }
+}
+
+/// A vector of `f32` that lies in one piece in memory and is written to: a slice, an array or a nalgebra column vector.
+pub trait AsVectorMut {
+    /// The values as a nalgebra view, without copying.
+    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32>;
+}
+
+impl AsVectorMut for [f32] {
+    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
+        let len = self.len();
+        DVectorViewMut::from_slice(self, len)
+    }
+}
+
+impl<const N: usize> AsVectorMut for [f32; N] {
+    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
+        DVectorViewMut::from_slice(self, N)
+    }
+}
+
+impl<R: Dim, S: RawStorageMut<f32, R, U1> + IsContiguous> AsVectorMut for Matrix<f32, R, U1, S> {
+    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
+        let len = self.nrows();
+        DVectorViewMut::from_slice(self.as_mut_slice(), len)
+    }
+}
+
+/// A view's values, for as long as what it views lives.
+pub(crate) fn as_slice(view: DVectorView<'_, f32>) -> &[f32] {
+    view.data.into_slice()
+}
+
+/// The values of a vector that is written to.
+pub(crate) fn as_mut_slice(vector: &mut (impl AsVectorMut + ?Sized)) -> &mut [f32] {
+    vector.as_vector_mut().data.into_slice_mut()
+}
+
+/// Two vectors as views of one length, the shorter one's, for which nalgebra's operations on both have nothing to panic about.
+pub(crate) fn pair<'a>(one: &'a [f32], other: &'a [f32]) -> (DVectorView<'a, f32>, DVectorView<'a, f32>) {
+    let len = one.len().min(other.len());
+    let view = |values: &'a [f32]| DVectorView::from_slice(values.get(..len).unwrap_or_default(), len);
+    (view(one), view(other))
 }
 
 /// A window's values, in one piece in memory.

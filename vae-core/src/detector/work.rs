@@ -112,7 +112,7 @@ impl<'m> Task<'_, 'm> {
             }
             Work::BeginAttribution(assessment) => {
                 let Buffers { posterior, latent, layers } = &mut self.buffers;
-                self.vae.posterior(latent.len(), posterior)?.mean(latent)?;
+                self.vae.posterior(latent.len(), posterior)?.mean(&mut **latent)?;
                 Step::Next(Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, assessment))
             }
             Work::Attribute(mut pass, assessment) => {

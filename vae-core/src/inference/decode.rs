@@ -1,10 +1,12 @@
 //! From a latent vector to features and their likelihood.
 
+use nalgebra::DVectorView;
+
 use crate::{
     arithmetic::{
         activation::sigmoid,
         number::clamp,
-        vector::{AsVector, AsWindow},
+        vector::{AsVector, AsVectorMut, AsWindow, as_mut_slice},
     },
     inference::vae::{Observation, Vae},
     model::Model,
@@ -27,10 +29,10 @@ impl<'m> Model<'m> {
     pub fn decode(
         &self,
         z: &(impl AsVector + ?Sized),
-        mean: &mut [f32],
+        mean: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z, mean, scratch, &mut |likelihood, output, _| match likelihood {
+        self.decode_with(z.as_vector(), as_mut_slice(mean), scratch, &mut |likelihood, output, _| match likelihood {
             Likelihood::Bernoulli => sigmoid(output),
             Likelihood::Gaussian { .. } | Likelihood::Predicted { .. } => output,
         })
@@ -40,12 +42,11 @@ impl<'m> Model<'m> {
     /// value with `value`, and writes it to `x` in physical units.
     pub(crate) fn decode_with(
         &self,
-        z: &(impl AsVector + ?Sized),
+        z: DVectorView<'_, f32>,
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
         value: &mut dyn FnMut(&Likelihood<'m>, f32, f32) -> f32,
     ) -> Result<(), InferError> {
-        let z = z.as_vector();
         for (needed, found) in [(self.latent(), z.len()), (self.features(), x.len())] {
             if needed != found {
                 return Err(InferError::WrongLength { needed, found });

@@ -6,7 +6,7 @@ use crate::{
     arithmetic::{
         activation::sigmoid,
         random::{coin, standard_normal},
-        vector::AsVector,
+        vector::{AsVector, AsVectorMut, as_mut_slice},
     },
     format::{
         error::LoadError,
@@ -26,7 +26,12 @@ impl<'m> Model<'m> {
     ///
     /// # Source
     /// Seed text "Variational autoencoders", "Applications".
-    pub fn sample_prior<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
+    pub fn sample_prior<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        z: &mut (impl AsVectorMut + ?Sized),
+    ) -> Result<(), InferError> {
+        let z = as_mut_slice(z);
         self.fits_latent(z)?;
         Vae::of(self)?.prior.sample(rng, z)
     }
@@ -38,7 +43,12 @@ impl<'m> Model<'m> {
     ///
     /// # Source
     /// Seed text "Variational autoencoders", "Applications"; Makhzani et al. (2015), *Adversarial Autoencoders*, section 2.
-    pub fn sample_aggregate<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
+    pub fn sample_aggregate<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        z: &mut (impl AsVectorMut + ?Sized),
+    ) -> Result<(), InferError> {
+        let z = as_mut_slice(z);
         self.fits_latent(z)?;
         self.extras()?.aggregate.ok_or(InferError::Absent)?.sample(rng, z)
     }
@@ -53,9 +63,10 @@ impl<'m> Model<'m> {
     pub fn sample_second_stage<R: Rng + ?Sized>(
         &self,
         rng: &mut R,
-        z: &mut [f32],
+        z: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
+        let z = as_mut_slice(z);
         self.fits_latent(z)?;
         let (stage, layers) = self.extras()?.second_stage.ok_or(InferError::Absent)?;
         let deviations: &[f32] = values(stage.deviation, z.len())?;
@@ -88,10 +99,11 @@ impl<'m> Model<'m> {
         &self,
         z: &(impl AsVector + ?Sized),
         rng: &mut R,
-        x: &mut [f32],
+        x: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z, x, scratch, &mut |likelihood, output, deviation| match likelihood {
+        self.decode_with(z.as_vector(), as_mut_slice(x), scratch, &mut |likelihood, output, deviation| match likelihood
+        {
             Likelihood::Bernoulli => coin(sigmoid(output), rng),
             _ => output + deviation * standard_normal(rng),
         })
@@ -120,7 +132,8 @@ impl<'m> Model<'m> {
     ///
     /// # Source
     /// Seed text "Variational autoencoders", "Resynthesis"; White (2016), *Sampling Generative Networks*, section 4.
-    pub fn move_along(&self, name: &str, amount: f32, z: &mut [f32]) -> Result<(), InferError> {
+    pub fn move_along(&self, name: &str, amount: f32, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
+        let z = as_mut_slice(z);
         self.fits_latent(z)?;
         for attribute in self.attributes()? {
             let (found, direction) = attribute?;

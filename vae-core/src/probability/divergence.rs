@@ -3,7 +3,10 @@
 use rand_core::Rng;
 
 use crate::{
-    arithmetic::activation::{expm1, sigmoid, softplus},
+    arithmetic::{
+        activation::{expm1, sigmoid, softplus},
+        vector::{AsVectorMut, as_mut_slice, pair},
+    },
     format::kind::PosteriorKind,
     network::error::InferError,
     probability::{posterior::Posterior, prior::Prior},
@@ -24,15 +27,14 @@ impl Posterior<'_> {
         let squares = |values: &[f32]| values.iter().fold(0.0, |sum, value| sum + value * value);
         match self.kind {
             PosteriorKind::DiagonalGaussian => {
-                let mut twice = 0.0;
-                for (mean, log_variance) in self.location.iter().zip(self.spread) {
-                    twice += mean * mean + (expm1(*log_variance) - log_variance);
-                }
-                0.5 * twice
+                let (mean, log_variance) = pair(self.location, self.spread);
+                0.5 * mean.zip_fold(&log_variance, 0.0, |twice, mean, log_variance| {
+                    twice + (mean * mean + (expm1(log_variance) - log_variance))
+                })
             }
             PosteriorKind::FullGaussian => {
                 let mut twice = squares(self.location);
-                for (below, log_diagonal) in self.cholesky().rows() {
+                for (below, log_diagonal) in self.factor().rows() {
                     let log_variance = 2.0 * log_diagonal;
                     twice += squares(below) + (expm1(log_variance) - log_variance);
                 }
@@ -54,7 +56,13 @@ impl Posterior<'_> {
     ///
     /// # Source
     /// Kingma & Welling (2014), equation 8 (the estimator without the closed form).
-    pub fn kl_by_samples<R: Rng + ?Sized>(&self, samples: u32, rng: &mut R, z: &mut [f32]) -> Result<f32, InferError> {
+    pub fn kl_by_samples<R: Rng + ?Sized>(
+        &self,
+        samples: u32,
+        rng: &mut R,
+        z: &mut (impl AsVectorMut + ?Sized),
+    ) -> Result<f32, InferError> {
+        let z = as_mut_slice(z);
         if samples == 0 {
             return Err(InferError::NoSamples);
         }

@@ -1,6 +1,7 @@
 //! The encoder's posterior `q(z|x)`, in three families.
 
 mod bernoulli;
+mod covariance;
 mod diagonal;
 mod full;
 
@@ -8,7 +9,10 @@ use nalgebra::DVectorView;
 use rand_core::Rng;
 
 use crate::{
-    arithmetic::{activation::sigmoid, vector::AsVector},
+    arithmetic::{
+        activation::sigmoid,
+        vector::{AsVector, AsVectorMut, as_mut_slice, as_slice},
+    },
     format::kind::PosteriorKind,
     network::error::InferError,
     probability::posterior::full::Cholesky,
@@ -101,8 +105,8 @@ impl<'s> Posterior<'s> {
         DVectorView::from_slice(self.spread, self.spread.len())
     }
 
-    /// The Cholesky factor of a full covariance; nothing that makes sense for another posterior.
-    pub(crate) fn cholesky(&self) -> Cholesky<'s> {
+    /// The rows of a full covariance's Cholesky factor; nothing that makes sense for another posterior.
+    pub(crate) fn factor(&self) -> Cholesky<'s> {
         Cholesky { dimensions: self.location.len(), entries: self.spread }
     }
 
@@ -110,7 +114,8 @@ impl<'s> Posterior<'s> {
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has another number of dimensions.
-    pub fn mean(&self, z: &mut [f32]) -> Result<(), InferError> {
+    pub fn mean(&self, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
+        let z = as_mut_slice(z);
         self.fits(z)?;
         for (z, location) in z.iter_mut().zip(self.location) {
             *z = match self.kind {
@@ -129,8 +134,8 @@ impl<'s> Posterior<'s> {
     ///
     /// # Source
     /// The reparameterisation of Kingma & Welling (2014), section 2.4.
-    pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
-        self.draw(rng, z).map(|_| ())
+    pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
+        self.draw(rng, as_mut_slice(z)).map(|_| ())
     }
 
     /// Draws as [`Self::sample`] does; returns `ln q(z|x)` of the draw.
@@ -138,7 +143,7 @@ impl<'s> Posterior<'s> {
         self.fits(z)?;
         Ok(match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::draw(self.location, self.spread, rng, z),
-            PosteriorKind::FullGaussian => full::draw(self.location, self.cholesky(), rng, z),
+            PosteriorKind::FullGaussian => full::draw(self.location, self.factor(), rng, z),
             PosteriorKind::Bernoulli => bernoulli::draw(self.location, rng, z),
         })
     }
@@ -147,13 +152,17 @@ impl<'s> Posterior<'s> {
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` or `work` has another number of dimensions.
-    pub fn log_density(&self, z: &(impl AsVector + ?Sized), work: &mut [f32]) -> Result<f32, InferError> {
-        let z = as_slice(z.as_vector());
+    pub fn log_density(
+        &self,
+        z: &(impl AsVector + ?Sized),
+        work: &mut (impl AsVectorMut + ?Sized),
+    ) -> Result<f32, InferError> {
+        let (z, work) = (as_slice(z.as_vector()), as_mut_slice(work));
         self.fits(z)?;
         self.fits(work)?;
         Ok(match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::log_density(self.location, self.spread, z),
-            PosteriorKind::FullGaussian => full::log_density(self.location, self.cholesky(), z, work),
+            PosteriorKind::FullGaussian => full::log_density(self.location, self.factor(), z, work),
             PosteriorKind::Bernoulli => bernoulli::log_density(self.location, z),
         })
     }
@@ -165,7 +174,7 @@ impl<'s> Posterior<'s> {
         z.copy_from_slice(self.location);
         match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::step_along(axis, step, self.spread, z),
-            PosteriorKind::FullGaussian => full::step_along(axis, step, self.cholesky(), z),
+            PosteriorKind::FullGaussian => full::step_along(axis, step, self.factor(), z),
             PosteriorKind::Bernoulli => return Err(InferError::Unsupported),
         }
         Ok(())
@@ -175,11 +184,6 @@ impl<'s> Posterior<'s> {
         let (needed, found) = (self.location.len(), z.len());
         if needed == found { Ok(()) } else { Err(InferError::WrongLength { needed, found }) }
     }
-}
-
-/// A view's values, for as long as what it views lives.
-fn as_slice(view: DVectorView<'_, f32>) -> &[f32] {
-    view.data.into_slice()
 }
 
 #[cfg(test)]
@@ -314,6 +318,18 @@ pub(crate) mod tests {
             Posterior::bernoulli([0.0].as_slice().as_vector()).sigma_point(0, 1.0, &mut z),
             Err(InferError::Unsupported)
         );
+    }
+
+    #[test]
+    fn what_is_written_may_be_a_slice_an_array_or_a_column_of_nalgebra() {
+        let (q, mut column, mut array) = (diagonal(&MEAN, &[0.0; 3]), Vector3::zeros(), [0.0; 3]);
+        q.mean(&mut column).unwrap();
+        q.mean(&mut array[..]).unwrap();
+        assert_eq!((column.as_slice(), array), (&MEAN[..], MEAN));
+        q.sample(&mut SplitMix(2), &mut column).unwrap();
+        q.sample(&mut SplitMix(2), &mut array).unwrap();
+        assert_eq!(column.as_slice(), array);
+        assert_eq!(q.log_density(&column, &mut array), q.log_density(column.as_slice(), &mut Vector3::zeros()));
     }
 
     #[test]

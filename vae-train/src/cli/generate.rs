@@ -100,18 +100,18 @@ impl Generate {
             let model = model.given(condition)?;
             let mut generate = || -> Result<(), InferError> {
                 match (like, self.from) {
-                    (Some(like), _) => model.encode(&like[..], &mut scratch)?.mean(&mut z)?,
-                    (None, Source::Prior) => model.sample_prior(&mut rng, &mut z)?,
-                    (None, Source::Aggregate) => model.sample_aggregate(&mut rng, &mut z)?,
-                    (None, Source::SecondStage) => model.sample_second_stage(&mut rng, &mut z, &mut scratch)?,
+                    (Some(like), _) => model.encode(&like[..], &mut scratch)?.mean(&mut z[..])?,
+                    (None, Source::Prior) => model.sample_prior(&mut rng, &mut z[..])?,
+                    (None, Source::Aggregate) => model.sample_aggregate(&mut rng, &mut z[..])?,
+                    (None, Source::SecondStage) => model.sample_second_stage(&mut rng, &mut z[..], &mut scratch)?,
                 }
                 if let Some(attribute) = &self.attribute {
-                    model.move_along(attribute, self.amount, &mut z)?;
+                    model.move_along(attribute, self.amount, &mut z[..])?;
                 }
                 if self.sample {
-                    model.decode_sample(&z[..], &mut rng, &mut x, &mut scratch)
+                    model.decode_sample(&z[..], &mut rng, &mut x[..], &mut scratch)
                 } else {
-                    model.decode(&z[..], &mut x, &mut scratch)
+                    model.decode(&z[..], &mut x[..], &mut scratch)
                 }
             };
             generate().with_context(|| self.explain(&model, index))?;

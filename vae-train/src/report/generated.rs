@@ -59,11 +59,11 @@ fn draw(material: &Material<'_>, held_out: &[f32]) -> Result<Vec<f32>> {
     let mut windows = Vec::new();
     for inputs in held_out.chunks_exact(material.width()) {
         let model = model.given(&inputs[model.features()..])?;
-        model.sample_prior(&mut rng, &mut z)?;
+        model.sample_prior(&mut rng, &mut z[..])?;
         if material.is_image() {
-            model.decode(&z[..], &mut x, &mut scratch)?;
+            model.decode(&z[..], &mut x[..], &mut scratch)?;
         } else {
-            model.decode_sample(&z[..], &mut rng, &mut x, &mut scratch)?;
+            model.decode_sample(&z[..], &mut rng, &mut x[..], &mut scratch)?;
         }
         windows.extend_from_slice(&x);
     }

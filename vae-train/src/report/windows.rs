@@ -80,8 +80,8 @@ fn choose(material: &Material<'_>) -> Result<Vec<Strange>> {
     let calibration = model.calibration()?;
     let found = for_each_window(model, &material.gather(windows, &chosen), |_, model, x, scratch| {
         let (mut z, mut expected, mut nats) = (vec![0.0; model.latent()], vec![0.0; x.len()], vec![0.0; x.len()]);
-        model.encode(x, scratch)?.mean(&mut z)?;
-        model.decode(&z[..], &mut expected, scratch)?;
+        model.encode(x, scratch)?.mean(&mut z[..])?;
+        model.decode(&z[..], &mut expected[..], scratch)?;
         model.attribute(x, scratch, &mut |feature, cost| nats[feature] = cost)?;
         Ok((x.to_vec(), expected, nats))
     })?;

@@ -265,7 +265,7 @@ fn decoded(file: &ModelFile, latents: &[Vec<f32>], windows: &[f32]) -> Result<Ve
     let one = |memory: &mut Vec<f32>, (z, window): (&Vec<f32>, &[f32])| {
         let mut outputs = vec![0.0; model.features()];
         let condition = &window[window.len() - model.conditions()..];
-        model.given(condition)?.decode(&z[..], &mut outputs, &mut Scratch::new(memory))?;
+        model.given(condition)?.decode(&z[..], &mut outputs[..], &mut Scratch::new(memory))?;
         Ok(outputs)
     };
     latents.par_iter().zip(windows).map_init(|| vec![0.0; model.scratch_len()], one).collect()

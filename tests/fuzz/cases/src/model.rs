@@ -105,11 +105,11 @@ impl Case<'_, '_> {
             assert!(posterior.kl().is_finite());
             digest.number(posterior.kl());
             assert!(posterior.mean(&mut z[1..]).is_err());
-            posterior.mean(&mut z).unwrap();
+            posterior.mean(&mut z[..]).unwrap();
             digest.numbers(&z);
-            digest.number(posterior.log_density(&z[..], &mut work).unwrap());
-            digest.number(posterior.kl_by_samples(2, numbers.generator(), &mut work).unwrap());
-            posterior.sample(numbers.generator(), &mut z).unwrap();
+            digest.number(posterior.log_density(&z[..], &mut work[..]).unwrap());
+            digest.number(posterior.kl_by_samples(2, numbers.generator(), &mut work[..]).unwrap());
+            posterior.sample(numbers.generator(), &mut z[..]).unwrap();
             digest.numbers(&z);
             let outcome = model.log_joint(x, &z[..], scratch);
             digest.outcome(&outcome);
@@ -128,17 +128,17 @@ impl Case<'_, '_> {
             assert!(nats.is_finite());
         }
         self.reconstruct(&z, scratch);
-        judge(sound, model.sample_prior(self.numbers.generator(), &mut z));
+        judge(sound, model.sample_prior(self.numbers.generator(), &mut z[..]));
         self.reconstruct(&z, scratch);
-        judge(sound, model.sample_aggregate(self.numbers.generator(), &mut z));
-        judge(sound, model.sample_second_stage(self.numbers.generator(), &mut z, scratch));
+        judge(sound, model.sample_aggregate(self.numbers.generator(), &mut z[..]));
+        judge(sound, model.sample_second_stage(self.numbers.generator(), &mut z[..], scratch));
         self.reconstruct(&z, scratch);
         let names: Vec<&str> = match model.attributes() {
             Ok(attributes) => attributes.map_while(Result::ok).map(|(name, _)| name).take(4).collect(),
             Err(_) => Vec::new(),
         };
         for name in names {
-            let moved = model.move_along(name, self.numbers.next(true), &mut z);
+            let moved = model.move_along(name, self.numbers.next(true), &mut z[..]);
             self.digest.word(moved.is_ok().into());
             self.digest.numbers(&z);
         }
@@ -147,13 +147,13 @@ impl Case<'_, '_> {
     fn reconstruct(&mut self, z: &[f32], scratch: &mut Scratch<'_>) {
         let Self { model, sound, numbers, digest } = self;
         let mut mean = zeros(model.features());
-        let outcome = model.decode(z, &mut mean, scratch);
+        let outcome = model.decode(z, &mut mean[..], scratch);
         digest.outcome(&outcome.map(|()| 0.0));
         if judge(*sound, outcome).is_some() {
             digest.numbers(&mean);
             assert!(!*sound || mean.iter().all(|value| value.is_finite()), "{mean:?}");
         }
-        if judge(*sound, model.decode_sample(z, numbers.generator(), &mut mean, scratch)).is_some() {
+        if judge(*sound, model.decode_sample(z, numbers.generator(), &mut mean[..], scratch)).is_some() {
             digest.numbers(&mean);
         }
     }
@@ -171,12 +171,12 @@ impl Case<'_, '_> {
         assert!(model.encode(x, &mut scratch).is_err());
         assert!(model.attribute(x, &mut scratch, &mut |_, _| {}).is_err());
         assert!(model.log_joint(x, &z[..], &mut scratch).is_err());
-        assert!(model.decode(&z[..], &mut mean, &mut scratch).is_err());
-        assert!(model.sample_second_stage(numbers.generator(), &mut z, &mut scratch).is_err());
+        assert!(model.decode(&z[..], &mut mean[..], &mut scratch).is_err());
+        assert!(model.sample_second_stage(numbers.generator(), &mut z[..], &mut scratch).is_err());
         let mut scratch = Scratch::new(&mut memory);
         assert!(model.elbo_at_mean(&x[1..], &mut scratch).is_err());
         assert!(model.elbo(x, 0, numbers.generator(), &mut scratch).is_err());
-        assert!(model.decode(&z[1..], &mut mean, &mut scratch).is_err());
+        assert!(model.decode(&z[1..], &mut mean[..], &mut scratch).is_err());
         assert!(model.decode(&z[..], &mut mean[1..], &mut scratch).is_err());
         assert!(model.sample_prior(numbers.generator(), &mut z[1..]).is_err());
     }
