@@ -316,7 +316,8 @@ fn imports(file: &File) -> Vec<Import> {
             continue;
         }
         in_use &= token != ";";
-        let is_start = at == 0 || tokens[at - 1] != "::";
+        // A macro's `$crate` is for other crates, which know the root alone.
+        let is_start = at == 0 || !matches!(&*tokens[at - 1], "::" | "$");
         let is_path = tokens.get(at + 1).is_some_and(|next| next == "::");
         if is_start && is_path && !in_use && is_word(token) {
             at = tree(&tokens, at, &mut vec![], false, &mut found);

@@ -62,13 +62,6 @@ pub(crate) fn as_mut_slice(vector: &mut (impl AsVectorMut + ?Sized)) -> &mut [f3
     vector.as_vector_mut().data.into_slice_mut()
 }
 
-/// Two vectors as views of one length, the shorter one's, for which nalgebra's operations on both have nothing to panic about.
-pub(crate) fn pair<'a>(one: &'a [f32], other: &'a [f32]) -> (DVectorView<'a, f32>, DVectorView<'a, f32>) {
-    let len = one.len().min(other.len());
-    let view = |values: &'a [f32]| DVectorView::from_slice(values.get(..len).unwrap_or_default(), len);
-    (view(one), view(other))
-}
-
 /// A window's values, in one piece in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Samples<'a> {

@@ -8,7 +8,10 @@ use crate::{
         vae::Vae,
     },
     model::Model,
-    network::{error::InferError, scratch::Scratch},
+    network::{
+        error::InferError,
+        scratch::{Buffers, Scratch},
+    },
     probability::likelihood::Likelihood,
 };
 
@@ -59,8 +62,10 @@ impl Model<'_> {
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut observation, &mut buffers)?;
         let mut estimate = Estimate::new(kind, seed, observation.missing() > 0, threshold);
-        vae.estimate(&observation, &mut buffers, &mut estimate, |density| density.completed_nats())?;
-        let score = estimate.score(&vae, &mut buffers)?;
+        let Buffers { posterior, latent: z, mut layers } = buffers;
+        let posterior = vae.posterior(z.len(), posterior)?;
+        vae.estimate(&observation, &posterior, z, &mut layers, &mut estimate, |density| density.completed_nats())?;
+        let score = estimate.score(&vae, &posterior, z)?;
         with_missing(score, observation.missing(), calibration, self, &vae.likelihood, x)
     }
 }

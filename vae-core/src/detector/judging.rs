@@ -125,6 +125,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
         let outcome = self.advance(scratch);
         if outcome.is_err() {
+            self.work = Work::Idle;
             // Nor do its samples count for those of the next one.
             self.forget_hop();
         }
@@ -140,69 +141,82 @@ impl<'m, 'b> Detector<'m, 'b> {
     }
 
     fn advance(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
-        let work = core::mem::replace(&mut self.work, Work::Idle);
-        let is_new = matches!(work, Work::Begin);
-        if matches!(work, Work::Idle) {
+        if matches!(self.work, Work::Idle) {
             return Ok(Poll::Ready(None));
         }
-        if is_new {
+        if matches!(self.work, Work::Begin) {
             if let Some(fault) = self.sensor_fault() {
                 // So that what is drawn for a window depends on its place in the stream alone.
                 self.running.windows = self.running.windows.wrapping_add(u32::from(!self.running.is_measuring()));
+                self.work = Work::Idle;
                 return Ok(Poll::Ready(self.conclude_fault(fault)));
             }
             if self.is_measuring_channels() {
+                self.work = Work::Idle;
                 self.measure_channels();
                 return Ok(Poll::Ready(None));
             }
         }
-        match self.task(is_new, scratch)?.advance(work)? {
-            Step::Next(work) => self.work = work,
+        let (mut task, work) = self.task(scratch)?;
+        let step = task.advance(work)?;
+        if !matches!(step, Step::Pending) {
+            *work = Work::Idle;
+        }
+        Ok(match step {
+            Step::Pending => Poll::Pending,
             Step::Measured => {
                 self.running.baseline_done += 1;
                 self.forget_hop();
-                return Ok(Poll::Ready(None));
+                Poll::Ready(None)
             }
             Step::Scored(score, missing) => match self.conclude(score, missing) {
-                Some(Verdict::Anomalous(anomaly)) => self.work = Work::BeginAttribution(anomaly.assessment),
-                verdict => return Ok(Poll::Ready(verdict)),
+                Some(Verdict::Anomalous(anomaly)) => {
+                    self.work = Work::BeginAttribution(anomaly.assessment);
+                    Poll::Pending
+                }
+                verdict => Poll::Ready(verdict),
             },
-            Step::Blamed(anomaly) => return Ok(Poll::Ready(Some(Verdict::Anomalous(anomaly)))),
-        }
-        Ok(Poll::Pending)
+            Step::Blamed(anomaly) => Poll::Ready(Some(Verdict::Anomalous(anomaly))),
+        })
     }
 
-    /// What the next step works with; a new window is put through the front-ends, if there are any.
-    fn task<'w>(&'w mut self, is_new: bool, scratch: &'w mut Scratch<'_>) -> Result<Task<'w, 'm>, DetectorError> {
+    /// What the next step works with, and what is left to do; a new window is put through the front-ends, if there are any.
+    #[inline]
+    fn task<'w>(&'w mut self, scratch: &'w mut Scratch<'_>) -> Result<(Task<'w, 'm>, &'w mut Work<'m>), DetectorError> {
         let vae = Vae::of(&self.model).map_err(InferError::Model)?;
-        let next = self.running.baseline_done.saturating_add(1);
         let is_measuring = self.running.is_before_scores();
+        let next = self.running.baseline_done.saturating_add(1);
         let measured = is_measuring.then(|| next.saturating_sub(self.channels_windows()));
         let kind = if is_measuring { ScoreKind::AtMean } else { self.calibration.score_kind() };
-        let threshold = self.threshold();
-        let Parts { channels, condition, shifts, work, features } = Parts::of(self.state, &self.model);
-        let has_front_end = self.model.has_front_end();
-        if has_front_end && is_new {
-            self.model.extract(self.window.values(), work, features)?;
+        let (threshold, seed) = (self.threshold(), self.running.windows);
+        let Self { model, calibration, window, work, .. } = self;
+        let Parts { channels, condition, shifts, work: room, features } = Parts::of(self.state, model);
+        let has_front_end = model.has_front_end();
+        if has_front_end && matches!(work, Work::Begin) {
+            model.extract(window.values(), room, features)?;
             adapt(features, shifts);
         }
         if let Some(condition) = condition.iter().position(|value| value.is_nan()) {
             return Err(InferError::BadCondition { condition }.into());
         }
-        Ok(Task {
-            model: &self.model,
-            calibration: &self.calibration,
-            encoder: vae.encoder,
-            decoder: vae.decoder,
-            vae: vae.given(condition),
-            x: Samples::F32(if has_front_end { features } else { self.window.values() }),
+        let x = Samples::F32(if has_front_end { features } else { window.values() });
+        let (encoder, decoder, vae) = (vae.encoder, vae.decoder, vae.given(condition));
+        let buffers = scratch.split(model)?;
+        let task = Task {
+            model,
+            calibration,
+            vae,
+            encoder,
+            decoder,
+            x,
             channels,
             shifts,
-            buffers: scratch.split(&self.model)?,
+            buffers,
             kind,
-            seed: self.running.windows,
+            seed,
             threshold,
             measured,
-        })
+        };
+        Ok((task, work))
     }
 }

@@ -42,9 +42,9 @@ pub(crate) struct Seen {
 }
 
 /// What a step has led to.
-pub(crate) enum Step<'m> {
+pub(crate) enum Step {
     /// There is more to do.
-    Next(Work<'m>),
+    Pending,
     /// The features are measured, for a new baseline.
     Measured,
     /// The score is known, and how many features were missing.
@@ -77,71 +77,70 @@ pub(crate) struct Task<'w, 'm> {
 
 impl<'m> Task<'_, 'm> {
     /// Does the next part of the work, at most a layer of the network.
-    pub(crate) fn advance(&mut self, work: Work<'m>) -> Result<Step<'m>, InferError> {
-        let layers = &mut self.buffers.layers;
-        Ok(match work {
+    pub(crate) fn advance(&mut self, work: &mut Work<'m>) -> Result<Step, InferError> {
+        let Buffers { posterior, latent, layers } = &mut self.buffers;
+        match work {
             Work::Idle | Work::Begin => {
                 let mut x = self.vae.observe(self.x)?;
                 let pass = x.begin_encoding(self.encoder, layers)?;
-                Step::Next(Work::Encode(pass, Seen { careful: x.is_careful(), missing: x.missing() }))
+                *work = Work::Encode(pass, Seen { careful: x.is_careful(), missing: x.missing() });
             }
-            Work::Encode(mut pass, seen) => {
-                if pass.advance(layers)? {
-                    Step::Next(Work::Encode(pass, seen))
-                } else {
+            Work::Encode(pass, seen) => {
+                if !pass.advance(layers)? {
+                    let (pass, seen) = (*pass, *seen);
                     self.vae.finish_encoding(pass, &mut self.buffers)?;
-                    let estimate = Estimate::new(self.kind, self.seed, seen.missing > 0, Some(self.threshold));
-                    Step::Next(self.draw(seen, estimate)?)
+                    let mut estimate = Estimate::new(self.kind, self.seed, seen.missing > 0, Some(self.threshold));
+                    let pass = self.draw(&mut estimate)?;
+                    *work = match self.measured {
+                        Some(_) => Work::MeasureFeatures(pass),
+                        None => Work::Decode(pass, seen, estimate),
+                    };
                 }
             }
-            Work::MeasureFeatures(mut pass) => {
-                if pass.advance(layers)? {
-                    Step::Next(Work::MeasureFeatures(pass))
-                } else {
+            Work::MeasureFeatures(pass) => {
+                if !pass.advance(layers)? {
                     let count = self.measured.unwrap_or_default();
-                    self.vae.measure_shifts(self.x, pass, layers, count, self.shifts)?;
-                    Step::Measured
+                    self.vae.measure_shifts(self.x, *pass, layers, count, self.shifts)?;
+                    return Ok(Step::Measured);
                 }
             }
-            Work::Decode(mut pass, seen, estimate) => {
-                if pass.advance(layers)? {
-                    Step::Next(Work::Decode(pass, seen, estimate))
-                } else {
-                    self.decoded(pass, seen, estimate)?
+            Work::Decode(pass, seen, estimate) => {
+                if !pass.advance(layers)? {
+                    return self.decoded(pass, *seen, estimate);
                 }
             }
             Work::BeginAttribution(assessment) => {
-                let Buffers { posterior, latent, layers } = &mut self.buffers;
                 self.vae.posterior(latent.len(), posterior)?.mean(&mut **latent)?;
-                Step::Next(Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, assessment))
+                *work = Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, *assessment);
             }
-            Work::Attribute(mut pass, assessment) => {
-                if pass.advance(layers)? {
-                    Step::Next(Work::Attribute(pass, assessment))
-                } else {
-                    Step::Blamed(self.attributed(pass, assessment)?)
+            Work::Attribute(pass, assessment) => {
+                if !pass.advance(layers)? {
+                    return Ok(Step::Blamed(self.attributed(*pass, *assessment)?));
                 }
             }
-        })
+        }
+        Ok(Step::Pending)
     }
 
     /// Draws the next latent vector and begins to decode it.
-    fn draw(&mut self, seen: Seen, mut estimate: Estimate) -> Result<Work<'m>, InferError> {
+    fn draw(&mut self, estimate: &mut Estimate) -> Result<Pass<'m>, InferError> {
         let Buffers { posterior, latent, layers } = &mut self.buffers;
         let posterior = self.vae.posterior(latent.len(), posterior)?;
         estimate.draw(&self.vae, &posterior, latent, layers)?;
-        let pass = self.vae.begin_decoding(self.decoder, latent, layers)?;
-        Ok(if self.measured.is_some() { Work::MeasureFeatures(pass) } else { Work::Decode(pass, seen, estimate) })
+        self.vae.begin_decoding(self.decoder, latent, layers)
     }
 
     /// Finishes the decoder's pass and adds the window's log-likelihood to the estimate.
-    fn decoded(&mut self, pass: Pass<'m>, seen: Seen, mut estimate: Estimate) -> Result<Step<'m>, InferError> {
+    fn decoded(&mut self, pass: &mut Pass<'m>, seen: Seen, estimate: &mut Estimate) -> Result<Step, InferError> {
         let x = self.vae.observe(self.x)?.resumed(seen.careful, seen.missing);
-        let density = self.vae.finish_log_conditional(&x, pass, &mut self.buffers.layers)?;
+        let density = self.vae.finish_log_conditional(&x, *pass, &mut self.buffers.layers)?;
         if estimate.add(density.completed_nats()?) {
-            return Ok(Step::Next(self.draw(seen, estimate)?));
+            *pass = self.draw(estimate)?;
+            return Ok(Step::Pending);
         }
-        let score = estimate.score(&self.vae, &mut self.buffers)?;
+        let Buffers { posterior, latent, .. } = &mut self.buffers;
+        let posterior = self.vae.posterior(latent.len(), posterior)?;
+        let score = estimate.score(&self.vae, &posterior, latent)?;
         let score = with_missing(score, seen.missing, self.calibration, self.model, &self.vae.likelihood, self.x)?;
         Ok(Step::Scored(score, seen.missing))
     }

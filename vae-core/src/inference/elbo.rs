@@ -8,7 +8,7 @@ use crate::{
     model::Model,
     network::{
         error::InferError,
-        scratch::{LayerBuffers, Scratch},
+        scratch::{Buffers, LayerBuffers, Scratch},
     },
     probability::posterior::Posterior,
 };
@@ -225,10 +225,11 @@ impl Model<'_> {
         let mut x = vae.observe(x)?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
-        vae.estimate(&x, &mut buffers, &mut estimator, |density| density.nats())?;
+        let Buffers { posterior, latent: z, mut layers } = buffers;
+        let posterior = vae.posterior(z.len(), posterior)?;
+        vae.estimate(&x, &posterior, z, &mut layers, &mut estimator, |density| density.nats())?;
         let (reconstruction, standard_error) = estimator.expectation();
-        let posterior = vae.posterior(buffers.latent.len(), buffers.posterior)?;
-        let (elbo, kl) = vae.bound(reconstruction, &posterior, buffers.latent)?;
+        let (elbo, kl) = vae.bound(reconstruction, &posterior, z)?;
         Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::{
     inference::vae::{Observation, Vae},
-    network::{
-        error::InferError,
-        scratch::{Buffers, LayerBuffers},
-    },
+    network::{error::InferError, scratch::LayerBuffers},
     probability::{log_density::LogDensity, posterior::Posterior},
 };
 
@@ -25,20 +22,20 @@ pub(crate) trait Estimator {
 }
 
 impl Vae<'_> {
-    /// Draws, decodes and adds until the estimator has enough, for an observation whose posterior lies in the buffers. `nats` is what counts
-    /// of the log-likelihood of each latent vector.
+    /// Draws, decodes and adds until the estimator has enough, for an observation and its posterior; `z` has room for a latent vector. `nats` is
+    /// what counts of the log-likelihood of each latent vector.
     pub(crate) fn estimate(
         &self,
         x: &Observation<'_>,
-        buffers: &mut Buffers<'_>,
+        posterior: &Posterior<'_>,
+        z: &mut [f32],
+        layers: &mut LayerBuffers<'_>,
         estimator: &mut impl Estimator,
         nats: impl Fn(&LogDensity<'_>) -> Result<f32, InferError>,
     ) -> Result<(), InferError> {
-        let Buffers { posterior, latent, layers } = buffers;
-        let posterior = self.posterior(latent.len(), posterior)?;
         loop {
-            estimator.draw(self, &posterior, latent, layers)?;
-            let pass = self.begin_decoding(self.decoder, latent, layers)?;
+            estimator.draw(self, posterior, z, layers)?;
+            let pass = self.begin_decoding(self.decoder, z, layers)?;
             if !estimator.add(nats(&self.finish_log_conditional(x, pass, layers)?)?) {
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use crate::{
     model::Model,
     network::{
         error::InferError,
-        scratch::{LayerBuffers, Scratch},
+        scratch::{Buffers, LayerBuffers, Scratch},
     },
     probability::{posterior::Posterior, prior::Prior},
 };
@@ -221,7 +221,9 @@ impl Model<'_> {
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
         let mut estimator = Weighted::new(*importance, x.missing() > 0, rng);
-        vae.estimate(&x, &mut buffers, &mut estimator, |density| density.nats())?;
+        let Buffers { posterior, latent: z, mut layers } = buffers;
+        let posterior = vae.posterior(z.len(), posterior)?;
+        vae.estimate(&x, &posterior, z, &mut layers, &mut estimator, |density| density.nats())?;
         estimator.log_likelihood()
     }
 }

@@ -9,10 +9,7 @@ use crate::{
         importance::{Importance, Proposal, Weighted},
         vae::Vae,
     },
-    network::{
-        error::InferError,
-        scratch::{Buffers, LayerBuffers},
-    },
+    network::{error::InferError, scratch::LayerBuffers},
     probability::posterior::Posterior,
 };
 
@@ -55,15 +52,14 @@ impl Estimate {
         }
     }
 
-    /// The score, once enough is added; the latent vector in the buffers is overwritten.
-    pub(crate) fn score(&self, vae: &Vae<'_>, buffers: &mut Buffers<'_>) -> Result<f32, InferError> {
+    /// The score, once enough is added; `z` is overwritten.
+    pub(crate) fn score(&self, vae: &Vae<'_>, posterior: &Posterior<'_>, z: &mut [f32]) -> Result<f32, InferError> {
         let (reconstruction, _) = match self {
             Self::AtMean(estimator) => estimator.expectation(),
             Self::Samples(estimator) => estimator.expectation(),
             Self::Importance(estimator) => return Ok(estimator.log_likelihood()?.value),
         };
-        let posterior = vae.posterior(buffers.latent.len(), buffers.posterior)?;
-        Ok(vae.bound(reconstruction, &posterior, buffers.latent)?.0)
+        Ok(vae.bound(reconstruction, posterior, z)?.0)
     }
 }
 

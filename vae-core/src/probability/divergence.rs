@@ -5,7 +5,7 @@ use rand_core::Rng;
 use crate::{
     arithmetic::{
         activation::{expm1, sigmoid, softplus},
-        vector::{AsVectorMut, as_mut_slice, pair},
+        vector::{AsVectorMut, as_mut_slice},
     },
     format::kind::PosteriorKind,
     network::error::InferError,
@@ -27,10 +27,11 @@ impl Posterior<'_> {
         let squares = |values: &[f32]| values.iter().fold(0.0, |sum, value| sum + value * value);
         match self.kind {
             PosteriorKind::DiagonalGaussian => {
-                let (mean, log_variance) = pair(self.location, self.spread);
-                0.5 * mean.zip_fold(&log_variance, 0.0, |twice, mean, log_variance| {
-                    twice + (mean * mean + (expm1(log_variance) - log_variance))
-                })
+                let mut twice = 0.0;
+                for (mean, log_variance) in self.location.iter().zip(self.spread) {
+                    twice += mean * mean + (expm1(*log_variance) - log_variance);
+                }
+                0.5 * twice
             }
             PosteriorKind::FullGaussian => {
                 let mut twice = squares(self.location);
