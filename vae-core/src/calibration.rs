@@ -27,6 +27,16 @@ pub const MOST_SAMPLES: u32 = 100_000;
 pub const VOTES_SHARE: f32 = 0.25;
 
 /// What a model considers normal, from held-out normal windows.
+///
+/// ```
+/// use vae_core::{Model, include_model};
+///
+/// const MODEL: Model<'static> = include_model!("../tests/tiny.vae");
+/// let calibration = MODEL.calibration()?;
+/// let usual = calibration.p_value(calibration.threshold() + 1.0);
+/// assert!(calibration.p_value(calibration.threshold() - 1.0) <= usual);
+/// # Ok::<(), vae_core::LoadError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration<'m> {
     threshold: f32,
@@ -85,7 +95,7 @@ impl<'m> Calibration<'m> {
         if ![0, channels, expected].contains(&found) {
             return Err(LoadError::Shape { expected, found });
         }
-        let (channels, quantiles) = rest.split_at_checked(found).unwrap_or_default();
+        let (channels, quantiles) = rest.split_at_checked(found).ok_or(LoadError::Shape { expected, found })?;
         let (channels, nats) = if found == expected { (channels, &[][..]) } else { (&[][..], channels) };
         let [threshold, scores, sample_rate, needed, of, constants @ ..] = *constants;
         let [start, rate, scale, shape, base, constants @ ..] = constants;

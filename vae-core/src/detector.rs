@@ -49,11 +49,11 @@ use crate::{
 /// `heapless::Vec<f32, { MODEL.window_len() }>` for the window, `[f32; MODEL.state_len()]` for the state.
 ///
 /// # What a verdict is
-/// 1. A window that contains samples of a sensor that is not to be believed is a [`Verdict::SensorFault`] and not scored. So is a
+/// 1. A window that contains samples of a sensor that is not to be believed is a [`Verdict::SensorFault`](crate::Verdict::SensorFault) and not scored. So is a
 ///    window that is unlikely while a sensor repeats its value for longer than in normal data.
 /// 2. [`Alarm`] says when an alarm is raised and cleared: m votes of the last n windows raise it, or the sum of many scores that are each
-///    a little low. While it is raised, windows are [`Verdict::Anomalous`].
-/// 3. Averages follow the scores, and each channel's level and power, slowly: [`Verdict::Drifting`] where one is beyond what it
+///    a little low. While it is raised, windows are [`Verdict::Anomalous`](crate::Verdict::Anomalous).
+/// 3. Averages follow the scores, and each channel's level and power, slowly: [`Verdict::Drifting`](crate::Verdict::Drifting) where one is beyond what it
 ///    ordinarily is. They stand still while an alarm is raised or in doubt, so that a fault is not taken for the machine's new nature.
 #[derive(Debug)]
 pub struct Detector<'m, 'b> {
@@ -82,11 +82,11 @@ impl<'m, 'b> Detector<'m, 'b> {
         Self::over(model, whole(window), state)
     }
 
-    /// As [`Self::new`], with a slice of [`Model::window_len`] values for the window: where the model, and so the capacity of a vector,
+    /// A detector as [`Self::new`] makes it, with a slice of [`Model::window_len`] values for the window: where the model, and so the capacity of a vector,
     /// is not known while the program is compiled.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// If the model is faulty or not calibrated, or a buffer too small.
     pub fn over(model: Model<'m>, window: &'b mut [f32], state: &'b mut [f32]) -> Result<Self, DetectorError> {
         let calibration = model.calibration().map_err(InferError::Model)?;
         let alarm = Alarm::new(Self::fits(&model, &calibration, state.len())?);
@@ -106,8 +106,8 @@ impl<'m, 'b> Detector<'m, 'b> {
             running: Running::new(&calibration),
             work: Work::Idle,
         };
-        Parts::of(detector.state, &detector.model).condition.fill(f32::NAN);
-        detector.forget_all();
+        Parts::of(detector.state, &detector.model)?.condition.fill(f32::NAN);
+        detector.forget_all()?;
         detector.set_rule()?;
         Ok(detector)
     }
@@ -236,7 +236,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     pub fn given(&mut self, condition: &[f32]) -> Result<(), DetectorError> {
         self.check_idle()?;
         self.model.given(condition)?;
-        let slots = Parts::of(self.state, &self.model).condition;
+        let slots = Parts::of(self.state, &self.model)?.condition;
         slots.iter_mut().zip(condition).for_each(|(slot, value)| *slot = *value);
         Ok(())
     }
@@ -255,18 +255,19 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// [`DetectorError::Locked`] after [`Self::lock`].
     pub fn forget(&mut self) -> Result<(), DetectorError> {
         self.check_unlocked()?;
-        self.forget_all();
+        self.forget_all()?;
         self.set_rule()
     }
 
-    pub(crate) fn forget_all(&mut self) {
+    pub(crate) fn forget_all(&mut self) -> Result<(), DetectorError> {
         self.work = Work::Idle;
         self.window.clear();
         self.alarm.reset();
         self.running = Running::new(&self.calibration);
-        Parts::of(self.state, &self.model).shifts.fill(0.0);
+        Parts::of(self.state, &self.model)?.shifts.fill(0.0);
         channels(self.state, &self.calibration, self.model.channels())
             .for_each(|(mut channel, normal)| channel.reset(&normal));
+        Ok(())
     }
 
     /// Goes on with another model, such as one received over the air, once it has passed its self-test. Alarm rate and sample rate are
@@ -293,8 +294,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.window.reshape(model.channels(), model.window(), model.hop())?;
         (self.model, self.calibration, self.has_levels) = (model, calibration, has_levels);
         (self.alarm, self.running, self.settings, self.rule) = (alarm, running, settings, rule);
-        self.forget_all();
-        Ok(())
+        self.forget_all()
     }
 }
 

@@ -29,6 +29,14 @@
 //! }
 //! ```
 //!
+//! # Features
+//! None is on by default, and none changes a bit of what is computed without it.
+//! - `spectrum`: front-ends that compute the energy in bands of frequencies, [`FrontEnd::Bands`]; some ten kilobytes of tables and code. Without it
+//!   a model that asks for them is refused by [`Detector::new`].
+//! - `signature`: `SignedModel`, a model file with an Ed25519 signature and a counter, for models that come from elsewhere.
+//! - `defmt`: `defmt::Format` for errors, scores and verdicts.
+//!
+//! # What lies below
 //! Below the detector lie [`Window`], [`Model::score`], [`Model::elbo_at_mean`] and its kin, [`Model::encode`], [`Posterior::sample`], [`Model::decode`]
 //! and [`Calibration`].
 //!

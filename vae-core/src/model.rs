@@ -8,6 +8,15 @@ use crate::format::{
 
 /// A model in flash, RAM or a file's bytes: a view, copied freely and shared between threads.
 ///
+/// ```
+/// use vae_core::{Model, include_model};
+///
+/// const MODEL: Model<'static> = include_model!("../tests/tiny.vae");
+/// assert_eq!((MODEL.channels(), MODEL.window(), MODEL.latent()), (2, 4, 2));
+/// assert_eq!(MODEL.card()?.channels, "a\nb");
+/// # Ok::<(), vae_core::LoadError>(())
+/// ```
+///
 /// It is made by [`include_model!`](crate::include_model) or [`Model::from_bytes`]. Inputs are in physical units: the
 /// standardiser is part of the model.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +64,7 @@ impl<'m> Model<'m> {
         }
     }
 
-    /// The same file with this condition, which is not looked at.
+    /// This file with another condition, which is not looked at.
     pub(crate) fn with_condition<'c>(self, condition: &'c [f32]) -> Model<'c>
     where
         'm: 'c,
@@ -116,7 +125,7 @@ impl<'m> Model<'m> {
         self.features() != self.window_len()
     }
 
-    /// Values (`f32`) that [`Scratch`] needs for this model: multiply by four for bytes.
+    /// Values (`f32`) that [`Scratch`](crate::Scratch) needs for this model: multiply by four for bytes.
     #[must_use]
     pub const fn scratch_len(&self) -> usize {
         let Prelude { latent, vector_len, hidden_len, posterior_len, .. } = self.prelude;

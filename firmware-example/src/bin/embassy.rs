@@ -99,8 +99,9 @@ async fn run(spawner: Spawner) -> Result<(), Error> {
 /// The verdict on the window, if it is complete. The other tasks have their turn behind each step, which
 /// is a layer at most.
 async fn judge(detector: &mut Detector<'_, '_>, scratch: &mut Scratch<'_>) -> Result<Option<Verdict>, DetectorError> {
+    let mut judging = detector.judge(scratch);
     loop {
-        let outcome = detector.step(scratch)?;
+        let outcome = judging.step()?;
         yield_now().await;
         if let Poll::Ready(verdict) = outcome {
             return Ok(verdict);

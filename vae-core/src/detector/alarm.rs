@@ -34,8 +34,8 @@ const WIDEST: f32 = 4.0;
 /// 1. Scores are judged by their distance from what has slowly become ordinary: a robust location and spread that follow a steady change
 ///    by at most [`REACH`] standard deviations a memory, and nothing while an alarm is raised or in doubt.
 /// 2. An alarm is raised by m of n windows below the threshold, for what is abrupt, or by a cumulative sum of the scores' ranks, for small
-///    changes that last: `C ← max(0, C + √12 (½ − p) − k)`, `k` = [`ALLOWANCE`].
-/// 3. It is cleared once the sequential probability ratio test of "so many windows vote as when healthy" against "[`LEAST_VOTES`] of them
+///    changes that last: `C ← max(0, C + √12 (½ − p) − k)`, `k` = [`ALLOWANCE`](crate::ALLOWANCE).
+/// 3. It is cleared once the sequential probability ratio test of "so many windows vote as when healthy" against "[`LEAST_VOTES`](crate::LEAST_VOTES) of them
 ///    do" has found for health, the sum of the scores' ranks has, too, and the cumulative sum is back at 0 if it raised the alarm.
 ///    One that is raised again soon takes three times the evidence.
 ///

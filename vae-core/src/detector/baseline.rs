@@ -10,7 +10,7 @@ impl Detector<'_, '_> {
     /// and scale of the scores, and with them quantiles, threshold and limits, from the second. Of a model with front-ends, the first
     /// quarter gives the means of the channels, whose scales stay, and the second quarter what each feature is off what the model makes of
     /// it, which is subtracted from then on: bands in which this machine is louder than others of its kind. There are no verdicts meanwhile
-    /// but [`Verdict::SensorFault`]; windows of such sensors do not count.
+    /// but [`Verdict::SensorFault`](crate::Verdict::SensorFault); windows of such sensors do not count.
     ///
     /// To be called when the machine is known to be healthy, as after a repair or the replacement of a sensor, or when a model that was
     /// trained on one machine is put to another of the same kind (`docs/calibration.md` says what that gives), for as long as shows what
@@ -24,7 +24,7 @@ impl Detector<'_, '_> {
     /// `8 ln(1 + windows / 32)` standard deviations of what the model leaves unexplained are not followed to the end.
     ///
     /// # Errors
-    /// [`DetectorError::ShortBaseline`] for fewer windows than [`LEAST_BASELINE`] times [`Calibration::dependence`];
+    /// [`DetectorError::ShortBaseline`] for fewer windows than [`LEAST_BASELINE`] times [`Calibration::dependence`](crate::Calibration::dependence);
     /// [`DetectorError::Alarmed`] while an alarm is raised, which somebody has to [acknowledge](Self::acknowledge) first;
     /// [`DetectorError::Locked`] after [`Self::lock`].
     pub fn rebaseline(&mut self, windows: u32) -> Result<(), DetectorError> {
@@ -36,7 +36,7 @@ impl Detector<'_, '_> {
         if self.is_raised() {
             return Err(DetectorError::Alarmed);
         }
-        self.forget_all();
+        self.forget_all()?;
         channels(self.state, &self.calibration, self.model.channels())
             .for_each(|(mut channel, _)| channel.begin_measuring());
         self.running.baseline_windows = windows;

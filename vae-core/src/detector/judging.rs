@@ -52,7 +52,7 @@ impl Judging<'_, '_, '_, '_> {
     /// Does the next part of the work, as [`Detector::step`] says.
     ///
     /// # Errors
-    /// As [`Detector::step`]; the window is then given up.
+    /// Those of [`Detector::step`]; the window is then given up.
     pub fn step(&mut self) -> Result<Poll<Option<Verdict>>, DetectorError> {
         self.detector.step(self.scratch)
     }
@@ -69,7 +69,7 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// on the window that it completes, if it does.
     ///
     /// # Errors
-    /// As [`Self::feed`] and [`Self::step`].
+    /// Those of [`Self::feed`] and [`Self::step`].
     pub fn push(&mut self, sample: &[f32], scratch: &mut Scratch<'_>) -> Result<Option<Verdict>, DetectorError> {
         if !self.feed(sample)? {
             return Ok(None);
@@ -190,7 +190,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         let kind = if is_measuring { ScoreKind::AtMean } else { self.calibration.score_kind() };
         let (threshold, seed) = (self.threshold(), self.running.windows);
         let Self { model, calibration, window, work, .. } = self;
-        let Parts { channels, condition, shifts, work: room, features } = Parts::of(self.state, model);
+        let Parts { channels, condition, shifts, work: room, features } = Parts::of(self.state, model)?;
         let has_front_end = model.has_front_end();
         if has_front_end && matches!(work, Work::Begin) {
             model.extract(window.values(), room, features)?;

@@ -1,6 +1,9 @@
 //! The caller's buffer that a detector's state lies in.
 
-use crate::{detector::channel::CHANNEL_STATE, model::Model};
+use crate::{
+    detector::{channel::CHANNEL_STATE, error::DetectorError},
+    model::Model,
+};
 
 impl Model<'_> {
     /// Values (`f32`) that a [`Detector`](crate::Detector)'s state needs for this model.
@@ -17,7 +20,6 @@ impl Model<'_> {
 }
 
 /// What a detector's state is divided into.
-#[derive(Default)]
 pub(crate) struct Parts<'s> {
     pub(crate) channels: &'s mut [f32],
     pub(crate) condition: &'s mut [f32],
@@ -29,13 +31,17 @@ pub(crate) struct Parts<'s> {
 }
 
 impl<'s> Parts<'s> {
-    /// All of them empty where the state is too small, which `Detector::fits` has refused.
-    pub(crate) fn of(state: &'s mut [f32], model: &Model<'_>) -> Self {
+    /// Divides the state.
+    ///
+    /// # Errors
+    /// [`DetectorError::StateTooSmall`], which a detector that was made has ruled out.
+    pub(crate) fn of(state: &'s mut [f32], model: &Model<'_>) -> Result<Self, DetectorError> {
+        let error = DetectorError::StateTooSmall { needed: model.state_len(), found: state.len() };
         let (work, features) = if model.has_front_end() { (model.window(), model.features()) } else { (0, 0) };
-        let (channels, rest) = state.split_at_mut_checked(CHANNEL_STATE * model.channels()).unwrap_or_default();
-        let (condition, rest) = rest.split_at_mut_checked(model.conditions()).unwrap_or_default();
-        let (shifts, rest) = rest.split_at_mut_checked(model.adaptation_len()).unwrap_or_default();
-        let (work, rest) = rest.split_at_mut_checked(work).unwrap_or_default();
-        Self { channels, condition, shifts, work, features: rest.get_mut(..features).unwrap_or_default() }
+        let (channels, rest) = state.split_at_mut_checked(CHANNEL_STATE * model.channels()).ok_or(error)?;
+        let (condition, rest) = rest.split_at_mut_checked(model.conditions()).ok_or(error)?;
+        let (shifts, rest) = rest.split_at_mut_checked(model.adaptation_len()).ok_or(error)?;
+        let (work, rest) = rest.split_at_mut_checked(work).ok_or(error)?;
+        Ok(Self { channels, condition, shifts, work, features: rest.get_mut(..features).ok_or(error)? })
     }
 }

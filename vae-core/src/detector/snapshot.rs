@@ -40,7 +40,7 @@ impl Detector<'_, '_> {
     pub fn snapshot<'r>(&self, record: &'r mut [u8]) -> Result<&'r [u8], DetectorError> {
         let (needed, found) = (self.model().snapshot_len(), record.len());
         let record = record.get_mut(..needed).ok_or(DetectorError::SnapshotLength { needed, found })?;
-        let (running, alarm, learned) = self.remembered();
+        let (running, alarm, learned) = self.remembered()?;
         let (rule, state) = (alarm.votes().rule(), &alarm.state);
         let [a, b, c] = MAGIC;
         let fixed = [
@@ -133,8 +133,9 @@ impl Detector<'_, '_> {
             baseline_variance: float(20),
         };
         let value = |word: &[u8; 4]| f32::from_bits(u32::from_le_bytes(*word));
-        let learned = words.get(FIXED..).unwrap_or_default();
-        let (channels, shifts) = learned.split_at_checked(CHANNEL_STATE * self.model().channels()).unwrap_or_default();
+        let learned = words.get(FIXED..).ok_or(DetectorError::SnapshotDamaged)?;
+        let parts = learned.split_at_checked(CHANNEL_STATE * self.model().channels());
+        let (channels, shifts) = parts.ok_or(DetectorError::SnapshotDamaged)?;
         let mut channels = channels.as_chunks::<CHANNEL_STATE>().0.iter().map(|words| words.each_ref().map(value));
         if !running.is_sound()
             || !state.is_sound()
@@ -147,17 +148,19 @@ impl Detector<'_, '_> {
     }
 
     /// What a snapshot holds: also the channels' states, and what features are off.
-    pub(crate) fn remembered(&self) -> (&Running, &Alarm, impl Iterator<Item = &f32>) {
-        let (channels, rest) = self.state.split_at_checked(CHANNEL_STATE * self.model.channels()).unwrap_or_default();
+    fn remembered(&self) -> Result<(&Running, &Alarm, impl Iterator<Item = &f32>), DetectorError> {
+        let (needed, found) = (self.model.state_len(), self.state.len());
+        let parts = self.state.split_at_checked(CHANNEL_STATE * self.model.channels());
+        let (channels, rest) = parts.ok_or(DetectorError::StateTooSmall { needed, found })?;
         let shifts = rest.iter().skip(self.model.conditions()).take(self.model.adaptation_len());
-        (&self.running, &self.alarm, channels.iter().chain(shifts))
+        Ok((&self.running, &self.alarm, channels.iter().chain(shifts)))
     }
 
     /// Takes what a snapshot held.
     ///
     /// # Errors
     /// [`DetectorError::Locked`].
-    pub(crate) fn recall(
+    fn recall(
         &mut self,
         running: Running,
         alarm: Alarm,
@@ -173,7 +176,7 @@ impl Detector<'_, '_> {
         }
         self.running = running;
         self.set_rule()?;
-        let Parts { channels, shifts, .. } = Parts::of(self.state, &self.model);
+        let Parts { channels, shifts, .. } = Parts::of(self.state, &self.model)?;
         for (slot, value) in channels.iter_mut().chain(shifts).zip(channels_and_shifts) {
             *slot = value;
         }

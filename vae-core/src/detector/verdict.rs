@@ -186,7 +186,7 @@ impl fmt::Display for DriftKind {
     }
 }
 
-/// The same lines, of which the device sends the numbers alone.
+/// The lines of `Display`, of which the device sends the numbers alone.
 #[cfg(feature = "defmt")]
 mod with_defmt {
     use defmt::{Format, Formatter, write};

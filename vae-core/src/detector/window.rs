@@ -7,6 +7,17 @@ use crate::{model::Model, network::error::InferError};
 /// Cuts a stream of samples into overlapping windows, in a buffer of the caller.
 ///
 /// The trainer cuts its training data with this same code.
+///
+/// ```
+/// use vae_core::Window;
+///
+/// let mut buffer = heapless::Vec::<f32, 6>::new();
+/// let mut windows = Window::with_shape(2, 3, 1, &mut buffer)?; // three samples of two channels, a window for each sample
+/// assert_eq!(windows.push(&[1.0, 10.0])?, None);
+/// assert_eq!(windows.push(&[2.0, 20.0])?, None);
+/// assert_eq!(windows.push(&[3.0, 30.0])?, Some(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0][..]));
+/// # Ok::<(), vae_core::InferError>(())
+/// ```
 #[derive(Debug)]
 pub struct Window<'b> {
     buffer: &'b mut [f32],
@@ -42,7 +53,7 @@ impl<'b> Window<'b> {
         Self::over(channels, window, hop, whole(buffer))
     }
 
-    /// The same, in a slice.
+    /// Windows of this shape in a slice, as [`Self::with_shape`] has them in a vector.
     pub(crate) fn over(channels: usize, window: usize, hop: usize, buffer: &'b mut [f32]) -> Result<Self, InferError> {
         let mut windows = Self { buffer, taken: 0, channels, len: 0, hop: 0, skip: 0 };
         windows.reshape(channels, window, hop)?;

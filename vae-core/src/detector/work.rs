@@ -27,8 +27,8 @@ pub(crate) enum Work<'m> {
     Idle,
     Begin,
     Encode(Pass<'m>, Seen),
-    /// For a new baseline: what the features are off.
-    MeasureFeatures(Pass<'m>),
+    /// For a new baseline: what the features are off, and in how many windows that was measured, with this one.
+    MeasureFeatures(Pass<'m>, u32),
     Decode(Pass<'m>, Seen, Estimate),
     BeginAttribution(Assessment),
     Attribute(Pass<'m>, Assessment),
@@ -59,7 +59,7 @@ pub(crate) struct Task<'w, 'm> {
     pub(crate) calibration: &'w Calibration<'m>,
     /// With the window's condition.
     pub(crate) vae: Vae<'w>,
-    /// The same network's halves, for what outlives the step.
+    /// The network's halves as the file has them, for what outlives the step.
     pub(crate) encoder: Layers<'m>,
     pub(crate) decoder: Layers<'m>,
     pub(crate) x: Samples<'w>,
@@ -92,15 +92,14 @@ impl<'m> Task<'_, 'm> {
                     let mut estimate = Estimate::new(self.kind, self.seed, seen.missing > 0, Some(self.threshold));
                     let pass = self.draw(&mut estimate)?;
                     *work = match self.measured {
-                        Some(_) => Work::MeasureFeatures(pass),
+                        Some(count) => Work::MeasureFeatures(pass, count),
                         None => Work::Decode(pass, seen, estimate),
                     };
                 }
             }
-            Work::MeasureFeatures(pass) => {
+            Work::MeasureFeatures(pass, count) => {
                 if !pass.advance(layers)? {
-                    let count = self.measured.unwrap_or_default();
-                    self.vae.measure_shifts(self.x, *pass, layers, count, self.shifts)?;
+                    self.vae.measure_shifts(self.x, *pass, layers, *count, self.shifts)?;
                     return Ok(Step::Measured);
                 }
             }

@@ -5,7 +5,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 /// Bit by bit: a table would be as large as a sixteenth of all other code, for what runs at boot alone.
 pub(crate) static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-/// The same, over all of a record.
+/// The CRC-32 (ISO-HDLC, as in zip and PNG) of all of a record.
 pub(crate) fn checksum_of(record: &[u8]) -> u32 {
     CRC.checksum(record)
 }

@@ -31,7 +31,7 @@ pub struct Prelude {
     pub vector_len: u32,
     /// Scratch for a hidden layer's output, in `f32`s.
     pub hidden_len: u32,
-    /// Scratch for the posterior's parameters, in `f32`s: [`PosteriorKind::parameters`].
+    /// Scratch for the posterior's parameters, in `f32`s: [`PosteriorKind::parameters`](crate::format::PosteriorKind::parameters).
     pub posterior_len: u32,
     /// Values of the condition `c` of a conditional model `p(x|c)`; 0 for a model without.
     pub conditions: u32,

@@ -79,7 +79,8 @@ impl Model<'_> {
         self.verify()?;
         for (vector, golden) in self.golden_vectors()?.enumerate() {
             let (input, golden) = golden?;
-            let (x, condition) = input.split_at_checked(self.features()).unwrap_or_default();
+            let error = LoadError::Shape { expected: self.features(), found: input.len() };
+            let (x, condition) = input.split_at_checked(self.features()).ok_or(error)?;
             let found = self.given(condition)?.elbo_at_mean(x, scratch)?;
             let same =
                 [(found.elbo, golden.elbo), (found.reconstruction, golden.reconstruction), (found.kl, golden.kl)]

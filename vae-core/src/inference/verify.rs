@@ -20,7 +20,7 @@ impl Model<'_> {
     /// a score, which [`Detector::new`](crate::Detector::new) checks: that its front-ends make its features, among others.
     ///
     /// # Errors
-    /// The first fault found. A model that passes never gives [`InferError::Model`], but by [`Self::extract`].
+    /// The first fault found. A model that passes never gives [`InferError::Model`](crate::InferError::Model), but by [`Self::extract`].
     #[inline(never)] // its frame must not stay on the stack while a window is scored
     pub fn verify(&self) -> Result<(), LoadError> {
         Prelude::parse(self.file())?;

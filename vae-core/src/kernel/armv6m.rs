@@ -5,7 +5,7 @@ use core::arch::naked_asm;
 
 use super::{FLUSH_COLUMNS, ROW_BLOCK, portable};
 
-/// As [`super::portable::sums_int8`].
+/// What [`super::portable::sums_int8`] computes, in instructions of this core.
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
     sums.fill(0);
     let block = 2 * x.len();

@@ -2,7 +2,7 @@
 
 use super::{ROW_WORDS, portable::scale_rows, sums_int8};
 
-/// The same as [`super::portable::rows_int8`].
+/// What [`super::portable::rows_int8`] computes.
 pub fn rows_int8(
     weights: &[u32],
     x: &[u32],

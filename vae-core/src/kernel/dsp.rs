@@ -8,7 +8,7 @@ use core::{
 
 use super::{FLUSH_COLUMNS, ROW_BLOCK, ROW_WORDS, portable};
 
-/// As [`portable::rows_int8`].
+/// What [`portable::rows_int8`] computes, in instructions of this core.
 ///
 /// `SMLAD` multiplies two halfwords of weights with two of activations and adds both products: with the raw word that is four
 /// products, packed; with the word's low bytes (`SXTB16`) two of them again, so that the packing can be undone.
@@ -222,7 +222,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     )
 }
 
-/// As [`portable::requantise`].
+/// What [`portable::requantise`] computes, in instructions of this core.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let len = values.len().min(out.len());
     // The loop writes words.
@@ -262,7 +262,7 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     portable::requantise(values, shift, out);
 }
 
-/// As [`portable::largest_bits`].
+/// What [`portable::largest_bits`] computes, in instructions of this core.
 pub fn largest_bits(values: &[f32], largest: u32) -> u32 {
     let fours = values.len() & !3;
     // Twice the bits, which leaves the sign out of the comparison.

@@ -8,7 +8,7 @@ use core::arch::asm;
 
 use super::{FRACTION_BITS, ROW_BLOCK, portable};
 
-/// As [`portable::standardise`].
+/// What [`portable::standardise`] computes, in instructions of this core.
 pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f32]) {
     let len = out.len();
     let equal = x.len() == len && mean.len() == len && inverse_scale.len() == len;
@@ -59,7 +59,7 @@ pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f3
     }
 }
 
-/// As [`portable::sums_f32`].
+/// What [`portable::sums_f32`] computes, in instructions of this core.
 pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     let fours = x.len() & !3;
@@ -117,7 +117,7 @@ pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// As [`portable::quantise`].
+/// What [`portable::quantise`] computes, in instructions of this core.
 pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     let len = values.len().min(out.len());
     // The loop writes words.
@@ -168,7 +168,7 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     }
 }
 
-/// As [`portable::squared_differences`].
+/// What [`portable::squared_differences`] computes, in instructions of this core.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
     let fours = x.len().min(means.len()) & !3;
     let (mut low, mut high, mut magnitude) = (0u32, 0u32, 0u32);

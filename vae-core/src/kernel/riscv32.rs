@@ -5,7 +5,7 @@ use core::arch::naked_asm;
 
 use super::{ROW_BLOCK, portable::sums_of_two_blocks};
 
-/// As [`super::portable::sums_int8`].
+/// What [`super::portable::sums_int8`] computes, in instructions of this core.
 ///
 /// Two blocks at a time share each activation that is loaded; a last block without a partner is computed twice.
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {

@@ -7,7 +7,7 @@ const MANTISSA: u32 = 0x007F_FFFF;
 const HIDDEN_BIT: u32 = 0x0080_0000;
 const SIGN: u32 = 1 << 31;
 
-/// As [`portable::standardise`].
+/// What [`portable::standardise`] computes, in instructions of this core.
 pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f32]) {
     for ((out, x), (mean, inverse_scale)) in out.iter_mut().zip(x).zip(mean.iter().zip(inverse_scale)) {
         *out = match difference(x.to_bits(), mean.to_bits()) {
@@ -110,7 +110,7 @@ fn wide_product(a: u32, b: u32) -> (u32, u32) {
     }
 }
 
-/// As [`portable::quantise`], where the results are within ±256.
+/// What [`portable::quantise`] computes, in instructions of this core, where the results are within ±256.
 pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     // The rounder's exponent is that of a number as many bits above one step as a mantissa has.
     let exponent = (rounder.to_bits() >> 23) & 255;
@@ -129,7 +129,7 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     }
 }
 
-/// As [`portable::to_fixed`].
+/// What [`portable::to_fixed`] computes, in instructions of this core.
 #[inline(always)]
 pub fn to_fixed(value: f32) -> i32 {
     let bits = value.to_bits();
@@ -144,7 +144,7 @@ pub fn to_fixed(value: f32) -> i32 {
     if bits & SIGN == 0 { magnitude as i32 } else { -(magnitude as i32) }
 }
 
-/// The same as [`portable::squared_differences`].
+/// What [`portable::squared_differences`] computes, without an FPU.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
     portable::squared_differences_by(to_fixed, x, means, shift)
 }

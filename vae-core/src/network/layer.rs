@@ -158,7 +158,7 @@ impl<'m> Layer<'m> {
         }
     }
 
-    /// As [`Self::load`], of the outputs of a hidden layer.
+    /// Brings the outputs of a hidden layer into `vector`, as [`Self::load`] does a network's input.
     pub(crate) fn load_outputs(&self, outputs: Outputs<'_>, vector: &mut [f32]) -> Result<i32, InferError> {
         let vector = self.room(vector)?;
         match (self.constants, outputs) {

@@ -28,6 +28,20 @@ pub const LATENT_LOGIT_LIMIT: f32 = 16.0;
 
 /// A distribution over the latent vector, viewed in the scratch that it was encoded into.
 ///
+/// ```
+/// use nalgebra::Vector2;
+/// use vae_core::{AsVector, Posterior};
+///
+/// let (mean, log_variance) = ([0.5, -1.0], [0.0, -2.0]);
+/// let posterior = Posterior::diagonal(mean.as_vector(), log_variance.as_vector())?;
+/// let mut z = Vector2::zeros();
+/// posterior.mean(&mut z)?;
+/// assert_eq!(z, Vector2::new(0.5, -1.0));
+/// let covariance = posterior.covariance::<2>()?;
+/// assert!((covariance[(1, 1)] - (-2f32).exp()).abs() < 1e-6 && covariance[(0, 1)] == 0.0);
+/// # Ok::<(), vae_core::InferError>(())
+/// ```
+///
 /// # Source
 /// Diagonal: Kingma & Welling (2014), *Auto-Encoding Variational Bayes*, section 3 and appendix B. Full covariance: seed
 /// text "Variational autoencoders", "Variational approximation" and its appendix; Kingma & Welling (2019), *An Introduction
