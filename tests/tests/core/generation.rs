@@ -164,7 +164,10 @@ fn attributes_move_and_absent_things_are_errors() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut memory = vec![0.0; model.scratch_len()];
     assert_eq!(model.sample_aggregate(&mut rng, &mut z[..]), Err(InferError::Absent));
-    assert_eq!(model.sample_second_stage(&mut rng, &mut z[..], &mut Scratch::new(&mut memory)), Err(InferError::Absent));
+    assert_eq!(
+        model.sample_second_stage(&mut rng, &mut z[..], &mut Scratch::new(&mut memory)),
+        Err(InferError::Absent)
+    );
     assert_eq!(model.sample_prior(&mut rng, &mut z[..2]), Err(InferError::WrongLength { needed: 3, found: 2 }));
 }
 
