@@ -10,7 +10,7 @@ pub(crate) mod votes_tail;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail as CoreTail, Votes};
+use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail, Votes};
 
 use crate::{
     calibration::{
@@ -26,7 +26,7 @@ use crate::{
         model_file::{AlignedFile, ModelFile},
     },
     scoring,
-    statistics::{metrics::quantile, tail::Tail},
+    statistics::{metrics::quantile, tail::FittedTail},
     tables::table::Table,
 };
 
@@ -42,7 +42,7 @@ const VOTES_SHARE: f64 = vae_core::VOTES_SHARE as f64;
 /// How normal data are to be judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// False alarms per second that are borne; none: the threshold is a quantile of the scores.
+    /// The false alarms you accept, per second; none: the threshold is a quantile of the scores.
     pub alarms: Option<f64>,
     /// (m, n): m of the last n windows raise an alarm.
     pub votes: (u32, u32),
@@ -147,7 +147,7 @@ fn of_scores(scores: &[f32], false_alarms: f64) -> CalibrationRecord {
     let spread = (scores.iter().map(|score| (-f64::from(*score) - centre).powi(2)).sum::<f64>() / n).sqrt();
     // Too few windows have no tail: p-values then end at 1 / (n + 1).
     let ascending: Vec<f64> = sorted.iter().rev().map(|score| -f64::from(*score)).collect();
-    let tail = TailFit::of(&ascending).map_or(CoreTail::default(), |fit| to_core(&fit.tail));
+    let tail = TailFit::of(&ascending).map_or(Tail::default(), |fit| to_core(&fit.tail));
     CalibrationRecord {
         quantiles: (0..QUANTILES).map(|k| quantile(&sorted, k as f64 / (QUANTILES - 1) as f64)).collect(),
         scores: scores.len(),
@@ -163,10 +163,10 @@ fn negated(scores: &[f32]) -> Vec<f32> {
     scores.iter().map(|score| -score).collect()
 }
 
-fn to_core(tail: &Tail) -> CoreTail {
+fn to_core(tail: &FittedTail) -> Tail {
     let [start, rate, scale, shape, base] =
-        [tail.threshold, tail.rate, tail.scale, tail.shape, tail.base].map(|value| value as f32);
-    CoreTail { start, rate, scale, shape, base }
+        [tail.start, tail.rate, tail.scale, tail.shape, tail.base].map(|value| value as f32);
+    Tail { start, rate, scale, shape, base }
 }
 
 /// The calibration of a model on normal data in the order of time; `false_alarms` as for [`of_windows`], where no rate of alarms is

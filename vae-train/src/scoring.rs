@@ -6,7 +6,7 @@ pub mod evaluation;
 pub mod event_outcome;
 pub mod events;
 pub mod false_alarm_test;
-pub mod likelihood;
+pub mod log_likelihood;
 
 use anyhow::{Context, Result};
 use rand::SeedableRng;

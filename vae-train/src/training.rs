@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod culprits;
 pub mod divergence;
 pub mod extras;
+mod fine_tuning;
 pub mod listener;
 pub(crate) mod step;
 
@@ -24,7 +25,7 @@ use crate::{
     data::part::{Part, binarise},
     model::{architecture::Architecture, network::Vae, objective::Objective},
     training::{
-        checkpoint::{Checkpoint, EpochMetrics, FineTuning, load, record, record_optimizer},
+        checkpoint::{Checkpoint, EpochMetrics, load, record, record_optimizer},
         culprits::{culprits, loss},
         divergence::Divergence,
         listener::{Listener, Progress},
@@ -34,8 +35,6 @@ use crate::{
 
 /// Windows that validation runs through the network at once.
 const VALIDATION_BATCH: usize = 512;
-/// Quantisation-aware fine-tuning's learning rate, as a share of the fit's.
-const FINE_TUNING_RATE: f64 = 0.1;
 /// At least this long between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 /// Most windows in an epoch: of more, each epoch has a random part, so that validation, checkpoints and early stopping come in
@@ -193,23 +192,6 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Goes back to the best epoch's weights, with a fresh optimiser.
-    fn start_fine_tuning(&mut self) -> Result<()> {
-        self.network = load(self.network.clone(), &self.checkpoint.best)?;
-        self.optimizer = FusedAdam::init();
-        let start = FineTuning {
-            after: self.checkpoint.metrics.len(),
-            elbo: match self.validate(&self.network.quantised()?) {
-                Ok(bound) => bound,
-                Err(divergence) => bail!("the rounded weights cannot be fine-tuned: {divergence}"),
-            },
-        };
-        self.checkpoint.last.clone_from(&self.checkpoint.best);
-        self.checkpoint.optimizer = record_optimizer(&self.optimizer)?;
-        self.checkpoint.fine_tuning = Some(start);
-        Ok(())
-    }
-
     /// Whether the fit proper is over.
     fn has_converged(&self) -> bool {
         let epochs = self.checkpoint.metrics.len();
@@ -269,21 +251,6 @@ impl<'a> Training<'a> {
         let [elbo, reconstruction, kl] = means;
         self.keep(network, optimizer, EpochMetrics { epoch, elbo, reconstruction, kl, validation_elbo })?;
         Ok(Pass::Whole)
-    }
-
-    /// Whether the weights are being fine-tuned for int8.
-    fn is_fine_tuning(&self) -> bool {
-        self.checkpoint.fine_tuning.is_some()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        let share = if self.is_fine_tuning() { FINE_TUNING_RATE } else { 1.0 };
-        self.checkpoint.learning_rate(self.config) * share
-    }
-
-    /// What computes and is judged: in fine-tuning the rounded weights, whose gradient goes straight to the others.
-    fn judged(&self, network: &Vae) -> Result<Vae> {
-        if self.is_fine_tuning() { network.quantised() } else { Ok(network.clone()) }
     }
 
     /// The objective with the weight that the KL has in this epoch.

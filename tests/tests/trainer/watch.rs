@@ -14,7 +14,7 @@ use vae_tests::{can_emulate, firmware_command, root};
 use vae_train::{
     device_log::{Content, Lines, formats},
     file::model_file::AlignedFile,
-    scoring::detection::{Verdicts, describe, detect},
+    scoring::detection::{Verdicts, detect, verdict_in_words},
     tables::table::Table,
 };
 
@@ -229,7 +229,7 @@ fn an_alarm_that_lasts_over_a_sensor_fault_is_one_as_score_counts() {
     let columns = ["x", "y", "z"].map(str::to_owned).to_vec();
     let table = Table { path: "stream.csv".into(), columns, values, labels: None };
     let judged = detect(file.model().unwrap(), &table).unwrap();
-    let kinds: Vec<String> = judged.iter().map(|judged| describe(&judged.verdict, &[])).collect();
+    let kinds: Vec<String> = judged.iter().map(|judged| verdict_in_words(&judged.verdict, &[])).collect();
     let lost = kinds.iter().position(|kind| kind == "missing: 0").unwrap();
     let found = kinds[lost..].iter().find(|kind| *kind != "missing: 0").unwrap();
     assert!(kinds[lost - 1].starts_with("anomalous") && found.starts_with("anomalous"), "{kinds:?}");
@@ -358,7 +358,7 @@ fn the_emulated_firmware_is_watched() {
             assert!(verdict.to_string().starts_with(words[2]));
             let number = |text: &str| text.parse::<f32>().map(|value| value.to_string()).unwrap_or_default();
             let time = words[0].parse::<f64>().unwrap().to_string();
-            Some([time, number(score), number(p_value), describe(&verdict, &[])])
+            Some([time, number(score), number(p_value), verdict_in_words(&verdict, &[])])
         })
         .collect();
     let found = kept(&place.path().join("scores.csv"));
@@ -393,7 +393,7 @@ fn frames_of_defmt_are_the_verdicts_that_the_host_computes() {
         let assessment = judged.assessment();
         assert_eq!(score.parse().ok(), assessment.map(|assessment| assessment.score), "{verdict}");
         assert_eq!(p_value.parse().ok(), assessment.map(|assessment| assessment.p_value), "{verdict}");
-        assert_eq!(verdict, &describe(judged, &[]));
+        assert_eq!(verdict, &verdict_in_words(judged, &[]));
     }
     let anomalies = expected.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Anomalous(_))).count();
     assert!(anomalies > 0 && printed.contains("threshold"), "{printed}");

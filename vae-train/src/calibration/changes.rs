@@ -81,11 +81,11 @@ pub fn limit(path: impl Iterator<Item = f64>, unit: f64, windows: usize, memory:
 pub struct Path {
     /// The highest cumulative sum of each stretch that it was above 0.
     pub peaks: Vec<f64>,
-    /// After each window: the shift of the scores, the widening of their spread, and whether averages followed.
+    /// The shift of the scores after each window.
     pub shifts: Vec<f64>,
-    /// Likewise.
+    /// The widening of the scores' spread after each window.
     pub widenings: Vec<f64>,
-    /// Likewise.
+    /// Whether averages followed, after each window.
     pub learning: Vec<bool>,
 }
 

@@ -1,7 +1,7 @@
 //! "At most one false alarm per week": the level for it, and how well it is known.
 
-use anyhow::{Context, Result, ensure};
-use vae_core::{Alarm, AlarmRule, Alarms, Calibration, VOTES_SHARE, Votes};
+use anyhow::{Result, ensure};
+use vae_core::{Alarm, AlarmRule, Calibration, VOTES_SHARE, Votes};
 
 use crate::{
     calibration::{
@@ -11,7 +11,7 @@ use crate::{
     },
     statistics::{
         rhythm::{dispersion, slowness},
-        tail::Tail,
+        tail::FittedTail,
     },
 };
 
@@ -53,8 +53,7 @@ impl FalseAlarms {
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);
         let single = TailFit::of(&sorted)?;
-        let dispersion =
-            dispersion(scores, |part| part.iter().filter(|score| **score >= single.tail.threshold).count());
+        let dispersion = dispersion(scores, |part| part.iter().filter(|score| **score >= single.tail.start).count());
         let ranks: Vec<f64> = scores.iter().map(|score| sorted.partition_point(|other| other < score) as f64).collect();
         let votes = VotesTail::of(scores, &sorted, votes)?;
         let high = (1.0 - TOGETHER) * scores.len() as f64;
@@ -82,7 +81,7 @@ impl FalseAlarms {
 
     /// The tail of single windows: chances as low as these are p-values.
     #[must_use]
-    pub fn windows(&self) -> Tail {
+    pub fn windows(&self) -> FittedTail {
         self.single.tail
     }
 
@@ -90,7 +89,7 @@ impl FalseAlarms {
     ///
     /// Each is counted that [`Votes`] alone would raise and clear: the device, which holds an alarm for longer, raises no more.
     #[must_use]
-    pub fn alarms(&self) -> Tail {
+    pub fn alarms(&self) -> FittedTail {
         let VotesTail { base, power, .. } = self.votes;
         self.single.tail.to_power(base, power)
     }
@@ -138,63 +137,11 @@ fn shares(rate: f64, changes: Option<&Changes>) -> (f64, f64) {
     (share * rate, (1.0 - share) * rate)
 }
 
-/// A rate per second in words, `2.5/day`, rounded up, in the shortest time with at least one.
-#[must_use]
-pub fn describe(per_second: f64) -> String {
-    // The nudge is for f32 rates, which are not quite whole.
-    in_digits(per_second, |count| (count * 0.9999).ceil())
-}
-
-/// A rate per second in words, rounded to the nearest: for one that a model's file states, in f32.
-#[must_use]
-pub fn describe_nearest(per_second: f64) -> String {
-    in_digits(per_second, f64::round)
-}
-
-/// Likewise, rounded down: no more when it is read, as f32.
-pub(crate) fn describe_down(per_second: f64) -> String {
-    in_digits(per_second, |count| (count * 0.999_999).floor())
-}
-
-/// A rate per second in words, with its two digits rounded so.
-fn in_digits(per_second: f64, round: impl Fn(f64) -> f64) -> String {
-    let times =
-        [(3600.0, "hour"), (86400.0, "day"), (604_800.0, "week"), (2_629_800.0, "month"), (31_557_600.0, "year")];
-    let fitting = times.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
-    let (seconds, unit) = fitting.unwrap_or((31_557_600.0, "year"));
-    let count = per_second * seconds;
-    let digit = 10f64.powi((libm::log10(count).floor() - 1.0) as i32);
-    let rounded = round(count / digit) * digit;
-    format!("{}/{unit}", (rounded * 1e6).round() / 1e6)
-}
-
-/// Reads a rate of alarms: a count, a slash, and `hour`, `day`, `week`, `month` (a twelfth of a year) or `year`.
-///
-/// # Errors
-/// If the text is anything else, or the count is not above 0, or so small that no 32-bit number of alarms a second is.
-pub fn parse_alarms(text: &str) -> Result<Alarms> {
-    let rate = text.split_once('/').and_then(|(count, unit)| {
-        let count = count.trim().parse().ok().filter(|count: &f32| *count > 0.0 && count.is_finite())?;
-        match unit.trim() {
-            "hour" => Some(Alarms::per_hour(count)),
-            "day" => Some(Alarms::per_day(count)),
-            "week" => Some(Alarms::per_week(count)),
-            "month" => Some(Alarms::per_month(count)),
-            "year" => Some(Alarms::per_year(count)),
-            _ => None,
-        }
-    });
-    rate.filter(|alarms| alarms.per_second() > 0.0).with_context(|| {
-        format!(
-            "{text:?} is no rate of alarms: give a number above 0 per hour, day, week, month or year, as in 1/week or 0.5/day"
-        )
-    })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+    use vae_core::Alarms;
 
     use super::*;
     use crate::calibration::votes_tail::tests::{SINGLE, VOTES, exact_rate, raises};
@@ -312,7 +259,7 @@ pub(crate) mod tests {
     fn core_constants(scores: &[f64], found: &FalseAlarms) -> Vec<f32> {
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let tail = |tail: Tail| [tail.threshold, tail.rate, tail.scale, tail.shape, tail.base];
+        let tail = |tail: FittedTail| [tail.start, tail.rate, tail.scale, tail.shape, tail.base];
         let mut constants = vec![0.0, scores.len() as f64, 1.0, 1.0, 1.0];
         constants.extend(tail(found.windows()).into_iter().chain(tail(found.alarms())));
         constants.extend([0.0, 1.0, 0.0, 1.0]);
@@ -367,20 +314,5 @@ pub(crate) mod tests {
         assert!(FalseAlarms::of(&[1.0; 10_000], VOTES[1]).is_err());
         assert!(FalseAlarms::of(&[f64::NAN; 10_000], VOTES[1]).is_err());
         assert!(FalseAlarms::of(&[], VOTES[1]).is_err());
-    }
-
-    #[test]
-    fn rates_are_read_and_written() {
-        for text in ["1/week", "2/day", "1.5/hour", "1/month", "2.5/month", "1/year", "11/year"] {
-            assert_eq!(describe(f64::from(parse_alarms(text).unwrap().per_second())), text);
-        }
-        assert_eq!(parse_alarms("0.5/hour").unwrap(), Alarms::per_day(12.0));
-        assert_eq!(parse_alarms("1/month").unwrap(), Alarms::per_year(12.0));
-        assert_eq!(describe(1.01 / 86400.0), "1.1/day");
-        assert_eq!([0.999, 1.01].map(|count| describe_nearest(count / 86400.0)), ["1/day", "1/day"]);
-        assert_eq!(describe(0.1 / 31_557_600.0), "0.1/year");
-        for text in ["", "week", "1/fortnight", "0/day", "-1/day", "inf/day", "NaN/day", "1/day/day", "1e-44/year"] {
-            assert!(parse_alarms(text).is_err(), "{text}");
-        }
     }
 }

@@ -5,11 +5,11 @@ use anyhow::{Result, bail, ensure};
 use crate::{
     calibration::{
         changes::Changes,
-        false_alarms::{FalseAlarms, describe, describe_down, parse_alarms},
+        false_alarms::FalseAlarms,
         tail_fit::BODY,
         votes_tail::{ALARMS, TOGETHER, VotesTail},
     },
-    words::rates::span,
+    words::rates::{parse_alarms, rate_at_least, rate_at_most, span},
 };
 
 /// Times the requested rate that the upper end of the interval may be for the request to count as supported: beyond an
@@ -32,19 +32,19 @@ impl FalseAlarms {
     /// is too unsteady to tell; the error says what would be needed and what the normal data do support.
     pub fn support(&self, rate: f64, windows_per_second: f64, changes: Option<&Changes>) -> Result<()> {
         ensure!(rate > 0.0 && windows_per_second > 0.0, "rates must be above 0");
-        let text = |rate: f64| describe(rate * windows_per_second);
+        let text = |rate: f64| rate_at_most(rate * windows_per_second);
         let time = |windows: f64| span(windows / windows_per_second);
         let highest = self.highest_rate();
         ensure!(
             rate <= highest,
             "{} false alarms are too frequent to be told from the tail of the scores: ask for {} or less",
             text(rate),
-            describe_down(highest * windows_per_second)
+            rate_at_least(highest * windows_per_second)
         );
         ensure!(
             self.slowness <= SLOWEST,
             "{} windows ({}) of normal data do not tell how often they raise alarms: they have a drift or a rhythm over more than a tenth of \
-             them (means of their eighths vary {:.1} times as much as their 64ths let expect); record ten of its cycles",
+             them (means of their eighths vary {:.1} times as much as their 64ths let expect); record at least ten cycles of it",
             self.windows,
             time(self.windows),
             self.slowness
@@ -53,7 +53,7 @@ impl FalseAlarms {
         let is_clustered = self.dispersion.max(self.votes.dispersion) > CLUSTERED;
         ensure!(
             stretches >= STRETCHES || !is_clustered,
-            "the highest scores of {} windows ({}) of normal data come in about {stretches:.0} stretches, of which {STRETCHES} are needed: \
+            "the highest scores of {} windows ({}) of normal data come in about {stretches:.0} separate stretches, and {STRETCHES} are needed: \
              record about {}",
             self.windows,
             time(self.windows),
@@ -69,7 +69,7 @@ impl FalseAlarms {
         );
         // As it will be read: rounding may lead out of what is supported.
         let least =
-            [text(self.least_rate(changes)), describe_down(highest * windows_per_second)].into_iter().find(|text| {
+            [text(self.least_rate(changes)), rate_at_least(highest * windows_per_second)].into_iter().find(|text| {
                 parse_alarms(text)
                     .is_ok_and(|alarms| self.is_supported(f64::from(alarms.per_second()) / windows_per_second, changes))
             });
@@ -152,7 +152,7 @@ mod tests {
         assert!(hour.support(0.1, 1.0, None).unwrap_err().to_string().contains("too frequent"));
         let least = hour.least_rate(None);
         assert!(hour.support(least, 1.0, None).is_ok() && hour.support(least / 1.2, 1.0, None).is_err());
-        assert!(error.contains(&describe(least)), "{error}");
+        assert!(error.contains(&rate_at_most(least)), "{error}");
 
         // What is asked for is enough, when it comes from the same source.
         let needed = hour.windows_needed(least / 10.0, None).unwrap();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::statistics::tail::Tail;
+use crate::statistics::tail::FittedTail;
 
 /// Highest rate at which a tail may begin, per window.
 pub(crate) const BODY: f64 = 0.02;
@@ -25,13 +25,13 @@ const CLEARLY: f64 = 2.0;
 #[derive(Clone, Copy, Debug)]
 pub struct TailFit {
     /// The Weibull tail of greatest likelihood, whose base is 1, or the power law that is clearly more likely.
-    pub tail: Tail,
+    pub tail: FittedTail,
     /// Windows above the tail's threshold.
     pub count: f64,
     /// Of `ln scale` and the shape.
     covariance: [[f64; 2]; 2],
     /// The tail of the other kind, and by how many nats it is less likely.
-    other: Option<(Tail, f64)>,
+    other: Option<(FittedTail, f64)>,
 }
 
 impl TailFit {
@@ -83,10 +83,10 @@ impl TailFit {
         Ok(Self { tail, count, covariance: inverse(curve.likelihood(&tail).information)?, other })
     }
 
-    /// Variance of the logarithm of [`Tail::rate_above`] at the level for `rate`, for independent windows, if the tail is of this kind.
+    /// Variance of the logarithm of [`FittedTail::rate_above`] at the level for `rate`, for independent windows, if the tail is of this kind.
     pub(crate) fn variance(&self, rate: f64) -> f64 {
         let tail = &self.tail;
-        let z = (tail.level(rate) - tail.threshold) / tail.scale;
+        let z = (tail.level(rate) - tail.start) / tail.scale;
         let logarithm = if tail.is_pareto() { -1.0 } else { libm::log(rate / tail.base) };
         let [by_scale, by_shape] = tail.slopes(z).map(|slope| logarithm * slope);
         let [[v, c], [_, w]] = self.covariance;
@@ -147,7 +147,7 @@ impl Curve {
         ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
         // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
         let logarithm = if base == 0.0 { 1.0 } else { -libm::log(rate) };
-        let mut tail = Tail { threshold, scale: logarithm * mean_excess, shape: base, rate, base };
+        let mut tail = FittedTail { start: threshold, scale: logarithm * mean_excess, shape: base, rate, base };
         let mut point = self.likelihood(&tail);
         for _ in 0..200 {
             let covariance = inverse(point.information)?;
@@ -155,7 +155,7 @@ impl Curve {
             let mut length = 1.0;
             let better = loop {
                 let scale = tail.scale * libm::exp(length * step[0]);
-                let next = Tail { scale, shape: tail.shape + length * step[1], ..tail };
+                let next = FittedTail { scale, shape: tail.shape + length * step[1], ..tail };
                 let there = self.likelihood(&next);
                 if there.value >= point.value {
                     break Some((next, there));
@@ -175,10 +175,10 @@ impl Curve {
     }
 
     /// Logarithm of the product of spacings and of the prior, its gradient, and the expected information.
-    fn likelihood(&self, tail: &Tail) -> Likelihood {
+    fn likelihood(&self, tail: &FittedTail) -> Expansion {
         // Chance to be above a level given that the threshold is exceeded, and its derivatives.
         let survival = |level: f64| {
-            let z = (level - tail.threshold) / tail.scale;
+            let z = (level - tail.start) / tail.scale;
             let growth = tail.growth(z);
             let y = if tail.is_pareto() { growth.recip() } else { -libm::log(tail.rate / tail.base) };
             let above = if tail.is_pareto() { y } else { libm::exp(-y * (growth - 1.0)) };
@@ -186,7 +186,7 @@ impl Curve {
         };
         // The base is the shape of an exponential tail.
         let distance = (tail.shape - tail.base) / PRIOR;
-        let mut likelihood = Likelihood {
+        let mut likelihood = Expansion {
             value: -distance * distance / 2.0,
             gradient: [0.0, -distance / PRIOR],
             information: [[0.0, 0.0], [0.0, 1.0 / (PRIOR * PRIOR)]],
@@ -198,7 +198,7 @@ impl Curve {
             let within = count - self.counts.get(index + 1).copied().unwrap_or(0.0);
             let chance: f64 = above - next;
             if chance.is_nan() || chance <= 0.0 {
-                return Likelihood { value: f64::NEG_INFINITY, ..likelihood };
+                return Expansion { value: f64::NEG_INFINITY, ..likelihood };
             }
             likelihood.value += within * libm::log(chance);
             let relative = [(slopes[0] - next_slopes[0]) / chance, (slopes[1] - next_slopes[1]) / chance];
@@ -216,12 +216,13 @@ impl Curve {
 
 /// A tail of greatest likelihood, in nats, and the covariance of its `ln scale` and shape.
 struct Fit {
-    tail: Tail,
+    tail: FittedTail,
     covariance: [[f64; 2]; 2],
     likelihood: f64,
 }
 
-struct Likelihood {
+/// The log-likelihood of a tail, and its derivatives by `ln scale` and shape.
+struct Expansion {
     value: f64,
     gradient: [f64; 2],
     information: [[f64; 2]; 2],
@@ -267,7 +268,7 @@ mod tests {
             .collect();
         scores.sort_by(f64::total_cmp);
         let tail = TailFit::of(&scores).unwrap().tail;
-        let found = [tail.threshold, tail.rate, tail.scale, tail.shape];
+        let found = [tail.start, tail.rate, tail.scale, tail.shape];
         for (found, expected) in found.into_iter().zip([38.443_414_720_8, 0.02, 8.618_032_528, 0.667_193_367]) {
             assert!((found / expected - 1.0).abs() < 1e-6, "{found} for {expected}");
         }
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_in_doubt() {
-        // scipy 1.17.1, as in `the_fit_agrees_with_scipy`, with S = (1 + shape (x − threshold) / scale)^(−1 / shape) and a prior mean of 0.
+        // scipy 1.17.1, as in `the_fit_agrees_with_scipy`, with S = (1 + shape (x − start) / scale)^(−1 / shape) and a prior mean of 0.
         let mut scores: Vec<f64> = (1..=2000)
             .map(|i| {
                 let (i, n) = (f64::from(i), 2000.0);
@@ -325,7 +326,7 @@ mod tests {
         scores.sort_by(f64::total_cmp);
         let fit = TailFit::of(&scores).unwrap();
         let (pareto, nats) = fit.other.unwrap();
-        let found = [fit.tail.scale, fit.tail.shape, pareto.threshold, pareto.scale, pareto.shape, nats];
+        let found = [fit.tail.scale, fit.tail.shape, pareto.start, pareto.scale, pareto.shape, nats];
         let expected = [7.150_287_83, 1.527_661_65, 3.840_184_70, 1.429_023_37, 0.348_782_44, -1.803_221_35];
         for (found, expected) in found.into_iter().zip(expected) {
             assert!((found / expected - 1.0).abs() < 1e-5, "{found} for {expected}");

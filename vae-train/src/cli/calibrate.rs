@@ -8,10 +8,7 @@ use vae_core::{Alarms, MOST_SAMPLES, Votes};
 
 use super::{export::Precision, rate::RateOfFile};
 use crate::{
-    calibration::{
-        Normal, Report, Settings,
-        false_alarms::{describe as in_words, parse_alarms},
-    },
+    calibration::{Normal, Report, Settings},
     cli::{
         context::{Context, Notes, note},
         table::open_table,
@@ -28,7 +25,7 @@ use crate::{
     },
     words::{
         messages::{list, quoted},
-        rates::span,
+        rates::{parse_alarms, rate_at_most, span},
     },
 };
 
@@ -48,8 +45,9 @@ pub(super) struct Calibrate {
     /// or zstd; `-` for standard input.
     #[arg(long)]
     normal: PathBuf,
-    /// False alarms that are borne: a number per hour, day, week, month or year, as in 1/week. Without it the threshold is the 1 %
-    /// quantile of the windows' scores.
+    /// The false alarms you accept: a number per hour, day, week, month or year, as in 1/week.
+    ///
+    /// Without it the threshold is the 1 % quantile of the windows' scores.
     #[arg(long, value_parser = parse_alarms)]
     alarms: Option<Alarms>,
     /// Samples (rows) a second [default: what a WAV file or a column of times says, which it must not contradict; else, with --alarms, one].
@@ -115,7 +113,7 @@ impl Calibrate {
         let normal = Normal { table, settings };
         let report = calibrate(run, &normal, self.precision.into(), self.doubts(), &mut Notes)?;
         let mut text = String::new();
-        describe(&report, self.votes, &mut text)?;
+        report_lines(&report, self.votes, &mut text)?;
         let precision = if self.precision == Precision::F32 { " --precision f32" } else { "" };
         writeln!(text, "next       vae-train export {} --out model.vae{precision}", quoted(self.run.display()))?;
         writeln!(
@@ -174,7 +172,7 @@ fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
     Ok(())
 }
 
-fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
+fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
     let Report { windows, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } = report;
     write!(text, "windows    {windows} normal")?;
     match windows_per_second {
@@ -188,9 +186,9 @@ fn describe(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Res
         writeln!(
             text,
             "alarms     {} asked for; with 90 % confidence between {} and {} on normal data like these",
-            in_words(*asked),
-            in_words(*low),
-            in_words(*high)
+            rate_at_most(*asked),
+            rate_at_most(*low),
+            rate_at_most(*high)
         )?;
     }
     if let Some(memory) = drift_memory {

@@ -1,10 +1,13 @@
 //! `vae-train demo`: the whole journey, from a simulated motor to a scored model file.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde::Serialize;
-use vae_core::{Alarms, format::Precision};
+use vae_core::{Alarms, Model, format::Precision};
 
 use super::{
     fit::{device, fit},
@@ -90,81 +93,32 @@ impl Demo {
         let existing = if self.out.is_none() { Existing::Replace } else { Existing::from_force(self.force) };
         let out = self.out.unwrap_or_else(|| DIRECTORY.into());
         let seed = context.seed.unwrap_or(0);
-        let model_path = out.join("motor.vae");
-        let report_path = out.join("report.html");
+        let [data, run] = ["data", "run"].map(|name| out.join(name));
+        let (model_path, report_path) = (out.join("motor.vae"), out.join("report.html"));
         [&model_path, &report_path].into_iter().try_for_each(|path| existing.check(path))?;
 
         note(&format!("simulating {TRAINING_SECONDS} s of a motor's normal running, and five faults"));
-        let data = out.join("data");
         write_motor(&data, TRAINING_SECONDS, seed, existing)?;
-        note("fitting");
-        // Small, so that it costs little to try on a device.
-        let mut config = Config { seed, ..Config::default() };
-        config.data.window = WINDOW;
-        config.data.hop = Some(HOP);
-        config.model.hidden = Some(vec![64, 32]);
-        (config.training.epochs, config.training.patience) = (Some(120), Some(15));
-        let run = out.join("run");
-        let fitted = fit(&data.join("train.csv"), &run, config, &device("flex")?, existing)?;
+        train(&data.join("train.csv"), &run, seed, existing)?;
         note(&format!(
-            "best epoch {} of {}: validation ELBO {:.3}",
-            fitted.best_epoch, fitted.epochs, fitted.validation_elbo
+            "calibrating on {CALIBRATION_SECONDS} s more of normal running: two false alarms a day are accepted"
         ));
-        note(&format!(
-            "calibrating on {CALIBRATION_SECONDS} s more of normal running: two false alarms a day are borne"
-        ));
-        let settings = Settings {
-            alarms: Some(f64::from(Alarms::per_day(2.0).per_second())),
-            votes: VOTES,
-            sample_rate: Some(SAMPLE_RATE.into()),
-            // What such an accelerometer can give, in g.
-            ranges: CHANNELS.map(|channel| (channel.to_owned(), -16.0, 16.0)).to_vec(),
-            ..Settings::default()
-        };
-        let normal = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
-        let normal = Normal { table: motor_table(Condition::Normal, normal), settings };
         let (directory, _) = RunDirectory::open(&run, Access::Write)?;
-        directory.save_normal(&normal)?;
+        directory.save_normal(&normal(seed))?;
         drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
         let exported = candidate.write(&model_path, None, existing, &mut Notes)?;
-        let test = data.join("test.csv");
-        let data = Some(read_data(&candidate, &test, Some(LABEL))?);
-        let reported = Reported::write(candidate, data, seed, &report_path, existing, &mut Notes)?;
+        let test = Some(read_data(&candidate, &data.join("test.csv"), Some(LABEL))?);
+        let reported = Reported::write(candidate, test, seed, &report_path, existing, &mut Notes)?;
 
         let file = AlignedFile::read(&model_path)?;
         let model = file.model()?;
-        let elbos = |condition: Condition| -> Result<Vec<f32>> {
-            let samples = test_samples(condition, TRAINING_SECONDS, seed);
-            let windows = Windows::cut(motor_table(condition, samples), 0, WINDOW, HOP)?;
-            scoring::of_device(&model, &windows.values)
-        };
-        let below =
-            |elbos: &[f32]| elbos.iter().filter(|e| **e < exported.threshold).count() as f64 / elbos.len() as f64;
-
-        let normal = elbos(Condition::Normal)?;
-        let mut faults = Vec::new();
-        // Each fault is an event of its own, in their order.
-        let events = reported.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.events.events);
-        let outcomes = reported.evaluation.as_ref().map_or(&[][..], |evaluation| &evaluation.event_outcomes);
-        for (index, condition) in Condition::FAULTS.into_iter().enumerate() {
-            let faulty = elbos(condition)?;
-            let scores: Vec<f64> = normal.iter().chain(&faulty).map(|elbo| -f64::from(*elbo)).collect();
-            let labels: Vec<bool> = (0..scores.len()).map(|index| index >= normal.len()).collect();
-            faults.push(Fault {
-                fault: condition.name(),
-                windows: faulty.len(),
-                auroc: Detection::of(&scores, &labels)?.auroc,
-                detection_rate: below(&faulty),
-                event: events.get(index).copied(),
-                outcome: outcomes.get(index).copied(),
-            });
-        }
+        let normal = elbos(&model, Condition::Normal, seed)?;
         let result = Result_ {
-            false_alarm_rate: below(&normal),
+            false_alarm_rate: share_below(exported.threshold, &normal),
             normal_windows: normal.len(),
             window_ram: 4 * model.features(),
-            faults,
+            faults: faults(&model, exported.threshold, &normal, &reported, seed)?,
             exported,
             files: out,
             report: reported.report,
@@ -172,6 +126,66 @@ impl Demo {
         };
         context.print(&result, &text(&result)?)
     }
+}
+
+/// Fits a model that is small, so that it costs little to try on a device.
+fn train(data: &Path, run: &Path, seed: u64, existing: Existing) -> Result<()> {
+    note("fitting");
+    let mut config = Config { seed, ..Config::default() };
+    config.data.window = WINDOW;
+    config.data.hop = Some(HOP);
+    config.model.hidden = Some(vec![64, 32]);
+    (config.training.epochs, config.training.patience) = (Some(120), Some(15));
+    let fitted = fit(data, run, config, &device("flex")?, existing)?;
+    note(&format!(
+        "best epoch {} of {}: validation ELBO {:.3}",
+        fitted.best_epoch, fitted.epochs, fitted.validation_elbo
+    ));
+    Ok(())
+}
+
+/// Other normal running to calibrate on, and what is asked for.
+fn normal(seed: u64) -> Normal {
+    let settings = Settings {
+        alarms: Some(f64::from(Alarms::per_day(2.0).per_second())),
+        votes: VOTES,
+        sample_rate: Some(SAMPLE_RATE.into()),
+        // What such an accelerometer can give, in g.
+        ranges: CHANNELS.map(|channel| (channel.to_owned(), -16.0, 16.0)).to_vec(),
+        ..Settings::default()
+    };
+    let samples = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
+    Normal { table: motor_table(Condition::Normal, samples), settings }
+}
+
+/// Scores of a condition's windows.
+fn elbos(model: &Model<'_>, condition: Condition, seed: u64) -> Result<Vec<f32>> {
+    let samples = test_samples(condition, TRAINING_SECONDS, seed);
+    let windows = Windows::cut(motor_table(condition, samples), 0, WINDOW, HOP)?;
+    scoring::of_device(model, &windows.values)
+}
+
+fn share_below(threshold: f32, elbos: &[f32]) -> f64 {
+    elbos.iter().filter(|elbo| **elbo < threshold).count() as f64 / elbos.len() as f64
+}
+
+/// What became of each fault, which is an event of its own in test.csv, in their order.
+fn faults(model: &Model<'_>, threshold: f32, normal: &[f32], reported: &Reported, seed: u64) -> Result<Vec<Fault>> {
+    let evaluation = reported.evaluation.as_ref();
+    let fault = |(index, condition): (usize, Condition)| -> Result<Fault> {
+        let faulty = elbos(model, condition, seed)?;
+        let scores: Vec<f64> = normal.iter().chain(&faulty).map(|elbo| -f64::from(*elbo)).collect();
+        let labels: Vec<bool> = (0..scores.len()).map(|index| index >= normal.len()).collect();
+        Ok(Fault {
+            fault: condition.name(),
+            windows: faulty.len(),
+            auroc: Detection::of(&scores, &labels)?.auroc,
+            detection_rate: share_below(threshold, &faulty),
+            event: evaluation.and_then(|evaluation| evaluation.events.events.get(index).copied()),
+            outcome: evaluation.and_then(|evaluation| evaluation.event_outcomes.get(index).copied()),
+        })
+    };
+    Condition::FAULTS.into_iter().enumerate().map(fault).collect()
 }
 
 fn motor_table(condition: Condition, samples: Vec<[f32; 3]>) -> Table {

@@ -18,9 +18,8 @@ use crate::{
     scoring::{
         evaluation::{Evaluation, Scored},
         event_outcome::Fate,
-        likelihood::{self, Estimate, LikelihoodReport},
+        log_likelihood::{Estimate, LogLikelihoods, log_likelihoods},
     },
-    statistics::density::{Gaussian, KernelDensity},
     tables::{recording::Label, table::LABEL},
     words::numbers::percent,
 };
@@ -51,20 +50,16 @@ pub(super) struct Evaluate {
     binarise: bool,
 }
 
-/// Estimates of the mean log-likelihood, next to density baselines.
+/// Estimates of the mean log-likelihood, and whose they are.
 #[derive(Debug, Serialize)]
-struct Likelihood {
+struct Explained {
     model: PathBuf,
     #[serde(flatten)]
-    report: LikelihoodReport,
-    /// A Gaussian with full covariance, fitted by maximum likelihood to --train.
-    gaussian: Option<Estimate>,
-    /// A kernel density estimate of --train.
-    kernel_density: Option<Estimate>,
+    report: LogLikelihoods,
 }
 
 impl Evaluate {
-    fn likelihood(&self, context: Context) -> Result<()> {
+    fn explain(&self, context: Context) -> Result<()> {
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
         let seed = context.seed.unwrap_or(0);
@@ -75,9 +70,8 @@ impl Evaluate {
         if self.binarise {
             chosen = binarise(chosen.into_iter(), &mut ChaCha8Rng::seed_from_u64(seed));
         }
-        let report =
-            likelihood::report(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
-        let (mut gaussian, mut kernel_density) = (None, None);
+        let mut report =
+            log_likelihoods(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
         if let Some(train) = &self.train {
             ensure!(
                 train != &self.input.data || train.as_os_str() != "-",
@@ -88,16 +82,7 @@ impl Evaluate {
                 "--train is for models without conditions, as the baselines have none: leave it out"
             );
             let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &model)?;
-            let is_normal = |index: &usize| rows.labels.as_ref().is_none_or(|labels| !labels[*index]);
-            let normal = rows.iter().enumerate().filter(|(index, _)| is_normal(index));
-            let whole: Vec<f32> =
-                normal.map(|(_, x)| x).filter(|x| !x.iter().any(|v| v.is_nan())).flatten().copied().collect();
-            let x = || chosen.chunks(model.features()).filter(|x| !x.iter().any(|value| value.is_nan()));
-            let name = || train.display().to_string();
-            let fitted = Gaussian::fit(&whole, model.features()).with_context(name)?;
-            gaussian = Some(Estimate::of(x().map(|x| fitted.log_density(x))));
-            let kernels = KernelDensity::fit(&whole, model.features()).with_context(name)?;
-            kernel_density = Some(Estimate::of(x().map(|x| kernels.log_density(x))));
+            report.compare(&chosen, &rows).with_context(|| train.display().to_string())?;
         }
         let line = |name: &str, e: &Estimate| format!("{name:<34}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
         let mut text = format!("mean log-likelihood of {} windows, in nats\n\n", report.windows);
@@ -109,7 +94,7 @@ impl Evaluate {
             text += &line(&format!("samples of the prior, K = {samples}"), estimate);
         }
         for (name, estimate) in
-            [("Gaussian, maximum likelihood", &gaussian), ("kernel density estimate", &kernel_density)]
+            [("Gaussian, maximum likelihood", &report.gaussian), ("kernel density estimate", &report.kernel_density)]
         {
             if let Some(estimate) = estimate {
                 text += &line(name, estimate);
@@ -117,7 +102,7 @@ impl Evaluate {
         }
         text += &line("KL", &report.kl);
         text += &format!("active units                      {:>12} of {}", report.active_units, report.latent);
-        context.print(&Likelihood { model: self.input.model.clone(), report, gaussian, kernel_density }, &text)
+        context.print(&Explained { model: self.input.model.clone(), report }, &text)
     }
 }
 
@@ -134,7 +119,7 @@ struct Evaluated {
 impl Evaluate {
     pub(super) fn run(self, context: Context) -> Result<()> {
         if self.likelihood {
-            return self.likelihood(context);
+            return self.explain(context);
         }
         let label = self.input.label.as_deref().unwrap_or(LABEL);
         let evaluation = evaluate(&self.input.model, &self.input.data, label)?;
@@ -159,7 +144,7 @@ impl Evaluate {
             "\nat the model's threshold of {:.3} nats: false-alarm rate {:.4}, detection rate {:.4}",
             evaluation.threshold, evaluation.false_alarm_rate, evaluation.detection_rate
         );
-        text += &describe(&evaluation);
+        text += &detector_lines(&evaluation);
         let verdict = Fitness::of_evaluation(&evaluation);
         text += &format!("\n\nverdict      {}", verdict.lines());
         context.print(&Evaluated { model: self.input.model, evaluation, verdict }, &text)
@@ -167,7 +152,7 @@ impl Evaluate {
 }
 
 /// The detector's alarms, in lines.
-fn describe(evaluation: &Evaluation) -> String {
+fn detector_lines(evaluation: &Evaluation) -> String {
     let Evaluation { events, verdicts, .. } = evaluation;
     let optional =
         |value: Option<f64>, unit: &str| value.map_or("none".to_owned(), |value| format!("{value:.4}{unit}"));

@@ -81,7 +81,7 @@ impl Export {
             exported.calibration_windows
         );
         if let Some(quantisation) = &exported.quantisation {
-            describe(quantisation, &mut text)?;
+            quantisation_lines(quantisation, &mut text)?;
         }
         if !exported.calibrated {
             writeln!(
@@ -101,7 +101,7 @@ impl Export {
     }
 }
 
-fn describe(quantisation: &Quantisation, text: &mut String) -> Result<()> {
+fn quantisation_lines(quantisation: &Quantisation, text: &mut String) -> Result<()> {
     let Quantisation { windows, layers, score_shift, spread, flipped } = quantisation;
     writeln!(text, "int8 against f32 on the held-out windows:")?;
     for LayerError { half, inputs, outputs, weights, output } in layers {

@@ -12,7 +12,7 @@ use crate::{
     file::model_file::AlignedFile,
     scoring::{
         self,
-        detection::{Verdicts, describe, detect},
+        detection::{Verdicts, detect, verdict_in_words},
     },
     words::{
         foreign::Cell,
@@ -106,7 +106,7 @@ impl Score {
                     alarm: judged.alarm.into(),
                     score: *device,
                     missing: score.missing,
-                    verdict: Cell(describe(&judged.verdict, &channels)),
+                    verdict: Cell(verdict_in_words(&judged.verdict, &channels)),
                 })?;
             }
             csv.flush()

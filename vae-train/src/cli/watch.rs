@@ -106,7 +106,7 @@ impl Session {
                     time: line.time,
                     score: assessment.map(|assessment| assessment.score),
                     p_value: assessment.map(|assessment| assessment.p_value),
-                    verdict: Cell(self.seen.describe(&verdict)),
+                    verdict: Cell(self.seen.in_words(&verdict)),
                 };
                 // At once, so that whatever ends this program costs no line.
                 csv.serialize(row).and_then(|()| csv.flush()).context("the CSV file cannot be written")?;

@@ -18,7 +18,10 @@ use burn::{
 
 use crate::{
     cpu::{
-        kernel::{self, Observations},
+        kernel::{
+            self,
+            log_likelihood::{self, Observations},
+        },
         product::{product, transposed},
         tensor::{OnCpu, on_cpu},
     },
@@ -150,12 +153,14 @@ pub(crate) fn log_likelihood(
             Ok(Tensor::from_primitive::<Flex>(data(log_variance).forward(family, output).0))
         }
         (OnCpu::Differentiable(output), OnCpu::Differentiable(log_variance)) => {
-            let preparation =
-                Likelihood.prepare::<NoCheckpointing>([output.node(), log_variance.node()]).compute_bound().stateful();
+            let preparation = LogLikelihood
+                .prepare::<NoCheckpointing>([output.node(), log_variance.node()])
+                .compute_bound()
+                .stateful();
             let data = data(log_variance.into_primitive());
             let (nats, derivatives) = data.forward(family, output.into_primitive());
             let nats = match preparation {
-                OpsKind::Tracked(preparation) => preparation.finish(LikelihoodState { data, derivatives }, nats),
+                OpsKind::Tracked(preparation) => preparation.finish(LogLikelihoodState { data, derivatives }, nats),
                 OpsKind::UnTracked(preparation) => preparation.finish(nats),
             };
             Ok(Tensor::from_primitive::<Autodiff<Flex>>(nats))
@@ -182,32 +187,32 @@ impl Data {
         let data = Observations { x: self.x.storage(), observed, features };
         let values = output.storage_mut();
         let nats = match family {
-            Family::Bernoulli => kernel::bernoulli(values, data),
-            Family::Gaussian => kernel::gaussian(values, data, self.log_variance.storage()),
-            Family::GaussianPredicted(bounds) => kernel::gaussian_predicted(values, data, bounds),
+            Family::Bernoulli => log_likelihood::bernoulli(values, data),
+            Family::Gaussian => log_likelihood::gaussian(values, data, self.log_variance.storage()),
+            Family::GaussianPredicted(bounds) => log_likelihood::gaussian_predicted(values, data, bounds),
         };
         (matrix(nats, [rows, 1]), output)
     }
 }
 
 #[derive(Debug)]
-struct Likelihood;
+struct LogLikelihood;
 
 #[derive(Clone, Debug)]
-struct LikelihoodState {
+struct LogLikelihoodState {
     data: Data,
     derivatives: FlexTensor,
 }
 
-impl Backward<Flex, 2> for Likelihood {
-    type State = LikelihoodState;
+impl Backward<Flex, 2> for LogLikelihood {
+    type State = LogLikelihoodState;
 
-    fn backward(self, ops: Ops<LikelihoodState, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<LogLikelihoodState, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let weights = whole(gradients.consume::<Flex>(&ops.node));
-        let LikelihoodState { data, mut derivatives } = ops.state;
+        let LogLikelihoodState { data, mut derivatives } = ops.state;
         let [output_node, log_variance_node] = ops.parents;
         if let Some(node) = log_variance_node {
-            let sums = kernel::log_variance_gradient(
+            let sums = log_likelihood::log_variance_gradient(
                 derivatives.storage(),
                 data.observed.as_ref().map(FlexTensor::storage),
                 weights.storage(),

@@ -1,7 +1,6 @@
 //! Whether normal running is left in peace.
 
 use crate::{
-    calibration::false_alarms::{describe, describe_nearest},
     fitness::finding::{Finding, Grade},
     scoring::{
         events::EventDetection,
@@ -9,7 +8,7 @@ use crate::{
     },
     words::{
         numbers::{number, percent},
-        rates::span,
+        rates::{rate_at_most, rate_nearest, span},
     },
 };
 
@@ -41,7 +40,7 @@ pub(super) fn false_alarms(events: &EventDetection, test: Option<&FalseAlarmTest
             "Run vae-train calibrate with --alarms, and export again.",
         );
     };
-    let (watched, asked) = (span(test.seconds), describe_nearest(test.asked));
+    let (watched, asked) = (span(test.seconds), rate_nearest(test.asked));
     let expected = number(test.expected);
     match (test.outcome, test.seen) {
         (Outcome::TooMany, _) => Finding::new(
@@ -58,13 +57,15 @@ pub(super) fn false_alarms(events: &EventDetection, test: Option<&FalseAlarmTest
             format!(
                 "{seen} in {watched} of normal running, where the threshold was set for {asked}: {expected} were to be expected, and with \
                  95 % confidence there are at most {}.{on}",
-                test.at_most.map_or("any number".to_owned(), describe)
+                test.at_most.map_or("any number".to_owned(), rate_at_most)
             ),
             "",
         ),
         (Outcome::TooShort, _) if test.seconds == 0.0 => Finding::new(
             Grade::Unknown,
-            format!("No normal running without an event's alarm: whether there are false ones cannot be told.{on}"),
+            format!(
+                "All normal running here lies under the alarm of an event, so that false alarms cannot be counted.{on}"
+            ),
             "Try it on data with more normal running.",
         ),
         (Outcome::TooShort, 0) => Finding::new(

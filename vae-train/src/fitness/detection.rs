@@ -34,7 +34,7 @@ pub(super) fn scores(evaluation: &Evaluation) -> Finding {
         }
         (_, rate) if rate < FOUND => (
             Grade::Caution,
-            "The scores tell more than the threshold uses: calibrate on more normal data, or bear more false alarms (calibrate --alarms).",
+            "The scores tell more than the threshold uses: calibrate on more normal data, or accept more false alarms (calibrate --alarms).",
         ),
         (auroc, _) if auroc < WELL => (Grade::Caution, "Look at the windows that were missed before relying on it."),
         _ => (Grade::Good, ""),

@@ -68,12 +68,12 @@ fn finding(group: &[Told<'_>], of: usize, window: usize) -> Finding {
         }
         Fate::AlarmBefore => (
             Grade::Unknown,
-            format!("The alarm was on already when {some} began, so that nothing is shown of these: {which}."),
+            format!("The alarm was already on when {some} began, so that these show nothing: {which}."),
             "Leave more normal running between events, for an alarm to clear.".to_owned(),
         ),
         Fate::NoWindow => (
             Grade::Unknown,
-            format!("{some} in no window, so that nothing is shown of these: {which}."),
+            format!("{some} fell into no window, so that these show nothing: {which}."),
             "Give more rows after the last one, or fit with a --hop that is not longer than the --window.".to_owned(),
         ),
         Fate::Detected | Fate::SensorFault => (Grade::Good, format!("{some} as it should be: {which}."), String::new()),
@@ -100,7 +100,7 @@ fn advice(cause: Cause, event: &Event, outcome: &EventOutcome, window: usize) ->
         ),
         Cause::Threshold => format!(
             "The threshold is too strict for this fault: its windows score lower than normal ones with a chance of {}, but only {} of \
-             them low enough. Calibrate on a longer recording, or bear more false alarms (calibrate --alarms).",
+             them low enough. Calibrate on a longer recording, or accept more false alarms (calibrate --alarms).",
             share(outcome.auroc),
             share(outcome.below_threshold)
         ),

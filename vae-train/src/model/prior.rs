@@ -78,3 +78,101 @@ impl LearnedPrior {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            architecture::Architecture,
+            batch::Batch,
+            network::Vae,
+            objective::{Bound, Objective},
+            posterior::Estimator,
+        },
+        weights::family::{HiddenActivation, Likelihood, Posterior},
+    };
+
+    const X: [f32; 4] = [0.7, -1.2, 0.3, 1.0];
+
+    #[test]
+    fn the_kl_to_a_learned_prior_is_the_core_s() {
+        let architecture = Architecture {
+            features: 4,
+            conditions: 0,
+            hidden: Vec::new(),
+            latent: 2,
+            prior: 3,
+            activation: HiddenActivation::Identity,
+            posterior: Posterior::Diagonal,
+            likelihood: Likelihood::GaussianFixed,
+            variance: 0.5,
+            variance_floor: 0.1,
+            variance_floors: vec![0.1; 4],
+        };
+        let mut network = Vae::init(&architecture, 3, &Device::flex());
+        if let Some(prior) = &mut network.prior {
+            // Unequal weights and widths, which training would bring.
+            let values =
+                |values: [f32; 6]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [3, 2]), &Device::flex());
+            let logits = TensorData::new(vec![0.5f32, -1.0, 0.2], [1, 3]);
+            *prior = prior
+                .clone()
+                .with(Tensor::from_data(logits, &Device::flex()), values([0.3, -1.0, 0.8, 0.1, -2.0, 1.0]));
+        }
+        let weights = network.weights().unwrap();
+        let file = crate::file::model_file::ModelFile {
+            precision: vae_core::format::Precision::F32,
+            posterior: Posterior::Diagonal.kind(),
+            likelihood: Likelihood::GaussianFixed.kind(),
+            channels: (0..4).map(|i| format!("x{i}")).collect(),
+            window: 1,
+            hop: 1,
+            front_ends: Vec::new(),
+            latent: 2,
+            mean: vec![0.0; 4],
+            scale: vec![1.0; 4],
+            variance: weights.variance,
+            log_variance_bounds: architecture.log_variance_bounds(),
+            conditions: Vec::new(),
+            condition_mean: Vec::new(),
+            condition_scale: Vec::new(),
+            encoder: weights.encoder,
+            decoder: weights.decoder,
+            prior: weights.prior,
+            mixture: None,
+            second_stage: None,
+            attributes: Vec::new(),
+            calibration: crate::file::calibration::CalibrationRecord::default(),
+            golden_inputs: Vec::new(),
+            data: String::new(),
+            seed: 0,
+            metrics: Vec::new(),
+        };
+        let file = crate::file::model_file::AlignedFile::new(&file.to_bytes().unwrap());
+        let model = file.model().unwrap();
+        let mut memory = vec![0.0; model.scratch_len()];
+        let mut scratch = vae_core::Scratch::new(&mut memory);
+        let score = model.elbo_at_mean(&X, &mut scratch).unwrap();
+        let objective = Objective {
+            bound: Bound::Elbo,
+            samples: 1,
+            beta: 1.0,
+            free_bits: 0.0,
+            estimator: Estimator::Reparameterised,
+        };
+        let batch = || Batch::new(X.to_vec(), &architecture, &Device::flex());
+        let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
+        let loss = objective.loss(&network, batch(), noise);
+        let kl = loss.kl.into_scalar::<f32>();
+        assert!((kl - score.kl).abs() < 1e-5 * kl.abs().max(1.0), "{kl} and {}", score.kl);
+        // With one sample at the mean, the importance weight is the joint less the density of q at its mean.
+        let z = read(network.encode(&batch())).unwrap();
+        let prior = model.log_prior(&z[..2]).unwrap();
+        let objective = Objective { bound: Bound::Importance, ..objective };
+        let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
+        let bound = objective.loss(&network, batch(), noise).bound.into_scalar::<f32>();
+        let q = -0.5 * (z[2] + z[3]) - LN_TWO_PI;
+        assert!((bound - (score.reconstruction + prior - q)).abs() < 1e-4, "{bound}");
+    }
+}

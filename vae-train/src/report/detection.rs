@@ -7,13 +7,12 @@ use super::{
     page::{Figure, Table, facts},
 };
 use crate::{
-    calibration::false_alarms::{describe, describe_nearest},
     report::material::Material,
     scoring::{detection::Verdicts, evaluation::Evaluation, event_outcome::EventOutcome, events::Event},
     statistics::metrics::{OperatingPoint, operating_points},
     words::{
         numbers::{count, fixed, number, percent},
-        rates::span,
+        rates::{rate_at_most, rate_nearest, span},
     },
 };
 
@@ -71,10 +70,10 @@ fn figures(evaluation: &Evaluation) -> Vec<(&'static str, String)> {
             "False alarms asked for",
             format!(
                 "{}: {} in {}; by what was seen at most {} with 95 % confidence",
-                describe_nearest(test.asked),
+                rate_nearest(test.asked),
                 number(test.expected),
                 span(test.seconds),
-                test.at_most.map_or("any number".to_owned(), describe)
+                test.at_most.map_or("any number".to_owned(), rate_at_most)
             ),
         ));
     }

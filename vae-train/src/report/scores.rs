@@ -7,17 +7,12 @@ use super::{
     page::{Figure, Table},
 };
 use crate::{
-    calibration::{
-        self,
-        false_alarms::{FalseAlarms, describe},
-        support::TOLERANCE,
+    report::{
+        false_alarms::false_alarms,
+        material::{Data, Material},
     },
-    report::material::{Data, Material},
     statistics::metrics::quantile,
-    words::{
-        numbers::{count, fixed, number, percent},
-        rates::span,
-    },
+    words::numbers::{count, fixed, number, percent},
 };
 
 /// Columns of the histogram.
@@ -26,9 +21,6 @@ const BINS: usize = 36;
 const BUCKETS: usize = 300;
 /// Standard deviations from the middle of a normal distribution to the ends of its central 90 %.
 const NINETY_PERCENT: f64 = 1.645;
-const WEEK: f64 = 604_800.0;
-/// Rates of alarms that are drawn, per week: one in ten years to one a minute.
-const RATES: (f64, f64) = (0.002, 10_080.0);
 
 /// Where the threshold is, how well that is known, and what another would do.
 pub(super) fn threshold(material: &Material<'_>) -> Markup {
@@ -42,7 +34,7 @@ pub(super) fn threshold(material: &Material<'_>) -> Markup {
         }
         div class="figures" {
             (distribution(material))
-            @if let Some((report, found)) = found { (alarms(material, report, &found)) }
+            @if let Some((report, found)) = found { (false_alarms(material, report, &found)) }
             @if let Some(data) = &material.data { (along(material, data)) }
         }
     }
@@ -67,37 +59,103 @@ fn interval(material: &Material<'_>, sorted: &[f32]) -> (f64, f64) {
 struct Kind {
     look: Look,
     name: String,
+    /// The name, and how many there are.
+    caption: String,
     scores: Vec<f64>,
 }
 
 fn kinds(material: &Material<'_>) -> Vec<Kind> {
-    let normal = material.normal_scores.iter().map(|score| f64::from(*score)).collect();
+    let kind = |look, name: &str, scores: Vec<f64>| {
+        let caption = format!("{name} ({})", count(scores.len()));
+        Kind { look, name: name.to_owned(), caption, scores }
+    };
     let name = if material.calibration.is_some() { "normal, calibrated on" } else { "normal, held out" };
-    let mut kinds = vec![Kind { look: Look::One, name: name.to_owned(), scores: normal }];
+    let normal = material.normal_scores.iter().map(|score| f64::from(*score)).collect();
+    let mut kinds = vec![kind(Look::One, name, normal)];
     if let Some(Data { scored, .. }) = &material.data {
         let all = || scored.scores.iter().map(|score| f64::from(*score));
         match &scored.windows.labels {
             Some(labels) => {
-                for (look, name, of) in
-                    [(Look::Three, "normal in the data", false), (Look::Two, "anomalous in the data", true)]
-                {
-                    let scores: Vec<f64> =
-                        all().zip(labels).filter(|(_, label)| **label == of).map(|(score, _)| score).collect();
-                    kinds.push(Kind { look, name: name.to_owned(), scores });
-                }
+                let of = |label| all().zip(labels).filter(|(_, of)| **of == label).map(|(score, _)| score).collect();
+                kinds.push(kind(Look::Three, "normal in the data", of(false)));
+                kinds.push(kind(Look::Two, "anomalous in the data", of(true)));
             }
-            None => kinds.push(Kind {
-                look: Look::Two,
-                name: "in the data, not labelled".to_owned(),
-                scores: all().collect(),
-            }),
+            None => kinds.push(kind(Look::Two, "in the data, not labelled", all().collect())),
         }
     }
     kinds.retain(|kind| !kind.scores.is_empty());
-    for kind in &mut kinds {
-        kind.name += &format!(" ({})", count(kind.scores.len()));
-    }
     kinds
+}
+
+/// Scores in columns of equal width; what lies further left than anything normal is in the first one.
+struct Histogram {
+    from: f64,
+    to: f64,
+    width: f64,
+    /// Of each kind, by column.
+    shares: Vec<Vec<f64>>,
+    /// Scores left of the first column.
+    beyond: usize,
+}
+
+impl Histogram {
+    /// With room for the threshold and its confidence interval, which begins at `low`.
+    fn of(kinds: &[Kind], sorted: &[f32], threshold: f64, low: f64) -> Self {
+        let scores = || kinds.iter().flat_map(|kind| &kind.scores).copied();
+        let ends = |of: fn(f64, f64) -> f64, start: f64| scores().filter(|score| score.is_finite()).fold(start, of);
+        let (least, to) = (ends(f64::min, low.min(threshold)), ends(f64::max, f64::from(quantile(sorted, 0.5))));
+        // Anomalies may score beyond all bounds.
+        let far = sorted.first().map_or(low, |score| f64::from(*score)).min(low).min(threshold);
+        let from = least.max(far - 2.0 * (to - far));
+        let width = (to - from).max(f64::MIN_POSITIVE) / BINS as f64;
+        let bin = |score: f64| (((score - from) / width).max(0.0) as usize).min(BINS - 1);
+        let shares = |kind: &Kind| {
+            let mut shares = vec![0.0; BINS];
+            kind.scores.iter().for_each(|score| shares[bin(*score)] += 1.0 / kind.scores.len() as f64);
+            shares
+        };
+        let beyond = scores().filter(|score| *score < from).count();
+        Self { from, to, width, shares: kinds.iter().map(shares).collect(), beyond }
+    }
+
+    /// Left and right edge of a column.
+    fn edges(&self, index: usize) -> (f64, f64) {
+        (self.from + self.width * index as f64, self.from + self.width * (index + 1) as f64)
+    }
+
+    /// The columns of a kind, over an empty chart.
+    fn draw(&self, kinds: &[Kind]) -> Chart {
+        let Self { from, to, .. } = *self;
+        let tallest = self.shares.iter().flatten().copied().fold(0.0, f64::max);
+        let mut chart = Chart::new(
+            Axis::new("score of a window (nats); higher is more normal", from, to + 0.02 * (to - from)),
+            Axis::new("share of a kind (%)", 0.0, 105.0 * tallest),
+        );
+        for (kind, shares) in kinds.iter().zip(&self.shares) {
+            let column = |(index, share): (usize, &f64)| {
+                let (left, right) = self.edges(index);
+                let place = if index == 0 && self.beyond > 0 {
+                    format!("below {}", number(right))
+                } else {
+                    format!("{} to {}", number(left), number(right))
+                };
+                (left, right, 100.0 * share, format!("{place} nats: {} of {}", percent(*share), kind.caption))
+            };
+            chart.columns(kind.look, &shares.iter().enumerate().map(column).collect::<Vec<_>>());
+        }
+        chart
+    }
+
+    fn table(&self, kinds: &[Kind]) -> Table {
+        let rows = (0..BINS).map(|index| {
+            let (left, right) = self.edges(index);
+            let shares = self.shares.iter().map(|shares| percent(shares[index]));
+            [number(left), number(right)].into_iter().chain(shares).collect()
+        });
+        let kinds = kinds.iter().map(|kind| kind.caption.as_str());
+        let head: Vec<&str> = ["from (nats)", "to"].into_iter().chain(kinds).collect();
+        Table::new("Share of each kind by score", &head, rows)
+    }
 }
 
 fn distribution(material: &Material<'_>) -> Markup {
@@ -106,71 +164,18 @@ fn distribution(material: &Material<'_>) -> Markup {
     sorted.sort_by(f32::total_cmp);
     let threshold = f64::from(material.file.calibration.threshold);
     let (low, high) = interval(material, &sorted);
-    let middle = f64::from(quantile(&sorted, 0.5));
-    let ends = |of: fn(f64, f64) -> f64, start: f64| {
-        kinds.iter().flat_map(|kind| &kind.scores).copied().filter(|score| score.is_finite()).fold(start, of)
-    };
-    let (least, most) = (ends(f64::min, low.min(threshold)), ends(f64::max, middle));
-    // Anomalies may score beyond all bounds.
-    let far = f64::from(sorted.first().copied().unwrap_or_default()).min(low).min(threshold);
-    let from = least.max(far - 2.0 * (most - far));
-    let axis = Axis::new("score of a window (nats); higher is more normal", from, most + 0.02 * (most - from));
-    let width = (most - from).max(f64::MIN_POSITIVE) / BINS as f64;
-    let bin = |score: f64| (((score - from) / width).max(0.0) as usize).min(BINS - 1);
-    let shares: Vec<Vec<f64>> = kinds
-        .iter()
-        .map(|kind| {
-            let mut shares = vec![0.0; BINS];
-            kind.scores.iter().for_each(|score| shares[bin(*score)] += 1.0 / kind.scores.len() as f64);
-            shares
-        })
-        .collect();
-    let tallest = shares.iter().flatten().copied().fold(0.0, f64::max);
-    let mut chart = Chart::new(axis, Axis::new("share of a kind (%)", 0.0, 105.0 * tallest));
+    let histogram = Histogram::of(&kinds, &sorted, threshold, low);
+    let mut chart = histogram.draw(&kinds);
     chart.zone(low, high);
-    let edges = |index: usize| (from + width * index as f64, from + width * (index + 1) as f64);
-    for (kind, shares) in kinds.iter().zip(&shares) {
-        let columns: Vec<_> = shares
-            .iter()
-            .enumerate()
-            .map(|(index, share)| {
-                let (left, right) = edges(index);
-                let place = if index == 0 && least < from {
-                    format!("below {}", number(right))
-                } else {
-                    format!("{} to {}", number(left), number(right))
-                };
-                (left, right, 100.0 * share, format!("{place} nats: {} of {}", percent(*share), kind.name))
-            })
-            .collect();
-        chart.columns(kind.look, &columns);
-    }
     chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
-    let beyond: usize = kinds.iter().flat_map(|kind| &kind.scores).filter(|score| **score < from).count();
-    let below = |scores: &[f64]| scores.iter().filter(|score| **score < threshold).count();
-    let says: Vec<String> = kinds
-        .iter()
-        .map(|kind| {
-            format!(
-                "{} of {} {}",
-                count(below(&kind.scores)),
-                count(kind.scores.len()),
-                kind.name.split(" (").next().unwrap_or_default()
-            )
-        })
-        .collect();
-    let beyond = if beyond > 0 {
-        format!(" {} windows left of the axis are counted in its first column.", count(beyond))
-    } else {
-        String::new()
+    let below = |kind: &Kind| {
+        let below = kind.scores.iter().filter(|score| **score < threshold).count();
+        format!("{} of {} {}", count(below), count(kind.scores.len()), kind.name)
     };
-    let rows = (0..BINS).map(|index| {
-        let (left, right) = edges(index);
-        let shares = shares.iter().map(|shares| percent(shares[index]));
-        [number(left), number(right)].into_iter().chain(shares).collect()
-    });
-    let head: Vec<&str> =
-        ["from (nats)", "to"].into_iter().chain(kinds.iter().map(|kind| kind.name.as_str())).collect();
+    let beyond = match histogram.beyond {
+        0 => String::new(),
+        beyond => format!(" {} windows left of the axis are counted in its first column.", count(beyond)),
+    };
     let figure = Figure {
         id: "distribution",
         title: "Scores and the threshold".to_owned(),
@@ -181,88 +186,10 @@ fn distribution(material: &Material<'_>) -> Markup {
             fixed(threshold, 3),
             number(low),
             number(high),
-            says.join(", "),
+            kinds.iter().map(below).collect::<Vec<_>>().join(", "),
         ),
-        legend: kinds.iter().map(|kind| (kind.look, kind.name.clone())).collect(),
-        table: Table::new("Share of each kind by score", &head, rows),
-    };
-    figure.around(|id, text| chart.draw(id, text))
-}
-
-/// Alarms on normal data by threshold.
-fn alarms(material: &Material<'_>, report: &calibration::Report, found: &FalseAlarms) -> Markup {
-    let (tail, share, changes) = (found.alarms(), report.votes_share(), report.changes.as_ref());
-    // Per week where the sample rate is known, else per million windows.
-    let (unit, windows) = match report.windows_per_second {
-        Some(rate) => ("false alarms a week", rate * WEEK),
-        None => ("false alarms in a million windows", 1e6),
-    };
-    const POINTS: usize = 60;
-    // A power law has no base, and no more alarms than windows.
-    let most = if tail.base > 0.0 { tail.base } else { 1.0 };
-    let (rare, frequent) = (RATES.0 / windows, (RATES.1 / windows).min(0.5 * most));
-    let ratio = libm::pow(frequent / rare, 1.0 / (POINTS - 1) as f64);
-    let rates = (0..POINTS).map(|index| rare * ratio.powi(index as i32));
-    let points: Vec<(f64, f64, (f64, f64))> = rates
-        .map(|rate| (-tail.level(share * rate), rate, found.interval(rate, changes)))
-        .filter(|(level, ..)| level.is_finite())
-        .collect();
-    let threshold = f64::from(report.threshold);
-    let levels = points.iter().map(|(level, ..)| *level).chain([threshold]);
-    let mut chart = Chart::new(
-        Axis::over("threshold (nats)", levels),
-        Axis::logarithmic(unit, rare * windows, (frequent * windows).max(2.0 * rare * windows)),
-    );
-    let band: Vec<(f64, f64, f64)> =
-        points.iter().map(|(level, _, (low, high))| (*level, (low * windows).max(1e-12), high * windows)).collect();
-    chart.band(Look::One, &band);
-    chart.line(Look::One, points.iter().map(|(level, rate, _)| (*level, rate * windows)));
-    let in_words = |per_window: f64| match report.windows_per_second {
-        Some(rate) => describe(per_window * rate),
-        None => format!("{} in a million windows", number(per_window * 1e6)),
-    };
-    let marks: Vec<Mark> = points
-        .iter()
-        .map(|(level, rate, (low, high))| Mark {
-            x: *level,
-            y: rate * windows,
-            tip: format!(
-                "threshold {} nats: {}, between {} and {}",
-                fixed(*level, 2),
-                in_words(*rate),
-                in_words(*low),
-                in_words(*high)
-            ),
-        })
-        .collect();
-    chart.targets(Look::One, &marks);
-    chart.rule(threshold, &format!("threshold {}", fixed(threshold, 2)));
-    let here = tail.rate_above(-threshold) / share;
-    let (low, high) = found.interval(here, changes);
-    let (needed, of) = material.file.calibration.votes;
-    let recording =
-        report.windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(report.windows as f64 / rate)));
-    let rows = points.iter().map(|(level, rate, (low, high))| {
-        let supported = if *high <= TOLERANCE * rate { "yes" } else { "no" };
-        vec![fixed(*level, 3), in_words(*rate), in_words(*low), in_words(*high), supported.to_owned()]
-    });
-    let head = ["threshold (nats)", "false alarms", "at least", "at most", "supported by the data"];
-    let figure = Figure {
-        id: "alarms",
-        title: "False alarms by threshold".to_owned(),
-        reading: "go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
-                  90 % confidence.",
-        shows: format!(
-            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes{}, from {} normal \
-             windows{recording}. It holds for a machine that goes on as it was recorded.",
-            in_words(here),
-            in_words(low),
-            in_words(high),
-            if changes.is_some() { " and the sum of the scores' ranks" } else { "" },
-            count(report.windows)
-        ),
-        legend: Vec::new(),
-        table: Table::new("False alarms by threshold, with 90 % confidence", &head, rows),
+        legend: kinds.iter().map(|kind| (kind.look, kind.caption.clone())).collect(),
+        table: histogram.table(&kinds),
     };
     figure.around(|id, text| chart.draw(id, text))
 }

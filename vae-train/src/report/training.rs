@@ -11,6 +11,7 @@ use super::{
 use crate::{
     config::Config,
     report::material::Material,
+    training::checkpoint::EpochMetrics,
     words::numbers::{count, fixed, number},
 };
 
@@ -146,97 +147,122 @@ fn settings(config: &Config) -> Result<Table> {
 
 /// How the fit went.
 pub(super) fn curves(material: &Material<'_>) -> Markup {
-    let checkpoint = &material.state.checkpoint;
-    let (metrics, best) = (&checkpoint.metrics, checkpoint.best_epoch);
-    let epochs = metrics.len();
-    let x = || Axis::new("epoch", if epochs > 1 { 1.0 } else { 0.0 }, epochs.max(2) as f64);
-    let settled = &metrics[(epochs / CUT_OFF).min(epochs.saturating_sub(2))..];
-    let table = || {
-        let rows = metrics.iter().map(|m| {
-            let figures = [m.elbo, m.validation_elbo, m.reconstruction, m.kl].map(|value| fixed(value, 3));
-            std::iter::once(m.epoch.to_string()).chain(figures).collect()
-        });
-        Table::new("By epoch, in nats", &["epoch", "training ELBO", "held-out ELBO", "reconstruction", "KL"], rows)
-    };
-    let marks = |of: fn(&crate::training::checkpoint::EpochMetrics) -> f64, name: &str| -> Vec<Mark> {
-        let mark = |m: &crate::training::checkpoint::EpochMetrics| {
-            let tip = format!("epoch {}: {name} {} nats", m.epoch, fixed(of(m), 3));
-            Mark { x: m.epoch as f64, y: of(m), tip }
-        };
-        metrics.iter().map(mark).collect()
-    };
-    let chosen = metrics.iter().find(|m| m.epoch == best);
-
-    let values = settled.iter().flat_map(|m| [m.elbo, m.validation_elbo]);
-    let mut elbo = Chart::new(x(), Axis::over("nats a window", values));
-    let (training, held_out) = (marks(|m| m.elbo, "training ELBO"), marks(|m| m.validation_elbo, "held-out ELBO"));
-    elbo.line(Look::Two, training.iter().map(|mark| (mark.x, mark.y)));
-    elbo.line(Look::One, held_out.iter().map(|mark| (mark.x, mark.y)));
-    elbo.targets(Look::Two, &training);
-    elbo.targets(Look::One, &held_out);
-    elbo.rule(best as f64, &format!("epoch {best} is used"));
-    let elbo_figure = Figure {
-        id: "elbo",
-        title: "How well windows are explained".to_owned(),
-        reading: "both lines should rise and level out together; a held-out line that falls again has learned its training data by heart.",
-        shows: format!(
-            "{} epochs. Epoch {best} has the best held-out ELBO, {} nats a window in standardised units; the training windows then had {}.{}",
-            epochs,
-            chosen.map_or(String::new(), |m| fixed(m.validation_elbo, 3)),
-            chosen.map_or(String::new(), |m| fixed(m.elbo, 3)),
-            if epochs > CUT_OFF { " The first epochs may lie below the axis." } else { "" }
-        ),
-        legend: vec![(Look::One, "held-out windows".to_owned()), (Look::Two, "training windows".to_owned())],
-        table: table(),
-    };
-
-    let values = settled.iter().map(|m| m.reconstruction);
-    let mut reconstruction = Chart::new(x(), Axis::over("nats a window", values));
-    let term = marks(|m| m.reconstruction, "reconstruction term");
-    reconstruction.line(Look::One, term.iter().map(|mark| (mark.x, mark.y)));
-    reconstruction.targets(Look::One, &term);
-    reconstruction.rule(best as f64, &format!("epoch {best} is used"));
-    let reconstruction_figure = Figure {
-        id: "reconstruction",
-        title: "Reconstruction term".to_owned(),
-        reading: "higher means that windows come back from the latent numbers more exactly.",
-        shows: chosen.map_or(String::new(), |m| {
-            format!("{} nats a training window at epoch {best}.", fixed(m.reconstruction, 3))
-        }),
-        legend: Vec::new(),
-        table: table(),
-    };
-
-    let mut kl = Chart::new(x(), Axis::over("nats a window", settled.iter().map(|m| m.kl).chain([0.0])));
-    let term = marks(|m| m.kl, "KL");
-    kl.line(Look::Three, term.iter().map(|mark| (mark.x, mark.y)));
-    kl.targets(Look::Three, &term);
-    kl.rule(best as f64, &format!("epoch {best} is used"));
-    let units = material.fit.as_ref().and_then(|fit| fit.active_units);
-    let units = units.map_or(String::new(), |units| {
-        format!(" {units} of {} latent dimensions are in use.", material.model.latent())
-    });
-    let kl_figure = Figure {
-        id: "kl",
-        title: "What the latent numbers tell (KL)".to_owned(),
-        reading: "a line at 0 means that the latent numbers are not used; the ELBO is the reconstruction term less this.",
-        shows: format!(
-            "{} nats a training window at epoch {best}.{units}",
-            chosen.map_or(String::new(), |m| fixed(m.kl, 3))
-        ),
-        legend: Vec::new(),
-        table: table(),
-    };
-    let divergences = &checkpoint.divergences;
+    let divergences = &material.state.checkpoint.divergences;
     html! {
         @if !divergences.is_empty() {
             p { "Taken back and tried again at half the learning rate:" }
             ul { @for divergence in divergences { li { (divergence) } } }
         }
-        div class="figures" {
-            (elbo_figure.around(|id, text| elbo.draw(id, text)))
-            (reconstruction_figure.around(|id, text| reconstruction.draw(id, text)))
-            (kl_figure.around(|id, text| kl.draw(id, text)))
+        @if let Some(curves) = Curves::of(material) {
+            div class="figures" { (curves.elbo()) (curves.reconstruction()) (curves.kl(material)) }
         }
+    }
+}
+
+/// What the epochs gave.
+struct Curves<'a> {
+    metrics: &'a [EpochMetrics],
+    /// Those whose values lie on the axes.
+    settled: &'a [EpochMetrics],
+    /// Of the epoch whose weights are used.
+    best: &'a EpochMetrics,
+}
+
+impl<'a> Curves<'a> {
+    /// None before an epoch has been finished.
+    fn of(material: &'a Material<'_>) -> Option<Self> {
+        let checkpoint = &material.state.checkpoint;
+        let metrics = &checkpoint.metrics[..];
+        let best = metrics.iter().find(|metrics| metrics.epoch == checkpoint.best_epoch)?;
+        let settled = &metrics[(metrics.len() / CUT_OFF).min(metrics.len().saturating_sub(2))..];
+        Some(Self { metrics, settled, best })
+    }
+
+    /// An empty chart over the epochs.
+    fn chart(&self, values: impl Iterator<Item = f64>) -> Chart {
+        let epochs = self.metrics.len();
+        let x = Axis::new("epoch", if epochs > 1 { 1.0 } else { 0.0 }, epochs.max(2) as f64);
+        let mut chart = Chart::new(x, Axis::over("nats a window", values));
+        chart.rule(self.best.epoch as f64, &format!("epoch {} is used", self.best.epoch));
+        chart
+    }
+
+    /// A quantity epoch by epoch.
+    fn draw(&self, chart: &mut Chart, look: Look, name: &str, of: fn(&EpochMetrics) -> f64) {
+        let mark = |metrics: &EpochMetrics| {
+            let tip = format!("epoch {}: {name} {} nats", metrics.epoch, fixed(of(metrics), 3));
+            Mark { x: metrics.epoch as f64, y: of(metrics), tip }
+        };
+        let marks: Vec<Mark> = self.metrics.iter().map(mark).collect();
+        chart.line(look, marks.iter().map(|mark| (mark.x, mark.y)));
+        chart.targets(look, &marks);
+    }
+
+    fn table(&self) -> Table {
+        let rows = self.metrics.iter().map(|m| {
+            let figures = [m.elbo, m.validation_elbo, m.reconstruction, m.kl].map(|value| fixed(value, 3));
+            std::iter::once(m.epoch.to_string()).chain(figures).collect()
+        });
+        Table::new("By epoch, in nats", &["epoch", "training ELBO", "held-out ELBO", "reconstruction", "KL"], rows)
+    }
+
+    fn elbo(&self) -> Markup {
+        let mut chart = self.chart(self.settled.iter().flat_map(|m| [m.elbo, m.validation_elbo]));
+        self.draw(&mut chart, Look::Two, "training ELBO", |m| m.elbo);
+        self.draw(&mut chart, Look::One, "held-out ELBO", |m| m.validation_elbo);
+        let EpochMetrics { epoch, validation_elbo, elbo, .. } = self.best;
+        let figure = Figure {
+            id: "elbo",
+            title: "How well windows are explained".to_owned(),
+            reading: "both lines should rise and level out together; a held-out line that falls again has learned its training data by \
+                      heart.",
+            shows: format!(
+                "{} epochs. Epoch {epoch} has the best held-out ELBO, {} nats a window in standardised units; the training windows then \
+                 had {}.{}",
+                self.metrics.len(),
+                fixed(*validation_elbo, 3),
+                fixed(*elbo, 3),
+                if self.metrics.len() > CUT_OFF { " The first epochs may lie below the axis." } else { "" }
+            ),
+            legend: vec![(Look::One, "held-out windows".to_owned()), (Look::Two, "training windows".to_owned())],
+            table: self.table(),
+        };
+        figure.around(|id, text| chart.draw(id, text))
+    }
+
+    fn reconstruction(&self) -> Markup {
+        let mut chart = self.chart(self.settled.iter().map(|m| m.reconstruction));
+        self.draw(&mut chart, Look::One, "reconstruction term", |m| m.reconstruction);
+        let figure = Figure {
+            id: "reconstruction",
+            title: "Reconstruction term".to_owned(),
+            reading: "higher means that windows come back from the latent numbers more exactly.",
+            shows: format!(
+                "{} nats a training window at epoch {}.",
+                fixed(self.best.reconstruction, 3),
+                self.best.epoch
+            ),
+            legend: Vec::new(),
+            table: self.table(),
+        };
+        figure.around(|id, text| chart.draw(id, text))
+    }
+
+    fn kl(&self, material: &Material<'_>) -> Markup {
+        let mut chart = self.chart(self.settled.iter().map(|m| m.kl).chain([0.0]));
+        self.draw(&mut chart, Look::Three, "KL", |m| m.kl);
+        let units = material.fit.as_ref().and_then(|fit| fit.active_units);
+        let units = units.map_or(String::new(), |units| {
+            format!(" {units} of {} latent dimensions are in use.", material.model.latent())
+        });
+        let figure = Figure {
+            id: "kl",
+            title: "What the latent numbers tell (KL)".to_owned(),
+            reading: "a line at 0 means that the latent numbers are not used; the ELBO is the reconstruction term less this.",
+            shows: format!("{} nats a training window at epoch {}.{units}", fixed(self.best.kl, 3), self.best.epoch),
+            legend: Vec::new(),
+            table: self.table(),
+        };
+        figure.around(|id, text| chart.draw(id, text))
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use maud::{Markup, html};
 
 use crate::{
-    calibration::{false_alarms::describe, support::TOLERANCE},
+    calibration::support::TOLERANCE,
     fitness::{
         DRIFTING, FOUND, Fitness, SOMEHOW, WELL,
         finding::{Finding, Grade},
@@ -18,7 +18,10 @@ use crate::{
         event_outcome::{MOST_OF_IT, MOST_RAISED},
         false_alarm_test::NO_ACCIDENT,
     },
-    words::numbers::{count, number, percent},
+    words::{
+        numbers::{count, number, percent},
+        rates::rate_at_most,
+    },
 };
 
 /// The class of a grade in the page's style.
@@ -94,7 +97,7 @@ pub(super) fn draw(fitness: &Fitness, material: &Material<'_>) -> Result<Markup>
 fn untried() -> Finding {
     Finding::new(
         Grade::Unknown,
-        "Detection has not been tried: no labelled data were given.".to_owned(),
+        "Detection has not been tried: no data with labels were given.".to_owned(),
         "Record some faults, label their rows 1, and give them as --data.",
     )
 }
@@ -116,15 +119,15 @@ fn threshold(material: &Material<'_>) -> Finding {
         (_, Some(refusal)) => Finding::new(
             Grade::Caution,
             format!("The rate of false alarms is not well known: {refusal}."),
-            "Calibrate on a longer recording, or bear more alarms.",
+            "Calibrate on a longer recording, or accept more false alarms (calibrate --alarms).",
         ),
         (Some((asked, (low, high))), None) => Finding::new(
             Grade::Good,
             format!(
                 "On normal data like those calibrated on there will be {} false alarms as asked for; with 90 % confidence between {} and {}.",
-                describe(*asked),
-                describe(*low),
-                describe(*high)
+                rate_at_most(*asked),
+                rate_at_most(*low),
+                rate_at_most(*high)
             ),
             "",
         ),
@@ -208,8 +211,8 @@ fn tiles(material: &Material<'_>) -> Result<Vec<(&'static str, String, String)>>
     tiles.push(match material.calibration.and_then(|report| report.alarms) {
         Some((asked, (low, high))) => (
             "False alarms",
-            describe(asked),
-            format!("between {} and {} with 90 % confidence", describe(low), describe(high)),
+            rate_at_most(asked),
+            format!("between {} and {} with 90 % confidence", rate_at_most(low), rate_at_most(high)),
         ),
         None => (
             "False alarms",

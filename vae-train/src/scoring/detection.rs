@@ -89,7 +89,7 @@ impl Verdicts {
 /// A verdict in a few words, with the channel to blame (its number, where it has no name): `normal`, `anomalous: y`, `stuck: x`,
 /// `drifting: scores` …
 #[must_use]
-pub fn describe(verdict: &Verdict, channels: &[&str]) -> String {
+pub fn verdict_in_words(verdict: &Verdict, channels: &[&str]) -> String {
     let name = |channel: u32| channels.get(channel as usize).map_or(channel.to_string(), |name| (*name).to_owned());
     match verdict {
         Verdict::Normal(_) => "normal".to_owned(),

@@ -1,8 +1,8 @@
 //! How rare high values of a statistic are: a tail, as the device has it.
 
-/// The rate of windows (or alarms) above a score, for high scores: five numbers, which the device has too.
+/// The rate of windows (or alarms) above a score, for high scores: five numbers in `f64`, which the device has as [`vae_core::Tail`].
 ///
-/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − threshold) / scale)^(1 / shape)`: a generalised Weibull tail. A
+/// `rate_above(x) = base · (rate / base)^G` with `G = (1 + shape (x − start) / scale)^(1 / shape)`: a generalised Weibull tail. A
 /// shape of 1 is an exponential tail, ½ a Gaussian's, above 1 heavier than exponential; below 0 the score is bounded. A base of 0 says that
 /// it is the generalised Pareto tail, `rate / G`: a shape of 0 is an exponential tail, of 1/ν a power law `x^−ν`.
 ///
@@ -12,9 +12,9 @@
 /// rate's place, and many orders of magnitude further its bias is far less: on the highest 2 % of Gaussian scores, the
 /// Pareto raises 7.7 alarms for each one asked for at 3·10⁻⁸ per window, this one 1.15.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tail {
+pub struct FittedTail {
     /// The score at which the tail begins.
-    pub threshold: f64,
+    pub start: f64,
     /// By how much the score rises while the logarithm of `base / rate` grows by its own size, to first order; above 0.
     pub scale: f64,
     /// Power of the logarithm of `base / rate` with which the score rises.
@@ -25,11 +25,11 @@ pub struct Tail {
     pub base: f64,
 }
 
-impl Tail {
+impl FittedTail {
     /// How often a score of `x` or more occurs, per window.
     #[must_use]
     pub fn rate_above(&self, x: f64) -> f64 {
-        let growth = self.growth((x - self.threshold) / self.scale);
+        let growth = self.growth((x - self.start) / self.scale);
         if self.is_pareto() {
             self.rate / growth
         } else {
@@ -47,7 +47,7 @@ impl Tail {
     pub fn level(&self, rate: f64) -> f64 {
         let growth = libm::log(self.growth_to(rate));
         let z = if self.shape.abs() < 1e-9 { growth } else { libm::expm1(self.shape * growth) / self.shape };
-        self.threshold + self.scale * z
+        self.start + self.scale * z
     }
 
     /// By how much the logarithm of the rate, or one over a Pareto tail's, has grown where the rate is this.
@@ -84,7 +84,7 @@ impl Tail {
     /// The same tail, written from a threshold that is exceeded at `rate`.
     pub(crate) fn at_rate(&self, rate: f64) -> Self {
         let scale = self.scale * libm::pow(self.growth_to(rate), self.shape);
-        Self { threshold: self.level(rate), scale, rate, ..*self }
+        Self { start: self.level(rate), scale, rate, ..*self }
     }
 
     /// The tail of events of which there are `base · rate_above(x)^power`; this one's rates are chances.
@@ -108,7 +108,7 @@ mod tests {
         // x = 3 y^(1/k) for y = −ln P: the threshold is that of y = 4, and its slope to ln y is the scale.
         for k in [0.5, 1.0, 2.0, 7.0] {
             let (threshold, shape) = (3.0 * 4f64.powf(1.0 / k), 1.0 / k);
-            let tail = Tail { threshold, scale: shape * threshold, shape, rate: (-4f64).exp(), base: 1.0 };
+            let tail = FittedTail { start: threshold, scale: shape * threshold, shape, rate: (-4f64).exp(), base: 1.0 };
             for x in [0.9 * threshold, threshold, 1.5 * threshold, 2.0 * threshold] {
                 let expected = (-(x / 3.0).powf(k)).exp();
                 assert!((tail.rate_above(x) / expected - 1.0).abs() < 1e-11, "{k} {x}");
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn shapes_of_zero_and_below_are_the_gumbel_and_the_bounded_tail() {
-        let tail = |shape| Tail { threshold: 2.0, scale: 0.5, shape, rate: 0.01, base: 1.0 };
+        let tail = |shape| FittedTail { start: 2.0, scale: 0.5, shape, rate: 0.01, base: 1.0 };
         let expected = (0.01f64.ln() * (0.6f64 / 0.5).exp()).exp();
         for shape in [0.0, 1e-8, -1e-8] {
             assert!((tail(shape).rate_above(2.6) / expected - 1.0).abs() < 1e-6);
@@ -139,11 +139,11 @@ mod tests {
         for shape in [-0.3, 1e-6, 0.4, 1.0, 2.5] {
             for z in [-0.2, 1e-5, 0.7, 2.0] {
                 let log = |scale: f64, shape: f64| {
-                    Tail { threshold: 0.0, scale, shape, rate: 0.02, base: 1.0 }.growth(z / scale).ln()
+                    FittedTail { start: 0.0, scale, shape, rate: 0.02, base: 1.0 }.growth(z / scale).ln()
                 };
                 let by_scale = (log(1.0 + 1e-6, shape) - log(1.0 - 1e-6, shape)) / 2e-6;
                 let by_shape = (log(1.0, shape + 1e-5) - log(1.0, shape - 1e-5)) / 2e-5;
-                let slopes = Tail { threshold: 0.0, scale: 1.0, shape, rate: 0.02, base: 1.0 }.slopes(z);
+                let slopes = FittedTail { start: 0.0, scale: 1.0, shape, rate: 0.02, base: 1.0 }.slopes(z);
                 // Rounding of the differences, and near a shape of 0 of growth itself.
                 assert!((slopes[0] - by_scale).abs() < 1e-7, "{shape} {z}: {} {by_scale}", slopes[0]);
                 assert!((slopes[1] - by_shape).abs() < 1e-4, "{shape} {z}: {} {by_shape}", slopes[1]);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_base_of_zero_is_a_pareto_tail() {
-        let tail = Tail { threshold: 4.0, scale: 0.5, shape: 0.25, rate: 0.02, base: 0.0 };
+        let tail = FittedTail { start: 4.0, scale: 0.5, shape: 0.25, rate: 0.02, base: 0.0 };
         // scipy 1.17.1: 0.02 · genpareto.sf(x − 4, 0.25, scale=0.5).
         for (excess, rate) in [(0.7, 6.021_364_55e-3), (3.0, 5.12e-4), (50.0, 4.376_597_46e-8)] {
             assert!((tail.rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
@@ -161,7 +161,7 @@ mod tests {
             assert!((tail.at_rate(1e-5).rate_above(4.0 + excess) / rate - 1.0).abs() < 1e-8);
         }
         // Of either kind, base · rate^power events are above a level.
-        for tail in [tail, Tail { base: 1.0, ..tail }] {
+        for tail in [tail, FittedTail { base: 1.0, ..tail }] {
             let events = tail.to_power(3.0, 1.7);
             for x in [4.0, 4.5, 5.5] {
                 assert!((events.rate_above(x) / (3.0 * tail.rate_above(x).powf(1.7)) - 1.0).abs() < 1e-11);

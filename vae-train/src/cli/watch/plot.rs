@@ -67,7 +67,7 @@ fn draw(frame: &mut Frame<'_>, seen: &Seen) {
     let [head, middle, said, foot] = Layout::vertical(rows).areas(frame.area());
     let last = seen.last.as_ref().map_or(Span::raw("waiting for a verdict"), |verdict| {
         let (_, colour, _) = KINDS[kind(verdict)];
-        Span::styled(line(&seen.describe(verdict)).into_owned(), Style::new().fg(colour).add_modifier(Modifier::BOLD))
+        Span::styled(line(&seen.in_words(verdict)).into_owned(), Style::new().fg(colour).add_modifier(Modifier::BOLD))
     });
     frame.render_widget(Line::from(vec![Span::raw(format!("{}  ", line(&seen.source))), last]), head);
     chart(frame, middle, seen);

@@ -9,7 +9,7 @@ use vae_core::Verdict;
 use super::history::History;
 use crate::{
     device_log::{Content, Line},
-    scoring::detection::{Verdicts, describe},
+    scoring::detection::{Verdicts, verdict_in_words},
     words::foreign::short,
 };
 
@@ -43,8 +43,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn describe(&self, verdict: &Verdict) -> String {
-        describe(verdict, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+    pub(super) fn in_words(&self, verdict: &Verdict) -> String {
+        verdict_in_words(verdict, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Takes a line that came so many seconds after the beginning.
@@ -52,7 +52,7 @@ impl Seen {
         self.lines += 1;
         match line.content {
             Content::Verdict(verdict) => {
-                let is_news = self.last.is_none_or(|last| self.describe(&last) != self.describe(&verdict));
+                let is_news = self.last.is_none_or(|last| self.in_words(&last) != self.in_words(&verdict));
                 self.verdicts.count(&verdict);
                 let was_raised = self.is_raised;
                 self.is_raised = match verdict {

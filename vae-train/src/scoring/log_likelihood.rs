@@ -7,8 +7,12 @@ use serde::Serialize;
 use vae_core::{Importance, Model, Proposal, format::PosteriorKind};
 
 use crate::{
+    data::windows::Windows,
     scoring::{for_each_window, latent_means, log_likelihood},
-    statistics::active_units::active_units,
+    statistics::{
+        active_units::active_units,
+        density::{Gaussian, KernelDensity},
+    },
 };
 
 /// Samples of the importance-weighted estimates.
@@ -39,12 +43,12 @@ impl Estimate {
 
 /// Estimates of the mean log-likelihood of data.
 #[derive(Clone, Debug, Serialize)]
-pub struct LikelihoodReport {
+pub struct LogLikelihoods {
     /// Windows.
     pub windows: usize,
     /// By ten samples a window.
     pub elbo: Estimate,
-    /// Of the same.
+    /// KL of the posterior to the prior, by the same windows.
     pub kl: Estimate,
     /// Importance-weighted by K samples of the posterior, with K.
     pub importance_weighted: Vec<(u32, Estimate)>,
@@ -54,13 +58,37 @@ pub struct LikelihoodReport {
     pub active_units: usize,
     /// Latent dimensions.
     pub latent: usize,
+    /// By a Gaussian with full covariance that was fitted by maximum likelihood to other windows, where there are some.
+    pub gaussian: Option<Estimate>,
+    /// By a kernel density estimate of the same windows.
+    pub kernel_density: Option<Estimate>,
+}
+
+impl LogLikelihoods {
+    /// Compares with densities that are fitted to the normal windows of `train`, without those of which something is missing.
+    ///
+    /// # Errors
+    /// If they determine no density.
+    pub fn compare(&mut self, windows: &[f32], train: &Windows) -> Result<()> {
+        let features = train.features;
+        let is_whole = |x: &&[f32]| !x.iter().any(|value| value.is_nan());
+        let is_normal = |index: usize| train.labels.as_ref().is_none_or(|labels| !labels[index]);
+        let normal = train.iter().enumerate().filter(|(index, _)| is_normal(*index)).map(|(_, x)| x);
+        let whole: Vec<f32> = normal.filter(is_whole).flatten().copied().collect();
+        let x = || windows.chunks(features).filter(is_whole);
+        let gaussian = Gaussian::fit(&whole, features)?;
+        self.gaussian = Some(Estimate::of(x().map(|x| gaussian.log_density(x))));
+        let kernels = KernelDensity::fit(&whole, features)?;
+        self.kernel_density = Some(Estimate::of(x().map(|x| kernels.log_density(x))));
+        Ok(())
+    }
 }
 
 /// Estimates the mean log-likelihood of `windows`, each followed by its condition.
 ///
 /// # Errors
 /// Names the first window that cannot be scored.
-pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<LikelihoodReport> {
+pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<LogLikelihoods> {
     let scores = for_each_window(model, windows, |index, model, x, scratch| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(index as u64);
@@ -80,7 +108,7 @@ pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<Likelihoo
     if model.header()?.posterior == PosteriorKind::Bernoulli {
         means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
     }
-    Ok(LikelihoodReport {
+    Ok(LogLikelihoods {
         windows: scores.len(),
         elbo: Estimate::of(scores.iter().map(|score| f64::from(score.elbo))),
         kl: Estimate::of(scores.iter().map(|score| f64::from(score.kl))),
@@ -88,5 +116,7 @@ pub fn report(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<Likelihoo
         prior_proposal: by(Proposal::Prior)?,
         active_units: active_units(&means, model.latent()),
         latent: model.latent(),
+        gaussian: None,
+        kernel_density: None,
     })
 }
