@@ -40,8 +40,6 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 /// Most windows in an epoch: of more, each epoch has a random part, so that validation, checkpoints and early stopping come in
 /// time on large data.
 pub const LARGEST_EPOCH: usize = 1_000_000;
-/// Times that a fit is taken back, each at half the rate, before it stops.
-const MOST_DIVERGENCES: usize = 6;
 
 /// How an epoch ended.
 enum Pass {
@@ -140,7 +138,8 @@ impl<'a> Training<'a> {
                     return Ok((self.checkpoint, Ending::Interrupted));
                 }
                 Pass::Diverged(divergence) => {
-                    if let Some(reason) = self.is_hopeless(&divergence) {
+                    let taken_back = self.checkpoint.divergences.len();
+                    if let Some(reason) = divergence.is_hopeless(self.config.training.learning_rate, taken_back) {
                         if fresh {
                             save(&self.checkpoint)?;
                         }
@@ -165,24 +164,6 @@ impl<'a> Training<'a> {
         self.checkpoint.done = true;
         save(&self.checkpoint)?;
         Ok((self.checkpoint, Ending::Done))
-    }
-
-    /// Why a lower rate will not help, with advice.
-    fn is_hopeless(&self, divergence: &Divergence) -> Option<String> {
-        let (given, taken_back) = (self.config.training.learning_rate, self.checkpoint.divergences.len());
-        if divergence.step == Some(1) {
-            // The epoch's first step comes before its first update: no rate changes it.
-            return Some(format!(
-                "no learning rate can change that, as it is the epoch's first step: mend or remove the row, use fewer \
-                 --hidden layers, or start anew with a lower --learning-rate (now {given})"
-            ));
-        }
-        (taken_back >= MOST_DIVERGENCES).then(|| {
-            format!(
-                "half the rate was tried {taken_back} times, without avail: look for extreme values in the data, then start anew \
-                 with a lower --learning-rate (now {given}), fewer --hidden layers or a larger --batch"
-            )
-        })
     }
 
     fn is_done(&self) -> bool {

@@ -43,33 +43,43 @@ pub(super) struct Calibrate {
     run: PathBuf,
     /// Table of normal data with the model's columns, row after row as they were recorded: CSV or another format, also compressed by gzip
     /// or zstd; `-` for standard input.
-    #[arg(long)]
+    #[arg(long, help_heading = "Normal data")]
     normal: PathBuf,
     /// The false alarms you accept: a number per hour, day, week, month or year, as in 1/week.
     ///
     /// Without it the threshold is the 1 % quantile of the windows' scores.
-    #[arg(long, value_parser = parse_alarms)]
+    #[arg(long, value_parser = parse_alarms, help_heading = "Alarms")]
     alarms: Option<Alarms>,
-    /// Samples (rows) a second [default: what a WAV file or a column of times says, which it must not contradict; else, with --alarms, one].
-    #[arg(long, value_parser = positive)]
+    /// Samples (rows) a second [default: what the file says; else, with --alarms, one].
+    ///
+    /// A WAV file and a column of times say it, and must not be contradicted.
+    #[arg(long, value_parser = positive, help_heading = "Normal data")]
     rate: Option<f64>,
-    /// Windows that raise an alarm, of the last so many: m/n. It is cleared when none of the n is anomalous.
-    #[arg(long, default_value = "2/3", value_parser = votes)]
+    /// How many of the last windows must be anomalous to raise an alarm: m/n, m of the last n.
+    ///
+    /// The alarm is cleared when none of the n is anomalous.
+    #[arg(long, default_value = "2/3", value_parser = votes, help_heading = "Alarms")]
     votes: (u32, u32),
-    /// Range of a channel's sensor, channel=least:largest; what lies outside is reported as a fault of the sensor. May be repeated.
-    #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST")]
+    /// Range of a channel's sensor, for example x=-16:16; what lies outside is reported as a fault of the sensor.
+    ///
+    /// May be repeated, once for each channel.
+    #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
     range: Vec<(String, f32, f32)>,
-    /// What the device scores by: mean (the ELBO at the posterior's mean), samples:L (the ELBO by L samples) or importance:K (the
-    /// log-likelihood by up to K samples).
-    #[arg(long, default_value = "mean", value_parser = samples)]
+    /// What the device scores by: mean, samples:L or importance:K.
+    ///
+    /// `mean` is the ELBO at the posterior's mean, the cheapest; `samples:L` the ELBO by L samples; `importance:K` the log-likelihood by up to
+    /// K samples.
+    #[arg(long, default_value = "mean", value_parser = samples, help_heading = "Model", hide_short_help = true)]
     score: i32,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
-    #[arg(long)]
+    #[arg(long, help_heading = "Normal data")]
     label: Option<String>,
     /// Precision in which the model will be exported.
-    #[arg(long, value_enum, default_value_t = Precision::Int8)]
+    #[arg(long, value_enum, default_value_t = Precision::Int8, help_heading = "Model", hide_short_help = true)]
     precision: Precision,
-    /// Accept a rate of alarms that the data do not support, the file that was trained on, a --rate that the file contradicts, and a model
+    /// Calibrate all the same where it would be refused.
+    ///
+    /// That is for a rate of alarms that the data do not support, the file that was trained on, a --rate that the file contradicts, and a model
     /// that export would refuse.
     #[arg(long)]
     force: bool,

@@ -37,16 +37,16 @@ pub(super) struct Evaluate {
     #[command(flatten)]
     input: ModelAndData,
     /// Estimate the mean log-likelihood instead: ELBO, importance-weighted by 1 to 1000 samples, and by the prior.
-    #[arg(long)]
+    #[arg(long, help_heading = "Log-likelihood")]
     likelihood: bool,
     /// With --likelihood: compare with a Gaussian and a kernel density estimate fitted to this CSV file.
-    #[arg(long, requires = "likelihood")]
+    #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true)]
     train: Option<PathBuf>,
     /// With --likelihood: judge at most so many windows, evenly spaced over the file.
-    #[arg(long, requires = "likelihood", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
     windows: u32,
     /// With --likelihood: turn grey values into zeros and ones first, by the seed.
-    #[arg(long, requires = "likelihood")]
+    #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true)]
     binarise: bool,
 }
 

@@ -177,12 +177,36 @@ fn front_end_name(front_end: FrontEnd) -> String {
     }
 }
 
+/// Channels that are listed.
+const SHOWN: usize = 12;
+
 fn text(d: &Description) -> Result<String> {
-    const SHOWN: usize = 12;
     let mut text = String::new();
     writeln!(text, "{}, format version {}", d.model.display(), vae_core::format::VERSION)?;
     let Description { precision, posterior, likelihood, .. } = d;
     writeln!(text, "  {precision} weights, {posterior} posterior, {likelihood} likelihood")?;
+    network_lines(d, &mut text)?;
+    size_lines(d, &mut text)?;
+    alarm_lines(d, &mut text)?;
+    channel_lines(d, &mut text)?;
+    for attribute in &d.attributes {
+        writeln!(text, "  attribute    {}", line(attribute))?;
+    }
+    if d.mixture_components > 0 {
+        writeln!(text, "  mixture      {} components", d.mixture_components)?;
+    }
+    if d.second_stage {
+        writeln!(text, "  second stage")?;
+    }
+    writeln!(text, "  trained on   {}, seed {}", line(&d.data), d.seed)?;
+    writeln!(text, "  written by   {}", line(&d.creator))?;
+    for metric in &d.metrics {
+        writeln!(text, "  {metric}")?;
+    }
+    Ok(text)
+}
+
+fn network_lines(d: &Description, text: &mut String) -> Result<()> {
     writeln!(
         text,
         "  input        {} features of {} channels × {} samples, a window every {}",
@@ -195,6 +219,10 @@ fn text(d: &Description) -> Result<String> {
     for layer in &d.layers {
         writeln!(text, "  {:<12} {:>5} → {:<5} {}", layer.half, layer.inputs, layer.outputs, layer.activation)?;
     }
+    Ok(())
+}
+
+fn size_lines(d: &Description, text: &mut String) -> Result<()> {
     writeln!(text, "  products     {} a score", d.products)?;
     for (core, instructions) in &d.instructions {
         writeln!(text, "  instructions {core}: about {instructions} a score")?;
@@ -206,6 +234,10 @@ fn text(d: &Description) -> Result<String> {
         "  RAM          {scratch} bytes of scratch, {window_bytes} of window, {detector_state} of detector; a snapshot of it takes \
          {snapshot}"
     )?;
+    Ok(())
+}
+
+fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
     writeln!(
         text,
         "  threshold    {:.3} nats ({} calibration windows), score by {}, {} of {} votes raise an alarm",
@@ -225,6 +257,10 @@ fn text(d: &Description) -> Result<String> {
             "  drift        not followed: vae-train calibrate with a recording that is long enough tells what is ordinary"
         )?,
     }
+    Ok(())
+}
+
+fn channel_lines(d: &Description, text: &mut String) -> Result<()> {
     for Channel { name, front_end, mean, scale, range } in d.channels.iter().take(SHOWN) {
         let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}, first with ") };
         let range = range.map_or(String::new(), |(low, high)| format!(", sensor {low} to {high}"));
@@ -236,19 +272,5 @@ fn text(d: &Description) -> Result<String> {
     for condition in &d.conditions {
         writeln!(text, "  condition    {condition}")?;
     }
-    for attribute in &d.attributes {
-        writeln!(text, "  attribute    {}", line(attribute))?;
-    }
-    if d.mixture_components > 0 {
-        writeln!(text, "  mixture      {} components", d.mixture_components)?;
-    }
-    if d.second_stage {
-        writeln!(text, "  second stage")?;
-    }
-    writeln!(text, "  trained on   {}, seed {}", line(&d.data), d.seed)?;
-    writeln!(text, "  written by   {}", line(&d.creator))?;
-    for metric in &d.metrics {
-        writeln!(text, "  {metric}")?;
-    }
-    Ok(text)
+    Ok(())
 }

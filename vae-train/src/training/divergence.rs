@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Times that a fit is taken back, each at half the rate, before it stops.
+const MOST_DIVERGENCES: usize = 6;
+
 /// A batch that gave a loss or a gradient that is not finite. The epoch was taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
@@ -20,6 +23,25 @@ pub struct Divergence {
     pub batch: usize,
     /// The rate that it came to this at.
     pub learning_rate: f64,
+}
+
+impl Divergence {
+    /// Why a lower rate will not help a fit that began with the rate `given` and was taken back so many times, with advice.
+    pub(crate) fn is_hopeless(&self, given: f64, taken_back: usize) -> Option<String> {
+        if self.step == Some(1) {
+            // The epoch's first step comes before its first update: no rate changes it.
+            return Some(format!(
+                "no learning rate can change that, as it is the epoch's first step: mend or remove the row, use fewer \
+                 --hidden layers, or start anew with a lower --learning-rate (now {given})"
+            ));
+        }
+        (taken_back >= MOST_DIVERGENCES).then(|| {
+            format!(
+                "half the rate was tried {taken_back} times, without avail: look for extreme values in the data, then start anew \
+                 with a lower --learning-rate (now {given}), fewer --hidden layers or a larger --batch"
+            )
+        })
+    }
 }
 
 impl fmt::Display for Divergence {
