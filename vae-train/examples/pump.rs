@@ -1,5 +1,6 @@
 //! From a simulated pump to a model file that finds a clogging filter, by the library alone: what `vae-train simulate`, `fit`, `calibrate`,
 //! `export` and `score` do.
+#![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "an example prints what it finds")]
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -54,9 +55,7 @@ pub(crate) fn main() -> Result<()> {
         Ok(verdicts.collect::<Result<Vec<_>, _>>()?.iter().filter(|verdict| is_anomalous(verdict)).count())
     };
     let (clean, clogged) = (anomalous(0.0)?, anomalous(0.5)?);
-    println!(
-        "windows with an alarm: {clean} of 200 while the filter is clean, {clogged} of 200 while it is half clogged"
-    );
+    println!("windows with an alarm: {clean} of 200 with a clean filter, {clogged} of 200 with one half clogged");
     anyhow::ensure!(clean < clogged, "the clogging filter was not found");
     Ok(())
 }
