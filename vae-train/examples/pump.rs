@@ -35,7 +35,7 @@ pub(crate) fn main() -> Result<()> {
     config.data.window = 16;
     config.model.hidden = Some(vec![32, 16]);
     config.training.epochs = Some(20);
-    fit(log(2, 10_000), config, &run, Existing::Keep, &Device::flex(), &mut ())?;
+    fit(log(2, 64_800), config, &run, Existing::Keep, &Device::flex(), &mut ())?;
 
     let alarms = Some(f64::from(Alarms::per_day(1.0).per_second()));
     let settings = Settings { alarms, sample_rate: Some(1.0), votes: (2, 3), ..Settings::default() };
@@ -54,8 +54,8 @@ pub(crate) fn main() -> Result<()> {
         let is_anomalous = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Anomalous(_)));
         Ok(verdicts.collect::<Result<Vec<_>, _>>()?.iter().filter(|verdict| is_anomalous(verdict)).count())
     };
-    let (clean, clogged) = (anomalous(0.0)?, anomalous(0.5)?);
-    println!("windows with an alarm: {clean} of 200 with a clean filter, {clogged} of 200 with one half clogged");
+    let (clean, clogged) = (anomalous(0.0)?, anomalous(1.0)?);
+    println!("windows with an alarm: {clean} of 200 with a clean filter, {clogged} of 200 with a clogged one");
     anyhow::ensure!(clean < clogged, "the clogging filter was not found");
     Ok(())
 }
