@@ -9,7 +9,7 @@ use std::{
 
 use vae_train::tables::{open::open, recording::Label};
 
-const ROWS: usize = 100_000;
+const ROWS: usize = 250_000;
 const COLUMNS: usize = 40;
 /// Bytes of the table in `f32`.
 const TABLE: f64 = (4 * ROWS * COLUMNS) as f64;
