@@ -15,7 +15,7 @@ use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail, Votes};
 use crate::{
     calibration::{
         changes::Changes,
-        channel_calibration::{Recording, channel_nats, channels},
+        channel_calibration::{WindowedTable, channel_nats, channels},
         false_alarms::{FalseAlarms, votes_share},
         sequential::{Sequential, array, core},
         tail_fit::TailFit,
@@ -194,7 +194,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         sequential = Sequential::of(&negated(&own), &calibration, (1.0 - VOTES_SHARE) * rate)?;
         sequential.write(&mut calibration);
     }
-    let recording = Recording { table, last_rows: &last_rows, windows: &values };
+    let recording = WindowedTable { table, last_rows: &last_rows, windows: &values };
     calibration.channels = channels(&model, &recording, &sequential, &settings.ranges)?;
     notes.extend(sequential.notes(&name, scores.len(), windows_per_second));
     let report = Report {

@@ -130,7 +130,7 @@ impl Estimator for SigmaPoints {
         _: &mut LayerBuffers<'_>,
     ) -> Result<(), InferError> {
         self.points = 2 * z.len();
-        let sign = if self.drawn % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if self.drawn.is_multiple_of(2) { 1.0 } else { -1.0 };
         posterior.sigma_point(self.drawn / 2, sign, z)
     }
 

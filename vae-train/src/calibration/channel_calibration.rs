@@ -25,7 +25,7 @@ pub type Range = (String, f32, f32);
 
 /// A recording of normal windows.
 #[derive(Clone, Copy, Debug)]
-pub struct Recording<'r> {
+pub struct WindowedTable<'r> {
     /// The model's channels, then its conditions, row after row.
     pub table: &'r Table,
     /// Last rows of the normal windows.
@@ -40,11 +40,11 @@ pub struct Recording<'r> {
 /// If a range is of no channel or does not hold what was recorded, or a window cannot be scored.
 pub fn channels(
     model: &Model<'_>,
-    recording: &Recording<'_>,
+    recording: &WindowedTable<'_>,
     sequential: &Sequential,
     ranges: &[Range],
 ) -> Result<Vec<ChannelCalibration>> {
-    let Recording { table, windows, .. } = *recording;
+    let WindowedTable { table, windows, .. } = *recording;
     let card = model.card()?;
     let names: Vec<&str> = card.channels.lines().collect();
     for (range, ..) in ranges {
@@ -146,8 +146,8 @@ fn runs(series: &[f32]) -> (usize, usize) {
 }
 
 /// The mean of a statistic over the samples that each normal window adds to the one before; NaN where none was observed.
-fn hops(recording: &Recording<'_>, model: &Model<'_>, channel: usize, of: &dyn Fn(f64) -> f64) -> Vec<f64> {
-    let Recording { table, last_rows, .. } = recording;
+fn hops(recording: &WindowedTable<'_>, model: &Model<'_>, channel: usize, of: &dyn Fn(f64) -> f64) -> Vec<f64> {
+    let WindowedTable { table, last_rows, .. } = recording;
     let columns = table.columns.len();
     let hop = |last: &usize| {
         let rows = table.values[(last + 1 - model.hop()) * columns..(last + 1) * columns].chunks_exact(columns);
