@@ -76,7 +76,7 @@ impl<'f, const N: usize> Records<'f, N> {
     /// Has both pages hold this record, so that it outlives the loss of either; writes nothing where they do.
     ///
     /// # Errors
-    /// As [`Self::store`].
+    /// If the power fails; the newest record is then this one or the one before.
     pub fn store_twice(&mut self, payload: &[u8; N]) -> Result<(), FlashError> {
         for _ in 0..2 {
             let holds = |record: Option<Record<N>>| record.is_some_and(|record| record.payload == *payload);

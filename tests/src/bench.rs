@@ -118,7 +118,7 @@ impl Core {
     /// first three have the names in [`MODELS`], others their numbers.
     ///
     /// # Errors
-    /// As [`Self::emulate`].
+    /// If the firmware cannot be built, fails in QEMU, or prints something else.
     pub fn count(&self, models: &Path) -> Result<Counts> {
         let mut counts = Counts::new();
         for line in self.emulate("bench", models)?.lines() {
@@ -135,7 +135,7 @@ impl Core {
     /// stack of.
     ///
     /// # Errors
-    /// As [`Self::emulate`].
+    /// If the firmware cannot be built or read, or fails in QEMU.
     pub fn footprint(&self, models: &Path) -> Result<Option<Footprint>> {
         if self.target.starts_with("riscv32") {
             return Ok(None);
@@ -183,7 +183,7 @@ impl Core {
     /// What [`unwanted_symbols`] finds in a binary of `firmware-example`, built with these features.
     ///
     /// # Errors
-    /// As [`Self::build`].
+    /// If the binary cannot be built or read.
     pub fn unwanted_symbols(&self, binary: &str, models: &Path, features: &[&str]) -> Result<Vec<String>> {
         unwanted_symbols(&self.build(binary, models, features)?)
     }

@@ -223,7 +223,7 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     real_data_file(name, "train.csv")
 }
 
-/// As [`real_data`], for a data set that has no `train.csv` but this file.
+/// The folder of a real data set that holds this file, if `VAE_DATA` is set; says on standard error that the check is skipped, if not.
 pub fn real_data_file(name: &str, file: &str) -> Option<PathBuf> {
     let Some(data) = std::env::var_os("VAE_DATA") else {
         skip(&format!("real data: set VAE_DATA to a folder that holds public/{name}/{file}"));

@@ -33,17 +33,17 @@ pub const ASKED: f32 = 1.0;
 /// How much is simulated.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Of the typical motor's normal running, to train on and to calibrate on, in seconds.
+    /// Seconds of the typical motor's normal running to train on.
     pub training: usize,
-    /// Likewise.
+    /// Seconds of the typical motor's normal running to calibrate on.
     pub calibration: usize,
     /// Most epochs.
     pub epochs: usize,
     /// Other motors.
     pub motors: u64,
-    /// Of each one's normal running that is judged, and of each of its faults, in seconds.
+    /// Seconds of each motor's normal running that are judged.
     pub healthy: usize,
-    /// Likewise.
+    /// Seconds of each fault of each motor that are judged.
     pub faulty: usize,
     /// Windows of the baselines to compare.
     pub baselines: Vec<u32>,
@@ -54,8 +54,9 @@ pub struct Plan {
 struct Outcome {
     /// Area under the ROC of its scores, mean over the faults.
     auroc: f64,
-    /// Share of healthy windows, and of faulty ones, while which the alarm was on.
+    /// Share of healthy windows with the alarm on.
     on: f64,
+    /// Share of faulty windows with the alarm on.
     found: f64,
     /// Alarms raised an hour of normal running.
     alarms: f64,
@@ -68,9 +69,9 @@ pub struct Row {
     pub baseline: Option<u32>,
     /// Whether it is the motor that the model was trained on.
     pub is_own: bool,
-    /// Mean over motors and faults of the area under the ROC of the scores, and the least over the motors.
+    /// Area under the ROC of the scores, mean over motors and faults.
     pub auroc: f64,
-    /// Likewise.
+    /// Area under the ROC of the scores, mean over the faults, of the motor with the least.
     pub least: f64,
     /// Share of healthy windows with the alarm on.
     pub on: f64,

@@ -293,7 +293,7 @@ impl Alarm {
         judge: &mut Judge<'_>,
     ) -> Result<()> {
         let reach = Enclosed::exact(1.25);
-        // Of the same shift: the more there is, the lower is the rank.
+        // Of one and the same shift: the more there is, the lower is the rank.
         let shift = self.shift.through(|shift| {
             let rank = self.rank(nats, shift, rule, scores);
             (shift + rule.step * rank.clamp(-reach, reach)).max(ZERO)

@@ -289,9 +289,9 @@ typedef struct {
     vae_kind kind;
     // VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the window's score, in nats.
     float score;
-    // Likewise: the chance that a normal window scores as low or lower.
+    // VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the chance that a normal window scores as low or lower.
     float p_value;
-    // Likewise: features that were not observed.
+    // VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the number of features that were not observed.
     uint32_t missing;
     // VAE_ANOMALOUS: the channel that is most to blame. VAE_SENSOR_FAULT: the sensor's. VAE_DRIFT_MEAN, VAE_DRIFT_POWER: what drifts.
     uint32_t channel;

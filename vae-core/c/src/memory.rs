@@ -47,7 +47,7 @@ impl<T> Held<T> {
     /// Makes sure that nothing is held.
     ///
     /// # Safety
-    /// As [`Self::put`].
+    /// `place` is null, or points to memory of this size that nobody else uses meanwhile.
     pub(crate) unsafe fn clear(place: *mut Self) {
         if Self::check(place).is_ok() {
             // SAFETY: not null and aligned; large enough and ours by this function's contract.

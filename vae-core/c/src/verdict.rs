@@ -60,9 +60,9 @@ pub struct vae_verdict {
     kind: vae_kind,
     /// VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the window's score, in nats.
     score: f32,
-    /// Likewise: the chance that a normal window scores as low or lower.
+    /// VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the chance that a normal window scores as low or lower.
     p_value: f32,
-    /// Likewise: features that were not observed.
+    /// VAE_NORMAL, VAE_ANOMALOUS, VAE_DRIFTING: the number of features that were not observed.
     missing: u32,
     /// VAE_ANOMALOUS: the channel that is most to blame. VAE_SENSOR_FAULT: the sensor's. VAE_DRIFT_MEAN, VAE_DRIFT_POWER: what drifts.
     channel: u32,
