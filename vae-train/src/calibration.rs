@@ -48,26 +48,26 @@ pub struct Settings {
     pub votes: (u32, u32),
     /// Samples a second; none where it is not known.
     pub sample_rate: Option<f64>,
-    /// 0: the ELBO at the mean; L > 0: by L samples; −K < 0: the importance-weighted log-likelihood by K samples.
-    pub samples: i32,
+    /// How the device scores a window.
+    #[serde(with = "ScoreKindInFile")]
+    pub score: ScoreKind,
     /// Least and largest value of a channel's sensor, by the channel's name.
     pub ranges: Vec<(String, f32, f32)>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { alarms: None, votes: (1, 1), sample_rate: None, samples: 0, ranges: Vec::new() }
+        Self { alarms: None, votes: (1, 1), sample_rate: None, score: ScoreKind::AtMean, ranges: Vec::new() }
     }
 }
 
-impl Settings {
-    fn score_kind(&self) -> ScoreKind {
-        match self.samples {
-            0 => ScoreKind::AtMean,
-            samples @ 1.. => ScoreKind::Samples(samples.unsigned_abs()),
-            samples => ScoreKind::Importance(samples.unsigned_abs()),
-        }
-    }
+/// A [`ScoreKind`] as a run's file holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ScoreKind")]
+enum ScoreKindInFile {
+    AtMean,
+    Samples(u32),
+    Importance(u32),
 }
 
 /// Normal data in the order of time, and how they are to be judged.
@@ -180,7 +180,7 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let model = bytes.model()?;
     let name = table.path.display().to_string();
     let (values, last_rows, left_out) = normal_windows(&model, table)?;
-    let kind = settings.score_kind();
+    let kind = settings.score;
     let scores = scoring::by_kind(&model, &values, kind, None).with_context(|| name.clone())?;
     let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
     let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } =
@@ -245,12 +245,17 @@ pub fn of_series(
 ) -> Result<OfSeries> {
     let mut calibration = CalibrationRecord {
         votes: settings.votes,
-        score_kind: settings.score_kind(),
+        score_kind: settings.score,
         sample_rate: settings.sample_rate.unwrap_or(0.0) as f32,
         ..of_scores(scores, false_alarms)
     };
     let (needed, of) = settings.votes;
-    let votes = Votes::new(needed, of).with_context(|| format!("{needed} of {of} votes: 1 ≤ m ≤ n ≤ {MOST_VOTES}"))?;
+    let votes = Votes::new(needed, of).with_context(|| {
+        format!(
+            "votes {needed}/{of}: give m/n, m of the last n windows, with 1 ≤ m ≤ n \
+         ≤ {MOST_VOTES}"
+        )
+    })?;
     let nats = negated(scores);
     let found = FalseAlarms::of(&nats.iter().map(|nats| f64::from(*nats)).collect::<Vec<_>>(), votes);
     let known = found.as_ref().ok().copied();
@@ -265,12 +270,15 @@ pub fn of_series(
     match (settings.alarms.zip(windows_per_second), found) {
         (None, Ok(_)) => {}
         (None, Err(error)) => {
-            let note = format!("{name}: no tail of alarms, so that the device cannot set a rate of them: {error:#}");
+            let note = format!(
+                "{name}: the firmware cannot ask for a rate of alarms, as these data do not tell how often rare scores \
+                 come: {error:#}"
+            );
             series.notes.push(note);
         }
         // Without a tail nothing is known of any rate, so that there is nothing to force.
         (Some(_), Err(error)) => bail!(
-            "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out, for a threshold that is a quantile of the \
+            "{name}: {error:#}; record longer, fit with a shorter --hop, or leave --alarms out: the threshold is then a quantile of the \
              scores"
         ),
         (Some((asked, windows_per_second)), Ok(found)) => {
@@ -293,7 +301,9 @@ impl OfSeries {
         self.calibration.threshold = -found.alarms().level(share * rate) as f32;
         if !self.calibration.threshold.is_finite() {
             // More alarms than the tail has windows are not in it, which --force cannot change.
-            return Err(support.err().unwrap_or_else(|| anyhow!("{name}: the tail of alarms has no level for them")));
+            return Err(support
+                .err()
+                .unwrap_or_else(|| anyhow!("{name}: no threshold gives so many alarms: ask for fewer")));
         }
         let (low, high) = found.interval(rate, changes);
         self.notes.push(format!("{name}: {}", found.horizon(windows_per_second)));
@@ -309,7 +319,11 @@ fn normal_windows(model: &Model<'_>, table: &Table) -> Result<(Vec<f32>, Vec<usi
     let all = windows.len();
     let Windows { values, last_row, .. } =
         windows.retain(|window, is_anomalous| !is_anomalous && !window.iter().any(|value| value.is_nan()));
-    ensure!(!last_row.is_empty(), "{}: no normal window is complete", table.path.display());
+    ensure!(
+        !last_row.is_empty(),
+        "{}: no normal window is complete: give normal data in which some windows miss no value",
+        table.path.display()
+    );
     let left_out = all - last_row.len();
     Ok((values, last_row, left_out))
 }

@@ -70,7 +70,7 @@ impl Config {
     /// The settings `is_given` by their names, over those of a TOML file, over the defaults. The seed is the file's.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// If the file cannot be read, or names an unknown setting.
     pub fn over(&self, path: Option<&Path>, is_given: impl Fn(&str) -> bool) -> Result<Self> {
         let context = || path.map_or(String::new(), |path| format!("{} is not a valid configuration", path.display()));
         let mut settings = match path {
@@ -115,7 +115,7 @@ impl Config {
         let (posterior, likelihood) = (self.model.posterior, self.model.likelihood);
         ensure!(
             self.data.drift == 0.0 || likelihood != Likelihood::Bernoulli,
-            "drift moves values, which a Bernoulli likelihood's may not be: leave out --drift"
+            "--drift moves values, and a Bernoulli likelihood's values must stay between 0 and 1: leave out --drift"
         );
         ensure!(
             self.data.binarise.is_none() || likelihood == Likelihood::Bernoulli,
@@ -124,7 +124,7 @@ impl Config {
         let prior = self.prior_components();
         ensure!(
             prior == 0 || (posterior == Posterior::Diagonal && self.objective.free_bits == 0.0),
-            "a learned prior needs a diagonal posterior, and has no KL per dimension for free_bits to weigh: leave out --prior"
+            "a learned prior needs a diagonal posterior and no free bits: leave out --prior"
         );
         ensure!(prior <= 1024, "prior {prior}: give at most 1024 components");
         Ok(())

@@ -63,9 +63,9 @@ impl<'t> Lines<'t> {
     pub fn check(&self) -> Result<()> {
         ensure!(
             !matches!(self, Self::Defmt(frames) if frames.is_lost),
-            "bytes that are no frame of defmt, and its raw encoding does not tell where the next frame begins: build the firmware with \
-             defmt's default encoding, rzcobs (without its feature `encoding-raw`), give the ELF file of what is flashed, and watch from \
-             the device's start"
+            "some bytes are no frame of defmt, and in its raw encoding the next frame cannot be found: build the firmware with defmt's \
+             default encoding, rzcobs (without its feature `encoding-raw`), give the ELF file of what is flashed, and watch from the \
+             device's start"
         );
         Ok(())
     }

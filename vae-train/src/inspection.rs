@@ -177,7 +177,7 @@ mod tests {
         outlier[20] = 1e30;
         let found = inspect(&[&[f32::NAN; 500], &[5.0; 500], &outlier]);
         let words: Vec<&str> = found.columns.iter().map(|column| &*column.findings[0]).collect();
-        assert!(words[0].contains("no value at all") && words[1].contains("always 5"), "{words:?}");
+        assert!(words[0].contains("has no value") && words[1].contains("always 5"), "{words:?}");
         assert!(words[2].contains("1e30, outweighs all others"), "{words:?}");
         assert_eq!((found.columns[0].mean, found.columns[0].missing), (None, 1.0));
     }

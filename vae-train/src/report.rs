@@ -68,7 +68,10 @@ fn glossary() -> maud::Markup {
         ),
         ("Nat", "A unit of improbability: each nat less is a window that is e = 2.7 times less probable."),
         ("Threshold", "A window that scores lower is anomalous, and votes for an alarm."),
-        ("Alarm", "Raised when enough of the last windows vote for it; what is promised per week are alarms."),
+        (
+            "Alarm",
+            "Raised when enough of the last windows vote for it. A rate such as 1 per week counts alarms, not windows.",
+        ),
         (
             "Reconstruction",
             "What the model expects a window to look like, after compressing it into a few latent numbers.",

@@ -265,7 +265,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("fit train.csv --out run", &["run holds a run", "--resume", "--force"]),
     ("fit train.csv --out folder", &["folder is not empty and holds no run", "--force"]),
     ("fit train.csv --out train.csv", &["train.csv is a file", "run directory"]),
-    ("fit train.csv --out train.csv/new", &["train.csv is a file and no directory", "train.csv/new"]),
+    ("fit train.csv --out train.csv/new", &["train.csv is a file, not a directory", "train.csv/new"]),
     ("fit train.csv --out new --resume", &["new holds no run", "vae-train fit"]),
     (
         "fit train.csv --out run --resume --epochs 9",
@@ -293,7 +293,7 @@ const FAILURES: &[(&str, &[&str])] = &[
         &["--out new.vae", "--safetensors ./folder/../new.vae", "the same file", "another name"],
     ),
     ("export run --out none/new.vae --safetensors ./none//new.vae", &["the same file", "another name"]),
-    ("export run --out train.csv/new.vae", &["train.csv is a file and no directory", "train.csv/new.vae"]),
+    ("export run --out train.csv/new.vae", &["train.csv is a file, not a directory", "train.csv/new.vae"]),
     // Calibration.
     (
         "calibrate run --normal train.csv",
@@ -318,7 +318,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("calibrate run --normal held.csv --range q=0:1", &["no channel `q`", "`a`, `b`, `c`, `speed`"]),
     (
         "calibrate run --normal held.csv --range a=-9:9 --range b=0:1 --range a=-8:8",
-        &["-9 to 9 and -8 to 8", "channel `a`", "give one"],
+        &["channel `a` twice, as -9 to 9 and as -8 to 8", "give it once"],
     ),
     ("calibrate run --normal held.csv --range a=0:0.1", &["held.csv", "channel `a`", "outside its --range 0 to 0.1"]),
     ("calibrate run --normal held.csv --label fault", &["held.csv has no column `fault`"]),
@@ -338,7 +338,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("score model.vae test.csv --out train.csv", &["train.csv exists", "--force"]),
     (
         "score model.vae test.csv --out train.csv/new.csv",
-        &["train.csv is a file and no directory", "train.csv/new.csv"],
+        &["train.csv is a file, not a directory", "train.csv/new.csv"],
     ),
     ("score model.vae test.csv --label fault --out new.csv", &["test.csv has no column `fault`"]),
     ("score windows.vae few.csv --out new.csv", &["few.csv: a window of 32 samples", "7 rows"]),
@@ -367,16 +367,22 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("generate model.vae --out train.csv", &["train.csv exists", "--force"]),
     ("attribute run test.csv --label nothing", &["test.csv has no column `nothing`"]),
     ("attribute run test.csv --label label --name fault", &["has an attribute `fault`", "another --name", "--force"]),
-    ("attribute run train.csv --label label", &["train.csv: 0 windows have `label` and 400 have not", "both"]),
+    (
+        "attribute run train.csv --label label",
+        &["train.csv: 0 windows are labelled 1 by `label` and 400 are labelled 0", "both kinds"],
+    ),
     // The rest.
     ("simulate motor --out data --seconds 0", &["--seconds 0", "1 to 100000"]),
-    ("simulate ring --out train.csv", &["train.csv is a file and no directory"]),
-    ("demo --out train.csv", &["train.csv is a file and no directory"]),
+    ("simulate ring --out train.csv", &["train.csv is a file, not a directory"]),
+    ("demo --out train.csv", &["train.csv is a file, not a directory"]),
     ("inspect missing.csv", &["missing.csv", "No such file"]),
     ("inspect header-only.csv", &["header-only.csv has a header and no rows"]),
-    ("watch no-such-port", &["no-such-port cannot be opened as a serial port at 115200 bits a second", "there"]),
+    (
+        "watch no-such-port",
+        &["no-such-port cannot be opened as a serial port at 115200 bits a second", "this machine has"],
+    ),
     ("watch -", &["standard input: no verdict in 0 line(s)", "as in `12.00 s  normal"]),
-    ("watch - --elf text.vae --out new.csv", &["text.vae", "no ELF file"]),
+    ("watch - --elf text.vae --out new.csv", &["text.vae", "not an ELF file"]),
     ("watch - --model cut.vae --out new.csv", &["cut.vae cannot be used as a model"]),
     ("watch - --out train.csv", &["train.csv exists", "--force"]),
 ];

@@ -184,10 +184,7 @@ fn nothing_from_outside_commands_the_terminal() {
     // A name that has lines could make some of a result.
     let output = place.run_with(&["inspect", "a\nerror: b.csv"], b"");
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        message(&output).starts_with("error: the argument `a\\nerror: b.csv` holds the end of a line"),
-        "{output:?}"
-    );
+    assert!(message(&output).starts_with("error: the argument `a\\nerror: b.csv` contains a line break"), "{output:?}");
 }
 
 #[test]

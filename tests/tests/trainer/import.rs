@@ -280,7 +280,8 @@ fn an_imported_model_is_calibrated_exported_and_used_as_a_fitted_one() {
     channels("\"a\", \"b\", \"c\", \"state\"");
     let message = fail(place, &format!("{import} logged.csv"));
     assert!(
-        message.contains("`channels` in the mapping can name: logged.csv: row 1") && message.contains("`running`"),
+        message.contains("`channels` in the mapping names the model's inputs: logged.csv: row 1")
+            && message.contains("`running`"),
         "{message}"
     );
     fs::write(place.join("mapping.toml"), mapping).unwrap();

@@ -378,7 +378,8 @@ fn the_threshold_is_worth_what_calibrate_says() {
     // Forty seconds of a motor whose speed wanders over many are taken with --force.
     let refusal = reported["calibration"]["refusal"].as_str().unwrap();
     assert!(
-        refusal.contains("a drift or a rhythm") && page.contains("The rate of false alarms is not well known"),
+        refusal.contains("their scores drift, or have a rhythm")
+            && page.contains("The rate of false alarms is not well known"),
         "{said}"
     );
     // The curve goes through the threshold where the rate is the one asked for.
@@ -495,7 +496,7 @@ fn behaves(browser: &mut Browser, theme: &str) {
     browser.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))").unwrap();
     browser.press("ArrowRight").unwrap();
     let first = browser.evaluate(tip).unwrap();
-    assert!(first.as_str().unwrap_or_default().contains("of the anomalies found"), "{first}");
+    assert!(first.as_str().unwrap_or_default().contains("of the anomalous windows are found"), "{first}");
     browser.press("ArrowRight").unwrap();
     assert_ne!(browser.evaluate(tip).unwrap(), first);
     browser.press("Home").unwrap();

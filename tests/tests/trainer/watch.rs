@@ -201,7 +201,7 @@ fn what_cannot_be_watched_is_refused_with_advice_and_leaves_no_file() {
         (
             &["missing-port", "--out", "a.csv"],
             "",
-            &["missing-port cannot be opened as a serial port at 115200 bits", "there"],
+            &["missing-port cannot be opened as a serial port at 115200 bits", "this machine has"],
         ),
         (&["-", "--elf", "text.elf", "--out", "a.csv"], "", &["text.elf", "ELF"]),
         (&["-", "--elf", "none.elf", "--out", "a.csv"], "", &["cannot read none.elf", "No such file"]),
@@ -299,7 +299,7 @@ fn frames_that_cannot_be_told_apart_end_the_stream_and_others_cost_a_line() {
     let text = LOG.repeat(1000);
     let (code, _, said) = on_input(place.path(), &arguments, text.as_bytes());
     let frames = text.len() / (1 << 16);
-    assert!(code == Some(1) && said.contains("for text leave out --elf"), "{said}");
+    assert!(code == Some(1) && said.contains("if it prints text, leave out --elf"), "{said}");
     assert!(said.contains(&format!("{frames} of them malformed")), "{said}");
     let (code, printed, said) = on_input(place.path(), &arguments, &[text.as_bytes(), b"\0", frame].concat());
     assert!(code == Some(0) && printed.ends_with("\nnormal  300.0 nats, p = 0.5\n"), "{printed}{said}");

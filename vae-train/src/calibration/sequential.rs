@@ -112,16 +112,16 @@ impl Sequential {
         if self.changes.is_none() {
             let needed = crate::calibration::changes::NEEDED * self.dependence;
             notes.push(format!(
-                "{name}: {windows} windows, each of which tells as much as 1/{:.1} of an independent one, are too few for the test that adds \
-                 up small lasting changes: about {needed:.0}{} are needed; alarms are raised by votes alone",
+                "{name}: {windows} windows are too few for the test that adds up small lasting changes: {:.1} neighbouring windows tell \
+                 as much as one independent window, so about {needed:.0}{} are needed; alarms are raised by votes alone",
                 self.dependence,
                 time(needed)
             ));
         }
         if self.memory.is_none() {
             notes.push(format!(
-                "{name}: {windows} windows are too few to tell slow drift from chance: about {:.0}{} are needed; nothing is compensated for it, \
-                 and what drifts far enough raises an alarm",
+                "{name}: {windows} windows are too few to tell slow drift from chance: about {:.0}{} are needed; the detector does not \
+                 follow drift, and a channel that drifts far enough raises an alarm",
                 self.needed,
                 time(self.needed)
             ));

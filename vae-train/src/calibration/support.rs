@@ -43,8 +43,9 @@ impl FalseAlarms {
         );
         ensure!(
             self.slowness <= SLOWEST,
-            "{} windows ({}) of normal data do not tell how often they raise alarms: they have a drift or a rhythm over more than a tenth of \
-             them (means of their eighths vary {:.1} times as much as their 64ths let expect); record at least ten cycles of it",
+            "{} windows ({}) of normal data do not tell how often normal data raise alarms: their scores drift, or have a rhythm longer \
+             than a tenth of the recording (the means of its eighths vary {:.1} times as much as the means of its 64ths let expect); \
+             record at least ten cycles of the rhythm",
             self.windows,
             time(self.windows),
             self.slowness
@@ -53,8 +54,8 @@ impl FalseAlarms {
         let is_clustered = self.dispersion.max(self.votes.dispersion) > CLUSTERED;
         ensure!(
             stretches >= STRETCHES || !is_clustered,
-            "the highest scores of {} windows ({}) of normal data come in about {stretches:.0} separate stretches, and {STRETCHES} are needed: \
-             record about {}",
+            "the least normal of {} windows ({}) of normal data come in about {stretches:.0} separate stretches, and {STRETCHES} are \
+             needed: record about {}",
             self.windows,
             time(self.windows),
             time(self.windows * STRETCHES / stretches)
@@ -74,7 +75,7 @@ impl FalseAlarms {
                     .is_ok_and(|alarms| self.is_supported(f64::from(alarms.per_second()) / windows_per_second, changes))
             });
         bail!(
-            "{} windows ({}) of normal data do not support {} false alarms: it might be {}; {needed}, these support {}",
+            "{} windows ({}) of normal data do not support {} false alarms: there might be {}; {needed}; these windows support {}",
             self.windows,
             time(self.windows),
             text(rate),

@@ -48,7 +48,7 @@ impl TailFit {
         let most = most(windows) as usize;
         ensure!(
             most as f64 >= LEAST,
-            "{windows} windows of normal data are too few for a tail: at least {:.0} are needed",
+            "{windows} windows of normal data are too few to tell how often rare scores come: at least {:.0} are needed",
             LEAST / BODY
         );
         let levels = levels(sorted, most);
@@ -144,7 +144,10 @@ impl Curve {
         let steps = self.levels.windows(2).zip(&self.counts[1..]);
         let mean_excess = steps.map(|(pair, count)| (pair[1] - pair[0]) * count).sum::<f64>() / count;
         let rate = count / self.windows;
-        ensure!(rate < 1.0 && mean_excess > 0.0, "the highest scores of the normal data are all {threshold}");
+        ensure!(
+            rate < 1.0 && mean_excess > 0.0,
+            "the least normal windows all cost {threshold} nats: give data whose scores vary"
+        );
         // An exponential tail to begin with; from there Fisher scoring, in shorter steps where the likelihood falls.
         let logarithm = if base == 0.0 { 1.0 } else { -libm::log(rate) };
         let mut tail = FittedTail { start: threshold, scale: logarithm * mean_excess, shape: base, rate, base };
@@ -171,7 +174,7 @@ impl Curve {
                 _ => return Ok(Fit { tail, covariance, likelihood: point.value }),
             }
         }
-        bail!("the tail of the normal data's scores could not be fitted")
+        bail!("no curve could be fitted to the scores of the least normal windows: give more normal data")
     }
 
     /// Logarithm of the product of spacings and of the prior, its gradient, and the expected information.
@@ -230,7 +233,11 @@ struct Expansion {
 
 fn inverse([[a, b], [c, d]]: [[f64; 2]; 2]) -> Result<[[f64; 2]; 2]> {
     let determinant = a * d - b * c;
-    ensure!(determinant > 0.0 && determinant.is_finite(), "the highest scores do not determine a tail");
+    ensure!(
+        determinant > 0.0 && determinant.is_finite(),
+        "the scores of the least normal windows do not tell how often rarer ones \
+         come: give more normal data"
+    );
     Ok([[d / determinant, -b / determinant], [-c / determinant, a / determinant]])
 }
 

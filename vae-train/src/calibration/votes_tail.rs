@@ -126,7 +126,8 @@ impl VotesTail {
         let count = counts.first().copied().unwrap_or(0.0);
         ensure!(
             count >= LEAST,
-            "{windows} windows of normal data raise {count} alarms at the level that {:.0} % of them exceed: {}",
+            "{windows} windows of normal data raise {count} alarms at the threshold that {:.0} % of them fall below, and {LEAST} are \
+             needed: {}",
             100.0 * TOGETHER,
             if count > 0.0 {
                 format!("about {:.0} windows are needed", windows * LEAST / count)
@@ -143,7 +144,7 @@ impl VotesTail {
         let rarities: Vec<f64> = levels.iter().map(rarity).collect();
         let areas = rarities.windows(2).zip(counts.windows(2)).map(|(y, n)| (y[1] - y[0]) * (n[0] + n[1]) / 2.0);
         let mean_excess = areas.sum::<f64>() / (count - 0.5);
-        ensure!(mean_excess > 0.0, "the highest scores of the normal data are all the same");
+        ensure!(mean_excess > 0.0, "the least normal windows all have the same score: give data whose scores vary");
         let power = mean_excess.recip().min(votes.raise as f64);
         let rate = count / windows;
         let (first, level) = rarities.first().zip(levels.first()).context("no levels")?;

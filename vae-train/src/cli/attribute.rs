@@ -18,14 +18,14 @@ use crate::{
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.
 ///
-/// It is kept in the run; export writes it into the model file.
+/// The run keeps it, and export writes it into the model file; `generate --attribute` moves along it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train attribute runs/a data.csv --label loaded --name load")]
 pub(super) struct Attribute {
     /// Run directory of a fit or an import.
     run: PathBuf,
-    /// CSV file with the model's columns and the label.
+    /// Table with the model's columns and the label.
     data: PathBuf,
     /// Column of zeros and ones that says which windows have the attribute.
     #[arg(long)]
@@ -53,7 +53,7 @@ impl Attribute {
         let name = self.name.unwrap_or_else(|| self.label.clone());
         ensure!(
             self.force || extras.attributes.iter().all(|attribute| attribute.name != name),
-            "the run has an attribute `{name}`: give another --name, or --force to replace it"
+            "the run has an attribute `{name}` already: give another --name, or --force to replace it"
         );
         let file = AlignedFile::new(&file.to_bytes()?);
         let model = file.model()?;
@@ -71,7 +71,7 @@ impl Attribute {
         let ((with, mean_with), (without, mean_without)) = (average(true), average(false));
         ensure!(
             with > 0 && without > 0,
-            "{}: {with} windows have `{}` and {without} have not: both are needed",
+            "{}: {with} windows are labelled 1 by `{}` and {without} are labelled 0: give windows of both kinds",
             self.data.display(),
             self.label
         );
@@ -80,7 +80,8 @@ impl Attribute {
         extras.attributes.push(Direction { name: name.clone(), direction: direction.clone() });
         directory.save_extras(&extras)?;
         let text = format!(
-            "{name}: from {with} windows with it and {without} without; next: vae-train export {} --out model.vae",
+            "{name}: learned from {with} windows with the attribute and {without} windows without it\nnext: vae-train export {} --out \
+             model.vae",
             quoted(self.run.display())
         );
         context.print(&Learned { name, windows_with: with, windows_without: without, direction }, &text)

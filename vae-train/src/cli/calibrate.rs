@@ -4,9 +4,9 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
-use vae_core::{Alarms, MOST_SAMPLES, Votes};
+use vae_core::{Alarms, MOST_SAMPLES, ScoreKind, Votes};
 
-use super::{export::Precision, rate::RateOfFile};
+use super::{GENERAL, export::Precision, rate::RateOfFile};
 use crate::{
     calibration::{Normal, Report, Settings},
     cli::{
@@ -29,11 +29,12 @@ use crate::{
     },
 };
 
-/// Set the threshold of a run's model by normal data that were not trained on, in the order of time: export then writes it into the
-/// model file, with what normal scores, sensors and slow changes are like.
+/// Set the threshold of a run's model by normal data that were not trained on, in the order of time.
 ///
-/// Refuses a rate of alarms that the data cannot support, and says what would; the file that the model was trained on; and a model that
-/// export would refuse.
+/// `export` then writes it into the model file, together with what normal scores, sensors and slow changes are like.
+///
+/// It refuses a rate of alarms that the data cannot support (and says how much data would), the file that the model was trained on, and a
+/// model that export would refuse.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
@@ -65,23 +66,23 @@ pub(super) struct Calibrate {
     /// May be repeated, once for each channel.
     #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
     range: Vec<(String, f32, f32)>,
-    /// What the device scores by: mean, samples:L or importance:K.
+    /// How the device scores a window: mean, samples:L or importance:K.
     ///
-    /// `mean` is the ELBO at the posterior's mean, the cheapest; `samples:L` the ELBO by L samples; `importance:K` the log-likelihood by up to
-    /// K samples.
-    #[arg(long, default_value = "mean", value_parser = samples, help_heading = "Model", hide_short_help = true)]
-    score: i32,
+    /// `mean` is the ELBO at the posterior's mean, which costs least; `samples:L` is the ELBO by L samples; `importance:K` is the log-likelihood
+    /// by up to K samples.
+    #[arg(long, default_value = "mean", value_parser = score_kind, help_heading = "Model", hide_short_help = true)]
+    score: ScoreKind,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Normal data")]
     label: Option<String>,
     /// Precision in which the model will be exported.
     #[arg(long, value_enum, default_value_t = Precision::Int8, help_heading = "Model", hide_short_help = true)]
     precision: Precision,
-    /// Calibrate all the same where it would be refused.
+    /// Calibrate even if that would be refused.
     ///
-    /// That is for a rate of alarms that the data do not support, the file that was trained on, a --rate that the file contradicts, and a model
+    /// Refused are a rate of alarms that the data do not support, the file that was trained on, a --rate that the file contradicts, and a model
     /// that export would refuse.
-    #[arg(long)]
+    #[arg(long, help_heading = GENERAL)]
     force: bool,
 }
 
@@ -96,7 +97,9 @@ impl Calibrate {
     pub(super) fn run(self, context: Context) -> Result<()> {
         for (index, (name, low, high)) in self.range.iter().enumerate() {
             if let Some((_, first_low, first_high)) = self.range[..index].iter().find(|(other, ..)| other == name) {
-                bail!("--range: {first_low} to {first_high} and {low} to {high} for channel `{name}`: give one");
+                bail!(
+                    "--range gives channel `{name}` twice, as {first_low} to {first_high} and as {low} to {high}: give it once"
+                );
             }
         }
         let run = RunModel::open(&self.run, Access::Write)?;
@@ -117,7 +120,7 @@ impl Calibrate {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
             sample_rate,
-            samples: self.score,
+            score: self.score,
             ranges: self.range.clone(),
         };
         let normal = Normal { table, settings };
@@ -128,7 +131,7 @@ impl Calibrate {
         writeln!(text, "next       vae-train export {} --out model.vae{precision}", quoted(self.run.display()))?;
         writeln!(
             text,
-            "then       vae-train evaluate model.vae TEST.csv --label {}, where there are faults to try it on",
+            "then       vae-train evaluate model.vae TEST.csv --label {}, if TEST.csv holds faults, labelled 1",
             quoted(label.as_deref().unwrap_or(LABEL))
         )?;
         context.print(&Calibrated { run: self.run, report }, &text)
@@ -157,7 +160,9 @@ impl Calibrate {
                 Ok(Some(rate))
             }
             (None, None) if self.alarms.is_some() => {
-                note("no --rate: the rows are taken to come once a second, and so will be the device's samples");
+                note(
+                    "no --rate: one row a second is assumed, here and of the samples on the device; give --rate if that is wrong",
+                );
                 Ok(Some(1.0))
             }
             (rate, None) => Ok(rate),
@@ -175,7 +180,7 @@ fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
     let is_known = training_fingerprint(normal, config).as_ref() == Some(data);
     ensure!(
         !is_known,
-        "{} is what the model was trained on ({data}), and a model fits what it has seen better than what it has not: the threshold would be \
+        "{} is what the model was trained on ({data}), and a model fits data it has seen better than new data: the threshold would be \
          too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
         normal.table.path.display()
     );
@@ -189,8 +194,8 @@ fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) ->
         Some(rate) => writeln!(text, ", {} at {rate:.3} a second", span(*windows as f64 / rate))?,
         None => writeln!(text)?,
     }
-    write!(text, "threshold  {threshold:.3} nats, by {needed} of {of} votes")?;
-    let small = if *has_sequential_test { "; small lasting changes by the sum of the scores' ranks" } else { "" };
+    write!(text, "threshold  {threshold:.3} nats: {needed} of the last {of} windows below it raise an alarm")?;
+    let small = if *has_sequential_test { "; a sum over the scores finds small lasting changes" } else { "" };
     writeln!(text, "{small}")?;
     if let Some((asked, (low, high))) = alarms {
         writeln!(
@@ -205,8 +210,8 @@ fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) ->
         let time = windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(memory / rate)));
         writeln!(
             text,
-            "drift      a memory of {memory:.0} windows{time}: what moves slowly over 20 of them is drift, what moves within 5 is an alarm; a \
-             healthy machine drifts in at most 1 % of the windows"
+            "drift      followed with a memory of {memory:.0} windows{time}: a change over 20 such memories is drift, a change within 5 \
+             is an alarm; a healthy machine drifts in at most 1 % of the windows"
         )?;
     }
     Ok(())
@@ -225,7 +230,11 @@ fn positive(text: &str) -> Result<f64, String> {
 fn votes(text: &str) -> Result<(u32, u32)> {
     let parsed = text.split_once('/').and_then(|(m, n)| Some((m.trim().parse().ok()?, n.trim().parse().ok()?)));
     let (needed, of) = parsed.ok_or_else(|| anyhow!("give m/n, as in 2/3"))?;
-    ensure!(Votes::new(needed, of).is_some(), "{needed} of {of} votes: 1 ≤ m ≤ n ≤ {}", vae_core::MOST_VOTES);
+    ensure!(
+        Votes::new(needed, of).is_some(),
+        "{needed}/{of}: give m/n, m of the last n windows, with 1 ≤ m ≤ n ≤ {}",
+        vae_core::MOST_VOTES
+    );
     Ok((needed, of))
 }
 
@@ -242,13 +251,13 @@ fn range(text: &str) -> Result<(String, f32, f32)> {
     Ok(parsed)
 }
 
-fn samples(text: &str) -> Result<i32> {
-    let number = |text: &str| text.parse::<i32>().ok().filter(|number| (1..=MOST_SAMPLES as i32).contains(number));
-    let samples = match text.split_once(':') {
-        None if text == "mean" => Some(0),
-        Some(("samples", count)) => number(count),
-        Some(("importance", count)) => number(count).map(|count| -count),
+fn score_kind(text: &str) -> Result<ScoreKind> {
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| (1..=MOST_SAMPLES).contains(number));
+    let kind = match text.split_once(':') {
+        None if text == "mean" => Some(ScoreKind::AtMean),
+        Some(("samples", count)) => number(count).map(ScoreKind::Samples),
+        Some(("importance", count)) => number(count).map(ScoreKind::Importance),
         _ => None,
     };
-    samples.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to {MOST_SAMPLES}"))
+    kind.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to {MOST_SAMPLES}"))
 }

@@ -55,6 +55,6 @@ pub(super) struct ModelAndData {
     /// Table (CSV or another format, also compressed) with the model's columns, in any order; `-` for standard input.
     pub(super) data: PathBuf,
     /// Column that says 0 normal / 1 anomaly.
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     pub(super) label: Option<String>,
 }

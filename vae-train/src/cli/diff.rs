@@ -26,7 +26,7 @@ use crate::{
     words::{foreign::line, messages::list},
 };
 
-/// Compare two model files of the same channels: what they need, and with --data how scores and verdicts change.
+/// Compare two model files of the same channels: what each needs of the device, and with --data how scores and verdicts change.
 ///
 /// Each model judges by its own threshold.
 #[derive(Debug, clap::Args)]
@@ -38,11 +38,11 @@ pub(super) struct Diff {
     old: PathBuf,
     /// Model file that may replace it.
     new: PathBuf,
-    /// CSV file that both models score.
-    #[arg(long)]
+    /// Table that both models score.
+    #[arg(long, help_heading = "Data")]
     data: Option<PathBuf>,
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
-    #[arg(long, requires = "data")]
+    #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
 }
 
@@ -119,7 +119,7 @@ impl Diff {
         ] {
             ensure!(
                 a == b,
-                "the models' {what} differ: {} in {}, {} in {}; judge each by itself: vae-train evaluate",
+                "the models' {what} differ: {} in {}, {} in {}; judge each model by itself: vae-train evaluate",
                 list(&a.lines().collect::<Vec<_>>()),
                 self.old.display(),
                 list(&b.lines().collect::<Vec<_>>()),
@@ -128,7 +128,7 @@ impl Diff {
         }
         ensure!(
             old.window() == new.window(),
-            "{} scores windows of {} samples and {} of {}: their scores are not of the same windows; judge each by itself: \
+            "{} scores windows of {} samples and {} windows of {}: such scores cannot be compared; judge each model by itself: \
              vae-train evaluate",
             self.old.display(),
             old.window(),
@@ -218,10 +218,15 @@ fn matters(old: &Model<'_>, new: &Model<'_>, scores: Option<&Scores>) -> Vec<Str
     if let Some(scores) = scores {
         let flipped = scores.newly_anomalous + scores.no_longer_anomalous;
         if flipped > 2 && flipped as f64 > MOST_FLIPPED * scores.windows as f64 {
-            matters.push(format!("{:.1} % of the verdicts flip", 100.0 * flipped as f64 / scores.windows as f64));
+            matters.push(format!(
+                "the verdict flips on {:.1} % of the windows",
+                100.0 * flipped as f64 / scores.windows as f64
+            ));
         }
         if let Some(correlation) = scores.rank_correlation.filter(|correlation| *correlation < SAME_ORDER) {
-            matters.push(format!("windows are ranked otherwise (rank correlation {correlation:.3})"));
+            matters.push(format!(
+                "the models rank the windows differently (rank correlation {correlation:.3}, where 1 is the same order)"
+            ));
         }
         if let Some(difference) = scores.labelled.as_ref().map(|l| l.auroc_difference).filter(|d| d.abs() > AUROC) {
             let way = if difference > 0.0 { "rises" } else { "falls" };
@@ -235,7 +240,7 @@ fn matters(old: &Model<'_>, new: &Model<'_>, scores: Option<&Scores>) -> Vec<Str
         [("flash", old.flash_len(), new.flash_len()), ("scratch", 4 * old.scratch_len(), 4 * new.scratch_len())]
     {
         if new > old {
-            matters.push(format!("{} bytes more of {what} are needed", new - old));
+            matters.push(format!("the new model needs {} bytes more of {what}", new - old));
         }
     }
     matters
@@ -249,15 +254,19 @@ fn text(difference: &Difference) -> Result<String> {
         writeln!(text, "  {:<24} {} → {}", what.replace('_', " "), short(what, old), short(what, new))?;
     }
     if changes.is_empty() {
-        writeln!(text, "  the same shape, sizes, threshold and origin")?;
+        writeln!(text, "  shape, sizes, threshold and origin are the same")?;
     }
     if let Some(scores) = scores {
         let ScoreShift { mean, mean_magnitude, magnitude_95, largest } = scores.score_shift;
-        writeln!(text, "\n{} windows, new less old", scores.windows)?;
         writeln!(
             text,
-            "  score shift              mean {mean:.3} nats, magnitude {mean_magnitude:.3} on average, {magnitude_95:.3} for 95 %, at most \
-             {largest:.3} (scores spread by {:.3})",
+            "\n{} windows, scored by both models; a shift is the new score less the old one",
+            scores.windows
+        )?;
+        writeln!(
+            text,
+            "  score shift              {mean:.3} nats on average; in magnitude {mean_magnitude:.3} on average, at most \
+             {magnitude_95:.3} for 95 % of the windows and {largest:.3} for all (the old scores have an interquartile range of {:.3})",
             scores.spread
         )?;
         if let Some(correlation) = scores.rank_correlation {
@@ -265,7 +274,7 @@ fn text(difference: &Difference) -> Result<String> {
         }
         writeln!(
             text,
-            "  verdicts                 {} newly anomalous, {} no longer",
+            "  verdicts                 {} windows newly anomalous, {} no longer anomalous",
             scores.newly_anomalous, scores.no_longer_anomalous
         )?;
         if let Some(Labelled { auroc, auroc_difference, false_alarm_rate, detection_rate, .. }) = &scores.labelled {
@@ -278,8 +287,10 @@ fn text(difference: &Difference) -> Result<String> {
     }
     let verdict = match (matters.is_empty(), scores) {
         (false, _) => format!("what matters: {}", matters.join("; ")),
-        (true, Some(_)) => "nothing that matters: the same verdicts in the same memory, or nearly so".to_owned(),
-        (true, None) => "nothing that matters by itself; --data compares scores and verdicts".to_owned(),
+        (true, Some(_)) => "no change that matters: verdicts and memory are the same, or nearly the same".to_owned(),
+        (true, None) => {
+            "no change that matters in the files alone; give --data to compare scores and verdicts".to_owned()
+        }
     };
     write!(text, "\n{verdict}")?;
     Ok(text)

@@ -27,7 +27,7 @@ use crate::{
 /// Events that are listed.
 const MOST_EVENTS: usize = 12;
 
-/// Score data through vae-core: how well anomalies are told from normal windows, or (--likelihood) how well the model
+/// Try a model on data: how well it tells anomalies from normal windows and events from normal running, or (--likelihood) how well it
 /// explains the data.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -39,10 +39,10 @@ pub(super) struct Evaluate {
     /// Estimate the mean log-likelihood instead: ELBO, importance-weighted by 1 to 1000 samples, and by the prior.
     #[arg(long, help_heading = "Log-likelihood")]
     likelihood: bool,
-    /// With --likelihood: compare with a Gaussian and a kernel density estimate fitted to this CSV file.
+    /// With --likelihood: compare with a Gaussian and a kernel density estimate that are fitted to this table.
     #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true)]
     train: Option<PathBuf>,
-    /// With --likelihood: judge at most so many windows, evenly spaced over the file.
+    /// With --likelihood: use at most this many windows, evenly spaced over the file.
     #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
     windows: u32,
     /// With --likelihood: turn grey values into zeros and ones first, by the seed.
@@ -79,7 +79,7 @@ impl Evaluate {
             );
             ensure!(
                 model.conditions() == 0,
-                "--train is for models without conditions, as the baselines have none: leave it out"
+                "--train is for models without conditions, as its estimates know no conditions: leave it out"
             );
             let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &model)?;
             report.compare(&chosen, &rows).with_context(|| train.display().to_string())?;
@@ -137,8 +137,8 @@ impl Evaluate {
             text += &format!("{name:<28}{model:>9.4}{baseline:>16.4}\n");
         }
         if evaluation.is_beaten_by_limits() {
-            text += "\nlimits on each column alone tell these anomalies better than the model: a smaller --latent, a --window for a series, or \
-                     more data may help\n";
+            text += "\nlimits on each column alone find these anomalies better than the model does: a smaller --latent, a --window for \
+                 a series, or more data may help\n";
         }
         text += &format!(
             "\nat the model's threshold of {:.3} nats: false-alarm rate {:.4}, detection rate {:.4}",
@@ -170,9 +170,10 @@ fn detector_lines(evaluation: &Evaluation) -> String {
     };
     let outside = |share: Option<f64>| share.map_or("none".to_owned(), percent);
     format!(
-        "\n\nthe detector, on the rows as a stream:\n  events       {} of {} detected, mean delay {delay}{sensor}\n  alarms       {} raised, {} of \
-         them outside events: {false_alarms}\n  windows      precision {}, recall {}, F1 {}\n  verdicts     {} normal, {} anomalous, {} with \
-         a sensor's fault, {} drifting\n  outside      the alarm was on in {} of the windows outside events, {} of them drifting{}",
+        "\n\nthe detector, on the rows as a stream:\n  events       {} of {} detected, mean delay {delay}{sensor}\n  alarms       {} \
+         raised, {} of them outside events: {false_alarms}\n  windows      precision {}, recall {}, F1 {}\n  verdicts     {} normal, {} \
+         anomalous, {} with a sensor's fault, {} drifting\n  outside      the alarm was on in {} of the windows outside events; {} of \
+         those windows are called drifting{}",
         events.detected,
         events.events.len(),
         events.alarms,
@@ -215,7 +216,7 @@ fn list(evaluation: &Evaluation) -> String {
         ]);
     }
     if let Some(more @ 1..) = events.events.len().checked_sub(MOST_EVENTS) {
-        text += &format!("\n  and {more} more events (--json has all)");
+        text += &format!("\n  and {more} more events (--json lists them)");
     }
     text
 }

@@ -19,8 +19,7 @@ use crate::{
 
 /// Write the model of a run to a file for vae-core: quantised, calibrated on the held-out windows, with golden vectors.
 ///
-/// An int8 model is compared with the f32 model on the held-out windows, and refused where it flips the verdict on more than 1 % of
-/// them.
+/// An int8 model is compared with the f32 model on the held-out windows, and refused if it flips the verdict on more than 1 % of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train export runs/a --out model.vae
@@ -29,16 +28,16 @@ pub(super) struct Export {
     /// Run directory of a fit or an import.
     run: PathBuf,
     /// Model file to write.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     out: PathBuf,
     /// How weights are stored.
-    #[arg(long, value_enum, default_value_t = Precision::Int8)]
+    #[arg(long, help_heading = "Model", value_enum, default_value_t = Precision::Int8)]
     precision: Precision,
     /// Also write the f32 weights to this safetensors file.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     safetensors: Option<PathBuf>,
-    /// Replace existing files, and write an int8 model that would be refused.
-    #[arg(long)]
+    /// Replace existing files, and write an int8 model even if it would be refused.
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 
@@ -73,7 +72,8 @@ impl Export {
         let exported =
             Candidate::of(&self.run, self.precision.into())?.write(&self.out, weights, existing, &mut Notes)?;
         let mut text = format!(
-            "{}: {} bytes of flash, {} bytes of scratch; a window is anomalous below {:.3} nats ({} calibration windows)\n",
+            "{}: {} bytes of flash, {} bytes of scratch; a window that scores below {:.3} nats is anomalous (by {} calibration \
+             windows)\n",
             exported.model.display(),
             exported.flash,
             exported.scratch,
@@ -107,16 +107,17 @@ fn quantisation_lines(quantisation: &Quantisation, text: &mut String) -> Result<
     for LayerError { half, inputs, outputs, weights, output } in layers {
         writeln!(
             text,
-            "  {half} {inputs:>5} → {outputs:<5} output off by {:.2} %, of which its own weights {:.2} %",
+            "  {half} {inputs:>5} → {outputs:<5} outputs off by {:.2} %; by this layer's weights alone {:.2} %",
             100.0 * output,
             100.0 * weights
         )?;
     }
     writeln!(
         text,
-        "  score shift {:.4} nats, magnitude {:.4} (95 %: {:.4}, largest {:.4}), beside an interquartile range of {spread:.4}",
+        "  scores shift by {:.4} nats on average, in magnitude by {:.4} (at most {:.4} for 95 % of the windows, {:.4} for all); their \
+         interquartile range is {spread:.4}",
         score_shift.mean, score_shift.mean_magnitude, score_shift.magnitude_95, score_shift.largest
     )?;
-    writeln!(text, "  verdict flipped on {flipped} of {windows}")?;
+    writeln!(text, "  the verdict flips on {flipped} of {windows} windows")?;
     Ok(())
 }

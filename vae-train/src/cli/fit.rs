@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Train a model on the normal rows of a CSV file and keep everything in a run directory.
+/// Train a model on the normal rows of a table, and keep everything in a run directory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train fit train.csv --label label --out runs/a
@@ -41,14 +41,16 @@ pub(super) struct Fit {
     /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
     /// compressed by gzip or zstd; `-` for standard input.
     data: PathBuf,
-    /// Run directory.
+    #[command(flatten)]
+    config: Config,
+    /// Run directory to write.
     #[arg(long, help_heading = "Run")]
     out: PathBuf,
     /// TOML file with any of the settings of data, model, objective and training.
     ///
-    /// Their names are those of the options with `_` for `-`, as in `learning_rate = 0.001`, in the sections [data], [model], [objective] and
-    /// [training] or before all sections. Options given here take precedence.
-    #[arg(long = "config", value_name = "CONFIG", help_heading = "Run")]
+    /// Settings have the names of the options, with `_` for `-`, as in `learning_rate = 0.001`. They stand in the sections [data], [model],
+    /// [objective] and [training], or before all sections. Options on the command line take precedence.
+    #[arg(long = "config", value_name = "CONFIG", help_heading = "Run", hide_short_help = true)]
     file: Option<PathBuf>,
     /// Go on with the run in --out, with the settings that it was started with.
     #[arg(long, help_heading = "Run")]
@@ -58,12 +60,10 @@ pub(super) struct Fit {
     force: bool,
     /// Where to train: flex (the CPU), another of burn's backends, or a ws:// address.
     ///
-    /// Other backends are those that this program was built with; the address is the one that `vae-train serve` says (of a program that was
-    /// built with --features remote).
+    /// Other backends are those that this program was built with. The address is the one that `vae-train serve` prints; both programs must be
+    /// built with --features remote.
     #[arg(long, default_value = "flex", help_heading = "Run", hide_short_help = true)]
     device: String,
-    #[command(flatten)]
-    config: Config,
 }
 
 impl Fit {
@@ -107,17 +107,18 @@ fn summary(fitted: &Fitted) -> String {
     )];
     let gain = validation_elbo - baseline;
     lines.push(if gain > 0.0 {
-        format!("  {gain:.3} nats above independent features ({baseline:.3}): what was learnt of how they depend on each other")
+        format!("  {gain:.3} nats above a model of independent features ({baseline:.3}): so much was learnt of how they depend on each \
+             other")
     } else {
         format!(
-            "  {:.3} nats below independent features ({baseline:.3}): nothing was learnt of how they depend on each other; give more data, \
-             a --window for a series, or more --epochs",
+            "  {:.3} nats below a model of independent features ({baseline:.3}): nothing was learnt of how they depend on each other; \
+             give more data, a --window for a series, or more --epochs",
             -gain
         )
     });
     let gap = training_elbo - validation_elbo;
     let judgement = if gap > OVER_FITTED * gain.abs().max(1.0) {
-        ": over-fitted, or they are of another kind; more data help, or fewer --hidden, or more --input-noise"
+        ": over-fitted, or the held-out windows are of another kind; give more data, a smaller --hidden or a larger --input-noise"
     } else {
         ": not over-fitted"
     };
@@ -133,7 +134,10 @@ fn summary(fitted: &Fitted) -> String {
     lines.push(format!("{} of {} latent dimensions in use{unused}", fitted.active_units, fitted.latent));
     if !divergences.is_empty() {
         let rate = fitted.learning_rate;
-        lines.push(format!("diverged {} time(s), which took the learning rate to {rate:.3e}", divergences.len()));
+        lines.push(format!(
+            "training diverged {} time(s), and the learning rate was lowered to {rate:.3e}",
+            divergences.len()
+        ));
     }
     let run = quoted(fitted.run.display());
     // That column is found without being named.
@@ -178,7 +182,12 @@ fn training_table(recording: Recording, config: &Config) -> Result<Table> {
     let left_out: HashSet<&String> = clocks.iter().chain(&config.data.ignore).collect();
     let is_kept = |name: &&String| !left_out.contains(name);
     let kept: Vec<String> = columns.iter().filter(is_kept).cloned().collect();
-    ensure!(!kept.is_empty(), "{}: no column of measured values beside {}", path.display(), list(columns));
+    ensure!(
+        !kept.is_empty(),
+        "{}: no column of measured values is left of {}: give measured values, or ignore fewer columns",
+        path.display(),
+        list(columns)
+    );
     Ok(recording.select(&kept)?.0)
 }
 
@@ -225,8 +234,8 @@ pub(super) fn device(name: &str) -> Result<Device> {
             "this program has no remote devices: build it with `cargo build --release -p vae-train --features remote`"
         ),
         _ => bail!(
-            "no device `{name}` in this program: build it with `cargo build --release -p vae-train --features {name}` if burn has \
-             such a backend (flex, wgpu, cuda)"
+            "this program has no device `{name}`: give flex, or build it with `cargo build --release -p vae-train --features {name}` if \
+             burn has such a backend (flex, wgpu, cuda)"
         ),
     }
 }

@@ -20,10 +20,11 @@ use crate::{
     },
 };
 
-/// Generate windows by decoding latent vectors: to CSV, or for square images to a PNG grid (--out x.png).
+/// Generate windows by decoding latent vectors: to a CSV file, or for square images to a PNG grid (--out x.png).
 ///
-/// In CSV, names of columns that a spreadsheet would take for formulas have an apostrophe before them, which is taken away where the file is
-/// read (docs/tables.md). With --like, the windows of a file are encoded, moved along --attribute and decoded instead.
+/// Latent vectors are drawn at random or, with --like, those of the windows of a file. With --attribute they are moved along it before they
+/// are decoded. In the CSV file, names of columns that a spreadsheet would take for formulas have an apostrophe before them, which vae-train
+/// takes away when it reads the file (docs/tables.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train generate model.vae -n 100 --out samples.csv
@@ -31,32 +32,32 @@ use crate::{
 pub(super) struct Generate {
     /// Model file (.vae).
     model: PathBuf,
-    /// Number of windows.
-    #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    number: u32,
-    /// File to write: .csv, or .png for a grid of square images.
-    #[arg(long)]
-    out: PathBuf,
-    /// Where latent vectors come from.
-    #[arg(long, value_enum, default_value_t = Source::Prior)]
+    /// Where latent vectors are drawn from.
+    #[arg(long, help_heading = "Latent vectors", value_enum, default_value_t = Source::Prior)]
     from: Source,
-    /// Draw from p(x|z) instead of taking its mean.
-    #[arg(long)]
-    sample: bool,
-    /// Condition of a conditional model, as name=value; once for each.
-    #[arg(long)]
+    /// Value of a condition of a conditional model, as name=value; give one for each condition.
+    #[arg(long, help_heading = "Latent vectors", value_name = "NAME=VALUE")]
     condition: Vec<String>,
-    /// Encode the windows of this file instead of drawing latent vectors.
-    #[arg(long, conflicts_with_all = ["from", "condition"])]
+    /// Table of windows to encode, instead of drawing latent vectors.
+    #[arg(long, help_heading = "Latent vectors", value_name = "DATA", conflicts_with_all = ["from", "condition"])]
     like: Option<PathBuf>,
-    /// Attribute in the model to move along.
-    #[arg(long)]
+    /// Attribute of the model to move the latent vectors along: `vae-train attribute` learns one.
+    #[arg(long, help_heading = "Latent vectors")]
     attribute: Option<String>,
-    /// How far: 1 is the mean difference between windows with and without the attribute.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    /// How far to move along --attribute: 1 is the mean difference between windows with the attribute and windows without.
+    #[arg(long, help_heading = "Latent vectors", default_value_t = 1.0, allow_negative_numbers = true)]
     amount: f32,
+    /// Number of windows to write; with --like, the most of them.
+    #[arg(short, long, help_heading = "Output", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    number: u32,
+    /// Draw each value from p(x|z), instead of writing its mean.
+    #[arg(long, help_heading = "Output")]
+    sample: bool,
+    /// File to write: .csv, or .png for a grid of square images.
+    #[arg(long, help_heading = "Output")]
+    out: PathBuf,
     /// Replace an existing file.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 
@@ -181,7 +182,7 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
     let card = model.card()?;
     ensure!(
         !model.has_front_end(),
-        "this model sees features of the samples (fit --front-end): it can generate those, but no samples; fit without --front-end for them"
+        "this model sees features of the samples (fit --front-end) and can generate no samples: fit without --front-end"
     );
     write_file(path, existing, |out| {
         let numbered = model.window() > 1;

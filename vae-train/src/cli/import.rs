@@ -41,29 +41,30 @@ A mapping of a model of PyTorch's (docs/import.md has all keys, and recipes for 
   mean = { weight = \"decoder.2.weight\", bias = \"decoder.2.bias\" }
   variance = 0.5";
 
-/// Take a variational autoencoder that was trained elsewhere, from a safetensors file, into a run directory: calibrate, export and
-/// attribute then work as after a fit.
+/// Take a variational autoencoder that was trained elsewhere, from a safetensors file, into a run directory.
 ///
-/// A mapping, a TOML file, says which tensor is what. Normal data that were not trained on stand where a fit has its held-out windows.
+/// `calibrate`, `export` and `attribute` then work as after a fit.
+///
+/// A mapping (a TOML file) says which tensor is what. Normal data that were not trained on take the place of the held-out windows of a fit.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Import {
     /// Weights (.safetensors).
     weights: PathBuf,
     /// TOML file that names the tensors of encoder and decoder.
-    #[arg(long)]
+    #[arg(long, help_heading = "Model")]
     mapping: PathBuf,
     /// Normal data that were not trained on, with the model's columns: what export calibrates on and compares int8 with f32 by.
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     normal: PathBuf,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     label: Option<String>,
     /// Run directory.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     out: PathBuf,
     /// Replace an imported model in --out.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 
@@ -92,7 +93,7 @@ impl Import {
         }
         let (table, left_out) = recording
             .select(&imported.channels)
-            .context("the data do not fit the model, whose inputs `channels` in the mapping can name")?;
+            .context("the data do not fit the model: `channels` in the mapping names the model's inputs")?;
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
         }

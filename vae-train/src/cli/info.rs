@@ -101,31 +101,6 @@ impl Info {
 impl Description {
     pub(super) fn of(path: &Path, model: &Model<'_>) -> Result<Self> {
         let (header, card, calibration) = (model.header()?, model.card()?, model.calibration()?);
-        let mut layers = Vec::new();
-        for (index, layer) in model.layers()?.enumerate() {
-            let layer = layer?;
-            layers.push(Layer {
-                half: if index < header.encoder_layers as usize { "encoder" } else { "decoder" },
-                inputs: layer.columns,
-                outputs: layer.rows,
-                activation: format!("{:?}", layer.activation),
-            });
-        }
-        let (mean, inverse_scale) = model.standardiser()?;
-        let mut channels = Vec::new();
-        let mut feature = 0;
-        for (index, name) in card.channels.lines().enumerate() {
-            let front_end = model.front_end(index)?;
-            channels.push(Channel {
-                name: name.to_owned(),
-                front_end: front_end_name(front_end),
-                mean: mean.get(feature).copied().unwrap_or(f32::NAN),
-                scale: inverse_scale.get(feature).map_or(f32::NAN, |inverse| 1.0 / inverse),
-                range: calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN),
-            });
-            // Samples lie side by side, features channel after channel.
-            feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
-        }
         Ok(Self {
             model: path.to_owned(),
             precision: format!("{:?}", header.precision),
@@ -136,7 +111,7 @@ impl Description {
             hop: model.hop(),
             latent: model.latent(),
             products: cost::products(model)?,
-            layers,
+            layers: layers(model)?,
             instructions: cost::instructions(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
@@ -154,7 +129,7 @@ impl Description {
             sample_rate: calibration.sample_rate(),
             has_alarm_tail: calibration.alarm_tail().rate > 0.0,
             drift_memory: Some(calibration.drift_memory()).filter(|memory| *memory > 0.0),
-            channels,
+            channels: channels(model)?,
             conditions: card.conditions.lines().map(str::to_owned).collect(),
             attributes: model.attributes()?.map(|attribute| Ok(attribute?.0.to_owned())).collect::<Result<_>>()?,
             mixture_components: header.mixture_components,
@@ -165,6 +140,40 @@ impl Description {
             metrics: card.metrics.lines().map(str::to_owned).collect(),
         })
     }
+}
+
+fn layers(model: &Model<'_>) -> Result<Vec<Layer>> {
+    let encoder_layers = model.header()?.encoder_layers as usize;
+    let mut layers = Vec::new();
+    for (index, layer) in model.layers()?.enumerate() {
+        let layer = layer?;
+        layers.push(Layer {
+            half: if index < encoder_layers { "encoder" } else { "decoder" },
+            inputs: layer.columns,
+            outputs: layer.rows,
+            activation: format!("{:?}", layer.activation),
+        });
+    }
+    Ok(layers)
+}
+
+fn channels(model: &Model<'_>) -> Result<Vec<Channel>> {
+    let (calibration, (mean, inverse_scale)) = (model.calibration()?, model.standardiser()?);
+    let mut channels = Vec::new();
+    let mut feature = 0;
+    for (index, name) in model.card()?.channels.lines().enumerate() {
+        let front_end = model.front_end(index)?;
+        channels.push(Channel {
+            name: name.to_owned(),
+            front_end: front_end_name(front_end),
+            mean: mean.get(feature).copied().unwrap_or(f32::NAN),
+            scale: inverse_scale.get(feature).map_or(f32::NAN, |inverse| 1.0 / inverse),
+            range: calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN),
+        });
+        // Samples lie side by side, features channel after channel.
+        feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
+    }
+    Ok(channels)
 }
 
 /// The name by which `fit --front-end` knows it.
@@ -244,17 +253,22 @@ fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
         d.threshold, d.calibration_windows, d.score, d.votes.0, d.votes.1
     )?;
     match (d.sample_rate, d.has_alarm_tail) {
-        (Some(rate), true) => writeln!(text, "  alarms       by any rate of them, at {rate} samples a second")?,
-        (None, true) => writeln!(text, "  alarms       by any rate of them, once the device knows its sample rate")?,
-        (_, false) => {
-            writeln!(text, "  alarms       by the threshold only: vae-train calibrate gives it a rate of them")?
+        (Some(rate), true) => {
+            writeln!(text, "  alarms       at any rate that the firmware asks for, at {rate} samples a second")?
         }
+        (None, true) => {
+            writeln!(text, "  alarms       at any rate that the firmware asks for, once it gives its sample rate")?
+        }
+        (_, false) => writeln!(
+            text,
+            "  alarms       by the threshold only: run vae-train calibrate with --alarms for a rate of false alarms"
+        )?,
     }
     match d.drift_memory {
         Some(memory) => writeln!(text, "  drift        followed, with a memory of {memory:.0} windows")?,
         None => writeln!(
             text,
-            "  drift        not followed: vae-train calibrate with a recording that is long enough tells what is ordinary"
+            "  drift        not followed: run vae-train calibrate on a longer recording, which tells what drift is ordinary"
         )?,
     }
     Ok(())

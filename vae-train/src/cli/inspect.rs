@@ -15,7 +15,7 @@ use crate::{
         context::{Context, note},
         table::open_table,
     },
-    inspection::{Inspection, column::Column},
+    inspection::{Inspection, autocorrelation::Suggestion, column::Column},
     tables::{
         clock::Clock,
         recording::{Label, Recording},
@@ -30,7 +30,7 @@ use crate::{
 
 /// Look at a CSV file before it is trained on: gaps, stuck and clipped channels, drift, copies, and which window to choose.
 ///
-/// Rows labelled 1 are left out, as `fit` does. A column of times (a number, or an ISO 8601 date) gives the sample rate.
+/// Rows labelled 1 are left out, as in `fit`. A column of times (a number, or an ISO 8601 date) gives the sample rate.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train inspect train.csv --label label
@@ -39,7 +39,7 @@ use crate::{
 pub(super) struct Inspect {
     /// Table: CSV (a header, then rows in order of time) or another format, also compressed by gzip or zstd; `-` for standard input.
     data: PathBuf,
-    /// Rows per second, in Hz [default: as a WAV file or the column of times says, which it must not contradict].
+    /// Rows per second, in Hz [default: as a WAV file or the column of times says; --rate must not contradict them].
     #[arg(long)]
     rate: Option<f64>,
     /// Accept a --rate that the file contradicts.
@@ -95,7 +95,7 @@ impl Inspect {
         let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
         ensure!(
             !kept.is_empty(),
-            "{}: no column of numbers beside {}: give measured values",
+            "{}: none of the columns {} holds measured numbers: give a column that does",
             self.data.display(),
             list(&table.columns)
         );
@@ -121,21 +121,34 @@ const SHOWN: usize = 24;
 const SHOWN_PAIRS: usize = 6;
 
 fn text(inspected: &Inspected) -> Result<String> {
-    let Inspected { file, rate, label, not_numbers, inspection, .. } = inspected;
-    let Inspection { rows, anomalies, columns, suggestion, .. } = inspection;
     let mut text = String::new();
-    write!(text, "{}: {rows} rows", file.display())?;
-    if *anomalies > 0 {
+    headline(inspected, &mut text)?;
+    columns_table(&inspected.inspection.columns, &mut text)?;
+    findings_lines(&findings(inspected), &mut text)?;
+    window_line(inspected, &mut text)?;
+    next_step(inspected, &mut text)?;
+    Ok(text)
+}
+
+fn headline(inspected: &Inspected, text: &mut String) -> Result<()> {
+    let Inspection { rows, anomalies, .. } = inspected.inspection;
+    write!(text, "{}: {rows} rows", inspected.file.display())?;
+    if anomalies > 0 {
         write!(text, ", {anomalies} of them labelled 1 and left out")?;
     }
-    if let Some(rate) = rate {
-        write!(text, ", {} at {} Hz", duration(*rows as f64 / rate), significant(*rate))?;
+    if let Some(rate) = inspected.rate {
+        write!(text, ", {} at {} Hz", duration(rows as f64 / rate), significant(rate))?;
     }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn columns_table(columns: &[Column], text: &mut String) -> Result<()> {
     let names: Vec<String> = columns.iter().take(SHOWN).map(|column| excerpt(&column.name)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
     writeln!(
         text,
-        "\n\n{:<width$} {:>8} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
+        "\n{:<width$} {:>8} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
         "column", "missing", "least", "mean", "largest", "deviation", "distinct", "repeat", "drift"
     )?;
     for (column, name) in columns.iter().zip(names) {
@@ -157,7 +170,10 @@ fn text(inspected: &Inspected) -> Result<String> {
     if columns.len() > SHOWN {
         writeln!(text, "and {} more columns (--json lists them)", columns.len() - SHOWN)?;
     }
-    let findings = findings(inspected);
+    Ok(())
+}
+
+fn findings_lines(findings: &[String], text: &mut String) -> Result<()> {
     if !findings.is_empty() {
         writeln!(text)?;
     }
@@ -165,89 +181,122 @@ fn text(inspected: &Inspected) -> Result<String> {
         writeln!(text, "{finding}")?;
     }
     if findings.len() > 2 * SHOWN {
-        writeln!(text, "and {} more findings (--json has them all)", findings.len() - 2 * SHOWN)?;
+        writeln!(text, "and {} more findings (--json lists them)", findings.len() - 2 * SHOWN)?;
     }
-    if suggestion.window == 1 {
-        write!(text, "\nno --window: {}", suggestion.reason)?;
+    Ok(())
+}
+
+/// The window that the data ask for, and why.
+fn window_line(inspected: &Inspected, text: &mut String) -> Result<()> {
+    let Suggestion { window, hop, reason, .. } = &inspected.inspection.suggestion;
+    if *window == 1 {
+        write!(text, "\nno --window: {reason}")?;
     } else {
-        let seconds = rate.map_or(String::new(), |rate| format!(" ({})", duration(suggestion.window as f64 / rate)));
-        write!(text, "\n--window {} --hop {}{seconds}: {}", suggestion.window, suggestion.hop, suggestion.reason)?;
+        let seconds = inspected.rate.map_or(String::new(), |rate| format!(" ({})", duration(*window as f64 / rate)));
+        write!(text, "\n--window {window} --hop {hop}{seconds}: {reason}")?;
     }
+    Ok(())
+}
+
+/// The fit that the data ask for; nothing while it would refuse some of their fields.
+fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
+    let Inspected { file, label, not_numbers, inspection, .. } = inspected;
     let clocks = inspected.clock_names();
-    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) =
-        not_numbers.iter().filter(|found| !clocks.contains(&*found.column)).partition(|found| 2 * found.fields > *rows);
-    if to_mend.is_empty() {
-        write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
-        if let Some(label) = label {
-            write!(text, " --label {}", quoted(label))?;
-        }
-        // A name with a comma is given by itself.
-        let (alone, listed): (Vec<&str>, Vec<&str>) =
-            names.iter().map(|found| &*found.column).partition(|name| name.contains(','));
-        if !listed.is_empty() {
-            write!(text, " --ignore {}", quoted(listed.join(",")))?;
-        }
-        for name in alone {
-            write!(text, " --ignore {}", quoted(name))?;
-        }
-        if suggestion.window > 1 {
-            write!(text, " --window {} --hop {}", suggestion.window, suggestion.hop)?;
-        }
-        write!(text, " --out runs/a")?;
+    let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) = not_numbers
+        .iter()
+        .filter(|found| !clocks.contains(&*found.column))
+        .partition(|found| 2 * found.fields > inspection.rows);
+    if !to_mend.is_empty() {
+        return Ok(());
     }
-    Ok(text)
+    write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
+    if let Some(label) = label {
+        write!(text, " --label {}", quoted(label))?;
+    }
+    // A name with a comma is given by itself.
+    let (alone, listed): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|found| &*found.column).partition(|name| name.contains(','));
+    if !listed.is_empty() {
+        write!(text, " --ignore {}", quoted(listed.join(",")))?;
+    }
+    for name in alone {
+        write!(text, " --ignore {}", quoted(name))?;
+    }
+    let Suggestion { window, hop, .. } = inspection.suggestion;
+    if window > 1 {
+        write!(text, " --window {window} --hop {hop}")?;
+    }
+    write!(text, " --out runs/a")?;
+    Ok(())
 }
 
 /// What the user should know, a line each: first what a fit would stumble over.
 fn findings(inspected: &Inspected) -> Vec<String> {
-    let Inspected { rate, clock, not_numbers, inspection, .. } = inspected;
-    let mut findings = Vec::new();
+    let mut findings = of_texts(inspected);
+    findings.extend(of_clocks(inspected));
+    findings.extend(of_columns(&inspected.inspection.columns));
+    findings.extend(of_copies(&inspected.inspection));
+    findings
+}
+
+/// Fields that are no numbers.
+fn of_texts(inspected: &Inspected) -> Vec<String> {
     let clocks = inspected.clock_names();
-    for NotNumbers { column, fields, first, row, .. } in not_numbers {
-        let what = match (clocks.contains(&**column), 2 * fields > inspection.rows) {
-            (true, _) => continue,
-            (_, true) => "leave the column out (--ignore), or turn each category into a column of 0 and 1",
-            _ => "leave a missing value empty",
+    let measured = inspected.not_numbers.iter().filter(|found| !clocks.contains(&*found.column));
+    let finding = |NotNumbers { column, fields, first, row, .. }: &NotNumbers| {
+        let what = if 2 * fields > inspected.inspection.rows {
+            "leave the column out (--ignore), or turn each category into a column of 0 and 1"
+        } else {
+            "leave a missing value empty"
         };
-        findings.push(format!(
+        format!(
             "{column}: {fields} field(s) are no numbers, first `{}` in row {row}; fit refuses them: {what}",
             excerpt(first)
-        ));
-    }
-    for clock in inspected.clocks() {
-        findings.push(format!(
-            "{}: a clock, a row every {} (jitter {}); a fit leaves it out: the time of tomorrow is never normal",
+        )
+    };
+    measured.map(finding).collect()
+}
+
+/// Columns of times, and what the first of them shows: others have the same gaps.
+fn of_clocks(inspected: &Inspected) -> Vec<String> {
+    let finding = |clock: &Clock| {
+        format!(
+            "{}: a column of times, a row every {} (jitter {}); fit leaves it out, as a time never comes again",
             clock.column,
             duration(clock.interval),
             duration(clock.jitter)
+        )
+    };
+    let mut findings: Vec<String> = inspected.clocks().map(finding).collect();
+    let Some(clock) = &inspected.clock else { return findings };
+    if clock.gaps > 0 {
+        findings.push(format!(
+            "{}: {} gap(s), the longest {} after row {}: a window across a gap joins rows that do not belong together; cut the file there",
+            clock.column,
+            clock.gaps,
+            duration(clock.longest_gap),
+            clock.longest_gap_row
         ));
     }
-    // Others have the same gaps.
-    if let Some(clock) = clock {
-        if clock.gaps > 0 {
-            findings.push(format!(
-                "{}: {} gap(s), the longest {} after row {}: a window across one joins what does not belong together",
-                clock.column,
-                clock.gaps,
-                duration(clock.longest_gap),
-                clock.longest_gap_row
-            ));
-        }
-        if clock.not_forwards + clock.unreadable > 0 {
-            findings.push(format!(
-                "{}: {} row(s) do not go forwards in time, {} have no time",
-                clock.column, clock.not_forwards, clock.unreadable
-            ));
-        }
-        if let Some(rate) = rate.filter(|rate| (rate / clock.rate - 1.0).abs() > 0.01) {
-            findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(clock.rate)));
-        }
+    if clock.not_forwards + clock.unreadable > 0 {
+        findings.push(format!(
+            "{}: the time does not increase in {} row(s), and {} row(s) have no time",
+            clock.column, clock.not_forwards, clock.unreadable
+        ));
     }
-    for (distinct, what) in [
-        (0, "have no value: a fit leaves them out"),
-        (1, "never vary: any other value in them will count as an anomaly"),
-    ] {
-        let of_kind = inspection.columns.iter().filter(|column| column.distinct == distinct);
+    if let Some(rate) = inspected.rate.filter(|rate| (rate / clock.rate - 1.0).abs() > 0.01) {
+        findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(clock.rate)));
+    }
+    findings
+}
+
+/// Columns without values, of one value, or of bits, and what stands out in each of the others.
+fn of_columns(columns: &[Column]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (distinct, what) in
+        [(0, "have no value: fit leaves them out"), (1, "never vary: any other value in them will count as an anomaly")]
+    {
+        let of_kind = columns.iter().filter(|column| column.distinct == distinct);
         let names: Vec<&String> = of_kind.map(|column| &column.name).collect();
         if !names.is_empty() {
             findings.push(format!("{} column(s) {what}: {}", names.len(), list(&names)));
@@ -255,25 +304,32 @@ fn findings(inspected: &Inspected) -> Vec<String> {
     }
     // Not where most are, as in pictures.
     let of_bits = |column: &&Column| column.distinct == 2 && (column.least, column.largest) == (Some(0.0), Some(1.0));
-    let bits: Vec<&String> = inspection.columns.iter().filter(of_bits).map(|column| &column.name).collect();
+    let bits: Vec<&String> = columns.iter().filter(of_bits).map(|column| &column.name).collect();
     if let [first, ..] = bits[..]
-        && 2 * bits.len() < inspection.columns.len()
+        && 2 * bits.len() < columns.len()
     {
         findings.push(format!(
-            "{} column(s) hold 0 and 1 only: {}; one that says what was an anomaly is the label (--label {first}), and other labels or \
-             states are to be left out (fit --ignore {first})",
+            "{} column(s) hold 0 and 1 only: {}; if one of them marks anomalies, give it as the label (--label {first}); leave out other \
+             labels and states (fit --ignore {first})",
             bits.len(),
             list(&bits),
             first = quoted(first)
         ));
     }
-    for column in inspection.columns.iter().filter(|column| column.distinct > 1) {
+    for column in columns.iter().filter(|column| column.distinct > 1) {
         findings.extend(column.findings.iter().map(|finding| format!("{}: {finding}", column.name)));
     }
+    findings
+}
+
+/// Rows and columns that are copies of others.
+fn of_copies(inspection: &Inspection) -> Vec<String> {
+    let mut findings = Vec::new();
     // In a series of few levels equal rows are no wonder.
     if inspection.duplicates > 0 && inspection.suggestion.window == 1 {
         findings.push(format!(
-            "{} row(s) ({:.1} %) are copies of earlier ones: copies that are held out make a model look better than it is",
+            "{} row(s) ({:.1} %) are copies of earlier rows: a held-out row whose copy is trained on makes a model look better than it is; \
+             remove the copies",
             inspection.duplicates,
             100.0 * inspection.duplicates as f64 / (inspection.rows - inspection.anomalies).max(1) as f64
         ));

@@ -11,9 +11,9 @@ use crate::{
     words::output::{Existing, is_there, write_file, write_secret},
 };
 
-/// Make a key to sign models with: a private one for `sign`, and beside it the public one for firmware and `verify`.
+/// Make a pair of keys to sign models with: a private key for `sign`, and beside it the public key for firmware and `verify`.
 ///
-/// The private key (PKCS#8 in PEM, Ed25519) is from the operating system's randomness, readable by its owner alone, and never
+/// The private key (PKCS#8 in PEM, Ed25519) is made of the operating system's randomness; only its owner can read the file, and it is never
 /// overwritten. The public key is 32 bytes in a file whose name ends in .pub.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  vae-train keygen --out keys/models.pem")]
@@ -32,7 +32,7 @@ struct Generated {
 
 impl Keygen {
     pub(super) fn run(self, context: Context) -> Result<()> {
-        ensure!(context.seed.is_none(), "--seed: a key must not be predictable");
+        ensure!(context.seed.is_none(), "--seed would make the key predictable: leave it out");
         let public_path = self.out.with_extension("pub");
         ensure!(public_path != self.out, "{}: the public key's name ends in .pub: give another", self.out.display());
         let keep = Existing::Keep;

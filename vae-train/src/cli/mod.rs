@@ -29,7 +29,7 @@ mod watch;
 use self::context::Context;
 use std::{collections::HashSet, ffi::OsString, process::ExitCode};
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 
 use crate::words::foreign::line;
 
@@ -45,17 +45,26 @@ const EXAMPLE: &str = "Examples:
 
 /// Trains variational autoencoders on the desktop and exports them for a microcontroller.
 #[derive(Debug, Parser)]
-#[command(name = "vae-train", version, propagate_version = true, after_help = EXAMPLE)]
+#[command(name = "vae-train", version, propagate_version = true, after_help = EXAMPLE, disable_help_flag = true, disable_version_flag = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
     /// Print the result as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     json: bool,
     /// Seed of everything random [default: 0].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     seed: Option<u64>,
+    /// Print help: -h names the options that are needed most, --help explains all of them.
+    #[arg(short, long, global = true, help_heading = GENERAL, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// Print the version.
+    #[arg(short = 'V', long, global = true, help_heading = GENERAL, action = ArgAction::Version)]
+    version: Option<bool>,
 }
+
+/// Heading of the options that every verb has: clap prints headings in the order of their options, and these come last.
+const GENERAL: &str = "General";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -94,14 +103,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(argument) = odd.map(|argument| argument.to_string_lossy()).filter(|text| text.contains('\n')) {
         terminal::tell_of(
             "error",
-            &format!("the argument `{}` holds the end of a line: give another name", line(&argument)),
+            &format!("the argument `{}` contains a line break: give another name", line(&argument)),
         );
         return ExitCode::from(WRONG_USAGE);
     }
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
-    let (Cli { verb, json, seed }, given) = match parsed {
+    let (Cli { verb, json, seed, .. }, given) = match parsed {
         Ok(parsed) => parsed,
         // Its messages have colours, and arguments as they are.
         Err(error) if odd.is_some() && error.use_stderr() => {

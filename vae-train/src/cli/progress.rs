@@ -151,7 +151,7 @@ impl Training {
             Progress::TakenBack(divergence) => {
                 self.in_epoch = 0;
                 self.display.note(&format!(
-                    "training diverged in {divergence}; the epoch is taken back and tried again at half the rate"
+                    "training diverged in {divergence}; the epoch is repeated at half the learning rate"
                 ));
             }
         }

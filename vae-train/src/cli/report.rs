@@ -14,8 +14,9 @@ use crate::{
     words::output::Existing,
 };
 
-/// Write what is known of a run as one HTML page that needs nothing else: whether it is fit for use, how it was trained, what its
-/// threshold means, what it costs; with --data also what it finds there.
+/// Write one HTML page about a run: whether the model is fit for use, how it was trained, what its threshold means and what it costs.
+///
+/// With --data it also shows what the model finds there. The page is complete in itself and loads nothing.
 ///
 /// The model is the one that `export` would write: int8, or f32 where int8 changes too many verdicts.
 #[derive(Debug, clap::Args)]
@@ -26,16 +27,16 @@ pub(super) struct Report {
     /// Run directory of a fit.
     run: PathBuf,
     /// HTML file to write.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     out: PathBuf,
-    /// CSV file with the model's columns, in any order, to try the model on.
-    #[arg(long)]
+    /// Table with the model's columns, in any order, to try the model on.
+    #[arg(long, help_heading = "Data")]
     data: Option<PathBuf>,
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
-    #[arg(long, requires = "data")]
+    #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
     /// Replace an existing file.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 

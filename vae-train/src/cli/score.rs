@@ -20,15 +20,24 @@ use crate::{
     },
 };
 
-/// Score every window of a CSV file, as the device will, and write one line for each.
+/// Score every window of a table, as the device will, and write one line for each window to a CSV file
 ///
-/// Columns: row (counted from 0; of a window, its last); elbo, reconstruction, kl and log_likelihood (importance-weighted), of the
-/// density of what was observed alone; p_value and anomaly (1 below the threshold) of the score; what the device's detector says of the
-/// rows as a stream: alarm (1 while one is raised); the score, by which `evaluate` and the device judge: what the model was calibrated
-/// by, the ELBO unless `calibrate --score` said otherwise, with an ordinary value's share for each that is missing; missing, how many are;
-/// and the detector's verdict (normal, anomalous, a sensor's fault, drifting, with the channel to blame). Names that a spreadsheet would
-/// take for formulas have an apostrophe before them (docs/tables.md).
+/// The columns of the CSV file:
+///   row             the window's last row, counted from 0
+///   elbo, reconstruction, kl
+///                   the evidence lower bound of the values that were observed, and its two terms (elbo = reconstruction - kl)
+///   log_likelihood  the importance-weighted estimate by --samples
+///   p_value         the share of normal windows that score as low or lower
+///   anomaly         1 if the score is below the threshold
+///   alarm           1 while the device's alarm is on, with the rows as a stream
+///   score           what the device and `evaluate` judge by: the ELBO, unless `calibrate --score` said otherwise; for each missing
+///                   value it has the share of an ordinary one
+///   missing         the number of missing values
+///   verdict         what the device says: normal, anomalous, drifting or a sensor's fault, with the channel to blame
+///
+/// Names that a spreadsheet would take for formulas have an apostrophe before them (docs/tables.md).
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 #[command(after_help = "Examples:
   vae-train score model.vae new.csv --out scores.csv
   zcat new.csv.gz | vae-train score model.vae - --out scores.csv")]
@@ -36,13 +45,13 @@ pub(super) struct Score {
     #[command(flatten)]
     input: ModelAndData,
     /// CSV file to write.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     out: PathBuf,
-    /// Posterior samples for the importance-weighted log-likelihood of each window.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Number of samples for the column log_likelihood.
+    #[arg(long, help_heading = "Log-likelihood", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
     /// Replace an existing file.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     force: bool,
 }
 

@@ -9,7 +9,7 @@ use super::{fit::device, terminal::tell};
 
 /// Lend a device to `vae-train fit --device ws://ADDRESS` in another process or on another machine, until Ctrl-C.
 ///
-/// Nothing is encrypted or authenticated: on other addresses than this machine's own, use a trusted network.
+/// Nothing is encrypted or authenticated: listen on an address other than this machine's own only in a trusted network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train serve --listen 127.0.0.1:3000")]

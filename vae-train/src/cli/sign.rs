@@ -12,9 +12,9 @@ use crate::{
     words::output::{Existing, write_file},
 };
 
-/// Sign a model file, so that devices which hold the public key take it and no other.
+/// Sign a model file: a device that holds the public key takes signed models only.
 ///
-/// The counter is signed with it: a device takes no model whose counter is lower than that of the one in use. Give each release a
+/// The counter is signed with the model: a device takes no model whose counter is lower than that of the model in use. Give each release a
 /// higher one. A model that is signed already is signed anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  vae-train sign model.vae --key models.pem --counter 7 --out model.signed.vae")]

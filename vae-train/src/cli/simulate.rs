@@ -27,11 +27,13 @@ pub(super) struct Simulate {
     /// Directory for the CSV files.
     #[arg(long)]
     out: PathBuf,
-    /// Motor: seconds of normal running to train on; a quarter of it is simulated for each condition to test on, and in test.csv
-    /// half of it, 40 s at most, of normal running before and after each fault.
+    /// Motor: seconds of normal running to train on.
+    ///
+    /// For each condition to test on, a quarter of that time is simulated. In test.csv, half of it, at most 40 s, of normal running stands before
+    /// and after each fault.
     #[arg(long, default_value_t = TRAINING_SECONDS)]
     seconds: f64,
-    /// Toy sets: rows to train on, and as many to test on.
+    /// Toy sets (all but motor and pump): rows to train on; as many more are written to test on.
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rows: u32,
     /// Replace existing files.

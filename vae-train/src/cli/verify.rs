@@ -12,16 +12,16 @@ use crate::{
     words::input::{MOST_BINARY, read_file},
 };
 
-/// Check a signed model as a device does that holds these keys: its signature, its counter, and that it is a sound model.
+/// Check a signed model as a device that holds these keys does: its signature, its counter, and that it is a sound model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  vae-train verify model.signed.vae --key models.pub --least 6")]
 pub(super) struct Verify {
     /// Signed model file.
     model: PathBuf,
-    /// Public key, as `keygen` writes it; several if the device holds several.
+    /// Public key, as `keygen` writes it; repeat the option if the device holds several.
     #[arg(long, required = true)]
     key: Vec<PathBuf>,
-    /// Counter of the model in use: lower ones are refused.
+    /// Counter of the model in use: a model with a lower one is refused.
     #[arg(long, default_value_t = 0)]
     least: u32,
 }

@@ -36,34 +36,35 @@ use crate::{
     },
 };
 
-/// Show a device's verdicts live: its scores against the threshold over time, alarms, sensors' faults and drift; q or Ctrl-C ends.
+/// Show a device's verdicts live: scores over time with the threshold, alarms, sensors' faults and drift; q or Ctrl-C ends.
 ///
-/// Reads the lines that `vae_core::Verdict` prints (docs/watch.md) from a serial port or standard input, as text or, with --elf, as
-/// defmt's frames. Where standard output is no terminal the lines are printed. A device that is unplugged is waited for. At the end of a
-/// file it fails if a line's verdict could not be read.
+/// It reads the lines that `vae_core::Verdict` prints (docs/watch.md) from a serial port or standard input, as text or, with --elf, as
+/// frames of defmt. If standard output is no terminal, it prints the lines instead of a plot. If a device is unplugged, it waits until the
+/// device is back. At the end of a file it fails if the verdict of a line could not be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train watch /dev/ttyACM0 --baud 115200 --out scores.csv
   vae-train watch COM3 --elf firmware.elf --model model.vae
   cargo run --release | vae-train watch -")]
 pub(super) struct Watch {
-    /// Serial port, as /dev/ttyACM0 or COM3; - for standard input.
+    /// Serial port, such as /dev/ttyACM0 or COM3; `-` for standard input.
     source: String,
-    /// Bits a second on the serial port.
-    #[arg(long, default_value_t = 115_200)]
+    /// Bits per second of the serial port.
+    #[arg(long, help_heading = "Device", default_value_t = 115_200)]
     baud: u32,
-    /// The firmware's ELF file, if it logs by defmt.
-    #[arg(long)]
+    /// ELF file of the firmware, if it logs by defmt.
+    #[arg(long, help_heading = "Device")]
     elf: Option<PathBuf>,
-    /// The model on the device: names its channels, and says its threshold until the device does.
-    #[arg(long)]
+    /// Model file of the device, for the names of its channels, and for its threshold until the device prints one.
+    #[arg(long, help_heading = "Device")]
     model: Option<PathBuf>,
-    /// CSV file to write the verdicts to, each as it comes: received (UTC, by this machine), time (in seconds, by the device), score,
-    /// p_value and verdict.
-    #[arg(long)]
+    /// CSV file to write each verdict to as it comes.
+    ///
+    /// Its columns are received (UTC, by this machine), time (in seconds, by the device), score, p_value and verdict.
+    #[arg(long, help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Replace an existing file, at the start.
-    #[arg(long, requires = "out")]
+    /// Replace an existing file.
+    #[arg(long, help_heading = "Output", requires = "out")]
     force: bool,
 }
 
@@ -138,11 +139,8 @@ impl Watch {
             seen.threshold = Some(model.calibration()?.threshold());
         }
         let formats = self.elf.as_deref().map(read_formats).transpose()?;
-        let mut lines = Lines::new(formats.as_ref());
         let source = Source::open(&self.source, self.baud)?;
         let csv = self.out.as_deref().map(|out| create(out, existing)).transpose()?;
-
-        let interrupted = interrupted();
         #[expect(clippy::disallowed_methods, reason = "nothing is printed")]
         let mut screen = match io::stdout().is_terminal() && !context.json {
             true => Screen::open().map_err(|error| note(&format!("no plot: {error}"))).ok(),
@@ -150,41 +148,7 @@ impl Watch {
         };
         let prints = screen.is_none() && !context.json;
         let mut session = Session { seen, csv, prints, plots: screen.is_some(), started: Instant::now() };
-        let (sender, receiver) = mpsc::sync_channel(QUEUE);
-        std::thread::spawn(move || source.read(&sender));
-        let (mut drawn, mut has_ended) = (None::<Instant>, false);
-        while !interrupted.load(Ordering::Relaxed) {
-            match receiver.recv_timeout(TICK) {
-                Ok(News::Bytes(bytes)) => {
-                    if !session.take(&lines.push(&bytes))? {
-                        break;
-                    }
-                    lines.check().with_context(|| session.seen.source.clone())?;
-                }
-                Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
-                Ok(News::Note(message)) => note(&message),
-                Ok(News::Failed(error)) => return Err(error),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    if !std::mem::replace(&mut has_ended, true) {
-                        session.take(&lines.finish())?;
-                        session.seen.history.say("-- the stream has ended: q quits");
-                    }
-                    if screen.is_none() {
-                        break;
-                    }
-                    std::thread::sleep(TICK);
-                }
-            }
-            if let Some(screen) = &mut screen
-                && drawn.is_none_or(|drawn| drawn.elapsed() >= TICK)
-            {
-                drawn = Some(Instant::now());
-                if !screen.draw(&session.seen)? {
-                    break;
-                }
-            }
-        }
+        let has_ended = follow(source, Lines::new(formats.as_ref()), &mut session, screen.as_mut())?;
         drop(screen); // gives the terminal back before anything is printed
         let seen = session.seen;
         let checked = if has_ended { seen.check(self.elf.as_deref()) } else { Ok(()) };
@@ -200,6 +164,52 @@ impl Watch {
         }
         checked
     }
+}
+
+/// Takes what a source sends until it ends, the user does, or nobody reads what is printed; returns whether the source ended.
+fn follow(
+    source: Source,
+    mut lines: Lines<'_>,
+    session: &mut Session,
+    mut screen: Option<&mut Screen>,
+) -> Result<bool> {
+    let interrupted = interrupted();
+    let (sender, receiver) = mpsc::sync_channel(QUEUE);
+    std::thread::spawn(move || source.read(&sender));
+    let (mut drawn, mut has_ended) = (None::<Instant>, false);
+    while !interrupted.load(Ordering::Relaxed) {
+        match receiver.recv_timeout(TICK) {
+            Ok(News::Bytes(bytes)) => {
+                if !session.take(&lines.push(&bytes))? {
+                    break;
+                }
+                lines.check().with_context(|| session.seen.source.clone())?;
+            }
+            Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
+            Ok(News::Note(message)) => note(&message),
+            Ok(News::Failed(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                if !std::mem::replace(&mut has_ended, true) {
+                    session.take(&lines.finish())?;
+                    session.seen.history.say("-- the stream has ended: q quits");
+                }
+                if screen.is_none() {
+                    break;
+                }
+                std::thread::sleep(TICK);
+            }
+        }
+        if let Some(screen) = &mut screen
+            && drawn.is_none_or(|drawn| drawn.elapsed() >= TICK)
+        {
+            drawn = Some(Instant::now());
+            if !screen.draw(&session.seen)? {
+                break;
+            }
+        }
+    }
+    Ok(has_ended)
 }
 
 /// Pieces of the stream that may wait.

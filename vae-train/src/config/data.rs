@@ -28,9 +28,6 @@ pub enum Split {
 #[command(next_help_heading = "Data")]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// Column that says 0 normal / 1 anomaly; rows labelled 1 are not trained on [default: `label`, if there is one].
-    #[arg(long)]
-    pub label: Option<String>,
     /// Samples (rows) in a window; 1 for a table of independent rows.
     #[arg(long, default_value_t = DataConfig::default().window)]
     pub window: usize,
@@ -40,19 +37,22 @@ pub struct DataConfig {
     /// What the model sees of the samples in a window: raw, mean, statistics or bands:N [default: raw].
     ///
     /// `raw` are the samples themselves, `statistics` their mean, RMS, peak, crest factor, kurtosis and zero crossings, `bands:N` the energies
-    /// of N bands of frequencies. Of all channels or, as channel=statistics, of one; what is named later counts. Several with commas
-    /// between them, or the option repeated.
+    /// of N bands of frequencies. `statistics` is for all channels, channel=statistics for one; a later setting replaces an earlier one. Give
+    /// several with commas between them, or repeat the option.
     #[arg(long, value_delimiter = ',')]
     pub front_end: Vec<String>,
-    /// Columns that are given to the model and not judged, as a speed or a load: it learns what is normal under them.
+    /// Column that says 0 normal / 1 anomaly; no row labelled 1 is trained on [default: `label`, if there is one].
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Columns that are given to the model and not judged, such as a speed or a load: it learns what is normal at each value.
     ///
-    /// The model is conditional on them, `p(x|c)`: encoder and decoder see the values of a window's last sample. Several with commas between
-    /// them, or the option repeated.
-    #[arg(long, hide_short_help = true)]
+    /// The model is conditional on them, `p(x|c)`: encoder and decoder see the values of a window's last sample. Give several with commas
+    /// between them, or repeat the option.
+    #[arg(long)]
     pub condition: Vec<String>,
     /// Columns to leave out: names, states, other labels.
     ///
-    /// Several with commas between them, or the option repeated. Columns of times are left out by themselves.
+    /// Give several with commas between them, or repeat the option. Columns of times are left out without being named.
     #[arg(long)]
     pub ignore: Vec<String>,
     /// Turn grey values between 0 and 1 into zeros and ones, for a Bernoulli likelihood.
@@ -60,8 +60,8 @@ pub struct DataConfig {
     pub binarise: Option<Binarise>,
     /// How far the level of each channel may wander before that is an anomaly, for rows in order of time; 0 for not at all.
     ///
-    /// In differences between the levels of neighbouring eighths of the data: the model is trained, and its threshold chosen, on copies of
-    /// the windows that were moved by a normal number of so many of them.
+    /// The unit is the typical difference between the levels of neighbouring eighths of the data. The model is trained, and its threshold
+    /// chosen, on copies of the windows, each moved by a random normal number of such units.
     #[arg(long, hide_short_help = true, default_value_t = DataConfig::default().drift)]
     pub drift: f32,
     /// Fraction of the normal windows held out for validation and calibration.
@@ -70,7 +70,7 @@ pub struct DataConfig {
     /// How the held-out windows are chosen [default: time for windows, seeded for rows].
     #[arg(long, hide_short_help = true)]
     pub split: Option<Split>,
-    /// Fraction of the held-out windows that are called anomalous, as long as the run is not calibrated.
+    /// Fraction of the held-out windows that are called anomalous until the run is calibrated.
     #[arg(long, hide_short_help = true, default_value_t = DataConfig::default().false_alarms)]
     pub false_alarms: f64,
 }

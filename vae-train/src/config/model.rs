@@ -34,15 +34,15 @@ pub struct ModelConfig {
     pub variance: f32,
     /// Least variance that a likelihood may learn, in squared standard deviations of the feature.
     ///
-    /// By default 0.01, and 0.1 for columns that mostly have one value, whose others would otherwise be learned as impossible; of a predicted
-    /// variance 0.1 for rows and 0.01 for windows of a stream.
+    /// The default is 0.01, and 0.1 for columns that mostly have one value, as the model would otherwise learn that other values are impossible.
+    /// Of gaussian-predicted it is 0.1 for rows and 0.01 for windows of a stream.
     #[arg(long, hide_short_help = true)]
     pub variance_floor: Option<f32>,
     /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 128,64, or fewer for a model of 64 KiB].
     ///
-    /// By default as many fewer as keep an int8 model of up to 1,100 features within 64 KiB (less what `calibrate` adds, 36 bytes a channel).
-    /// In a configuration file an empty list makes a linear model.
-    #[arg(long, value_delimiter = ',')]
+    /// The default is as much smaller as keeps an int8 model of up to 1,100 features within 64 KiB (less what `calibrate` adds, 36 bytes a
+    /// channel). In a configuration file an empty list makes a linear model.
+    #[arg(long, hide_short_help = true, value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
     /// Latent dimensions [default: half the features and one more, at most 8].
     #[arg(long)]
@@ -55,7 +55,7 @@ pub struct ModelConfig {
     pub posterior: Posterior,
     /// Components of the prior `p(z)`, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
     ///
-    /// By default 0 where the posterior is not diagonal or free bits are given.
+    /// The default is 0 if the posterior is not diagonal or free bits are given.
     #[arg(long, hide_short_help = true)]
     pub prior: Option<usize>,
     /// Components of the aggregated posterior's mixture to store in the model, to generate from; 0 for none.

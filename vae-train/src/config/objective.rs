@@ -21,9 +21,9 @@ pub struct ObjectiveConfig {
     pub estimator: Option<Estimator>,
     /// Noise added to what the encoder sees in training, in standard deviations of each feature; 0 for none [default: 0.3 and more].
     ///
-    /// The encoder then cannot rely on details that another window of the same kind would not have. Not for a Bernoulli likelihood. By default
-    /// its variance is 0.09 and features per training window more, at most 1 in all: the less is known of each feature, the less is
-    /// trusted (as covariances are shrunk, Ledoit & Wolf 2004).
+    /// The encoder then cannot rely on details that another window of the same kind would not have. A Bernoulli likelihood has no such noise. By
+    /// default its variance is 0.09 + features / training windows, at most 1: with fewer windows for each feature, the encoder trusts each less
+    /// (as covariances are shrunk, Ledoit & Wolf 2004).
     #[arg(long, hide_short_help = true)]
     pub input_noise: Option<f32>,
     /// Weight of the KL.
@@ -60,7 +60,8 @@ impl ObjectiveConfig {
         ensure!(self.samples != Some(0), "samples is 0: give at least 1");
         ensure!(
             self.objective == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
-            "beta, free_bits and warm_up weigh the ELBO's KL: the importance-weighted bound has none; leave them out, or --objective"
+            "beta, free_bits and warm_up weigh the ELBO's KL, and the importance-weighted bound has no KL: leave them out, or leave out \
+             --objective"
         );
         if let Some(deviation) = self.input_noise {
             ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");

@@ -19,7 +19,7 @@ const LEAST_EPOCHS: usize = 10;
 pub struct TrainingConfig {
     /// Most passes over the training data [default: 300, more for small tables, fewer for large ones].
     ///
-    /// More for tables so small that 300 were less than 6,000 steps, fewer for such that they were more than 200,000.
+    /// More for a table so small that 300 passes are fewer than 6,000 steps, fewer for one so large that they are more than 200,000 steps.
     #[arg(long)]
     pub epochs: Option<usize>,
     /// Windows in a batch.
@@ -31,7 +31,7 @@ pub struct TrainingConfig {
     /// Epochs without a better validation ELBO before training stops [default: a tenth of the epochs, at least 30].
     #[arg(long, hide_short_help = true)]
     pub patience: Option<usize>,
-    /// Epochs of quantisation-aware fine-tuning that follow: the weights learn to be rounded to int8.
+    /// Epochs of quantisation-aware fine-tuning after the training: the weights learn to be rounded to int8.
     #[arg(long, hide_short_help = true, default_value_t = TrainingConfig::default().quantisation_aware)]
     pub quantisation_aware: usize,
 }

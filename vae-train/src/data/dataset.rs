@@ -192,7 +192,7 @@ fn check_conditions(windows: &Windows, parts: [&Vec<usize>; 2], config: &Config,
     let lacks = |index: &&usize| windows.at(**index)[windows.features..].iter().any(|value| value.is_nan());
     if let Some(index) = parts.into_iter().flatten().find(lacks) {
         bail!(
-            "{name}: a condition is missing in row {}: a conditional model needs all of {}",
+            "{name}: a condition is missing in row {}: a conditional model needs a value of each of {}; fill it in, or remove the row",
             windows.last_row[*index] + 1,
             list(&config.data.condition)
         );
@@ -257,7 +257,10 @@ fn binarised(
     how: Binarise,
     config: &Config,
 ) -> Result<Vec<f32>> {
-    ensure!(windows.conditions == 0, "binarise does not know grey values from conditions: leave out --condition");
+    ensure!(
+        windows.conditions == 0,
+        "--binarise would turn the conditions into zeros and ones, too: leave out --condition"
+    );
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let holdout = binarise(holdout.into_iter(), &mut rng);
     if how == Binarise::Static {

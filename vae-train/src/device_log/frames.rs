@@ -14,7 +14,7 @@ const LONGEST_FRAME: usize = 16 * LONGEST_LINE;
 /// # Errors
 /// If the file is no ELF file, or holds no messages or those of another version of defmt.
 pub fn formats(elf: &[u8]) -> Result<Table> {
-    let formats = Table::parse(elf).context("it is no ELF file with messages of defmt that can be read")?;
+    let formats = Table::parse(elf).context("it is not an ELF file with messages of defmt that can be read")?;
     formats.context("it holds no messages of defmt: give the ELF file that the device was flashed with")
 }
 

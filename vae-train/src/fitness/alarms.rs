@@ -40,23 +40,26 @@ pub(super) fn false_alarms(events: &EventDetection, test: Option<&FalseAlarmTest
             "Run vae-train calibrate with --alarms, and export again.",
         );
     };
+    tested(test, &seen, &on)
+}
+
+/// What a test of the rate of false alarms says: how many were `seen`, and how long the alarm was `on`, in words.
+fn tested(test: &FalseAlarmTest, seen: &str, on: &str) -> Finding {
     let (watched, asked) = (span(test.seconds), rate_nearest(test.asked));
-    let expected = number(test.expected);
+    let compared = format!(
+        "{seen} in {watched} of normal running; the threshold was set for {asked}, by which {} were expected",
+        number(test.expected)
+    );
     match (test.outcome, test.seen) {
         (Outcome::TooMany, _) => Finding::new(
             Grade::Bad,
-            format!(
-                "{seen} in {watched} of normal running, where the threshold was set for {asked}: {expected} were to be expected, and so \
-                 many come by accident with a chance of {}.{on}",
-                number(test.chance)
-            ),
+            format!("{compared}, and so many come by accident with a chance of {}.{on}", number(test.chance)),
             "Normal running here differs from what was calibrated on: calibrate on a longer recording, with all kinds of it.",
         ),
         (Outcome::Confirmed, _) => Finding::new(
             Grade::Good,
             format!(
-                "{seen} in {watched} of normal running, where the threshold was set for {asked}: {expected} were to be expected, and with \
-                 95 % confidence there are at most {}.{on}",
+                "{compared}, and with 95 % confidence there are at most {}.{on}",
                 test.at_most.map_or("any number".to_owned(), rate_at_most)
             ),
             "",
@@ -70,7 +73,7 @@ pub(super) fn false_alarms(events: &EventDetection, test: Option<&FalseAlarmTest
         ),
         (Outcome::TooShort, 0) => Finding::new(
             Grade::Good,
-            format!("No false alarm in {watched}; the rate of {asked} cannot be confirmed by so little.{on}"),
+            format!("No false alarm in {watched}, which is too short to confirm the rate of {asked}.{on}"),
             &format!(
                 "{} of normal running without a false alarm would confirm it.",
                 span(test.seconds / test.expected)
@@ -78,10 +81,7 @@ pub(super) fn false_alarms(events: &EventDetection, test: Option<&FalseAlarmTest
         ),
         (Outcome::TooShort, _) => Finding::new(
             Grade::Unknown,
-            format!(
-                "{seen} in {watched} of normal running, where the threshold was set for {asked}: {expected} were to be expected, and the \
-                 time was too short to tell.{on}"
-            ),
+            format!("{compared}, and the time was too short to tell.{on}"),
             "Try it on more normal running.",
         ),
     }

@@ -68,12 +68,14 @@ fn finding(group: &[Told<'_>], of: usize, window: usize) -> Finding {
         }
         Fate::AlarmBefore => (
             Grade::Unknown,
-            format!("The alarm was already on when {some} began, so that these show nothing: {which}."),
+            format!(
+                "The alarm was already on when {some} began, which shows nothing of the alarms they raise: {which}."
+            ),
             "Leave more normal running between events, for an alarm to clear.".to_owned(),
         ),
         Fate::NoWindow => (
             Grade::Unknown,
-            format!("{some} fell into no window, so that these show nothing: {which}."),
+            format!("{some} fell into no window and cannot be judged: {which}."),
             "Give more rows after the last one, or fit with a --hop that is not longer than the --window.".to_owned(),
         ),
         Fate::Detected | Fate::SensorFault => (Grade::Good, format!("{some} as it should be: {which}."), String::new()),
@@ -90,17 +92,17 @@ fn advice(cause: Cause, event: &Event, outcome: &EventOutcome, window: usize) ->
             share(outcome.drifting)
         ),
         Cause::Votes => format!(
-            "{} of its windows are below the threshold, but too few of those that vote together: ask for fewer votes of more windows \
+            "{} of its windows are below the threshold, but not enough of them close together: ask for fewer votes of more windows \
              (calibrate --votes 2/5).",
             share(outcome.below_threshold)
         ),
         Cause::ShortEvent => format!(
-            "Its {} rows are fewer than the {window} of a window, which the others outweigh: fit with a shorter --window.",
+            "It has {} rows and a window {window}, so that normal rows outweigh it: fit with a shorter --window.",
             event.rows()
         ),
         Cause::Threshold => format!(
             "The threshold is too strict for this fault: its windows score lower than normal ones with a chance of {}, but only {} of \
-             them low enough. Calibrate on a longer recording, or accept more false alarms (calibrate --alarms).",
+             them are below the threshold. Calibrate on a longer recording, or accept more false alarms (calibrate --alarms).",
             share(outcome.auroc),
             share(outcome.below_threshold)
         ),
@@ -141,7 +143,7 @@ fn good(well: &[Told<'_>], of: usize, rows_per_second: Option<f64>) -> Finding {
         }
         _ => String::new(),
     };
-    let next = if well.len() == of { "" } else { "See the others above." };
+    let next = if well.len() == of { "" } else { "See the other events above." };
     Finding::new(Grade::Good, format!("{some}{sensor}{alarms}."), next)
 }
 

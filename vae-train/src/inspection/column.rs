@@ -103,7 +103,7 @@ impl Column {
         let mut findings = Vec::new();
         let percent = |share: f64| format!("{:.3} %", 100.0 * share);
         if moments.count == 0.0 {
-            return vec!["has no value at all: a fit leaves it out".to_owned()];
+            return vec!["has no value: fit leaves it out".to_owned()];
         }
         if self.missing > 0.0 {
             let Run { rows, first_row, .. } = self.longest_gap;
@@ -115,7 +115,7 @@ impl Column {
         }
         if let Some(outlier) = moments.outlier() {
             findings.push(format!(
-                "a single value, {:e}, outweighs all others: leave it empty if it is none",
+                "a single value, {:e}, outweighs all others: leave it empty if it was not measured",
                 outlier as f32
             ));
         }

@@ -69,7 +69,7 @@ fn figures(evaluation: &Evaluation) -> Vec<(&'static str, String)> {
         figures.push((
             "False alarms asked for",
             format!(
-                "{}: {} in {}; by what was seen at most {} with 95 % confidence",
+                "{}, which is {} in {}; from those seen, at most {} with 95 % confidence",
                 rate_nearest(test.asked),
                 number(test.expected),
                 span(test.seconds),
@@ -114,9 +114,9 @@ fn events(evaluation: &Evaluation) -> Markup {
         (table.draw())
         @if more > 0 { p { "And " (count(more)) " more events." } }
         p {
-            "Alarm on: in so much of the event's windows. Raised: how often the alarm went on during the event; once is right. First alarm: \
-             from the event's first row. Off: from its last row; never, if the alarm was never on, or still was when the next event began \
-             or the data ended."
+            "Alarm on: the share of the event's windows with the alarm on. Raised: how often the alarm went on during the event; once \
+             is right. First alarm: the time since the event's first row. Off: the time since its last row; never, if the alarm was \
+             never on, or was still on when the next event began or the data ended."
         }
     }
 }
@@ -158,7 +158,7 @@ impl<'a> Curves<'a> {
     fn tip(&self, point: &OperatingPoint) -> String {
         let (wrong, found) = self.rates(point);
         format!(
-            "threshold {} nats: {} of the anomalies found, {} of the normal windows with them",
+            "threshold {} nats: {} of the anomalous windows are found, {} of the normal windows are called anomalous",
             fixed(-point.score, 2),
             percent(found),
             percent(wrong)
@@ -232,8 +232,8 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "precision",
             title: "Precision and recall".to_owned(),
-            reading: "precision is the share of those called anomalous that are; the closer to the upper right corner the better, and \
-                      the dashed line is guessing.",
+            reading: "precision is the share of the windows called anomalous that are labelled so; the closer to the upper right corner \
+                 the better, and the dashed line is guessing.",
             shows: format!(
                 "Average precision {:.4}, best F1 {:.4}, partial AUROC up to 10 % false alarms {:.4}; {} of the windows are anomalous.",
                 detection.average_precision,

@@ -59,7 +59,8 @@ fn instructions(material: &Material<'_>) -> Result<Markup> {
     let figure = Figure {
         id: "instructions",
         title: "Instructions a score".to_owned(),
-        reading: "shorter is cheaper; divide by the clock, at somewhat more than a cycle an instruction, for the time that a score takes.",
+        reading: "shorter is cheaper. An instruction takes somewhat more than one clock cycle: divide by the clock's frequency for the \
+             time of a score.",
         shows: match rate {
             Some(rate) => format!(
                 "By a cost model fitted to counts in an emulator, within 5 %. {} windows come each second.",
@@ -94,8 +95,8 @@ fn rounding(quantisation: &Quantisation) -> Markup {
         title: "What 8-bit weights cost".to_owned(),
         reading: "a layer whose own bar is much longer than the others' suffers from rounding; below a few per cent there is nothing to do.",
         shows: format!(
-            "Scores shift by {} nats on average, in magnitude by {} (95 %: {}, largest {}), beside an interquartile range of {}. The verdict \
-             flips on {flipped} of {} held-out windows.",
+            "Scores shift by {} nats on average, in magnitude by {} (at most {} for 95 % of the windows, {} for all); their \
+             interquartile range is {}. The verdict flips on {flipped} of {} held-out windows.",
             fixed(score_shift.mean, 3),
             fixed(score_shift.mean_magnitude, 3),
             fixed(score_shift.magnitude_95, 3),

@@ -83,8 +83,8 @@ pub(super) fn false_alarms(material: &Material<'_>, report: &calibration::Report
         reading: "go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
                   90 % confidence.",
         shows: format!(
-            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes{}, from {} normal \
-             windows{recording}. It holds for a machine that goes on as it was recorded.",
+            "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes{}, from {} \
+             normal windows{recording}. It holds as long as the machine runs as it did in the recording.",
             in_words(here),
             in_words(low),
             in_words(high),

@@ -174,7 +174,7 @@ fn rows(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
         shows: format!(
             "{count} windows of each kind.{}",
             if features > FEATURES {
-                format!(" Drawn are the first {FEATURES} of {features} values.")
+                format!(" The first {FEATURES} of {features} values are drawn.")
             } else {
                 String::new()
             }

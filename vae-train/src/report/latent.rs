@@ -155,7 +155,7 @@ fn is_binary(material: &Material<'_>) -> bool {
 
 fn prior_in_words(material: &Material<'_>) -> String {
     match (&material.file.prior, is_binary(material), material.model.latent()) {
-        (_, true, _) => "The latent numbers are coins; drawn is the chance of each of being 1.".to_owned(),
+        (_, true, _) => "Each latent number is 0 or 1; the chance of a 1 is drawn.".to_owned(),
         (_, _, 1) => "The grey zone is the prior's mean and two standard deviations.".to_owned(),
         (Some(prior), ..) => format!(
             "The grey ellipses are the prior's components, at two standard deviations ({} of {}; lighter ones are left out).",

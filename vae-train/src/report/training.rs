@@ -115,7 +115,7 @@ fn columns(material: &Material<'_>) -> Result<Table> {
         feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
     }
     let head = ["column", "least", "largest", "mean", "scale", "the model sees its", "sensor's range"];
-    let caption = "Columns in normal rows; mean and scale are of the first value that the model sees of it";
+    let caption = "Columns in normal rows; mean and scale are those of the first value that the model sees of a column";
     Ok(Table::new(caption, &head, rows))
 }
 

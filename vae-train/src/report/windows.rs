@@ -134,6 +134,18 @@ impl Strange {
         });
         Table::new("What costs most", &["value", "observed", "expected", "costs (nats)"], rows)
     }
+
+    /// The channels that cost most after the first, in brackets; nothing if there are none.
+    fn others(&self, channels: &[String]) -> String {
+        let others: Vec<String> = self
+            .channels
+            .iter()
+            .skip(1)
+            .take(3)
+            .map(|(channel, nats)| format!("{} {}", channels[*channel], fixed(*nats, 1)))
+            .collect();
+        if others.is_empty() { String::new() } else { format!(" (others: {})", others.join(", ")) }
+    }
 }
 
 /// A piece of a stream: the channel to blame over time.
@@ -170,14 +182,7 @@ fn stream(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
         Mark { x, y, tip }
     });
     chart.points(Look::Two, &marks.collect::<Vec<_>>());
-    let others: Vec<String> = window
-        .channels
-        .iter()
-        .skip(1)
-        .take(3)
-        .map(|(channel, nats)| format!("{} {}", channels[*channel], fixed(*nats, 1)))
-        .collect();
-    let others = if others.is_empty() { String::new() } else { format!(" (others: {})", others.join(", ")) };
+    let others = window.others(channels);
     let id = format!("strange-{index}");
     let figure = Figure {
         id: &id,
@@ -185,7 +190,7 @@ fn stream(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
         reading: "the further the solid line is from the dotted one, which the model expected, the stranger; crosses mark the samples that \
                   cost most.",
         shows: format!(
-            "{}. To blame is {}, which costs {} nats more than in an ordinary window{others}.",
+            "{}. {} is to blame: it costs {} nats more than in an ordinary window{others}.",
             window.verdict(material),
             channels[blamed],
             fixed(excess, 1)
@@ -234,7 +239,7 @@ fn row(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
     let bars = Bars { label: "what the value costs (nats)".to_owned(), rows: rows.collect() };
     let blamed = guilty.first().map_or(String::new(), |feature| {
         format!(
-            " Most costs {}: {} where {} was expected.",
+            " {} costs most: {} where {} was expected.",
             names[*feature],
             number(window.x[*feature].into()),
             number(window.expected[*feature].into())
@@ -249,7 +254,7 @@ fn row(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
             "{}.{blamed}{}",
             window.verdict(material),
             if names.len() > FEATURES {
-                format!(" Shown are {FEATURES} of {} values.", count(names.len()))
+                format!(" {FEATURES} of {} values are shown.", count(names.len()))
             } else {
                 String::new()
             }

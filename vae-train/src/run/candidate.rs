@@ -94,7 +94,7 @@ impl Candidate {
     /// The model of a run directory as int8, or as f32 where int8 changes too many verdicts, with what int8 changes.
     ///
     /// # Errors
-    /// As [`Self::of`].
+    /// If the directory holds no run, or its windows cannot be scored.
     pub fn fit_to_export(run: &Path) -> Result<Self> {
         let candidate = Self::of(run, Precision::Int8)?;
         match candidate.check() {

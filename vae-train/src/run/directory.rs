@@ -36,7 +36,7 @@ const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 4;
+const STATE_VERSION: u32 = 5;
 /// From here on the configuration has sections.
 const SECTIONS: u32 = 4;
 
@@ -110,7 +110,7 @@ impl RunDirectory {
     /// A directory for a new run, made where it is missing.
     ///
     /// # Errors
-    /// As [`Self::check`], and if another process uses it, or it cannot be written to.
+    /// If the directory holds something that must be kept, another process uses it, or it cannot be written to.
     pub fn create(path: &Path, existing: Existing) -> Result<Self> {
         Self::check(path, existing)?;
         fs::create_dir_all(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -138,7 +138,7 @@ impl RunDirectory {
     /// A directory for an imported model, made where it is missing.
     ///
     /// # Errors
-    /// As [`Self::check_imported`], and if another process uses it, or it cannot be written to.
+    /// If the directory holds anything but an import that may be replaced, another process uses it, or it cannot be written to.
     pub fn create_imported(path: &Path, existing: Existing) -> Result<Self> {
         Self::check_imported(path, existing)?;
         fs::create_dir_all(path).with_context(|| format!("cannot write {}", path.display()))?;

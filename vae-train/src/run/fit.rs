@@ -198,9 +198,9 @@ fn train(
 }
 
 /// What to try where the posterior is the prior.
-const COLLAPSED: &str = "the posterior collapsed: no latent dimension is in use, the same distribution is decoded for every window. Try \
-                         --warm-up 20, --free-bits 0.1, or a lower --beta, --learning-rate, --variance-floor or --variance; columns \
-                         that are independent of each other leave nothing for the latents to tell";
+const COLLAPSED: &str = "the posterior collapsed: no latent dimension is in use, and the model decodes the same for every window. Try \
+     --warm-up 20, --free-bits 0.1, or a lower --beta, --learning-rate, --variance-floor or --variance; columns that are independent of \
+     each other leave nothing for the latents to tell";
 
 /// How to go on with a run that was interrupted.
 fn interrupted(directory: &RunDirectory, when: &str) -> String {

@@ -164,7 +164,7 @@ impl Features {
         let is_plain = mean.is_none() && scale.is_none() && variance.is_none();
         ensure!(
             is_plain || likelihood != LikelihoodKind::Bernoulli,
-            "a Bernoulli likelihood is of data between 0 and 1 as they are: leave out standardise"
+            "a Bernoulli likelihood takes data between 0 and 1 as they are: leave out standardise"
         );
         let mut constants = |values: &Option<Values>, default, what: &str| {
             self.constants(tensors, values.as_ref().unwrap_or(&Values::One(default)), what)

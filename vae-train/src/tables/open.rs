@@ -50,7 +50,7 @@ impl Table {
     /// Reads a table, all of whose fields are numbers or missing.
     ///
     /// # Errors
-    /// As [`open`]; names the first field that is no number.
+    /// If the file cannot be read as a table, or a field is no number: names the first one.
     pub fn read(path: &Path, label: Option<&str>) -> Result<Self> {
         open(path, label.into(), |_, _| {})?.numbers()
     }

@@ -144,7 +144,7 @@ fn each_field(reader: ColumnReader, wanted: Wanted<'_>) -> Result<usize> {
     }
 }
 
-/// As [`each_field`], of a column of one type.
+/// Does for a column of one Parquet type what [`each_field`] does for any column.
 fn each_value<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
     wanted: Wanted<'_>,

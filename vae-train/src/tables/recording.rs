@@ -116,7 +116,7 @@ impl Recording {
     /// A recording with labels of their own, one a row, of the name `label`.
     ///
     /// # Errors
-    /// As [`Self::of_columns`].
+    /// If no column of data is left, or a label is neither 0 nor 1.
     pub(crate) fn of_labelled(
         path: &Path,
         columns: Vec<String>,

@@ -39,7 +39,7 @@ impl Table {
         self.values.len() / self.columns.len()
     }
 
-    /// As [`Self::select`], of a table with these fields that are no numbers.
+    /// Selects columns by name, as [`Self::select`] does, of a table in which the fields `found` are no numbers.
     ///
     /// # Errors
     /// Lists the columns that the table does not have; names the first field of these columns that is no number.

@@ -37,8 +37,8 @@ impl Divergence {
         }
         (taken_back >= MOST_DIVERGENCES).then(|| {
             format!(
-                "half the rate was tried {taken_back} times, without avail: look for extreme values in the data, then start anew \
-                 with a lower --learning-rate (now {given}), fewer --hidden layers or a larger --batch"
+                "{taken_back} retries, each at half the learning rate, did not help: look for extreme values in the data, then start \
+                 anew with a lower --learning-rate (now {given}), fewer --hidden layers or a larger --batch"
             )
         })
     }

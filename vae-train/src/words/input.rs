@@ -17,7 +17,11 @@ pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     File::open(path).with_context(context)?.take(most + 1).read_to_end(&mut bytes).with_context(context)?;
-    ensure!(bytes.len() as u64 <= most, "{} has more than {most} bytes, the most of such a file", path.display());
+    ensure!(
+        bytes.len() as u64 <= most,
+        "{} has more than {most} bytes, the most that is read of such a file: give a smaller one",
+        path.display()
+    );
     Ok(bytes)
 }
 

@@ -63,7 +63,9 @@ pub fn is_there(path: &Path) -> bool {
 /// Names the file.
 pub fn check_parents(path: &Path) -> Result<()> {
     match path.ancestors().skip(1).find(|parent| parent.is_file()) {
-        Some(file) => bail!("{} is a file and no directory: {} cannot be in it", file.display(), path.display()),
+        Some(file) => {
+            bail!("{} is a file, not a directory: {} cannot be written into it", file.display(), path.display())
+        }
         None => Ok(()),
     }
 }
@@ -162,7 +164,7 @@ pub fn write_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
 /// Begins a file that grows in its place, for as long as the process likes; what stands in it at first is there at once or not at all.
 ///
 /// # Errors
-/// As [`write_file`].
+/// If the file exists and must be kept, or cannot be written.
 pub fn begin_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<File> {
     let file = Pending::write(path, existing, write)?.place()?;
     // Where locks bind, others may read it.
@@ -207,7 +209,7 @@ fn temporary(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
 /// # Errors
 /// If it cannot be opened, or is something else.
 pub(crate) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let refuse = |what: &str| Err(io::Error::other(format!("it is {what}, and no file of vae-train: remove it")));
+    let refuse = |what: &str| Err(io::Error::other(format!("it is {what}, not a file of vae-train: remove it")));
     if path.is_symlink() {
         return refuse("a symbolic link");
     }

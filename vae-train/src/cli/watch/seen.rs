@@ -84,14 +84,18 @@ impl Seen {
         let Self { source, lines, malformed, unreadable, .. } = self;
         ensure!(
             self.history.has_verdicts(),
-            "{source}: no verdict in {lines} line(s), {malformed} of them malformed: the firmware prints a `vae_core::Verdict` a line, as in \
-             `{EXAMPLE}`{}",
-            if formats.is_none() { "; for defmt's frames give --elf" } else { "; for text leave out --elf" }
+            "{source}: no verdict in {lines} line(s), {malformed} of them malformed: the firmware must print one `vae_core::Verdict` a \
+             line, as in `{EXAMPLE}`{}",
+            if formats.is_none() {
+                "; if it logs by defmt, give --elf"
+            } else {
+                "; if it prints text, leave out --elf"
+            }
         );
         if let Some((number, text)) = &self.first_unreadable {
             bail!(
                 "{source}: {unreadable} of {lines} line(s) have a verdict that cannot be read and is not counted, first line {number}: \
-                 `{text}`: look at those lines; the firmware prints a `vae_core::Verdict` by itself, as in `{EXAMPLE}`"
+                 `{text}`: the firmware must print a `vae_core::Verdict` as it is, as in `{EXAMPLE}`"
             );
         }
         Ok(())

@@ -98,7 +98,7 @@ fn open(path: &str, baud: u32) -> serialport::Result<Box<dyn SerialPort>> {
 fn ports() -> String {
     let ports = serialport::available_ports().unwrap_or_default();
     match &ports.iter().map(|port| port.port_name.as_str()).collect::<Vec<_>>()[..] {
-        [] => " (there is none on this machine)".to_owned(),
-        names => format!(" (there are {})", names.join(", ")),
+        [] => " (this machine has none)".to_owned(),
+        names => format!(" (this machine has {})", names.join(", ")),
     }
 }

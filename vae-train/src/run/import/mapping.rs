@@ -134,7 +134,11 @@ impl Mapping {
         let text = read_text(path)?;
         let mapping: Self = toml::from_str(&text)
             .with_context(|| format!("{} is not a valid mapping (docs/import.md)", path.display()))?;
-        ensure!(mapping.window > 0 && mapping.hop != Some(0), "{}: window and hop are at least 1", path.display());
+        ensure!(
+            mapping.window > 0 && mapping.hop != Some(0),
+            "{}: `window` and `hop` must be at least 1",
+            path.display()
+        );
         Ok(mapping)
     }
 }

@@ -109,7 +109,7 @@ impl Motor {
         Self::of(Individual::TYPICAL, seed, stream)
     }
 
-    /// As [`Self::new`], another motor of the kind.
+    /// A motor with properties of its own: the same `seed` and `stream` let it run in the same way.
     #[must_use]
     pub fn of(individual: Individual, seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -139,8 +139,32 @@ impl Motor {
     ///
     /// The fault's severity is drawn anew every second, between mild and marked.
     pub fn sample(&mut self, condition: Condition) -> [f32; 3] {
-        let Individual { resonance, gain, noise } = self.individual;
-        // Speed and load wander within their ranges; the pull towards the middle keeps them there.
+        let is_new_second = self.turn();
+        let mut vibration = self.vibration(condition);
+        if condition == Condition::Bearing {
+            self.ring(&mut vibration);
+        }
+        let gravity = 1.0;
+        let Individual { gain, noise, .. } = self.individual;
+        let mut noisy = |value: f32| gain * value + noise * standard_normal(&mut self.rng);
+        let [x, y, z] = vibration;
+        let mut sample = [noisy(x), noisy(y - gravity), noisy(z)];
+        self.held = match self.held {
+            _ if condition != Condition::StuckSensor => None,
+            // Renewed with the severity, so that windows with different stuck values are seen.
+            Some(held) if !is_new_second => Some(held),
+            _ => Some(sample[0]),
+        };
+        if let Some(held) = self.held {
+            sample[0] = held;
+        }
+        sample
+    }
+
+    /// Goes on by a sample: speed and load wander within their ranges, and the shaft turns. Says whether a second begins, in which a fault is
+    /// of another severity.
+    fn turn(&mut self) -> bool {
+        // The pull towards the middle keeps them in their ranges.
         let mut wander = |value: &mut f32, low: f32, high: f32, rate: f32| {
             let pull = ((low + high) / 2.0 - *value) * 0.15 * STEP;
             *value = (*value + pull + rate * ROOT_STEP * standard_normal(&mut self.rng)).clamp(low, high);
@@ -156,7 +180,11 @@ impl Motor {
         if self.angle >= 2.0 {
             self.angle -= 2.0;
         }
+        is_new_second
+    }
 
+    /// What shaft and fault shake the three axes by, in g, but for a bearing's impacts.
+    fn vibration(&self, condition: Condition) -> [f32; 3] {
         let pace = self.speed / 40.0;
         let force = pace * pace;
         let harmonic = |order: f32, phase: f32| sine(order * self.angle + phase / TAU);
@@ -164,7 +192,7 @@ impl Motor {
         let mut y = 0.22 * force * harmonic(1.0, TAU / 4.0) + 0.06 * force * harmonic(2.0, 1.9);
         let mut z = 0.08 * force * harmonic(1.0, 0.9) + (0.04 + 0.08 * self.load) * harmonic(2.0, 0.2);
         match condition {
-            Condition::Normal | Condition::StuckSensor => {}
+            Condition::Normal | Condition::StuckSensor | Condition::Bearing => {}
             Condition::Imbalance => {
                 x += 0.55 * self.severity * force * harmonic(1.0, 0.3);
                 y += 0.50 * self.severity * force * harmonic(1.0, 0.3 + TAU / 4.0);
@@ -179,34 +207,24 @@ impl Motor {
                     x += 0.12 * self.severity * share * pace * harmonic(order, 2.0 * order);
                 }
             }
-            Condition::Bearing => {
-                self.passes += BALL_PASSES * self.speed * STEP;
-                self.since_impact += STEP;
-                if self.passes >= 1.0 {
-                    self.passes -= 1.0;
-                    self.since_impact = self.passes / (BALL_PASSES * self.speed);
-                    self.impact = self.severity * (0.5 + 0.7 * self.load) * self.rng.random_range(0.7..1.3);
-                }
-                let decay = libm::expf(-DECAY * self.since_impact);
-                let ring = self.impact * decay * sine(resonance * self.since_impact);
-                x += 0.8 * ring;
-                y += ring;
-                z += 0.3 * ring;
-            }
         }
-        let gravity = 1.0;
-        let mut noisy = |value: f32| gain * value + noise * standard_normal(&mut self.rng);
-        let mut sample = [noisy(x), noisy(y - gravity), noisy(z)];
-        self.held = match self.held {
-            _ if condition != Condition::StuckSensor => None,
-            // Renewed with the severity, so that windows with different stuck values are seen.
-            Some(held) if !is_new_second => Some(held),
-            _ => Some(sample[0]),
-        };
-        if let Some(held) = self.held {
-            sample[0] = held;
+        [x, y, z]
+    }
+
+    /// Adds the ringing after a ball of the bearing has hit the flaw.
+    fn ring(&mut self, [x, y, z]: &mut [f32; 3]) {
+        self.passes += BALL_PASSES * self.speed * STEP;
+        self.since_impact += STEP;
+        if self.passes >= 1.0 {
+            self.passes -= 1.0;
+            self.since_impact = self.passes / (BALL_PASSES * self.speed);
+            self.impact = self.severity * (0.5 + 0.7 * self.load) * self.rng.random_range(0.7..1.3);
         }
-        sample
+        let decay = libm::expf(-DECAY * self.since_impact);
+        let ring = self.impact * decay * sine(self.individual.resonance * self.since_impact);
+        *x += 0.8 * ring;
+        *y += ring;
+        *z += 0.3 * ring;
     }
 }
 
