@@ -250,7 +250,7 @@ fn a_loggers_file_is_taken_as_it_is() {
     let next = "next: vae-train fit log.csv --ignore Zeit,Zustand ";
     assert!(place.succeed("inspect log.csv").contains(next));
     place.write("states.csv", "a,b,on\n1,5,0\n2,3,1\n3,4,0\n");
-    assert!(place.succeed("inspect states.csv").contains("1 column(s) hold 0 and 1 only: `on`; one that says"));
+    assert!(place.succeed("inspect states.csv").contains("1 column(s) hold 0 and 1 only: `on`; if one of them marks"));
     assert!(place.refuse("fit log.csv --out runs/a").contains("leave columns of names out (`fit --ignore Zeit`)"));
     assert!(place.refuse("fit log.csv --ignore Zeiten --out runs/a").contains("no column `Zeiten` to ignore"));
     let output = place.run("fit log.csv --ignore Zeit,Zustand --out runs/a --epochs 2");
@@ -1161,7 +1161,7 @@ fn calibration_refuses_what_the_data_do_not_support_and_bad_input() {
         ("--rate 0", "`0` is not a positive number"),
         ("--votes 0/5", "0/5: give m/n, m of the last n windows, with 1 ≤ m ≤ n ≤ 32"),
         ("--votes 6/5", "6/5: give m/n, m of the last n windows, with 1 ≤ m ≤ n ≤ 32"),
-        ("--votes 33/33", "33 of 33 votes"),
+        ("--votes 33/33", "33/33: give m/n"),
         ("--votes most", "give m/n, as in 2/3"),
         ("--range x=1:-1", "the least value must be below the largest"),
         ("--range x", "give channel=least:largest"),

@@ -302,7 +302,7 @@ fn what_would_fill_the_memory_or_the_screen_is_refused_by_its_number() {
     let text = place.succeed("inspect texts.csv");
     assert!(text.contains("c0: 20 field(s) are no numbers") && text.len() < 1_500_000, "{}", text.len());
     let text = place.succeed("inspect clocks.csv");
-    assert!(text.contains("t 0: a clock, a row every 1 s"), "{text}");
+    assert!(text.contains("t 0: a column of times, a row every 1 s"), "{text}");
 }
 
 #[cfg(unix)]
