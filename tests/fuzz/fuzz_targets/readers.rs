@@ -47,9 +47,7 @@ mod words {
 }
 
 mod tables {
-    pub(crate) use crate::{
-        clock, csv, format, growth, header, idx, npy, npz, open, packed, recording, source, table, wav,
-    };
+    pub(crate) use crate::{clock, csv, format, growth, header, idx, npy, npz, packed, recording, source, table, wav};
 }
 
 use open::open;
