@@ -1,8 +1,12 @@
 //! Everything that a device does with a model, small enough for Miri:
 //! `cargo +nightly miri test -p vae-core --tests`.
 
+use core::task::Poll;
+
 use rand_pcg::{Pcg32, rand_core::SeedableRng};
-use vae_core::{Alarms, Aligned, Detector, LoadError, Model, ScoreKind, Scoring, Scratch, SensorFaultKind, Verdict};
+use vae_core::{
+    Alarms, Aligned, Detector, DetectorError, LoadError, Model, ScoreKind, Scoring, Scratch, SensorFaultKind, Verdict,
+};
 
 /// Two channels × four samples, hop 2, two latent dimensions, int8; `tests/tests/core/tiny_model.rs` writes it.
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("tiny.vae"));
@@ -135,6 +139,33 @@ fn a_detector_watches_remembers_and_goes_on() {
             assert!(matches!(verdict, Verdict::Anomalous(_)), "{verdict:?}");
         }
     }
+}
+
+/// Without that, the detector would wait for a scratch that others have used since.
+#[test]
+fn a_window_is_given_up_where_its_judging_is_dropped() {
+    let mut memory = [0.0; SCRATCH];
+    let mut scratch = Scratch::new(&mut memory);
+    let (mut state, mut window) = ([0.0; MODEL.state_len()], heapless::Vec::<f32, { MODEL.window_len() }>::new());
+    let mut detector = Detector::new(MODEL, &mut window, &mut state).unwrap();
+    for index in 0..4 {
+        assert_eq!(detector.feed(&sample(index)), Ok(index == 3));
+    }
+    assert_eq!(detector.feed(&sample(4)), Err(DetectorError::Busy));
+    let mut judging = detector.judge(&mut scratch);
+    assert_eq!((judging.step(), judging.step()), (Ok(Poll::Pending), Ok(Poll::Pending)));
+    drop(judging);
+
+    assert_eq!(detector.step(&mut scratch), Ok(Poll::Ready(None)));
+    assert_eq!(detector.feed(&sample(4)), Ok(false));
+    // The next window is judged as if it were the first.
+    let verdict = detector.push(&sample(5), &mut scratch).unwrap().unwrap();
+    let mut x = [0.0; 8];
+    x.as_chunks_mut::<2>().0.iter_mut().zip(2..).for_each(|(slots, index)| *slots = sample(index));
+    let calibration = MODEL.calibration().unwrap();
+    let scoring = Scoring { kind: calibration.score_kind(), threshold: Some(detector.threshold()), seed: 0 };
+    let score = MODEL.score(&x, &calibration, scoring, &mut scratch).unwrap();
+    assert_eq!(verdict.assessment().map(|assessment| assessment.score), Some(score));
 }
 
 #[test]

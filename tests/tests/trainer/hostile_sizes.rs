@@ -222,8 +222,8 @@ fn features_belong_to_the_channels_that_they_are_made_of() {
         };
         let file = model_of_front_ends(front_ends.clone(), channels, window);
         let model = file.model().unwrap();
-        assert_eq!(model.feature_channels().collect::<Vec<_>>(), expected, "{front_ends:?}");
-        let single: Vec<usize> = (0..model.features()).map(|feature| model.channel_of(feature)).collect();
+        assert_eq!(model.feature_channels().unwrap().collect::<Vec<_>>(), expected, "{front_ends:?}");
+        let single: Vec<usize> = (0..model.features()).map(|feature| model.channel_of(feature).unwrap()).collect();
         assert_eq!(single, expected, "{front_ends:?}");
     }
 }

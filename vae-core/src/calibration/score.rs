@@ -3,6 +3,7 @@
 use crate::{
     arithmetic::vector::{AsWindow, Samples},
     calibration::Calibration,
+    format::error::LoadError,
     inference::{
         score_kind::{Estimate, ScoreKind},
         vae::Vae,
@@ -81,19 +82,24 @@ pub(crate) fn with_missing(
 ) -> Result<f32, InferError> {
     let added = match missing {
         0 => 0.0,
-        _ => missing_nats(calibration, model, likelihood, x),
+        _ => missing_nats(calibration, model, likelihood, x)?,
     };
     let score = score + added;
     if score.is_finite() { Ok(score) } else { Err(InferError::Overflow) }
 }
 
 /// What the features that were not observed would have added to the score of an ordinary window.
-fn missing_nats(calibration: &Calibration<'_>, model: &Model<'_>, likelihood: &Likelihood<'_>, x: Samples<'_>) -> f32 {
-    let missing = (0..x.len()).filter(|feature| x.get(*feature).is_nan());
-    let mut owners = model.owners();
-    missing.fold(0.0, |sum, feature| {
+fn missing_nats(
+    calibration: &Calibration<'_>,
+    model: &Model<'_>,
+    likelihood: &Likelihood<'_>,
+    x: Samples<'_>,
+) -> Result<f32, LoadError> {
+    let mut missing = (0..x.len()).filter(|feature| x.get(*feature).is_nan());
+    let mut owners = model.owners()?;
+    missing.try_fold(0.0, |sum, feature| {
         let channel = owners.of(feature);
         let cost = calibration.channel(channel).map_or(ORDINARY, |normal| normal.nats / owners.own as f32);
-        sum + likelihood.log_normaliser(feature) - cost
+        Ok(sum + likelihood.log_normaliser(feature)? - cost)
     })
 }

@@ -51,7 +51,7 @@ impl Vae<'_> {
                 if let Some(shift) = shifts.get_mut(feature) {
                     *shift = held(*shift, *shift + weight * off);
                 }
-            });
+            })
         })
     }
 }

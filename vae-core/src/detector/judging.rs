@@ -19,7 +19,16 @@ use crate::{
 
 /// The work on a window, from [`Detector::judge`]: it borrows the detector and the scratch, in which lies what is done, until there is a verdict.
 ///
-/// Where it is dropped before that, the window is given up.
+/// Where it is dropped before that, the window is given up. That nobody else uses the scratch meanwhile is seen to by the compiler:
+///
+/// ```compile_fail,E0499
+/// # use vae_core::{Detector, Model, Scratch};
+/// # fn between(model: Model<'_>, detector: &mut Detector<'_, '_>, scratch: &mut Scratch<'_>) {
+/// let mut judging = detector.judge(scratch);
+/// model.elbo_at_mean(&[0.0; 8], scratch); // refused
+/// judging.step();
+/// # }
+/// ```
 ///
 /// ```
 /// # use vae_core::{Detector, DetectorError, Model, Scratch, include_model};
@@ -193,13 +202,13 @@ impl<'m, 'b> Detector<'m, 'b> {
         let Parts { channels, condition, shifts, work: room, features } = Parts::of(self.state, model)?;
         let has_front_end = model.has_front_end();
         if has_front_end && matches!(work, Work::Begin) {
-            model.extract(window.values(), room, features)?;
+            model.extract(window.values()?, room, features)?;
             adapt(features, shifts);
         }
         if let Some(condition) = condition.iter().position(|value| value.is_nan()) {
             return Err(InferError::BadCondition { condition }.into());
         }
-        let x = Samples::F32(if has_front_end { features } else { window.values() });
+        let x = Samples::F32(if has_front_end { features } else { window.values()? });
         let (encoder, decoder, vae) = (vae.encoder, vae.decoder, vae.given(condition));
         let buffers = scratch.split(model)?;
         let task = Task {

@@ -68,7 +68,8 @@ impl<'b> Window<'b> {
         if sample.len() != self.channels {
             return Err(InferError::WrongLength { needed: self.channels, found: sample.len() });
         }
-        Ok(self.push_values(sample.iter().copied()).then_some(self.values()))
+        let is_complete = self.push_values(sample.iter().copied());
+        Ok(if is_complete { Some(self.values()?) } else { None })
     }
 
     /// Takes one sample, as many values as there are channels; returns whether a window is complete.
@@ -97,8 +98,12 @@ impl<'b> Window<'b> {
     }
 
     /// What has been taken of the window.
-    pub(crate) fn values(&self) -> &[f32] {
-        self.buffer.get(..self.taken).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if that does not fit into the buffer, which [`Self::reshape`] has ruled out.
+    pub(crate) fn values(&self) -> Result<&[f32], InferError> {
+        let (needed, found) = (self.taken, self.buffer.len());
+        self.buffer.get(..needed).ok_or(InferError::WrongLength { needed, found })
     }
 
     /// Starts anew, as after a gap in the stream.

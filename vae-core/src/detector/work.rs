@@ -109,7 +109,7 @@ impl<'m> Task<'_, 'm> {
                 }
             }
             Work::BeginAttribution(assessment) => {
-                self.vae.posterior(latent.len(), posterior)?.mean(&mut **latent)?;
+                self.vae.posterior(latent.len(), posterior)?.put_mean(latent)?;
                 *work = Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, *assessment);
             }
             Work::Attribute(pass, assessment) => {
@@ -150,7 +150,7 @@ impl<'m> Task<'_, 'm> {
         let (mut feature, mut feature_nats) = (0, 0.0);
         channels(self.channels, calibration, model.channels()).for_each(|(channel, _)| *channel.nats = 0.0);
         let states = self.channels.as_chunks_mut::<CHANNEL_STATE>().0;
-        let mut owners = model.owners();
+        let mut owners = model.owners()?;
         self.vae.finish_attribution(self.x, pass, &mut self.buffers.layers, &mut |index, nats| {
             if nats > feature_nats {
                 (feature, feature_nats) = (index as u32, nats);

@@ -192,8 +192,6 @@ pub(crate) fn all_values(array: &[u8]) -> Result<&[f32], LoadError> {
 /// The last `expected` bytes, before which there are at most three.
 #[inline(never)] // by all kinds of values
 fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
-    match bytes.len().checked_sub(expected) {
-        Some(padding @ 0..4) => Ok(bytes.get(padding..).unwrap_or_default()),
-        _ => Err(LoadError::Shape { expected, found: bytes.len() }),
-    }
+    let padding = bytes.len().checked_sub(expected).filter(|padding| *padding < 4);
+    padding.and_then(|padding| bytes.get(padding..)).ok_or(LoadError::Shape { expected, found: bytes.len() })
 }

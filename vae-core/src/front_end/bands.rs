@@ -37,16 +37,13 @@ pub(super) fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), I
         16 rfft_16, 32 rfft_32, 64 rfft_64, 128 rfft_128, 256 rfft_256, 512 rfft_512, 1024 rfft_1024, 2048 rfft_2048
     );
     // The first holds the mean, and in its imaginary part the highest frequency; neither counts.
-    let frequencies = spectrum.get(1..).unwrap_or_default();
-    let bands = features.len();
+    let mut frequencies = spectrum.iter().skip(1);
+    let (bands, count) = (features.len(), frequencies.len());
     let mut start = 0;
     for (band, feature) in features.iter_mut().enumerate() {
-        let end = band_end(band, bands, frequencies.len()).max(start + 1);
-        let energy = frequencies
-            .get(start..end)
-            .unwrap_or_default()
-            .iter()
-            .fold(0.0, |sum, x| sum + (x.re * x.re + x.im * x.im));
+        let end = band_end(band, bands, count).max(start + 1);
+        let own = frequencies.by_ref().take(end - start);
+        let energy = own.fold(0.0, |sum, x| sum + (x.re * x.re + x.im * x.im));
         *feature = libm::logf(finite(energy / len).max(f32::MIN_POSITIVE));
         start = end;
     }

@@ -50,22 +50,27 @@ impl<'m> Model<'m> {
 
     /// The channel that a feature belongs to. Where channels have front-ends all those before it are looked at: for many features there is
     /// [`Self::feature_channels`].
-    #[must_use]
-    pub fn channel_of(&self, feature: usize) -> usize {
-        self.owners().of(feature)
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    pub fn channel_of(&self, feature: usize) -> Result<usize, LoadError> {
+        Ok(self.owners()?.of(feature))
     }
 
     /// The channel that each feature belongs to, in order.
-    pub fn feature_channels(&self) -> impl Iterator<Item = usize> + use<'m> {
-        let mut owners = self.owners();
-        (0..self.features()).map(move |feature| owners.of(feature))
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    pub fn feature_channels(&self) -> Result<impl Iterator<Item = usize> + use<'m>, LoadError> {
+        let mut owners = self.owners()?;
+        Ok((0..self.features()).map(move |feature| owners.of(feature)))
     }
 
-    pub(crate) fn owners(&self) -> Owners<'m> {
-        let codes = self.has_front_end().then(|| self.front_ends().unwrap_or_default());
+    pub(crate) fn owners(&self) -> Result<Owners<'m>, LoadError> {
+        let codes = if self.has_front_end() { Some(self.front_ends()?) } else { None };
         let mut owners = Owners { codes, channels: self.channels(), window: self.window(), channel: 0, own: 0, end: 0 };
         owners.take();
-        owners
+        Ok(owners)
     }
 }
 

@@ -81,6 +81,7 @@ impl<'m> Model<'m> {
                     is_finite &= slot.is_finite();
                 }
             }
+            Some(())
         })?;
         if is_finite { Ok(()) } else { Err(InferError::Overflow) }
     }
@@ -113,7 +114,7 @@ impl<'m> Model<'m> {
         let vae = Vae::of(self)?;
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
-        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, &mut |_, _| {})?;
+        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, &mut |_, _| Some(()))?;
         Ok(vae.log_conditional(&x, z.as_vector().as_slice(), &mut buffers.layers)? + log_prior)
     }
 

@@ -51,7 +51,7 @@ impl Estimator for AtMean {
         z: &mut [f32],
         _: &mut LayerBuffers<'_>,
     ) -> Result<(), InferError> {
-        posterior.mean(z)
+        posterior.put_mean(z)
     }
 
     fn add(&mut self, nats: f32) -> bool {
@@ -91,7 +91,7 @@ impl<R: Rng> Estimator for BySamples<R> {
         z: &mut [f32],
         _: &mut LayerBuffers<'_>,
     ) -> Result<(), InferError> {
-        posterior.sample(&mut self.rng, z)
+        posterior.draw(&mut self.rng, z).map(|_| ())
     }
 
     fn add(&mut self, nats: f32) -> bool {

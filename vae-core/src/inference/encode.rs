@@ -68,6 +68,7 @@ impl Vae<'_> {
                 };
                 *slot = clamp(output, (-limit, limit));
             }
+            Some(())
         })
     }
 }

@@ -84,6 +84,7 @@ impl<'m> Model<'m> {
             for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
                 *slot = *mean;
             }
+            Some(())
         })?;
         for (z, deviation) in z.iter_mut().zip(deviations) {
             *z += deviation * standard_normal(rng);

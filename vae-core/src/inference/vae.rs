@@ -79,9 +79,14 @@ impl<'m> Vae<'m> {
             LikelihoodKind::GaussianPredicted => 3,
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
         };
-        let mut constants = values(header.features, arrays * features)?.chunks_exact(features.max(1));
-        let mut constants = || constants.next().unwrap_or_default();
-        let standardiser = Standardiser { mean: constants(), inverse_scale: constants() };
+        let mut rest = values(header.features, arrays * features)?;
+        let misfit = LoadError::Shape { expected: arrays * features, found: rest.len() };
+        let mut constants = || {
+            let (own, behind) = rest.split_at_checked(features).ok_or(misfit)?;
+            rest = behind;
+            Ok::<_, LoadError>(own)
+        };
+        let standardiser = Standardiser { mean: constants()?, inverse_scale: constants()? };
         let (condition, prior) = conditions_and_prior(model, &header)?;
         Ok(Self {
             standardiser,
@@ -89,13 +94,13 @@ impl<'m> Vae<'m> {
             likelihood: match header.likelihood {
                 LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
                 LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => Likelihood::Gaussian {
-                    standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants() },
-                    log_normaliser: constants(),
+                    standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
+                    log_normaliser: constants()?,
                     log_normaliser_sum: header.log_normaliser_sum,
                 },
                 LikelihoodKind::GaussianPredicted => Likelihood::Predicted {
                     standardiser,
-                    log_normaliser: constants(),
+                    log_normaliser: constants()?,
                     bounds: header.log_variance_bounds,
                 },
             },

@@ -2,7 +2,7 @@
 
 use crate::{
     arithmetic::vector::Samples,
-    format::size::CHUNK,
+    format::{error::LoadError, size::CHUNK},
     kernel,
     network::{
         error::InferError,
@@ -20,6 +20,9 @@ pub(crate) struct Source<'a> {
     /// Whether values are missing or beyond [`STANDARDISED_LIMIT`].
     careful: bool,
 }
+
+/// Takes standardised values, a chunk at a time, with the first one's place; none where it has no room for them.
+pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, &[f32]) -> Option<()>;
 
 #[derive(Clone, Copy)]
 pub(crate) enum First<'a> {
@@ -63,38 +66,38 @@ impl<'a> Source<'a> {
     /// Where a value turns out to be missing or too large, all are given once more, from place 0 on.
     ///
     /// # Errors
-    /// [`InferError::Infinite`], and [`InferError::Overflow`] for a latent vector that is not finite.
-    pub(crate) fn read(
-        &mut self,
-        chunk: &mut [f32; CHUNK],
-        emit: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<u32, InferError> {
-        let mut largest = self.pass(chunk, emit);
+    /// [`InferError::Infinite`], [`InferError::Overflow`] for a latent vector that is not finite, and [`LoadError::Shape`] where `emit` has no
+    /// room.
+    pub(crate) fn read(&mut self, chunk: &mut [f32; CHUNK], emit: Emit<'_>) -> Result<u32, InferError> {
+        let expected = self.len();
+        let misfit = |found| LoadError::Shape { expected, found };
+        let mut largest = self.pass(chunk, emit).map_err(misfit)?;
         if largest > STANDARDISED_LIMIT.to_bits() && !self.careful {
             self.inspect()?;
             self.careful = true;
-            largest = self.pass(chunk, emit);
+            largest = self.pass(chunk, emit).map_err(misfit)?;
         }
         Ok(largest)
     }
 
-    fn pass(&self, chunk: &mut [f32; CHUNK], emit: &mut dyn FnMut(usize, &[f32])) -> u32 {
+    /// The bits of the largest magnitude, or the place from which on sizes do not fit.
+    fn pass(&self, chunk: &mut [f32; CHUNK], emit: Emit<'_>) -> Result<u32, usize> {
         let mut largest = 0;
         let place = match self.first {
             First::Latent(z) => {
                 largest = kernel::largest_bits(z, largest);
-                emit(0, z);
+                emit(0, z).ok_or(0usize)?;
                 z.len()
             }
             First::Features(x, standardiser) => {
-                self.standardise(x, standardiser, 0, &mut largest, chunk, emit);
+                self.standardise(x, standardiser, 0, &mut largest, chunk, emit)?;
                 x.len()
             }
         };
         if let Some(Condition { values, standardiser }) = self.condition {
-            self.standardise(Samples::F32(values), standardiser, place, &mut largest, chunk, emit);
+            self.standardise(Samples::F32(values), standardiser, place, &mut largest, chunk, emit)?;
         }
-        largest
+        Ok(largest)
     }
 
     /// Gives a part of the values to `emit`, whose place begins at `place`.
@@ -105,18 +108,19 @@ impl<'a> Source<'a> {
         place: usize,
         largest: &mut u32,
         chunk: &mut [f32; CHUNK],
-        emit: &mut dyn FnMut(usize, &[f32]),
-    ) {
+        emit: Emit<'_>,
+    ) -> Result<(), usize> {
         for start in (0..standardiser.mean.len()).step_by(CHUNK) {
-            let values = standardiser.apply(x, start, chunk);
+            let values = standardiser.apply(x, start, chunk).ok_or(place + start)?;
             if self.careful {
                 for value in values.iter_mut() {
                     *value = if value.is_nan() { 0.0 } else { limited(*value) };
                 }
             }
             *largest = kernel::largest_bits(values, *largest);
-            emit(place + start, values);
+            emit(place + start, values).ok_or(place + start)?;
         }
+        Ok(())
     }
 
     /// The least exponent at which this is quantised: features of 8 standard deviations and less, nearly all, then need no

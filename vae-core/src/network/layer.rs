@@ -34,17 +34,6 @@ enum Constants<'m> {
     Int8 { weights: &'m [u32], rows: &'m [[i32; ROW_WORDS]], scale_exponent: i32, bias_exponent: i32 },
 }
 
-/// A layer's input, as its kernel reads it.
-#[derive(Clone, Copy)]
-pub(crate) enum Input<'v> {
-    F32(&'v [f32]),
-    /// Two columns a word.
-    Int8 {
-        values: &'v [u32],
-        exponent: i32,
-    },
-}
-
 /// Outputs of successive rows.
 pub(crate) enum Outputs<'c> {
     F32(&'c mut [f32]),
@@ -114,15 +103,6 @@ impl<'m> Layer<'m> {
         }
     }
 
-    /// The input that `load` or `load_outputs` has brought into `vector`, with the exponent that they returned.
-    pub(crate) fn input<'v>(&self, vector: &'v mut [f32], exponent: i32) -> Result<Input<'v>, InferError> {
-        let vector = self.room(vector)?;
-        Ok(match self.constants {
-            Constants::F32 { .. } => Input::F32(vector),
-            Constants::Int8 { .. } => Input::Int8 { values: bytemuck::cast_slice(vector), exponent },
-        })
-    }
-
     /// Brings a network's input into `vector` in the form that this layer's kernel reads; returns the exponent of its integers, if
     /// it has integers.
     pub(crate) fn load(
@@ -135,8 +115,8 @@ impl<'m> Layer<'m> {
         match self.constants {
             Constants::F32 { .. } => {
                 source.read(chunk, &mut |place, values| {
-                    let slots = vector.get_mut(place..).unwrap_or_default();
-                    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+                    vector.iter_mut().skip(place).zip(values).for_each(|(slot, value)| *slot = *value);
+                    Some(())
                 })?;
                 Ok(0)
             }
@@ -145,7 +125,8 @@ impl<'m> Layer<'m> {
                 loop {
                     let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
                     let largest = source.read(chunk, &mut |place, values| {
-                        fixed::quantise(values, exponent, halfwords.get_mut(place..).unwrap_or_default());
+                        fixed::quantise(values, exponent, halfwords.get_mut(place..)?);
+                        Some(())
                     })?;
                     let needed = self.exponent(fixed::exponent_of(largest))?;
                     if needed <= exponent {
@@ -162,12 +143,10 @@ impl<'m> Layer<'m> {
     pub(crate) fn load_outputs(&self, outputs: Outputs<'_>, vector: &mut [f32]) -> Result<i32, InferError> {
         let vector = self.room(vector)?;
         match (self.constants, outputs) {
-            (Constants::F32 { .. }, Outputs::F32(values)) => {
-                vector.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+            (Constants::F32 { .. }, outputs) => {
+                vector.iter_mut().zip(outputs.numbers()).for_each(|(slot, value)| *slot = *value);
                 Ok(0)
             }
-            // All layers of a model have one precision.
-            (Constants::F32 { .. }, Outputs::Fixed { .. }) => Ok(0),
             (Constants::Int8 { .. }, Outputs::F32(values)) => {
                 let largest = largest_bits(values, 0);
                 if largest > f32::MAX.to_bits() {
@@ -213,41 +192,43 @@ impl<'m> Layer<'m> {
         if exponent > -LEAST_EXPONENT { Err(InferError::Overflow) } else { Ok(exponent.max(least)) }
     }
 
-    /// The outputs of the rows from `start` on that `room` has slots for; both are multiples of the kernels' block.
-    pub(crate) fn run<'c>(&self, input: &Input<'_>, start: usize, room: &'c mut [i32]) -> Outputs<'c> {
+    /// The outputs of the rows from `start` on that `room` has slots for; both are multiples of the kernels' block. The input is what `load`
+    /// or `load_outputs` has brought into `vector`, with the exponent that they returned.
+    /// None where the layer has no such rows, or `vector` no room for its input.
+    pub(crate) fn run<'c>(
+        &self,
+        vector: &mut [f32],
+        exponent: i32,
+        start: usize,
+        room: &'c mut [i32],
+    ) -> Option<Outputs<'c>> {
         let rows = room.len().min(self.rows.saturating_sub(start));
-        match (self.constants, input) {
-            (Constants::F32 { weights, bias }, Input::F32(x)) => {
+        let x = self.room(vector).ok()?;
+        match self.constants {
+            Constants::F32 { weights, bias } => {
                 let room: &mut [f32] = bytemuck::cast_slice_mut(room);
-                sums_f32(weights.get(start * x.len()..).unwrap_or_default(), x, room);
-                let outputs = room.get_mut(..rows).unwrap_or_default();
-                for (output, bias) in outputs.iter_mut().zip(bias.get(start..).unwrap_or_default()) {
+                sums_f32(weights.get(start * x.len()..)?, x, room);
+                let outputs = room.get_mut(..rows)?;
+                for (output, bias) in outputs.iter_mut().zip(bias.get(start..)?) {
                     *output += bias;
                 }
                 outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
-                Outputs::F32(outputs)
+                Some(Outputs::F32(outputs))
             }
-            (
-                Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent },
-                Input::Int8 { values: x, exponent },
-            ) => {
+            Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent } => {
                 let exponent = scale_exponent + 16 + exponent;
                 let shift = (exponent - bias_exponent).clamp(0, 31) as u32;
-                let constants = constants.get(start / ROW_BLOCK..).unwrap_or_default();
-                let weights = weights.get(start / 2 * x.len()..).unwrap_or_default();
+                let constants = constants.get(start / ROW_BLOCK..)?;
+                let weights = weights.get(start / 2 * x.len()..)?;
                 let relu = self.activation == Activation::Relu;
-                let magnitude = rows_int8(weights, x, constants, shift, relu, room);
-                let outputs = room.get_mut(..rows).unwrap_or_default();
+                let magnitude = rows_int8(weights, bytemuck::cast_slice(x), constants, shift, relu, room);
+                let outputs = room.get_mut(..rows)?;
                 if matches!(self.activation, Activation::Identity | Activation::Relu) {
-                    return Outputs::Fixed { values: outputs, exponent, magnitude };
+                    return Some(Outputs::Fixed { values: outputs, exponent, magnitude });
                 }
                 let outputs = to_numbers(outputs, exponent);
                 outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
-                Outputs::F32(outputs)
-            }
-            // `load` of the same layer made the input, so that the two agree.
-            (Constants::F32 { .. }, Input::Int8 { .. }) | (Constants::Int8 { .. }, Input::F32(_)) => {
-                Outputs::F32(&mut [])
+                Some(Outputs::F32(outputs))
             }
         }
     }
@@ -264,6 +245,6 @@ fn to_numbers(values: &mut [i32], exponent: i32) -> &mut [f32] {
 
 /// Sets the padding of the quantised input in `vector`, behind `len` halfwords, to zero.
 fn pad(vector: &mut [f32], len: usize) {
-    let padding = bytemuck::cast_slice_mut::<f32, i16>(vector).get_mut(len..).unwrap_or_default();
-    padding.iter_mut().take(COLUMN_GROUP).for_each(|halfword| *halfword = 0);
+    let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
+    halfwords.iter_mut().skip(len).take(COLUMN_GROUP).for_each(|halfword| *halfword = 0);
 }

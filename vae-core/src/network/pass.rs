@@ -15,8 +15,9 @@ use crate::{
     },
 };
 
-/// Takes the outputs of a last layer, chunk by chunk, with the first one's row and room for as many features.
-pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, Outputs<'_>, &mut [f32; CHUNK]);
+/// Takes the outputs of a last layer, chunk by chunk, with the first one's row and room for as many features; none where what it compares
+/// them with does not have as many.
+pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, Outputs<'_>, &mut [f32; CHUNK]) -> Option<()>;
 
 /// One half of the network: its layers are read one by one, so that their number is not limited.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +83,8 @@ impl<'m> Pass<'m> {
         let Some(next) = self.behind.next(self.layer.rows) else { return Ok(false) };
         let (needed, found) = (padded_rows(self.layer.rows), hidden.len());
         let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
-        let input = self.layer.input(vector, self.exponent)?;
-        let outputs = self.layer.run(&input, 0, bytemuck::cast_slice_mut(room));
+        let misfit = LoadError::Shape { expected: self.layer.rows, found: 0 };
+        let outputs = self.layer.run(vector, self.exponent, 0, bytemuck::cast_slice_mut(room)).ok_or(misfit)?;
         self.layer = next?;
         self.exponent = self.layer.load_outputs(outputs, vector)?;
         Ok(true)
@@ -94,12 +95,13 @@ impl<'m> Pass<'m> {
         while self.advance(buffers)? {}
         let LayerBuffers { vector, hidden } = buffers;
         let Self { layer, exponent, .. } = self;
-        let input = layer.input(vector, exponent)?;
         let (chunk, room) = LayerBuffers::chunk(hidden)?;
         let room: &mut [i32] = bytemuck::cast_slice_mut(room);
         for start in (0..layer.rows).step_by(CHUNK) {
-            let rows = CHUNK.min(padded_rows(layer.rows - start));
-            emit(start, layer.run(&input, start, room.get_mut(..rows).unwrap_or_default()), chunk);
+            let misfit = LoadError::Shape { expected: layer.rows, found: start };
+            let rows = room.get_mut(..CHUNK.min(padded_rows(layer.rows - start)));
+            let outputs = rows.and_then(|rows| layer.run(vector, exponent, start, rows));
+            outputs.and_then(|outputs| emit(start, outputs, chunk)).ok_or(misfit)?;
         }
         Ok(())
     }

@@ -18,24 +18,22 @@ pub(crate) struct Standardiser<'m> {
 
 impl Standardiser<'_> {
     /// Standardises the features from `start` on, as many as there are, into `chunk`; NaN (not observed) stays NaN.
-    pub(crate) fn apply<'c>(&self, x: Samples<'_>, start: usize, chunk: &'c mut [f32; CHUNK]) -> &'c mut [f32] {
+    /// None where there are not as many inverse scales or values in `x` as means.
+    pub(crate) fn apply<'c>(&self, x: Samples<'_>, start: usize, chunk: &'c mut [f32; CHUNK]) -> Option<&'c mut [f32]> {
         let end = start + CHUNK.min(self.mean.len().saturating_sub(start));
-        let constants = self.mean.get(start..end).zip(self.inverse_scale.get(start..end));
-        let Some(((mean, inverse_scale), chunk)) = constants.zip(chunk.get_mut(..end - start)) else {
-            return &mut [];
-        };
+        let mean = self.mean.get(start..end)?;
+        let inverse_scale = self.inverse_scale.get(start..end)?;
+        let chunk = chunk.get_mut(..mean.len())?;
         match x {
-            Samples::F32(x) => {
-                kernel::standardise(x.get(start..end).unwrap_or_default(), mean, inverse_scale, chunk);
-            }
+            Samples::F32(x) => kernel::standardise(x.get(start..end)?, mean, inverse_scale, chunk),
             Samples::I16(x) => {
                 let slots = chunk.iter_mut().zip(mean.iter().zip(inverse_scale));
-                for ((slot, (mean, inverse_scale)), x) in slots.zip(x.get(start..end).unwrap_or_default()) {
+                for ((slot, (mean, inverse_scale)), x) in slots.zip(x.get(start..end)?) {
                     *slot = (f32::from(*x) - mean) * inverse_scale;
                 }
             }
         }
-        chunk
+        Some(chunk)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
-    format::size::CHUNK,
+    format::{error::LoadError, size::CHUNK},
     network::{
         error::InferError,
         layer::Outputs,
@@ -50,6 +50,7 @@ impl Likelihood<'_> {
 
     /// Gives the nats that each observed feature costs to `each`, from the decoder's outputs from `start` on; see
     /// [`Model::attribute`](crate::Model::attribute).
+    /// None where the standardiser does not fit `x`.
     pub(crate) fn costs(
         &self,
         x: Samples<'_>,
@@ -57,7 +58,7 @@ impl Likelihood<'_> {
         outputs: Outputs<'_>,
         chunk: &mut [f32; CHUNK],
         each: &mut dyn FnMut(usize, f32),
-    ) {
+    ) -> Option<()> {
         let mut give = |feature: usize, nats: f32| {
             if !nats.is_nan() {
                 each(feature, nats);
@@ -70,14 +71,14 @@ impl Likelihood<'_> {
                 }
             }
             Self::Gaussian { standardiser, .. } => {
-                let x = standardiser.apply(x, start, chunk);
+                let x = standardiser.apply(x, start, chunk)?;
                 for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
                     let difference = limited(*x) - mean;
                     give(feature, 0.5 * difference * difference);
                 }
             }
             Self::Predicted { standardiser, bounds, .. } => {
-                let x = standardiser.apply(x, start / 2, chunk);
+                let x = standardiser.apply(x, start / 2, chunk)?;
                 let pairs = outputs.numbers().as_chunks::<2>().0;
                 for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
                     let difference = limited(*x) - mean;
@@ -85,10 +86,12 @@ impl Likelihood<'_> {
                 }
             }
         }
+        Some(())
     }
 
     /// Gives each observed feature and by how much it is off its reconstruction, in its own unit and within `reach` of its standard
     /// deviations to each side, to `each`, from the decoder's outputs from `start` on; none where features have no levels.
+    /// None where the standardiser does not fit `x`.
     pub(crate) fn residuals(
         &self,
         x: Samples<'_>,
@@ -97,7 +100,7 @@ impl Likelihood<'_> {
         chunk: &mut [f32; CHUNK],
         reach: f32,
         each: &mut dyn FnMut(usize, f32),
-    ) {
+    ) -> Option<()> {
         let mut give = |feature: usize, difference: f32, reach: f32, standardiser: &Standardiser<'_>| {
             if let (Some(inverse), false) = (standardiser.inverse_scale.get(feature), difference.is_nan()) {
                 each(feature, clamp(difference, (-reach, reach)) / inverse);
@@ -106,27 +109,32 @@ impl Likelihood<'_> {
         match self {
             Self::Bernoulli => {}
             Self::Gaussian { standardiser, .. } => {
-                let x = standardiser.apply(x, start, chunk);
+                let x = standardiser.apply(x, start, chunk)?;
                 for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
                     give(feature, x - mean, reach, standardiser);
                 }
             }
             Self::Predicted { standardiser, bounds, .. } => {
-                let x = standardiser.apply(x, start / 2, chunk);
+                let x = standardiser.apply(x, start / 2, chunk)?;
                 let pairs = outputs.numbers().as_chunks::<2>().0;
                 for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
                     give(feature, x - mean, reach * libm::expf(0.5 * clamp(*output, *bounds)), standardiser);
                 }
             }
         }
+        Some(())
     }
 
     /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs and what depends on the window.
-    pub(crate) fn log_normaliser(&self, feature: usize) -> f32 {
+    ///
+    /// # Errors
+    /// [`LoadError::Shape`] if the model has no such feature.
+    pub(crate) fn log_normaliser(&self, feature: usize) -> Result<f32, LoadError> {
         match self {
-            Self::Bernoulli => 0.0,
+            Self::Bernoulli => Ok(0.0),
             Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => {
-                log_normaliser.get(feature).copied().unwrap_or_default()
+                let (expected, found) = (feature, log_normaliser.len());
+                log_normaliser.get(feature).copied().ok_or(LoadError::Shape { expected, found })
             }
         }
     }
@@ -153,9 +161,8 @@ mod tests {
         for (likelihood, outputs) in cases {
             let mut found = [f32::NAN; 3];
             let x = Samples::F32(&[1.7, f32::NAN, -50.0]);
-            likelihood.residuals(x, 0, Outputs::F32(outputs), &mut [0.0; CHUNK], 4.0, &mut |feature, off| {
-                found[feature] = off;
-            });
+            let mut each = |feature: usize, off| found[feature] = off;
+            likelihood.residuals(x, 0, Outputs::F32(outputs), &mut [0.0; CHUNK], 4.0, &mut each).unwrap();
             assert!((found[0] - 0.2).abs() < 1e-6 && found[1].is_nan() && (found[2] + 1.0).abs() < 1e-6, "{found:?}");
         }
     }

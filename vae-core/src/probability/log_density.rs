@@ -42,7 +42,8 @@ impl<'a> LogDensity<'a> {
     }
 
     /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
-    pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) {
+    /// None where the standardiser does not fit the window.
+    pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) -> Option<()> {
         match self.likelihood {
             Likelihood::Bernoulli => {
                 for (feature, &logit) in (start..).zip(outputs.numbers()) {
@@ -53,7 +54,7 @@ impl<'a> LogDensity<'a> {
                 }
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
-                let x = standardiser.apply(self.x, start, chunk);
+                let x = standardiser.apply(self.x, start, chunk)?;
                 if !self.careful {
                     // Means in a unit so coarse that they would have to be shifted left are far from everything.
                     if let Outputs::Fixed { ref values, exponent, .. } = outputs
@@ -62,10 +63,10 @@ impl<'a> LogDensity<'a> {
                         && magnitude < NEAR
                     {
                         self.near += sum;
-                        return;
+                        return Some(());
                     }
                 }
-                let log_normaliser = log_normaliser.get(start..).unwrap_or_default();
+                let log_normaliser = log_normaliser.iter().skip(start);
                 for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
                     if !self.careful {
                         let difference = x - mean;
@@ -79,9 +80,9 @@ impl<'a> LogDensity<'a> {
             }
             Likelihood::Predicted { standardiser, log_normaliser, bounds } => {
                 let features = start / 2;
-                let x = standardiser.apply(self.x, features, chunk);
+                let x = standardiser.apply(self.x, features, chunk)?;
                 let pairs = outputs.numbers().as_chunks::<2>().0;
-                let log_normaliser = log_normaliser.get(features..).unwrap_or_default();
+                let log_normaliser = log_normaliser.iter().skip(features);
                 for ((x, [mean, output]), log_normaliser) in x.iter().zip(pairs).zip(log_normaliser) {
                     let log_variance = clamp(*output, *bounds);
                     if x.is_nan() {
@@ -95,6 +96,7 @@ impl<'a> LogDensity<'a> {
                 }
             }
         }
+        Some(())
     }
 
     /// The log density in physical units, in nats.
@@ -120,7 +122,7 @@ mod tests {
         let mut room = [0.0; CHUNK];
         let outputs_room = &mut room[..outputs.len()];
         outputs_room.copy_from_slice(outputs);
-        density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]);
+        density.add(0, Outputs::F32(outputs_room), &mut [0.0; CHUNK]).unwrap();
         f64::from(density.nats().unwrap())
     }
 
@@ -203,11 +205,8 @@ mod tests {
                 let values: [i32; FEATURES] =
                     core::array::from_fn(|i| (largest * ((i * 5 % 11) as f64 - 5.0) / 5.0 / scale) as i32);
                 let mut density = LogDensity::new(&likelihood, Samples::F32(&x), false);
-                density.add(
-                    0,
-                    Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 },
-                    &mut [0.0; CHUNK],
-                );
+                let outputs = Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 };
+                density.add(0, outputs, &mut [0.0; CHUNK]).unwrap();
                 let exact: f64 = x
                     .iter()
                     .zip(values)

@@ -129,7 +129,11 @@ impl<'s> Posterior<'s> {
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has another number of dimensions.
     pub fn mean(&self, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
-        let z = as_mut_slice(z);
+        self.put_mean(as_mut_slice(z))
+    }
+
+    /// Writes [`Self::mean`] to a slice: a view of one would leave nalgebra's assertions in the smallest images.
+    pub(crate) fn put_mean(&self, z: &mut [f32]) -> Result<(), InferError> {
         self.fits(z)?;
         for (z, location) in z.iter_mut().zip(self.location) {
             *z = match self.kind {

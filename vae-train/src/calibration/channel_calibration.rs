@@ -98,7 +98,7 @@ pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64
     let width = model.features() + model.conditions();
     let step = (windows.len() / width).div_ceil(MOST_ATTRIBUTED).max(1);
     let some: Vec<f32> = windows.chunks_exact(width).step_by(step).flatten().copied().collect();
-    let channel_of: Vec<usize> = model.feature_channels().collect();
+    let channel_of: Vec<usize> = model.feature_channels()?.collect();
     let costs = scoring::for_each_window(model, &some, |_, model, x, scratch| {
         let mut costs = vec![(0.0, 0.0); model.channels()];
         model.attribute(x, scratch, &mut |feature, cost| {

@@ -85,12 +85,13 @@ fn choose(material: &Material<'_>) -> Result<Vec<Strange>> {
         model.attribute(x, scratch, &mut |feature, cost| nats[feature] = cost)?;
         Ok((x.to_vec(), expected, nats))
     })?;
+    let owners: Vec<usize> = model.feature_channels()?.collect();
     let strange = chosen.iter().zip(found).map(|(index, (x, expected, nats))| {
         let mut channels: Vec<(usize, f64)> = (0..model.channels())
             .map(|channel| (channel, -calibration.channel(channel).map_or(0.0, |normal| f64::from(normal.nats))))
             .collect();
-        for (channel, cost) in model.feature_channels().zip(&nats) {
-            channels[channel].1 += f64::from(*cost);
+        for (channel, cost) in owners.iter().zip(&nats) {
+            channels[*channel].1 += f64::from(*cost);
         }
         channels.sort_by(|a, b| b.1.total_cmp(&a.1));
         let name = match &material.data {

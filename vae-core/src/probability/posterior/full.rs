@@ -13,8 +13,8 @@ pub(crate) struct Cholesky<'s> {
 
 impl<'s> Cholesky<'s> {
     /// Each row: its entries below the diagonal, and the logarithm of the one on it.
-    pub(crate) fn rows(self) -> impl Iterator<Item = (&'s [f32], f32)> {
-        (0..self.dimensions).map_while(move |row| self.row(row))
+    pub(crate) fn rows(self) -> impl DoubleEndedIterator<Item = (&'s [f32], f32)> {
+        (0..self.dimensions).filter_map(move |row| self.row(row))
     }
 
     fn row(self, row: usize) -> Option<(&'s [f32], f32)> {
@@ -32,14 +32,15 @@ pub(super) fn draw<R: Rng + ?Sized>(mean: &[f32], cholesky: Cholesky<'_>, rng: &
         twice += *noise * *noise + 2.0 * log_diagonal + LN_TWO_PI;
     }
     // From the last row up, so that each row still finds the noise of those before it.
-    for row in (0..z.len()).rev() {
-        let Some((below, log_diagonal)) = cholesky.row(row) else { continue };
-        let Some((own, before)) = z.get_mut(..=row).and_then(|z| z.split_last_mut()) else { continue };
-        let mut value = libm::expf(log_diagonal) * *own + mean.get(row).copied().unwrap_or_default();
-        for (entry, noise) in below.iter().zip(before) {
-            value += entry * *noise;
+    let mut rest = z;
+    for ((below, log_diagonal), mean) in cholesky.rows().rev().zip(mean.iter().rev()) {
+        let Some((own, before)) = rest.split_last_mut() else { break };
+        let mut value = libm::expf(log_diagonal) * *own + mean;
+        for (entry, noise) in below.iter().zip(before.iter()) {
+            value += entry * noise;
         }
         *own = value;
+        rest = before;
     }
     -0.5 * twice
 }
