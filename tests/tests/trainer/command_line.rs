@@ -459,9 +459,11 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     let text = place.succeed("diff old.vae f32.vae");
     let flash = |name: &str| fs::metadata(place.path(name)).unwrap().len();
     let (old, f32) = (flash("old.vae"), flash("f32.vae"));
-    for part in
-        ["Int8 → F32".to_owned(), format!("{old} → {f32}"), format!("what matters: {} bytes more of flash", f32 - old)]
-    {
+    for part in [
+        "Int8 → F32".to_owned(),
+        format!("{old} → {f32}"),
+        format!("the new model needs {} bytes more of flash", f32 - old),
+    ] {
         assert!(text.contains(&part), "{part}: {text}");
     }
     let text = place.succeed("diff f32.vae old.vae --data test.csv --label label");
@@ -496,7 +498,7 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     assert!(
         place.refuse("diff old.vae two.vae").contains("channels differ: `a`, `b`, `c, d` in old.vae, `a`, `x`, `c, d`")
     );
-    assert!(place.refuse("diff old.vae windows.vae").contains("windows of 1 samples and windows.vae of 4"));
+    assert!(place.refuse("diff old.vae windows.vae").contains("windows of 1 samples and windows.vae windows of 4"));
     assert!(place.refuse("diff old.vae f32.vae --data two.csv").contains("lacks 1 of the model's 3 columns"));
     assert_eq!(place.run("diff old.vae").status.code(), Some(2), "wrong usage");
 }
