@@ -111,7 +111,7 @@ fn what_is_to_be_typed_next_is_quoted_where_a_shell_needs_it() {
     let fitted = typed(place, &next.replace("runs/a", "'my run' --epochs 8 --hidden 8 --latent 1"));
     let next = command(&fitted, "next").replace("HOLDOUT.csv", "'my log.csv'").replace("--alarms 1/week", "--force");
     let calibrated = typed(place, &next);
-    assert!(calibrated.contains("evaluate model.vae TEST.csv --label 'is it bad?', where"), "{calibrated}");
+    assert!(calibrated.contains("evaluate model.vae TEST.csv --label 'is it bad?', if"), "{calibrated}");
     let exported = typed(place, &command(&calibrated, "next").replace("model.vae", "'my model.vae'"));
     typed(place, &command(&exported, "next").replace("NEW.csv", "'my log.csv'"));
 
