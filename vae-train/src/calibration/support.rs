@@ -174,7 +174,7 @@ mod tests {
                 let highest = per_window(advised);
                 assert!(highest <= found.highest_rate() && highest > 0.9 * found.highest_rate(), "{message}");
                 let message = refusal(1e-9 * found.highest_rate());
-                match message.rsplit_once("these support ").unwrap().1 {
+                match message.rsplit_once("these windows support ").unwrap().1 {
                     "no rate" => assert!(found.support(highest, windows_per_second, None).is_err(), "{message}"),
                     advised => found.support(per_window(advised), windows_per_second, None).unwrap(),
                 }
