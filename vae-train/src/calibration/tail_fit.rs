@@ -350,7 +350,7 @@ mod tests {
         let tail = TailFit::of(&rounded).unwrap().tail;
         // Rounded to ½, of an e-folding of 3.
         assert!((tail.level(1e-6) / (3.0 * 1e6f64.ln()) - 1.0).abs() < 0.1, "{}", tail.level(1e-6));
-        assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all 1"));
+        assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all cost 1 nats"));
         assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
         assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
         assert!(TailFit::of(&[]).is_err());

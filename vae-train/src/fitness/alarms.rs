@@ -116,7 +116,8 @@ mod tests {
         let found = finding(5, 2.9 * MINUTES, 8.0 * PER_HOUR);
         assert_eq!(found.grade, Grade::Bad);
         assert!(
-            found.what.starts_with("5 false alarms in 2.9 min") && found.what.contains("set for 8/hour: 0.3867 were")
+            found.what.starts_with("5 false alarms in 2.9 min")
+                && found.what.contains("set for 8/hour, by which 0.3867 were")
         );
         assert!(found.what.contains("5.23·10⁻⁵") && found.next.unwrap().contains("calibrate on a longer recording"));
     }

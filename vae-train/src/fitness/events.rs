@@ -192,7 +192,7 @@ mod tests {
     fn what_is_not_noticed_is_bad_with_the_advice_for_its_cause() {
         for (fate, cause, said) in [
             (Fate::Missed, Some(Cause::Drift), "62.5 % of its windows pass as slow drift"),
-            (Fate::Missed, Some(Cause::Votes), "12.5 % of its windows are below the threshold, but too few"),
+            (Fate::Missed, Some(Cause::Votes), "12.5 % of its windows are below the threshold, but not enough"),
             (Fate::Missed, Some(Cause::ShortEvent), "6 rows are fewer than the 8 of a window"),
             (
                 Fate::Missed,
