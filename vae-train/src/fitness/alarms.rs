@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_too_short_to_tell_says_so() {
         let found = finding(0, 2.9 * MINUTES, PER_DAY);
-        assert_eq!(found.what, "No false alarm in 2.9 min; the rate of 1/day cannot be confirmed by so little.");
+        assert_eq!(found.what, "No false alarm in 2.9 min, which is too short to confirm the rate of 1/day.");
         // One day, at 1/day.
         assert_eq!(
             (found.grade, found.next.unwrap().as_str()),

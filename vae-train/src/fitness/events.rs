@@ -193,7 +193,7 @@ mod tests {
         for (fate, cause, said) in [
             (Fate::Missed, Some(Cause::Drift), "62.5 % of its windows pass as slow drift"),
             (Fate::Missed, Some(Cause::Votes), "12.5 % of its windows are below the threshold, but not enough"),
-            (Fate::Missed, Some(Cause::ShortEvent), "6 rows are fewer than the 8 of a window"),
+            (Fate::Missed, Some(Cause::ShortEvent), "It has 6 rows and a window 8"),
             (
                 Fate::Missed,
                 Some(Cause::Threshold),
