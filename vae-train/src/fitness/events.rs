@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(
             found[2].1,
             "3 of 5 events were noticed, 1 of them as a sensor's fault; the alarm came 4 rows after the first row at the latest, and was \
-             on for at least 75 % of the time. See the others above."
+             on for at least 75 % of the time. See the other events above."
         );
         let (events, outcomes) = told(&[(Fate::Detected, None)]);
         let said = findings(&events, &outcomes, 8, Some(2.0)).remove(0);
