@@ -1,6 +1,10 @@
 //! The file's first bytes: what it is, its checksum, and the sizes that a caller needs while the program is compiled.
 
-use crate::format::{checksum::CRC, error::LoadError, size::MAX_LAYER_SIDE};
+use crate::format::{
+    checksum::{Checksum, checksum_of},
+    error::LoadError,
+    size::MAX_LAYER_SIDE,
+};
 
 /// The first four bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"VAE\0";
@@ -73,10 +77,8 @@ impl Prelude {
         for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *bytes = word.to_le_bytes();
         }
-        let mut digest = CRC.digest();
-        digest.update(&bytes[UNSUMMED_LEN..]);
-        digest.update(body);
-        bytes[UNSUMMED_LEN - 4..UNSUMMED_LEN].copy_from_slice(&digest.finalize().to_le_bytes());
+        let checksum = Checksum::new().with(&bytes[UNSUMMED_LEN..]).with(body);
+        bytes[UNSUMMED_LEN - 4..UNSUMMED_LEN].copy_from_slice(&checksum.value().to_le_bytes());
         Ok(bytes)
     }
 
@@ -162,7 +164,7 @@ impl Prelude {
 /// CRC-32 (ISO-HDLC, as in zip and PNG) over everything behind the checksum.
 const fn checksum(file: &[u8]) -> u32 {
     match file.split_at_checked(UNSUMMED_LEN) {
-        Some((_, summed)) => CRC.checksum(summed),
+        Some((_, summed)) => checksum_of(summed),
         None => 0,
     }
 }
