@@ -1,6 +1,6 @@
 //! What may be given as a vector.
 
-use nalgebra::{DVectorView, DVectorViewMut, Dim, IsContiguous, Matrix, RawStorage, RawStorageMut, U1};
+use nalgebra::{DVectorView, Dim, IsContiguous, Matrix, RawStorage, RawStorageMut, U1};
 
 /// A vector of `f32` that lies in one piece in memory: a slice, an array or a nalgebra column vector.
 pub trait AsVector {
@@ -28,38 +28,31 @@ impl<R: Dim, S: RawStorage<f32, R, U1> + IsContiguous> AsVector for Matrix<f32, 
 
 /// A vector of `f32` that lies in one piece in memory and is written to: a slice, an array or a nalgebra column vector.
 pub trait AsVectorMut {
-    /// The values as a nalgebra view, without copying.
-    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32>;
+    /// The values, without copying; not as a view, which nalgebra makes with a panic that would stay in the smallest images.
+    fn values_mut(&mut self) -> &mut [f32];
 }
 
 impl AsVectorMut for [f32] {
-    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
-        let len = self.len();
-        DVectorViewMut::from_slice(self, len)
+    fn values_mut(&mut self) -> &mut [f32] {
+        self
     }
 }
 
 impl<const N: usize> AsVectorMut for [f32; N] {
-    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
-        DVectorViewMut::from_slice(self, N)
+    fn values_mut(&mut self) -> &mut [f32] {
+        self
     }
 }
 
 impl<R: Dim, S: RawStorageMut<f32, R, U1> + IsContiguous> AsVectorMut for Matrix<f32, R, U1, S> {
-    fn as_vector_mut(&mut self) -> DVectorViewMut<'_, f32> {
-        let len = self.nrows();
-        DVectorViewMut::from_slice(self.as_mut_slice(), len)
+    fn values_mut(&mut self) -> &mut [f32] {
+        self.as_mut_slice()
     }
 }
 
 /// A view's values, for as long as what it views lives.
 pub(crate) fn as_slice(view: DVectorView<'_, f32>) -> &[f32] {
     view.data.into_slice()
-}
-
-/// The values of a vector that is written to.
-pub(crate) fn as_mut_slice(vector: &mut (impl AsVectorMut + ?Sized)) -> &mut [f32] {
-    vector.as_vector_mut().data.into_slice_mut()
 }
 
 /// A window's values, in one piece in memory.

@@ -109,7 +109,7 @@ impl<'m> Task<'_, 'm> {
                 }
             }
             Work::BeginAttribution(assessment) => {
-                self.vae.posterior(latent.len(), posterior)?.put_mean(latent)?;
+                self.vae.posterior(latent.len(), posterior)?.mean(&mut **latent)?;
                 *work = Work::Attribute(self.vae.begin_decoding(self.decoder, latent, layers)?, *assessment);
             }
             Work::Attribute(pass, assessment) => {

@@ -28,7 +28,7 @@ impl Model<'_> {
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
-        vae.posterior(self.latent(), buffers.posterior)?.put_mean(buffers.latent)?;
+        vae.posterior(self.latent(), buffers.posterior)?.mean(buffers.latent)?;
         let pass = vae.begin_decoding(vae.decoder, buffers.latent, &mut buffers.layers)?;
         vae.finish_attribution(x.x, pass, &mut buffers.layers, each)
     }

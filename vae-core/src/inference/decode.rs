@@ -6,7 +6,7 @@ use crate::{
     arithmetic::{
         activation::sigmoid,
         number::clamp,
-        vector::{AsVector, AsVectorMut, AsWindow, as_mut_slice},
+        vector::{AsVector, AsVectorMut, AsWindow},
     },
     inference::vae::{Observation, Vae},
     model::Model,
@@ -32,7 +32,7 @@ impl<'m> Model<'m> {
         mean: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z.as_vector(), as_mut_slice(mean), scratch, &mut |likelihood, output, _| match likelihood {
+        self.decode_with(z.as_vector(), mean.values_mut(), scratch, &mut |likelihood, output, _| match likelihood {
             Likelihood::Bernoulli => sigmoid(output),
             Likelihood::Gaussian { .. } | Likelihood::Predicted { .. } => output,
         })

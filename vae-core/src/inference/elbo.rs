@@ -51,7 +51,7 @@ impl Estimator for AtMean {
         z: &mut [f32],
         _: &mut LayerBuffers<'_>,
     ) -> Result<(), InferError> {
-        posterior.put_mean(z)
+        posterior.mean(z)
     }
 
     fn add(&mut self, nats: f32) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     arithmetic::{
         activation::sigmoid,
         random::{coin, standard_normal},
-        vector::{AsVector, AsVectorMut, as_mut_slice},
+        vector::{AsVector, AsVectorMut},
     },
     format::{
         error::LoadError,
@@ -31,7 +31,7 @@ impl<'m> Model<'m> {
         rng: &mut R,
         z: &mut (impl AsVectorMut + ?Sized),
     ) -> Result<(), InferError> {
-        let z = as_mut_slice(z);
+        let z = z.values_mut();
         self.fits_latent(z)?;
         Vae::of(self)?.prior.sample(rng, z)
     }
@@ -48,7 +48,7 @@ impl<'m> Model<'m> {
         rng: &mut R,
         z: &mut (impl AsVectorMut + ?Sized),
     ) -> Result<(), InferError> {
-        let z = as_mut_slice(z);
+        let z = z.values_mut();
         self.fits_latent(z)?;
         self.extras()?.aggregate.ok_or(InferError::Absent)?.sample(rng, z)
     }
@@ -66,7 +66,7 @@ impl<'m> Model<'m> {
         z: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        let z = as_mut_slice(z);
+        let z = z.values_mut();
         self.fits_latent(z)?;
         let (stage, layers) = self.extras()?.second_stage.ok_or(InferError::Absent)?;
         let deviations: &[f32] = values(stage.deviation, z.len())?;
@@ -103,11 +103,15 @@ impl<'m> Model<'m> {
         x: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(z.as_vector(), as_mut_slice(x), scratch, &mut |likelihood, output, deviation| match likelihood
-        {
-            Likelihood::Bernoulli => coin(sigmoid(output), rng),
-            _ => output + deviation * standard_normal(rng),
-        })
+        self.decode_with(
+            z.as_vector(),
+            x.values_mut(),
+            scratch,
+            &mut |likelihood, output, deviation| match likelihood {
+                Likelihood::Bernoulli => coin(sigmoid(output), rng),
+                _ => output + deviation * standard_normal(rng),
+            },
+        )
     }
 
     /// The named directions in latent space that the file holds.
@@ -134,7 +138,7 @@ impl<'m> Model<'m> {
     /// # Source
     /// Seed text "Variational autoencoders", "Resynthesis"; White (2016), *Sampling Generative Networks*, section 4.
     pub fn move_along(&self, name: &str, amount: f32, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
-        let z = as_mut_slice(z);
+        let z = z.values_mut();
         self.fits_latent(z)?;
         for attribute in self.attributes()? {
             let (found, direction) = attribute?;

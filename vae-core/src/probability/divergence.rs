@@ -5,7 +5,7 @@ use rand_core::Rng;
 use crate::{
     arithmetic::{
         activation::{expm1, sigmoid, softplus},
-        vector::{AsVectorMut, as_mut_slice},
+        vector::AsVectorMut,
     },
     format::kind::PosteriorKind,
     network::error::InferError,
@@ -63,7 +63,7 @@ impl Posterior<'_> {
         rng: &mut R,
         z: &mut (impl AsVectorMut + ?Sized),
     ) -> Result<f32, InferError> {
-        let z = as_mut_slice(z);
+        let z = z.values_mut();
         if samples == 0 {
             return Err(InferError::NoSamples);
         }

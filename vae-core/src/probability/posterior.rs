@@ -11,7 +11,7 @@ use rand_core::Rng;
 use crate::{
     arithmetic::{
         activation::sigmoid,
-        vector::{AsVector, AsVectorMut, as_mut_slice, as_slice},
+        vector::{AsVector, AsVectorMut, as_slice},
     },
     format::kind::PosteriorKind,
     network::error::InferError,
@@ -129,11 +129,7 @@ impl<'s> Posterior<'s> {
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has another number of dimensions.
     pub fn mean(&self, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
-        self.put_mean(as_mut_slice(z))
-    }
-
-    /// Writes [`Self::mean`] to a slice: a view of one would leave nalgebra's assertions in the smallest images.
-    pub(crate) fn put_mean(&self, z: &mut [f32]) -> Result<(), InferError> {
+        let z = z.values_mut();
         self.fits(z)?;
         for (z, location) in z.iter_mut().zip(self.location) {
             *z = match self.kind {
@@ -153,7 +149,7 @@ impl<'s> Posterior<'s> {
     /// # Source
     /// The reparameterisation of Kingma & Welling (2014), section 2.4.
     pub fn sample<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
-        self.draw(rng, as_mut_slice(z)).map(|_| ())
+        self.draw(rng, z.values_mut()).map(|_| ())
     }
 
     /// Draws as [`Self::sample`] does; returns `ln q(z|x)` of the draw.
@@ -175,7 +171,7 @@ impl<'s> Posterior<'s> {
         z: &(impl AsVector + ?Sized),
         work: &mut (impl AsVectorMut + ?Sized),
     ) -> Result<f32, InferError> {
-        let (z, work) = (as_slice(z.as_vector()), as_mut_slice(work));
+        let (z, work) = (as_slice(z.as_vector()), work.values_mut());
         self.fits(z)?;
         self.fits(work)?;
         Ok(match self.kind {

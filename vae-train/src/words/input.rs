@@ -46,7 +46,7 @@ mod tests {
             read_file(file.path(), 3)
                 .unwrap_err()
                 .to_string()
-                .ends_with("has more than 3 bytes, the most of such a file")
+                .ends_with("has more than 3 bytes, the most that is read of such a file: give a smaller one")
         );
     }
 }
