@@ -6,11 +6,11 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use vae_core::{Alarms, MOST_SAMPLES, ScoreKind, Votes};
 
-use super::{GENERAL, export::Precision, rate::RateOfFile};
+use super::{export::Precision, rate::RateOfFile};
 use crate::{
     calibration::{Normal, Report, Settings},
     cli::{
-        context::{Context, Notes, note},
+        context::{Context, GENERAL, Notes, note},
         table::open_table,
     },
     data::{fingerprint::training_fingerprint, outliers::outliers},

@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::terminal;
 use crate::training::listener::Listener;
 
+/// Heading of the options that every verb has: clap prints headings in the order of their options, and these come last.
+pub(super) const GENERAL: &str = "General";
+
 /// What every verb is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context {

@@ -26,7 +26,7 @@ mod terminal;
 mod verify;
 mod watch;
 
-use self::context::Context;
+use self::context::{Context, GENERAL};
 use std::{collections::HashSet, ffi::OsString, process::ExitCode};
 
 use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
@@ -62,9 +62,6 @@ struct Cli {
     #[arg(short = 'V', long, global = true, help_heading = GENERAL, action = ArgAction::Version)]
     version: Option<bool>,
 }
-
-/// Heading of the options that every verb has: clap prints headings in the order of their options, and these come last.
-const GENERAL: &str = "General";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
