@@ -71,6 +71,10 @@ mod tests {
 
     /// Against nalgebra's own factorisation, in f64, of a covariance that was written down from the definition.
     #[test]
+    #[cfg_attr(
+        miri,
+        ignore = "the f64 factorisation that it compares with, nalgebra's, breaks Miri's rules of borrowing"
+    )]
     fn covariance_and_cholesky_factor_are_those_of_the_definition() {
         let logits = [0.3f32, -2.0, 1.0];
         let variances = Vector3::from([f64::from(0.4f32), -3.0, 0.0].map(libm::exp));
