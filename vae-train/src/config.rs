@@ -26,6 +26,7 @@ use crate::{
         objective::{Bound, Objective},
         posterior::Estimator,
     },
+    tables::reading::Reading,
     weights::family::{Likelihood, Posterior},
     words::input::read_text,
 };
@@ -44,6 +45,9 @@ pub struct Config {
     /// Seed of everything random.
     #[arg(skip)]
     pub seed: u64,
+    /// How its table is read.
+    #[command(flatten)]
+    pub reading: Reading,
     /// What a model is trained on.
     #[command(flatten)]
     pub data: DataConfig,
@@ -90,6 +94,7 @@ impl Config {
     /// The names of all settings but the seed, each with its section.
     pub fn names() -> impl Iterator<Item = (&'static str, String)> {
         [
+            ("reading", Reading::augment_args(clap::Command::new(""))),
             ("data", DataConfig::augment_args(clap::Command::new(""))),
             ("model", ModelConfig::augment_args(clap::Command::new(""))),
             ("objective", ObjectiveConfig::augment_args(clap::Command::new(""))),

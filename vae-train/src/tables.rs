@@ -15,6 +15,7 @@ pub mod open;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub mod reading;
 pub mod recording;
 mod source;
 pub mod table;

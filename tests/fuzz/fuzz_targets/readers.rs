@@ -32,6 +32,8 @@ mod npz;
 mod open;
 #[path = "../../../vae-train/src/tables/packed.rs"]
 mod packed;
+#[path = "../../../vae-train/src/tables/reading.rs"]
+mod reading;
 #[path = "../../../vae-train/src/tables/recording.rs"]
 mod recording;
 #[path = "../../../vae-train/src/tables/source.rs"]
@@ -47,10 +49,11 @@ mod words {
 }
 
 mod tables {
-    pub(crate) use crate::{clock, csv, format, growth, header, idx, npy, npz, packed, recording, source, table, wav};
+    pub(crate) use crate::{clock, csv, format, growth, header, idx, npy, npz, packed, reading, recording, source, table, wav};
 }
 
 use open::open;
+use reading::Reading;
 use recording::Label;
 use table::{Table, refuse};
 
@@ -70,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
     fs::write(&path, contents).unwrap();
     let labels = [Label::None, Label::Column("label"), Label::Column("b")];
     let label = if *label < 200 { labels[usize::from(*label) % 3] } else { Label::Usual };
-    if let Ok(recording) = open(&path, label, |_, part| assert!(part.is_some_and(|part| part >= 0.0))) {
+    if let Ok(recording) = open(&path, label, &Reading::default(), |_, part| assert!(part.is_some_and(|part| part >= 0.0))) {
         check(&recording.table, recording.label.as_deref());
         assert!(recording.times.iter().all(|(_, times)| times.values.len() == recording.table.rows()));
         let _ = recording.clocks();

@@ -206,6 +206,7 @@ fn judge(experiment: &Experiment, seed: u64, options: &Options) -> Result<[Judge
             columns: experiment.columns.clone(),
             values: experiment.rows.clone(),
             labels: None,
+            starts: Vec::new(),
         };
         let judged: Vec<Judgement> =
             detect(model, &table)?.into_iter().filter(|judged| judged.row >= TRAINING).collect();

@@ -120,7 +120,7 @@ fn workplace() -> Workplace {
     let checkpoint = fs::read(place.path("old/checkpoint.bin")).unwrap();
     place.write("old/checkpoint.bin", [&[1], &checkpoint[1..]].concat());
     place.copy("run", "bad-normal");
-    place.write("bad-normal/normal.bin", [5, 1, 2]);
+    place.write("bad-normal/normal.bin", [6, 1, 2]);
     fs::create_dir(place.path("folder")).unwrap();
     place.write("folder/notes.txt", "mine");
     place

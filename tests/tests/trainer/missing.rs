@@ -137,7 +137,13 @@ fn csv_rows(text: &str) -> Vec<Vec<String>> {
 fn stream() -> Table {
     let (mut values, _) = rows(200, false, true, 3);
     values[80..160].iter_mut().step_by(COLUMNS).for_each(|value| *value = f32::NAN);
-    Table { path: "stream".into(), columns: ["a", "b", "c", "d"].map(str::to_owned).to_vec(), values, labels: None }
+    Table {
+        path: "stream".into(),
+        columns: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+        values,
+        labels: None,
+        starts: Vec::new(),
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use vae_train::tables::{open::open, recording::Label};
+use vae_train::tables::{open::open, reading::Reading, recording::Label};
 
 const ROWS: usize = 250_000;
 const COLUMNS: usize = 40;
@@ -30,7 +30,7 @@ fn peak(path: &Path) -> f64 {
     // The peak begins anew.
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = figure("VmRSS:");
-    let read = open(path, Label::None, |_, _| {}).unwrap();
+    let read = open(path, Label::None, &Reading::default(), |_, _| {}).unwrap();
     assert_eq!((read.table.rows(), read.table.columns.len()), (ROWS, COLUMNS));
     assert_eq!(read.table.values[COLUMNS + 1], value(1, 1));
     (figure("VmHWM:") - before) / TABLE
@@ -117,7 +117,7 @@ fn a_table_is_read_in_a_third_more_than_its_own_memory_at_most() {
         let script =
             "import sys, pyarrow.csv as c, pyarrow.parquet as p; p.write_table(c.read_csv('a.csv'), 'a.parquet')";
         assert!(Command::new(python).args(["-c", script]).current_dir(place.path()).status().unwrap().success());
-        let is_read = open(&path("a.parquet"), Label::None, |_, _| {}).is_ok();
+        let is_read = open(&path("a.parquet"), Label::None, &Reading::default(), |_, _| {}).is_ok();
         files.extend(is_read.then_some("a.parquet"));
     }
     let mut peaks: Vec<(&str, f64)> = files.into_iter().map(|name| (name, peak_of(&path(name)))).collect();

@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_tests::tables::{f32s, npy, wav, zip};
-use vae_train::tables::{open::open, recording::Label};
+use vae_train::tables::{open::open, reading::Reading, recording::Label};
 
 use crate::workplace::{Workplace, message};
 
@@ -182,7 +182,7 @@ fn every_format_is_read_from_a_pipe_and_compressed() {
     let mut formats = formats();
     let has_parquet = {
         place.write("a.parquet", &formats[5].1);
-        open(&place.path("a.parquet"), Label::None, |_, _| {}).is_ok()
+        open(&place.path("a.parquet"), Label::None, &Reading::default(), |_, _| {}).is_ok()
     };
     if !has_parquet {
         vae_tests::skip("Parquet needs --features vae-train/parquet");
@@ -249,7 +249,7 @@ fn a_pipe_that_gives_a_byte_at_a_time_is_read_as_a_file_is() {
                 std::thread::yield_now();
             }
         });
-        open(Path::new(&pipe), Label::None, |_, _| {}).unwrap()
+        open(Path::new(&pipe), Label::None, &Reading::default(), |_, _| {}).unwrap()
     });
     assert_eq!((read.table.columns.len(), &read.table.values[..3]), (3, &[1.5, 2.0, 3.0][..]));
 }

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use vae_tests::tables::{f32s, npy, wav, zip};
-use vae_train::tables::{open::open, recording::Label, table::Table};
+use vae_train::tables::{open::open, reading::Reading, recording::Label, table::Table};
 
 use crate::workplace::{fail, run, succeed};
 
@@ -92,7 +92,7 @@ fn archives_say_which_array_is_the_table_and_which_the_label() {
         let table = read(place, "a.npz", &labelled, Some(label)).unwrap();
         assert_eq!((table.values.len(), table.labels), (6, Some(vec![false, false, true])));
     }
-    let usual = open(&place.join("a.npz"), Label::Usual, |_, _| {}).unwrap();
+    let usual = open(&place.join("a.npz"), Label::Usual, &Reading::default(), |_, _| {}).unwrap();
     assert_eq!((usual.label.as_deref(), usual.table.labels), (Some("label"), Some(vec![false, false, true])));
     assert_eq!(read(place, "a.npz", &labelled, None).unwrap().labels, None);
 
@@ -130,7 +130,10 @@ fn recordings_of_every_width_are_within_one() {
     let samples: Vec<u8> = [i32::MIN, 1 << 29].into_iter().flat_map(i32::to_le_bytes).collect();
     assert_eq!(read(&wav(1, 32, 1, 44100, &samples)).values, [-1.0, 0.25]);
     assert_eq!(read(&wav(3, 32, 1, 44100, &f32s([-2.5, 1e-3]))).values, [-2.5, 1e-3]);
-    assert_eq!(open(&place.path().join("a.wav"), Label::None, |_, _| {}).unwrap().rate, Some(44100.0));
+    assert_eq!(
+        open(&place.path().join("a.wav"), Label::None, &Reading::default(), |_, _| {}).unwrap().rate,
+        Some(44100.0)
+    );
 }
 
 /// Written by pyarrow: Snappy, dictionaries, a null.
@@ -146,7 +149,7 @@ fn parquet_columns_are_numbers_with_gaps() {
             assert_eq!(table.labels, Some(vec![true, false, false, true]));
             assert!(table.values[4].is_nan());
             assert_eq!((table.values[0], table.values[1], table.values[11]), (1_704_067_200.0, 1.5, 4.0));
-            let times = open(&path, Label::None, |_, _| {}).unwrap().times;
+            let times = open(&path, Label::None, &Reading::default(), |_, _| {}).unwrap().times;
             let (column, times) = &times[0];
             assert_eq!((&**column, times.values[3], times.seconds), ("time", 1_704_067_200.75, true));
             let message = read(place.path(), "a.parquet", &PARQUET[..PARQUET.len() - 9], None).unwrap_err();

@@ -11,7 +11,7 @@ use crate::{
     file::model_file::AlignedFile,
     run::{export::RunModel, lock::Access},
     scoring::latent_means,
-    tables::recording::Label,
+    tables::{reading::Reading, recording::Label},
     weights::attribute::Attribute as Direction,
     words::messages::quoted,
 };
@@ -33,6 +33,8 @@ pub(super) struct Attribute {
     /// The attribute's name [default: the label's].
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Replace an attribute of the same name.
     #[arg(long)]
     force: bool,
@@ -57,7 +59,7 @@ impl Attribute {
         );
         let file = AlignedFile::new(&file.to_bytes()?);
         let model = file.model()?;
-        let (windows, left_out) = read_for_model(&self.data, Label::Column(&self.label), &model)?;
+        let (windows, left_out) = read_for_model(&self.data, Label::Column(&self.label), &self.reading, &model)?;
         left_out.iter().for_each(|message| note(message));
         let labels = windows.labels.as_deref().context("the data have no labels")?;
         let latent = model.latent();

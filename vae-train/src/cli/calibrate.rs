@@ -20,6 +20,7 @@ use crate::{
         lock::Access,
     },
     tables::{
+        reading::Reading,
         recording::{Label, Recording},
         table::LABEL,
     },
@@ -75,6 +76,8 @@ pub(super) struct Calibrate {
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Normal data")]
     label: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Precision in which the model will be exported.
     #[arg(long, value_enum, default_value_t = Precision::Int8, help_heading = "Model", hide_short_help = true)]
     precision: Precision,
@@ -104,7 +107,7 @@ impl Calibrate {
         }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
-        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns))?;
+        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns), &self.reading)?;
         let clocks = recording.clocks();
         let sample_rate = self.sample_rate(RateOfFile::of(&recording, &clocks, &run.file.channels)?)?;
         let is_new = check_that_it_is_new(&run, &recording);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::terminal;
-use crate::training::listener::Listener;
+use crate::{tables::reading::Reading, training::listener::Listener};
 
 /// Heading of the options that every verb has: clap prints headings in the order of their options, and these come last.
 pub(super) const GENERAL: &str = "General";
@@ -60,4 +60,6 @@ pub(super) struct ModelAndData {
     /// Column that says 0 normal / 1 anomaly.
     #[arg(long, help_heading = "Data")]
     pub(super) label: Option<String>,
+    #[command(flatten)]
+    pub(super) reading: Reading,
 }

@@ -32,7 +32,10 @@ use crate::{
         motor::{CHANNELS, Condition, SAMPLE_RATE, simulate},
     },
     statistics::metrics::Detection,
-    tables::table::{LABEL, Table},
+    tables::{
+        reading::Reading,
+        table::{LABEL, Table},
+    },
     words::{messages::quoted, numbers::percent, output::Existing},
 };
 
@@ -108,7 +111,7 @@ impl Demo {
         drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
         let exported = candidate.write(&model_path, None, existing, &mut Notes)?;
-        let test = Some(read_data(&candidate, &data.join("test.csv"), Some(LABEL))?);
+        let test = Some(read_data(&candidate, &data.join("test.csv"), Some(LABEL), &Reading::default())?);
         let reported = Reported::write(candidate, test, seed, &report_path, existing, &mut Notes)?;
 
         let file = AlignedFile::read(&model_path)?;
@@ -194,6 +197,7 @@ fn motor_table(condition: Condition, samples: Vec<[f32; 3]>) -> Table {
         columns: CHANNELS.map(str::to_owned).to_vec(),
         values: samples.into_flattened(),
         labels: None,
+        starts: Vec::new(),
     }
 }
 

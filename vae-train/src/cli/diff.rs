@@ -22,7 +22,7 @@ use crate::{
     run::quantisation::{MOST_FLIPPED, ScoreShift},
     scoring,
     statistics::metrics::{Detection, quantile, rank_correlation},
-    tables::recording::Label,
+    tables::{reading::Reading, recording::Label},
     words::{foreign::line, messages::list},
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Diff {
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 /// What differs between two models.
@@ -140,7 +142,7 @@ impl Diff {
 
     fn scores(&self, old: &Model<'_>, new: &Model<'_>, data: &Path) -> Result<Scores> {
         let label = Label::of(self.label.as_deref(), &columns_of(old)?);
-        let (table, left_out) = read_table_for_model(data, label, old)?;
+        let (table, left_out) = read_table_for_model(data, label, &self.reading, old)?;
         left_out.iter().for_each(|message| note(message));
         let name = || data.display().to_string();
         // The same samples, of which each model sees the features of its own front-ends.

@@ -1,6 +1,6 @@
 //! `vae-train evaluate`: judge a model on labelled data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use rand::SeedableRng;
@@ -20,7 +20,7 @@ use crate::{
         event_outcome::Fate,
         log_likelihood::{Estimate, LogLikelihoods, log_likelihoods},
     },
-    tables::{recording::Label, table::LABEL},
+    tables::{reading::Reading, recording::Label, table::LABEL},
     words::numbers::percent,
 };
 
@@ -63,7 +63,8 @@ impl Evaluate {
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
         let seed = context.seed.unwrap_or(0);
-        let (windows, left_out) = read_for_model(&self.input.data, self.input.label.as_deref().into(), &model)?;
+        let (windows, left_out) =
+            read_for_model(&self.input.data, self.input.label.as_deref().into(), &self.input.reading, &model)?;
         left_out.iter().for_each(|message| note(message));
         let step = windows.len().div_ceil(self.windows as usize);
         let mut chosen: Vec<f32> = windows.iter().step_by(step).flatten().copied().collect();
@@ -81,7 +82,7 @@ impl Evaluate {
                 model.conditions() == 0,
                 "--train is for models without conditions, as its estimates know no conditions: leave it out"
             );
-            let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &model)?;
+            let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &self.input.reading, &model)?;
             report.compare(&chosen, &rows).with_context(|| train.display().to_string())?;
         }
         let line = |name: &str, e: &Estimate| format!("{name:<34}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
@@ -122,7 +123,7 @@ impl Evaluate {
             return self.explain(context);
         }
         let label = self.input.label.as_deref().unwrap_or(LABEL);
-        let evaluation = evaluate(&self.input.model, &self.input.data, label)?;
+        let evaluation = evaluate(&self.input.model, &self.input.data, label, &self.input.reading)?;
         let Evaluation { detection, baseline_independent_gaussians: baseline, .. } = &evaluation;
         let mut text = format!("{} windows, {} of them anomalies\n\n", detection.windows, detection.anomalies);
         text += &format!("{:<28}{:>9}{:>16}\n", "", "model", "independent");
@@ -221,10 +222,10 @@ fn list(evaluation: &Evaluation) -> String {
     text
 }
 
-fn evaluate(model_path: &std::path::Path, data: &std::path::Path, label: &str) -> Result<Evaluation> {
+fn evaluate(model_path: &Path, data: &Path, label: &str, reading: &Reading) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let (table, left_out) = read_table_for_model(data, Label::Column(label), &model)?;
+    let (table, left_out) = read_table_for_model(data, Label::Column(label), reading, &model)?;
     left_out.iter().for_each(|message| note(message));
     Evaluation::of(&model, &Scored::of(model, table)?).with_context(|| data.display().to_string())
 }

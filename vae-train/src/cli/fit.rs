@@ -22,6 +22,7 @@ use crate::{
         lock::Access,
     },
     tables::{
+        reading::Reading,
         recording::{Label, Recording},
         table::{LABEL, Table},
     },
@@ -78,10 +79,11 @@ impl Fit {
             );
             let (directory, state) = RunDirectory::open(&self.out, Access::Write)?;
             let recording =
-                open_table(&self.data, state.plan.config.data.label.as_deref().into()).with_context(|| {
-                    let out = self.out.display();
-                    format!("the run in {out} goes on with the data that it was started with: give them again")
-                })?;
+                open_table(&self.data, state.plan.config.data.label.as_deref().into(), &state.plan.config.reading)
+                    .with_context(|| {
+                        let out = self.out.display();
+                        format!("the run in {out} goes on with the data that it was started with: give them again")
+                    })?;
             let table = training_table(recording, &state.plan.config)?;
             fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?
         } else {
@@ -159,7 +161,7 @@ pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, 
     // Before much is read.
     config.check()?;
     RunDirectory::check(out, existing)?;
-    let recording = open_table(data, Label::of(config.data.label.as_deref(), &[""; 0]))?;
+    let recording = open_table(data, Label::of(config.data.label.as_deref(), &[""; 0]), &config.reading)?;
     config.data.label.clone_from(&recording.label);
     for names in [&mut config.data.condition, &mut config.data.ignore] {
         *names = whole_names(names, &recording.names);

@@ -13,7 +13,7 @@ use crate::{
     data::for_model::read_for_model,
     file::model_file::AlignedFile,
     report::image,
-    tables::recording::Label,
+    tables::{reading::Reading, recording::Label},
     words::{
         messages::list,
         output::{Csv, Existing, write_file},
@@ -130,7 +130,7 @@ impl Generate {
     /// What each window is generated from.
     fn inputs(&self, model: &Model<'_>) -> Result<Vec<Input>> {
         if let Some(like) = &self.like {
-            let (windows, left_out) = read_for_model(like, Label::None, model)?;
+            let (windows, left_out) = read_for_model(like, Label::None, &Reading::default(), model)?;
             left_out.iter().for_each(|message| note(message));
             let split = windows.iter().take(self.number as usize).map(|window| {
                 let (x, condition) = window.split_at(model.features());

@@ -17,7 +17,7 @@ use crate::{
             mapping::Mapping,
         },
     },
-    tables::recording::Label,
+    tables::{reading::Reading, recording::Label},
     words::{
         messages::{list, quoted},
         output::Existing,
@@ -60,6 +60,8 @@ pub(super) struct Import {
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Data")]
     label: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Run directory.
     #[arg(long, help_heading = "Output")]
     out: PathBuf,
@@ -74,7 +76,7 @@ impl Import {
         RunDirectory::check_imported(&self.out, existing)?;
         let mapping = Mapping::read(&self.mapping)?;
         let channels: Vec<&str> = mapping.channels.iter().flatten().map(String::as_str).collect();
-        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &channels))?;
+        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &channels), &self.reading)?;
         let names = match mapping.channels {
             Some(_) => Vec::new(),
             None => {

@@ -18,6 +18,7 @@ use crate::{
     inspection::{Inspection, autocorrelation::Suggestion, column::Column},
     tables::{
         clock::Clock,
+        reading::Reading,
         recording::{Label, Recording},
         table::NotNumbers,
     },
@@ -48,6 +49,8 @@ pub(super) struct Inspect {
     /// Column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long)]
     label: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 /// What `inspect` found.
@@ -83,7 +86,7 @@ impl Inspect {
         if let Some(rate) = self.rate {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
-        let recording = open_table(&self.data, Label::of(self.label.as_deref(), &[""; 0]))?;
+        let recording = open_table(&self.data, Label::of(self.label.as_deref(), &[""; 0]), &self.reading)?;
         let clocks = recording.clocks();
         let of_file = RateOfFile::of(&recording, &clocks, &[])?;
         drop(recording.times);

@@ -10,7 +10,7 @@ use crate::{
     file::model_file::AlignedFile,
     report::written::Reported,
     run::{candidate::Candidate, directory::RunDirectory, lock::Access},
-    tables::{recording::Label, table::Table},
+    tables::{reading::Reading, recording::Label, table::Table},
     words::output::Existing,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Report {
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// Replace an existing file.
     #[arg(long, help_heading = "Output")]
     force: bool,
@@ -52,7 +54,7 @@ impl Report {
         let candidate = Candidate::fit_to_export(&self.run)?;
         let data = match &self.data {
             None => None,
-            Some(data) => Some(read_data(&candidate, data, self.label.as_deref())?),
+            Some(data) => Some(read_data(&candidate, data, self.label.as_deref(), &self.reading)?),
         };
         let seed = context.seed.unwrap_or(0);
         let reported = Reported::write(candidate, data, seed, &self.out, existing, &mut Notes)?;
@@ -62,12 +64,12 @@ impl Report {
 }
 
 /// The model's columns of a file, and its labels where it has some.
-pub(super) fn read_data(candidate: &Candidate, data: &Path, label: Option<&str>) -> Result<Table> {
+pub(super) fn read_data(candidate: &Candidate, data: &Path, label: Option<&str>, reading: &Reading) -> Result<Table> {
     let file = &candidate.file;
     let columns: Vec<&str> = file.channels.iter().chain(&file.conditions).map(String::as_str).collect();
     let label = Label::of(label, &columns);
     let bytes = AlignedFile::new(&file.to_bytes()?);
-    let (table, left_out) = read_table_for_model(data, label, &bytes.model()?)?;
+    let (table, left_out) = read_table_for_model(data, label, reading, &bytes.model()?)?;
     left_out.iter().for_each(|message| note(message));
     Ok(table)
 }

@@ -86,7 +86,8 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let (table, left_out) = read_table_for_model(&self.input.data, self.input.label.as_deref().into(), &model)?;
+        let (table, left_out) =
+            read_table_for_model(&self.input.data, self.input.label.as_deref().into(), &self.input.reading, &model)?;
         let judged = detect(model, &table)?;
         let windows = cut_for_model(table, &model)?;
         left_out.iter().for_each(|message| note(message));

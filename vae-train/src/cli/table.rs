@@ -8,14 +8,15 @@ use crate::{
     cli::{context::note, progress},
     tables::{
         open::open,
+        reading::Reading,
         recording::{Label, Recording},
     },
     words::messages::list,
 };
 
 /// Reads a file once, and says so where its column `label` is taken as the label without having been asked for.
-pub(super) fn open_table(data: &Path, label: Label<'_>) -> Result<Recording> {
-    let recording = open(data, label, progress::reading(data))?;
+pub(super) fn open_table(data: &Path, label: Label<'_>, reading: &Reading) -> Result<Recording> {
+    let recording = open(data, label, reading, progress::reading(data))?;
     recording.note_on_label(label).iter().for_each(|message| note(message));
     Ok(recording)
 }

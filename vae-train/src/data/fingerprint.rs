@@ -61,14 +61,14 @@ fn of<'n>(names: impl Iterator<Item = &'n str>, values: impl Iterator<Item = f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::{open::open, recording::Label};
+    use crate::tables::{open::open, reading::Reading, recording::Label};
 
     #[test]
     fn a_recording_is_known_again_whatever_its_label_is_now() {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
         let rows = (0..3000).map(|row| format!("{row},{},x,{},{}\n", row * row, row % 2, row / 1500));
         std::fs::write(file.path(), format!("time,a,name,label,b\n{}", rows.collect::<String>())).unwrap();
-        let read = |label: Label<'_>| open(file.path(), label, |_, _| {}).unwrap();
+        let read = |label: Label<'_>| open(file.path(), label, &Reading::default(), |_, _| {}).unwrap();
         let trained_on = |label: Option<&str>, columns: &[&str]| {
             let mut config = Config::default();
             config.data.label = label.map(str::to_owned);

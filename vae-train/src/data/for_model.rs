@@ -7,7 +7,7 @@ use vae_core::Model;
 
 use crate::{
     data::{front_end::of_model, windows::Windows},
-    tables::{open::open, recording::Label, table::Table},
+    tables::{open::open, reading::Reading, recording::Label, table::Table},
     words::messages::list,
 };
 
@@ -15,8 +15,13 @@ use crate::{
 ///
 /// # Errors
 /// If the file is bad or lacks a column of the model.
-pub fn read_for_model(path: &Path, label: Label<'_>, model: &Model<'_>) -> Result<(Windows, Vec<String>)> {
-    let (table, notes) = read_table_for_model(path, label, model)?;
+pub fn read_for_model(
+    path: &Path,
+    label: Label<'_>,
+    reading: &Reading,
+    model: &Model<'_>,
+) -> Result<(Windows, Vec<String>)> {
+    let (table, notes) = read_table_for_model(path, label, reading, model)?;
     Ok((cut_for_model(table, model)?, notes))
 }
 
@@ -41,8 +46,13 @@ pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
 ///
 /// # Errors
 /// If the file is bad or lacks a column of the model.
-pub fn read_table_for_model(path: &Path, label: Label<'_>, model: &Model<'_>) -> Result<(Table, Vec<String>)> {
-    let recording = open(path, label, |_, _| {}).context("the data do not fit the model")?;
+pub fn read_table_for_model(
+    path: &Path,
+    label: Label<'_>,
+    reading: &Reading,
+    model: &Model<'_>,
+) -> Result<(Table, Vec<String>)> {
+    let recording = open(path, label, reading, |_, _| {}).context("the data do not fit the model")?;
     let mut notes: Vec<String> = recording.note_on_label(label).into_iter().collect();
     let (table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
     if !left_out.is_empty() {

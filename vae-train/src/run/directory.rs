@@ -36,7 +36,7 @@ const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 5;
+const STATE_VERSION: u32 = 6;
 /// From here on the configuration has sections.
 const SECTIONS: u32 = 4;
 
@@ -306,7 +306,7 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_normal(&self, normal: &Normal) -> Result<()> {
-        let Table { path, columns, values, labels } = &normal.table;
+        let Table { path, columns, values, labels, starts: Vec::new() } = &normal.table;
         let bytes = postcard::to_allocvec(&(STATE_VERSION, &normal.settings, path, columns, values, labels))
             .context("cannot serialise the normal data")?;
         self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))
@@ -323,7 +323,7 @@ impl RunDirectory {
         }
         let (settings, path, columns, values, labels): (Settings, _, _, _, _) =
             decode(&path, &read(&path)?, "calibrate again")?;
-        Ok(Some(Normal { table: Table { path, columns, values, labels }, settings }))
+        Ok(Some(Normal { table: Table { path, columns, values, labels, starts: Vec::new() }, settings }))
     }
 
     /// The held-out normal windows, in physical units.

@@ -13,6 +13,7 @@ use crate::{
         clock::{self, Clock, Times},
         growth::{Expected, reserve},
         header::{header, separator},
+        reading::Reading,
         recording::{Label, Recording},
         source::Source,
         table::{NotNumbers, Table},
@@ -36,6 +37,7 @@ const REPORT_BYTES: u64 = 1 << 24;
 pub(crate) fn read_csv(
     source: Source,
     label: Label<'_>,
+    _reading: &Reading,
     mut watch: impl FnMut(usize, Option<f64>),
 ) -> Result<Recording> {
     let path = source.name.clone();
@@ -191,7 +193,7 @@ impl Fields {
         let labels = label.is_some().then_some(labels);
         let times = times.into_iter().map(|(index, times)| (header[index].clone(), times)).collect();
         Ok(Recording {
-            table: Table { path, columns, values, labels },
+            table: Table { path, columns, values, labels, starts: Vec::new() },
             names: header,
             label,
             rate: None,
@@ -239,7 +241,7 @@ mod tests {
     use super::*;
 
     fn recording(text: &str, label: Label<'_>) -> Result<Recording> {
-        read_csv(Source::of_text("x.csv", text), label, |_, _| {})
+        read_csv(Source::of_text("x.csv", text), label, &Reading::default(), |_, _| {})
     }
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {

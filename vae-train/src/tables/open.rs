@@ -14,6 +14,7 @@ use crate::tables::{
     idx::read_idx,
     npy::read_npy,
     npz::read_npz,
+    reading::Reading,
     recording::{Label, Recording},
     source::Source,
     table::Table,
@@ -27,10 +28,15 @@ use crate::tables::{
 ///
 /// # Errors
 /// Names the file, and for a bad row or label its place.
-pub fn open(path: &Path, label: Label<'_>, watch: impl FnMut(usize, Option<f64>)) -> Result<Recording> {
+pub fn open(
+    path: &Path,
+    label: Label<'_>,
+    reading: &Reading,
+    watch: impl FnMut(usize, Option<f64>),
+) -> Result<Recording> {
     let source = Source::open(path)?;
     match source.format {
-        TableFormat::Csv => read_csv(source, label, watch),
+        TableFormat::Csv => read_csv(source, label, reading, watch),
         TableFormat::Idx => read_idx(source),
         TableFormat::Npy => read_npy(source, label),
         TableFormat::Npz => read_npz(source, label),
@@ -52,6 +58,6 @@ impl Table {
     /// # Errors
     /// If the file cannot be read as a table, or a field is no number: names the first one.
     pub fn read(path: &Path, label: Option<&str>) -> Result<Self> {
-        open(path, label.into(), |_, _| {})?.numbers()
+        open(path, label.into(), &Reading::default(), |_, _| {})?.numbers()
     }
 }

@@ -98,7 +98,11 @@ impl Recording {
     ) -> Result<Self> {
         let names = columns.clone();
         let Some(index) = label.position(&columns, path)? else {
-            return Self::checked(Table { path: path.to_owned(), columns, values, labels: None }, names, None);
+            return Self::checked(
+                Table { path: path.to_owned(), columns, values, labels: None, starts: Vec::new() },
+                names,
+                None,
+            );
         };
         ensure!(columns.len() > 1, "{} has no column of data beside its label", path.display());
         let width = columns.len();
@@ -135,7 +139,11 @@ impl Recording {
             ),
         });
         let labels = Some(labels.collect::<Result<_>>()?);
-        Self::checked(Table { path: path.to_owned(), columns, values, labels }, names, Some(label.to_owned()))
+        Self::checked(
+            Table { path: path.to_owned(), columns, values, labels, starts: Vec::new() },
+            names,
+            Some(label.to_owned()),
+        )
     }
 
     /// Refuses infinite values, tables without rows, and names that no header of CSV may have.

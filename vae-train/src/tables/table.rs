@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -30,6 +31,9 @@ pub struct Table {
     pub values: Vec<f32>,
     /// One a row: whether it is labelled an anomaly; `None` for a table without labels.
     pub labels: Option<Vec<bool>>,
+    /// The rows, by index and ascending, at which another recording begins: behind a gap, at another start of the logger, of another machine
+    /// or file. Row 0 is none of them; no window spans one.
+    pub starts: Vec<usize>,
 }
 
 impl Table {
@@ -37,6 +41,14 @@ impl Table {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.values.len() / self.columns.len()
+    }
+
+    /// The recordings that it is made of, one behind the other.
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
+        (0..=self.starts.len()).map(|piece| {
+            let start = piece.checked_sub(1).map_or(0, |before| self.starts[before]);
+            start..self.starts.get(piece).copied().unwrap_or_else(|| self.rows())
+        })
     }
 
     /// Selects columns by name, as [`Self::select`] does, of a table in which the fields `found` are no numbers.
