@@ -24,7 +24,13 @@ use vae_train::{
 fn log(seed: u64, seconds: usize) -> Table {
     let mut pump = Pump::new(seed);
     let values = (0..seconds).flat_map(|_| pump.row(0.0)).collect();
-    Table { path: "pump".into(), columns: COLUMNS.map(str::to_owned).to_vec(), values, labels: None }
+    Table {
+        path: "pump".into(),
+        columns: COLUMNS.map(str::to_owned).to_vec(),
+        values,
+        labels: None,
+        starts: Vec::new(),
+    }
 }
 
 pub(crate) fn main() -> Result<()> {

@@ -22,7 +22,6 @@ use crate::{
         lock::Access,
     },
     tables::{
-        reading::Reading,
         recording::{Label, Recording},
         table::{LABEL, Table},
     },

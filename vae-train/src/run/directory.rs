@@ -306,7 +306,7 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_normal(&self, normal: &Normal) -> Result<()> {
-        let Table { path, columns, values, labels, starts: Vec::new() } = &normal.table;
+        let Table { path, columns, values, labels, .. } = &normal.table;
         let bytes = postcard::to_allocvec(&(STATE_VERSION, &normal.settings, path, columns, values, labels))
             .context("cannot serialise the normal data")?;
         self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))

@@ -44,11 +44,9 @@ impl Table {
     }
 
     /// The recordings that it is made of, one behind the other.
-    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
-        (0..=self.starts.len()).map(|piece| {
-            let start = piece.checked_sub(1).map_or(0, |before| self.starts[before]);
-            start..self.starts.get(piece).copied().unwrap_or_else(|| self.rows())
-        })
+    pub fn pieces(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let ends = self.starts.iter().copied().chain([self.rows()]);
+        [0].into_iter().chain(self.starts.iter().copied()).zip(ends).map(|(start, end)| start..end)
     }
 
     /// Selects columns by name, as [`Self::select`] does, of a table in which the fields `found` are no numbers.
