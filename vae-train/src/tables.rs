@@ -3,6 +3,7 @@
 //! [`open::open`] is the one way in: what it gives holds the numbers and all else that is to be known of the file, so that
 //! nobody opens it again, and a pipe does as well.
 
+mod array_shape;
 pub mod clock;
 mod csv;
 mod format;
@@ -12,11 +13,15 @@ mod idx;
 mod npy;
 mod npz;
 pub mod open;
+mod origin;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod pcm;
 pub mod reading;
 pub mod recording;
+mod riff;
 mod source;
 pub mod table;
+mod unread;
 mod wav;

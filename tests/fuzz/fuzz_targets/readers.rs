@@ -8,6 +8,8 @@ use std::{fs, path::PathBuf, sync::LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../../vae-train/src/tables/array_shape.rs"]
+mod array_shape;
 #[path = "../../../vae-train/src/tables/clock.rs"]
 mod clock;
 #[path = "../../../vae-train/src/tables/csv.rs"]
@@ -32,14 +34,20 @@ mod npz;
 mod open;
 #[path = "../../../vae-train/src/tables/packed.rs"]
 mod packed;
+#[path = "../../../vae-train/src/tables/pcm.rs"]
+mod pcm;
 #[path = "../../../vae-train/src/tables/reading.rs"]
 mod reading;
 #[path = "../../../vae-train/src/tables/recording.rs"]
 mod recording;
+#[path = "../../../vae-train/src/tables/riff.rs"]
+mod riff;
 #[path = "../../../vae-train/src/tables/source.rs"]
 mod source;
 #[path = "../../../vae-train/src/tables/table.rs"]
 mod table;
+#[path = "../../../vae-train/src/tables/unread.rs"]
+mod unread;
 #[path = "../../../vae-train/src/tables/wav.rs"]
 mod wav;
 
@@ -49,7 +57,9 @@ mod words {
 }
 
 mod tables {
-    pub(crate) use crate::{clock, csv, format, growth, header, idx, npy, npz, packed, reading, recording, source, table, wav};
+    pub(crate) use crate::{
+        array_shape, clock, csv, format, growth, header, idx, npy, npz, packed, pcm, reading, recording, riff, source, table, unread, wav,
+    };
 }
 
 use open::open;

@@ -297,10 +297,14 @@ fn of_clocks(inspected: &Inspected) -> Vec<String> {
 fn of_columns(columns: &[Column]) -> Vec<String> {
     let mut findings = Vec::new();
     for (distinct, what) in
-        [(0, "have no value: fit leaves them out"), (1, "never vary: any other value in them will count as an anomaly")]
+        [(0, "have no value: fit leaves them out"), (1, "never vary: a change of this size or more in them will count as an anomaly")]
     {
         let of_kind = columns.iter().filter(|column| column.distinct == distinct);
-        let names: Vec<&String> = of_kind.map(|column| &column.name).collect();
+        let shown = |column: &Column| match column.least_change {
+            Some(change) => format!("{} by {}", column.name, significant(change)),
+            None => column.name.clone(),
+        };
+        let names: Vec<String> = of_kind.map(shown).collect();
         if !names.is_empty() {
             findings.push(format!("{} column(s) {what}: {}", names.len(), list(&names)));
         }

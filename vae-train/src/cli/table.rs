@@ -14,10 +14,12 @@ use crate::{
     words::messages::list,
 };
 
-/// Reads a file once, and says so where its column `label` is taken as the label without having been asked for.
+/// Reads a file once, and says what is to be known of how it was read, as where its column `label` is taken as the label without having
+/// been asked for.
 pub(super) fn open_table(data: &Path, label: Label<'_>, reading: &Reading) -> Result<Recording> {
     let recording = open(data, label, reading, progress::reading(data))?;
-    recording.note_on_label(label).iter().for_each(|message| note(message));
+    recording.check_shape()?;
+    recording.remarks(label).for_each(|message| note(&message));
     Ok(recording)
 }
 

@@ -7,10 +7,10 @@ use anyhow::{Result, bail, ensure};
 use crate::{
     config::Config,
     data::outliers::{note_on_outliers, outlier},
-    statistics::moments::Moments,
+    statistics::moments::{Moments, smallest_deviation},
     tables::table::Table,
     weights::family::Likelihood,
-    words::messages::list,
+    words::{messages::list, numbers::significant},
 };
 
 /// Fewest normal windows for a fit.
@@ -36,6 +36,7 @@ impl Columns {
     pub(crate) fn of(table: &Table, config: &Config) -> Result<Self> {
         let name = table.path.display();
         let (normal_rows, moments) = moments(table)?;
+        let smallest = smallest_deviation(&moments);
         let conditions: HashSet<&String> = config.data.condition.iter().collect();
         let (mut kept, mut dropped, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         let (mut constant, mut outliers) = (Vec::new(), Vec::new());
@@ -49,7 +50,7 @@ impl Columns {
                     continue;
                 }
                 if moments.is_constant() {
-                    constant.push(column.clone());
+                    constant.push((column, moments.least_change(smallest)));
                 } else {
                     outliers.extend(outlier(table, index, moments));
                 }
@@ -70,11 +71,12 @@ impl Columns {
             notes.push(format!("{name}: {} empty column(s) left out: {}", dropped.len(), list(&dropped)));
         }
         if !constant.is_empty() {
+            let sizes = constant.iter().map(|(column, change)| format!("{column} by {}", significant(*change)));
             notes.push(format!(
-                "{name}: {} column(s) never vary in normal data, and any other value in them will count as an anomaly (remove \
-                 them if they may differ, as a serial number does): {}",
+                "{name}: {} column(s) never vary in normal data, and a change of this size or more will count as an anomaly (remove them \
+                 if they may differ, as a serial number does): {}",
                 constant.len(),
-                list(&constant)
+                list(&sizes.collect::<Vec<_>>())
             ));
         }
         notes.extend(note_on_outliers(&table.path, &outliers));

@@ -214,7 +214,7 @@ fn standardisers<'i>(
     let x = chosen.clone().map(|index| &windows.at(*index)[..windows.features]);
     let condition = chosen.map(|index| &windows.at(*index)[windows.features..]);
     let standardiser = Standardiser::fit(x, columns, repeats, config.model.likelihood);
-    let condition_standardiser = Standardiser::fit(condition, windows.conditions, 1, Likelihood::Gaussian);
+    let condition_standardiser = Standardiser::of_conditions(condition, windows.conditions);
     for (standardiser, names) in [(&standardiser, features), (&condition_standardiser, &config.data.condition)] {
         if let Some(index) = standardiser.unusable() {
             bail!(
@@ -283,7 +283,7 @@ mod tests {
             columns: (0..columns).map(|c| format!("c{c}")).collect(),
             values: (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))).map(|(r, c)| value(r, c)).collect(),
             labels: None,
-            starts: Vec::new(),
+            starts: Vec::new(), origins: Vec::new(),
         }
     }
 
@@ -313,8 +313,8 @@ mod tests {
         assert_eq!(data.schema.dropped, ["c2"]);
         // On the empty column, and on the constant one; no outlier.
         assert_eq!(data.notes.len(), 2, "{:?}", data.notes);
-        // A hundredth of the constant.
-        assert_eq!((data.schema.standardiser.mean[1], data.schema.standardiser.scale[1]), (7.0, 0.07));
+        // Some last digits of the constant.
+        assert_eq!((data.schema.standardiser.mean[1], data.schema.standardiser.scale[1]), (7.0, 7.0 / 262_144.0));
         assert_eq!(data.variance_floors(), [CONTINUOUS_FLOOR, DISCRETE_FLOOR, CONTINUOUS_FLOOR]);
         let train: Vec<f32> = data.train().gather(data.train().chosen, 3).collect();
         assert_eq!((train.len(), data.holdout.len()), (240, 60));

@@ -11,7 +11,8 @@ use crate::{
     words::messages::list,
 };
 
-/// Reads a file and cuts it into the windows of a model, with notes on the label that was found, and on the columns that the model does not use.
+/// Reads a file and cuts it into the windows of a model, with notes on how the file was
+/// read, on the label that was found, and on the columns that the model does not use.
 ///
 /// # Errors
 /// If the file is bad or lacks a column of the model.
@@ -42,7 +43,7 @@ pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
     Ok(card.channels.lines().chain(card.conditions.lines()).collect())
 }
 
-/// Reads the columns of a model, channels then conditions, with notes on the label that was found, and on columns that it does not use.
+/// Reads the columns of a model, channels then conditions, with notes on how the file was read, on the label that was found, and on columns that it does not use.
 ///
 /// # Errors
 /// If the file is bad or lacks a column of the model.
@@ -53,7 +54,7 @@ pub fn read_table_for_model(
     model: &Model<'_>,
 ) -> Result<(Table, Vec<String>)> {
     let recording = open(path, label, reading, |_, _| {}).context("the data do not fit the model")?;
-    let mut notes: Vec<String> = recording.note_on_label(label).into_iter().collect();
+    let mut notes: Vec<String> = recording.remarks(label).collect();
     let (table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
     if !left_out.is_empty() {
         let name = table.path.display();

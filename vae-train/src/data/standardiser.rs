@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{statistics::moments::Moments, weights::family::Likelihood};
+use crate::{
+    statistics::moments::{Moments, smallest_deviation},
+    weights::family::Likelihood,
+};
 
-/// The scale of a channel that is constant in normal data, as a fraction of its magnitude, or of the smallest standard
-/// deviation of the others where that is larger: what differs by more has never been seen, and scores so.
-const CONSTANT_SCALE: f64 = 0.01;
+/// The scale of a condition that is constant in normal data, as a fraction of its magnitude, or of the smallest standard deviation of the
+/// others where that is larger: a condition is not judged, and a setpoint that is a little different is the same.
+const CONSTANT_CONDITION: f64 = 0.01;
 
 /// Mean and standard deviation per feature, fitted on the normal windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +22,7 @@ pub struct Standardiser {
 
 impl Standardiser {
     /// Mean and standard deviation of each channel over all windows, repeated for each sample of the window; 0 and 1 for
-    /// a Bernoulli likelihood, whose data stay as they are.
+    /// a Bernoulli likelihood, whose data stay as they are. A channel that is constant has a scale by which any other value stands out.
     pub(crate) fn fit<'a>(
         windows: impl Iterator<Item = &'a [f32]>,
         channels: usize,
@@ -29,14 +32,24 @@ impl Standardiser {
         if likelihood == Likelihood::Bernoulli {
             return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
         }
+        Self::of(windows, channels, window, Moments::constant_scale)
+    }
+
+    /// Mean and standard deviation of each condition over all windows, which each have it once.
+    pub(crate) fn of_conditions<'a>(windows: impl Iterator<Item = &'a [f32]>, conditions: usize) -> Self {
+        Self::of(windows, conditions, 1, |constant, smallest| CONSTANT_CONDITION * constant.mean.abs().max(smallest))
+    }
+
+    /// The scale of what does not vary is told by its moments and the smallest standard deviation of what varies.
+    fn of<'a>(
+        windows: impl Iterator<Item = &'a [f32]>,
+        channels: usize,
+        window: usize,
+        of_constant: fn(&Moments, f64) -> f64,
+    ) -> Self {
         let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels.max(1))), channels);
-        let varying = moments.iter().filter(|m| !m.is_constant()).map(Moments::deviation);
-        let smallest = varying.fold(f64::INFINITY, f64::min);
-        let scale = |m: &Moments| match m.is_constant() {
-            false => m.deviation(),
-            true if m.mean.abs() > smallest => CONSTANT_SCALE * m.mean.abs(),
-            true => CONSTANT_SCALE * smallest,
-        };
+        let smallest = smallest_deviation(&moments);
+        let scale = |m: &Moments| if m.is_constant() { of_constant(m, smallest) } else { m.deviation() };
         let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
         Self {
             mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),

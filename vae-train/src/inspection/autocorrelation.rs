@@ -246,7 +246,7 @@ mod tests {
             columns: (0..columns).map(|column| format!("c{column}")).collect(),
             values,
             labels: None,
-            starts: Vec::new(),
+            starts: Vec::new(), origins: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     inspection::runs::{LEAST_CLIPPED, Run, Stuck, clipped, runs, stuck},
     statistics::moments::Moments,
     tables::table::Table,
+    words::numbers::significant,
 };
 
 /// A column of fewer distinct values is a count or a switch.
@@ -40,6 +41,8 @@ pub struct Column {
     pub longest_repeat: Run,
     /// Runs of equal values that are implausibly long for the column.
     pub stuck: Option<Stuck>,
+    /// Of a column that never varies the least change that will count as an anomaly.
+    pub least_change: Option<f64>,
     /// Share of the values that are the least one, in runs of three and more; where that looks like clipping.
     pub clipped_below: Option<f64>,
     /// Share of the values that are the largest one, in runs of three and more; where that looks like clipping.
@@ -80,6 +83,7 @@ impl Column {
             step: differences().min_by(f64::total_cmp),
             longest_repeat: longest(false),
             stuck: None,
+            least_change: (moments.is_constant() && !is_empty).then(|| moments.least_change(f64::INFINITY)),
             clipped_below: None,
             clipped_above: None,
             drift: None,
@@ -110,7 +114,15 @@ impl Column {
             findings.push(format!("{} missing, at most {rows} in a row, from row {first_row}", percent(self.missing)));
         }
         if moments.is_constant() {
-            findings.push(format!("is always {}: any other value will count as an anomaly", moments.mean as f32));
+            let change = significant(moments.least_change(f64::INFINITY));
+            findings.push(match self.distinct {
+                1 => format!("is always {}: a change of {change} or more will count as an anomaly", moments.mean as f32),
+                _ => format!(
+                    "changes by no more than {}, which 32-bit numbers hardly tell beside {}: subtract that from the column",
+                    significant(moments.largest - moments.least),
+                    moments.least
+                ),
+            });
             return findings;
         }
         if let Some(outlier) = moments.outlier() {

@@ -193,12 +193,14 @@ impl Fields {
         let labels = label.is_some().then_some(labels);
         let times = times.into_iter().map(|(index, times)| (header[index].clone(), times)).collect();
         Ok(Recording {
-            table: Table { path, columns, values, labels, starts: Vec::new() },
+            table: Table { path, columns, values, labels, starts: Vec::new(), origins: Vec::new() },
             names: header,
             label,
             rate: None,
             times,
             not_numbers,
+            notes: Vec::new(),
+            question: None,
         })
     }
 }

@@ -25,7 +25,12 @@ impl TableFormat {
         match start {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Npz,
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::Wav,
+            // The second and third are for more than 4 GiB.
+            [b'R', b'I', b'F', b'F', rest @ ..] | [b'R', b'F', b'6', b'4', rest @ ..] | [b'B', b'W', b'6', b'4', rest @ ..]
+                if rest.get(4..8) == Some(b"WAVE") =>
+            {
+                Self::Wav
+            }
             // A column may be named PAR1, too.
             [b'P', b'A', b'R', b'1', next, ..] if next.is_ascii_control() && !next.is_ascii_whitespace() => {
                 Self::Parquet

@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     tables::{
+        array_shape,
         growth::{Expected, reserve},
         packed::check_unpacked,
         recording::{Label, Recording},
         source::Source,
-        table::MAX_FEATURES,
     },
     words::foreign::excerpt,
 };
@@ -48,6 +48,8 @@ pub(crate) struct Array {
     pub(crate) columns: usize,
     /// Row after row.
     pub(crate) values: Vec<f32>,
+    /// What is to be asked where its rows look like channels.
+    pub(crate) question: Option<String>,
 }
 
 /// Reads an NPY file as a table: rows of columns `x0`, `x1`, …; an array of one dimension is one column.
@@ -57,7 +59,8 @@ pub(crate) struct Array {
 pub(crate) fn read_npy(source: Source, label: Label<'_>) -> Result<Recording> {
     let path = source.name.clone();
     let array = Array::read(source, &path, None).with_context(|| path.display().to_string())?;
-    Recording::of_columns(&path, names(array.columns), array.values, label)
+    let recording = Recording::of_columns(&path, names(array.columns), array.values, label)?;
+    Ok(Recording { question: array.question, ..recording })
 }
 
 /// Names of so many columns.
@@ -95,12 +98,12 @@ impl Header {
             rest.with_context(|| format!("its header has no `{key}`: {}", excerpt(text.trim())))
         };
         let (descr, order, shape) = (entry("descr")?, entry("fortran_order")?, entry("shape")?);
-        let accepted = "numbers of 8 to 64 bits and bool are accepted: convert it with a.astype('f4')";
         let quote = descr.chars().next().filter(|quote| ['\'', '"'].contains(quote));
         let Some(descr) = quote.and_then(|quote| descr[1..].split_once(quote)).map(|(descr, _)| descr) else {
             bail!(
-                "its elements are records: {accepted}, or make columns of the fields with \
-                 numpy.lib.recfunctions.structured_to_unstructured(a)"
+                "its elements are records: make columns of the fields that are numbers with np.save('new.npy', \
+                 numpy.lib.recfunctions.structured_to_unstructured(a[['field', 'other']])), or save it as CSV, with their names: \
+                 pd.DataFrame(a).to_csv('new.csv', index=False)"
             );
         };
         let (byte_order, kind) = match descr.strip_prefix(['<', '>', '|', '=']) {
@@ -111,8 +114,12 @@ impl Header {
             "b1" | "?" => (Kind::Bool, 1),
             "i1" | "i2" | "i4" | "i8" => (Kind::Signed, kind.as_bytes()[1] - b'0'),
             "u1" | "u2" | "u4" | "u8" => (Kind::Unsigned, kind.as_bytes()[1] - b'0'),
-            "f4" | "f8" => (Kind::Float, kind.as_bytes()[1] - b'0'),
-            _ => bail!("its elements are `{}`: {accepted}", excerpt(descr)),
+            "f2" | "f4" | "f8" => (Kind::Float, kind.as_bytes()[1] - b'0'),
+            _ => bail!(
+                "its elements are `{}`{}, and bool and numbers of 8 to 64 bits are read",
+                excerpt(descr),
+                conversion(kind)
+            ),
         };
         let dimensions = shape.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(inside, _)| inside);
         let shape: Option<Vec<usize>> = dimensions.and_then(|inside| {
@@ -134,28 +141,12 @@ impl Header {
 
     /// Rows and columns of the table that it is.
     pub(crate) fn rows_and_columns(&self) -> Result<(usize, usize)> {
-        let (rows, columns) = match self.shape[..] {
-            [rows] => (rows, 1),
-            [rows, columns] => (rows, columns),
-            [first, second, third] => bail!(
-                "its shape is ({first}, {second}, {third}) and a table has two dimensions: {first} windows of {second} samples × \
-                 {third} channels become one with a.reshape(-1, {third}), fit --window {second} --hop {second}; {first} images \
-                 with a.reshape({first}, -1)"
-            ),
-            _ => bail!("its shape is {} and a table has two dimensions, rows × columns: reshape it", self.shape()),
-        };
-        ensure!(rows > 0 && columns > 0, "its shape is {}: it holds no value", self.shape());
-        ensure!(
-            columns <= MAX_FEATURES,
-            "its shape is {}, rows × columns: at most {MAX_FEATURES} columns fit into a model (is it to be transposed, a.T?)",
-            self.shape()
-        );
-        Ok((rows, columns))
+        array_shape::rows_and_columns(&self.shape)
     }
 
-    /// As it is written, or its beginning: a header may have thousands of dimensions.
+    /// As it is written, or its beginning.
     pub(crate) fn shape(&self) -> String {
-        excerpt(&format!("{:?}", self.shape))
+        array_shape::shown(&self.shape)
     }
 
     fn value(&self, bytes: &[u8]) -> f32 {
@@ -172,10 +163,38 @@ impl Header {
             (Kind::Signed, 2) => f32::from(i16::from_le_bytes([a, b])),
             (Kind::Signed, 4) => i32::from_le_bytes([a, b, c, d]) as f32,
             (Kind::Signed, _) => i64::from_le_bytes(padded) as f32,
+            (Kind::Float, 2) => half(u16::from_le_bytes([a, b])),
             (Kind::Float, 4) => f32::from_le_bytes([a, b, c, d]),
             (Kind::Float, _) => f64::from_le_bytes(padded) as f32,
         }
     }
+}
+
+/// What elements of a kind that is not read are, and what makes numbers of them.
+fn conversion(kind: &str) -> &'static str {
+    match kind.as_bytes().first() {
+        Some(b'c') => " (complex numbers): take np.abs(a), or two columns for one, np.c_[a.real, a.imag]",
+        Some(b'M') => " (dates): seconds since 1970 are a.astype('M8[ns]').astype('i8') / 1e9, to be left out of a fit, or to tell the rate",
+        Some(b'm') => " (durations): seconds are a / np.timedelta64(1, 's')",
+        Some(b'O') => {
+            " (objects in a pickle, which may run any program when it is opened and is never read): make an array of numbers, \
+             np.array(a.tolist(), 'f4')"
+        }
+        Some(b'U' | b'S') => " (texts): of texts that are numbers a.astype('f4') makes some",
+        Some(b'f') => " (long doubles): a.astype('f8')",
+        _ => ": convert it with a.astype('f4')",
+    }
+}
+
+/// A half-precision number (IEEE 754 binary16) by its bits.
+fn half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (u32::from(bits >> 15), u32::from(bits >> 10 & 31), u32::from(bits & 0x3FF));
+    let magnitude = match exponent {
+        0 => fraction as f32 * 0.5f32.powi(24),
+        31 => f32::from_bits(0xFF << 23 | fraction << 13),
+        _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),
+    };
+    f32::from_bits(magnitude.to_bits() | sign << 31)
 }
 
 impl Array {
@@ -210,6 +229,46 @@ impl Array {
         if header.is_column_major && columns > 1 {
             values = (0..rows).flat_map(|row| values[row..].iter().step_by(rows)).copied().collect();
         }
-        Ok(Self { columns, values })
+        Ok(Self { columns, values, question: array_shape::question(rows, columns) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_exact() {
+        for (bits, value) in [
+            (0x3C00, 1.0),
+            (0xC100, -2.5),
+            (0x7BFF, 65504.0),
+            (0x0001, 0.5f32.powi(24)),
+            (0x03FF, 1023.0 * 0.5f32.powi(24)),
+            (0x0400, 0.5f32.powi(14)),
+            (0x2E66, 0.0999755859375),
+            (0x7C00, f32::INFINITY),
+        ] {
+            assert_eq!(half(bits), value, "{bits:04x}");
+        }
+        assert!(half(0x7E00).is_nan() && half(0x8000).is_sign_negative());
+    }
+
+    #[test]
+    fn elements_that_are_no_real_numbers_are_named_with_what_converts_them() {
+        for (descr, expected) in [
+            ("'<c16'", "np.abs(a)"),
+            ("'<M8[ns]'", "astype('i8') / 1e9"),
+            ("'<m8[s]'", "timedelta64"),
+            ("'|O'", "never read"),
+            ("'<U8'", "texts"),
+            ("'<f16'", "a.astype('f8')"),
+            ("'|V4'", "a.astype('f4')"),
+            ("[('a', '<f4'), ('b', '<i4')]", "structured_to_unstructured"),
+        ] {
+            let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (4,), }}");
+            let message = Header::parse(&text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{descr}: {message}");
+        }
     }
 }

@@ -45,13 +45,14 @@ pub(crate) fn read_npz(source: Source, label: Label<'_>) -> Result<Recording> {
         );
         Ok((table, Some(labels.values)))
     };
-    let (Array { columns, values }, labels) = read().with_context(|| path.display().to_string())?;
-    match (labels, label.name()) {
+    let (Array { columns, values, question }, labels) = read().with_context(|| path.display().to_string())?;
+    let recording = match (labels, label.name()) {
         (Some(labels), Some(name)) => {
             Recording::of_labelled(&path, names(columns), names(columns), values, name, &labels)
         }
         _ => Recording::of_columns(&path, names(columns), values, label),
-    }
+    };
+    Ok(Recording { question, ..recording? })
 }
 
 /// The arrays of an NPZ file.
@@ -70,10 +71,15 @@ impl Archive {
             .file_names()
             .filter_map(|name| name.ok().and_then(|name| Some(name.strip_suffix(".npy")?.to_owned())))
             .collect();
-        ensure!(
-            !names.is_empty(),
-            "this zip archive holds no array of NumPy: an NPZ file, as np.savez writes, is needed"
-        );
+        if names.is_empty() {
+            let members = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned()));
+            let members: Vec<String> = members.take(MOST_ARRAYS).collect();
+            bail!(
+                "this zip archive holds no array of NumPy but {}: an NPZ file, as np.savez writes, is needed; unpack others (unzip), and give \
+                 the file that holds the table",
+                if members.is_empty() { "nothing".to_owned() } else { list(&members) }
+            );
+        }
         ensure!(
             names.len() <= MOST_ARRAYS,
             "it holds {} arrays: at most {MOST_ARRAYS} are looked through",

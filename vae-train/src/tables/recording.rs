@@ -83,6 +83,10 @@ pub struct Recording {
     pub times: Vec<(String, Times)>,
     /// Fields that are no numbers, by column.
     pub not_numbers: Vec<NotNumbers>,
+    /// What a reader of it should know of how the file was read.
+    pub notes: Vec<String>,
+    /// What is to be answered before it is taken as it is: that rows and columns look exchanged.
+    pub question: Option<String>,
 }
 
 impl Recording {
@@ -99,7 +103,7 @@ impl Recording {
         let names = columns.clone();
         let Some(index) = label.position(&columns, path)? else {
             return Self::checked(
-                Table { path: path.to_owned(), columns, values, labels: None, starts: Vec::new() },
+                Table { path: path.to_owned(), columns, values, labels: None, starts: Vec::new(), origins: Vec::new() },
                 names,
                 None,
             );
@@ -140,7 +144,7 @@ impl Recording {
         });
         let labels = Some(labels.collect::<Result<_>>()?);
         Self::checked(
-            Table { path: path.to_owned(), columns, values, labels, starts: Vec::new() },
+            Table { path: path.to_owned(), columns, values, labels, starts: Vec::new(), origins: Vec::new() },
             names,
             Some(label.to_owned()),
         )
@@ -161,7 +165,16 @@ impl Recording {
                 columns[column]
             );
         }
-        Ok(Self { table, names, label, rate: None, times: Vec::new(), not_numbers: Vec::new() })
+        Ok(Self {
+            table,
+            names,
+            label,
+            rate: None,
+            times: Vec::new(),
+            not_numbers: Vec::new(),
+            notes: Vec::new(),
+            question: None,
+        })
     }
 
     /// The columns that are named like clocks and count up, of which the first tells the rate.
@@ -171,17 +184,33 @@ impl Recording {
     }
 
     /// Says so where the label is one that nobody named.
-    #[must_use]
-    pub fn note_on_label(&self, asked: Label<'_>) -> Option<String> {
+    fn note_on_label(&self, asked: Label<'_>) -> Option<String> {
         let found = self.label.as_deref().filter(|_| asked == Label::Usual)?;
         Some(format!("{}: column `{found}` is taken as the label", self.table.path.display()))
+    }
+
+    /// What is to be said of how the file was read.
+    pub fn remarks(&self, asked: Label<'_>) -> impl Iterator<Item = String> + '_ {
+        self.notes.iter().cloned().chain(self.note_on_label(asked))
+    }
+
+    /// Refuses a table whose rows and columns look exchanged.
+    ///
+    /// # Errors
+    /// Says how they look, and what to do.
+    pub fn check_shape(&self) -> Result<()> {
+        match &self.question {
+            Some(question) => bail!("{}: {question}", self.table.path.display()),
+            None => Ok(()),
+        }
     }
 
     /// The table, all of whose fields must be numbers or missing.
     ///
     /// # Errors
-    /// Names the first field that is no number.
+    /// Names the first field that is no number; if rows and columns look exchanged.
     pub fn numbers(self) -> Result<Table> {
+        self.check_shape()?;
         refuse(&self.table.path, &self.not_numbers)?;
         Ok(self.table)
     }
@@ -189,8 +218,12 @@ impl Recording {
     /// These columns in this order; also the names of the others, whatever they hold.
     ///
     /// # Errors
-    /// Lists the columns that the file does not have; names the first field of these columns that is no number.
+    /// Lists the columns that the file does not have; names the first field of these columns that is no number. If rows and columns look
+    /// exchanged, unless all columns are asked for.
     pub fn select(self, names: &[impl AsRef<str>]) -> Result<(Table, Vec<String>)> {
+        if names.len() < self.table.columns.len() {
+            self.check_shape()?;
+        }
         self.table.select_numbers(self.not_numbers, names)
     }
 }

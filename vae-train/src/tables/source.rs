@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::tables::{
     format::{TableFormat, split_array},
     packed::{Packing, Unpacked},
+    unread::Unread,
 };
 
 /// Bytes at the beginning that tell the format, and of CSV the separator.
@@ -84,6 +85,9 @@ impl Source {
                 Packing::of_bytes(&start).is_none(),
                 "{name} is compressed twice: unpack it once (gzip -d, zstd -d)"
             );
+        }
+        if let Some(Unread { kind, advice }) = Unread::of_bytes(&start) {
+            bail!("{name} is {kind}, and no table that is read: {advice}");
         }
         let format = TableFormat::of_bytes(&start);
         check_name(&path, packing, format, &start)?;
@@ -270,6 +274,8 @@ mod tests {
             ("b.csv.gz", b"a,b\n".to_vec(), "named as gzip but is not compressed"),
             ("b.csv.zst", gzip(b"a,b\n"), "named as Zstandard but begins as gzip does"),
             ("b.csv", gzip(b"a,b\n"), "named as CSV but is compressed with gzip: rename it, or unpack it"),
+            ("b.csv", b"PK\x03\x04[Content_Types].xml".to_vec(), "b.csv is an Excel workbook"),
+            ("b.csv.gz", gzip(b"{\"a\": 1}\n"), "b.csv.gz is JSON, and no table that is read: pd.read_json"),
             ("b.gz", gzip(&gzip(b"a,b\n")), "is compressed twice"),
             ("b.gz", gzip(b"a,b\n")[..12].to_vec(), "b.gz is damaged: gzip cannot unpack it: it is damaged or cut off"),
         ] {

@@ -34,6 +34,9 @@ pub struct Table {
     /// The rows, by index and ascending, at which another recording begins: behind a gap, at another start of the logger, of another machine
     /// or file. Row 0 is none of them; no window spans one.
     pub starts: Vec<usize>,
+    /// By column, what was subtracted in 64 bits before the values became 32-bit numbers, so that small changes of a large value are kept:
+    /// a value is the origin and what stands in [`Self::values`]. Empty where nothing was subtracted from any column.
+    pub origins: Vec<f64>,
 }
 
 impl Table {
