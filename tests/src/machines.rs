@@ -118,7 +118,8 @@ pub fn model(plan: &Plan, folder: &Path, trainer: impl FnOnce() -> Command) -> R
         columns: CHANNELS.map(str::to_owned).to_vec(),
         values: run(0, 1, Condition::Normal, rate * plan.calibration).into_flattened(),
         labels: None,
-        starts: Vec::new(), origins: Vec::new(),
+        starts: Vec::new(),
+        origins: Vec::new(),
     };
     let settings = Settings {
         alarms: Some(f64::from(ASKED) / 3600.0),

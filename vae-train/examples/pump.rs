@@ -30,6 +30,7 @@ fn log(seed: u64, seconds: usize) -> Table {
         values,
         labels: None,
         starts: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

@@ -89,7 +89,8 @@ mod tests {
             columns: (0..columns.len()).map(|column| format!("c{column}")).collect(),
             values: (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect(),
             labels: None,
-            starts: Vec::new(), origins: Vec::new(),
+            starts: Vec::new(),
+            origins: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ mod idx;
 mod npy;
 mod npz;
 pub mod open;
+#[allow(dead_code)] // until the readers use it
 mod origin;
 mod packed;
 #[cfg(feature = "parquet")]

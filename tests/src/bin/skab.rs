@@ -206,7 +206,8 @@ fn judge(experiment: &Experiment, seed: u64, options: &Options) -> Result<[Judge
             columns: experiment.columns.clone(),
             values: experiment.rows.clone(),
             labels: None,
-            starts: Vec::new(), origins: Vec::new(),
+            starts: Vec::new(),
+            origins: Vec::new(),
         };
         let judged: Vec<Judgement> =
             detect(model, &table)?.into_iter().filter(|judged| judged.row >= TRAINING).collect();

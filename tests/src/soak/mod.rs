@@ -89,8 +89,14 @@ pub fn model() -> Result<ModelFile> {
     };
     let mut normal = Stream::new(1, false);
     let values: Vec<f32> = (0..RECORDED).flat_map(|_| normal.sample().1).collect();
-    let table =
-        Table { path: "normal".into(), columns: file.channels.clone(), values, labels: None, starts: Vec::new(), origins: Vec::new() };
+    let table = Table {
+        path: "normal".into(),
+        columns: file.channels.clone(),
+        values,
+        labels: None,
+        starts: Vec::new(),
+        origins: Vec::new(),
+    };
     let ranges = file.channels.iter().map(|channel| (channel.clone(), -RANGE, RANGE)).collect();
     let settings =
         Settings { alarms: Some(ALARMS), votes: (2, 3), sample_rate: Some(2.0), ranges, ..Settings::default() };

@@ -625,7 +625,8 @@ fn importance_weighted_scores_are_calibrated_as_the_device_has_them() {
         columns: plain.channels.clone(),
         values: values[3 * rows.start..3 * rows.end].to_vec(),
         labels: None,
-        starts: Vec::new(), origins: Vec::new(),
+        starts: Vec::new(),
+        origins: Vec::new(),
     };
     let settings = Settings { score: ScoreKind::Importance(200), sample_rate: Some(1.0), ..Settings::default() };
     let (calibration, _) = calibrate(&plain, &Normal { table: table(0..20_000), settings }, 0.001).unwrap();

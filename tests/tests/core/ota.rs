@@ -41,7 +41,8 @@ fn calibrated(seed: u64, rate: f64) -> ModelFile {
         columns: file.channels.clone(),
         values: (0..70_000).map(|_| 2.0 * standard_normal(&mut rng)).collect(),
         labels: None,
-        starts: Vec::new(), origins: Vec::new(),
+        starts: Vec::new(),
+        origins: Vec::new(),
     };
     let alarms = Some(f64::from(Alarms::per_day(1.0).per_second()));
     let settings = Settings { alarms, votes: (2, 3), sample_rate: Some(rate), ..Settings::default() };

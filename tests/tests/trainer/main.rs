@@ -21,6 +21,7 @@ mod real_data;
 mod report;
 mod reproducible;
 mod signing;
+mod small_changes;
 #[cfg(unix)]
 mod tutorial;
 mod watch;

@@ -142,7 +142,8 @@ fn stream() -> Table {
         columns: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
         values,
         labels: None,
-        starts: Vec::new(), origins: Vec::new(),
+        starts: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

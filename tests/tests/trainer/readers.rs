@@ -136,6 +136,48 @@ fn recordings_of_every_width_are_within_one() {
     );
 }
 
+#[test]
+fn a_recording_that_was_cut_off_is_read_with_a_note_by_every_verb() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let samples: Vec<u8> = (0..4000i16).flat_map(|i| (8000 - i * 7 % 4001).to_le_bytes()).collect();
+    let whole = wav(1, 16, 1, 8000, &samples);
+    fs::write(place.join("whole.wav"), &whole).unwrap();
+    fs::write(place.join("cut.wav"), &whole[..whole.len() - 2001]).unwrap();
+    let said =
+        "cut.wav: its header promises 4000 samples, and there are 2999, and 1 bytes of one more, which are left out";
+    for command in ["inspect cut.wav", "fit cut.wav --window 8 --hop 8 --epochs 1 --out run"] {
+        let output = run(place, command);
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && notes.contains(said), "{command}: {notes}");
+    }
+    succeed(place, "export run --out model.vae");
+    let notes = String::from_utf8(run(place, "score model.vae cut.wav --out scores.csv").stderr).unwrap();
+    assert!(notes.contains(said), "{notes}");
+    assert!(!String::from_utf8(run(place, "inspect whole.wav").stderr).unwrap().contains("promises"));
+}
+
+#[test]
+fn a_model_of_all_columns_takes_few_rows_of_many_columns() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let images = |rows: usize| {
+        let shape = format!("({rows}, 64)");
+        npy("|u1", false, &shape, &(0..rows * 64).map(|i| (i * i % 251) as u8).collect::<Vec<_>>())
+    };
+    fs::write(place.join("train.npy"), images(60)).unwrap();
+    fs::write(place.join("few.npy"), images(5)).unwrap();
+    succeed(place, "fit train.npy --epochs 1 --batch 16 --out run");
+    succeed(place, "export run --out model.vae --precision f32 --force");
+    succeed(place, "score model.vae few.npy --out scores.csv");
+    assert!(fail(place, "inspect few.npy").contains("if it is 5 channels of 64 samples, np.save('new.npy', a.T)"));
+    // Of these columns a model of three would take the first ones.
+    fs::write(place.join("three.npy"), npy("|u1", false, "(60, 3)", &images(3)[80..260])).unwrap();
+    succeed(place, "fit three.npy --epochs 1 --batch 16 --out three");
+    succeed(place, "export three --out three.vae --precision f32 --force");
+    assert!(fail(place, "score three.vae few.npy --out no.csv").contains("5 channels of 64 samples"));
+}
+
 /// Written by pyarrow: Snappy, dictionaries, a null.
 const PARQUET: &[u8] = include_bytes!("../../fixtures/table.parquet");
 
@@ -171,7 +213,7 @@ fn what_cannot_be_read_is_named_with_what_was_found_and_is_accepted() {
         (
             "a.npy",
             npy("<c16", false, "(1,)", &[0; 16]),
-            "its elements are `<c16`: numbers of 8 to 64 bits and bool are accepted",
+            "its elements are `<c16` (complex numbers), and bool and numbers of 8 to 64 bits are read: take np.abs(a)",
         ),
         ("a.npy", npy("<U3", false, "(1,)", &[0; 12]), "`<U3`"),
         (
@@ -194,8 +236,19 @@ fn what_cannot_be_read_is_named_with_what_was_found_and_is_accepted() {
         ("a.npy", b"1,2\n".to_vec(), "is not NPY, as its name says"),
         ("a.csv", npy("<f4", false, "(4,)", &four), "named as CSV but begins as NPY does: rename it"),
         ("a.npz", b"PK\x03\x04 no archive".to_vec(), "zip archive cannot be read"),
-        ("a.wav", wav(2, 16, 1, 8000, &[0; 4]), "PCM of 8, 16, 24 or 32 bits and floating-point of 32 are accepted"),
-        ("a.wav", wav(1, 16, 1, 8000, &[0; 4])[..46].to_vec(), "promises 2 samples of 16 bits × 1 channels"),
+        (
+            "a.wav",
+            wav(2, 16, 1, 8000, &[0; 4]),
+            "holds ADPCM: PCM of 8, 16, 24 or 32 bits and floating-point of 32 or 64",
+        ),
+        (
+            "a.wav",
+            wav(1, 16, 1, 8000, &[0; 4])[..45].to_vec(),
+            "has no rows: its header is followed by no whole sample",
+        ),
+        ("a.npy", npy("<f4", false, "(1, 8)", &f32s([1.0; 8])), "if it is one signal of 8 samples"),
+        ("a.npy", npy("|u1", false, "(3, 24)", &[1; 72]), "3 channels of 24 samples, np.save('new.npy', a.T)"),
+        ("a.csv", b"{\"a\": 1}\n".to_vec(), "is JSON, and no table that is read"),
         ("a.wav", wav(1, 16, 1, 8000, &[]), "has no rows"),
     ];
     for (name, bytes, expected) in cases {

@@ -227,7 +227,8 @@ fn an_alarm_that_lasts_over_a_sensor_fault_is_one_as_score_counts() {
     let mut values = stream();
     values[3 * 500..3 * 540].iter_mut().step_by(3).for_each(|value| *value = f32::NAN);
     let columns = ["x", "y", "z"].map(str::to_owned).to_vec();
-    let table = Table { path: "stream.csv".into(), columns, values, labels: None, starts: Vec::new(), origins: Vec::new() };
+    let table =
+        Table { path: "stream.csv".into(), columns, values, labels: None, starts: Vec::new(), origins: Vec::new() };
     let judged = detect(file.model().unwrap(), &table).unwrap();
     let kinds: Vec<String> = judged.iter().map(|judged| verdict_in_words(&judged.verdict, &[])).collect();
     let lost = kinds.iter().position(|kind| kind == "missing: 0").unwrap();

@@ -197,7 +197,8 @@ fn motor_table(condition: Condition, samples: Vec<[f32; 3]>) -> Table {
         columns: CHANNELS.map(str::to_owned).to_vec(),
         values: samples.into_flattened(),
         labels: None,
-        starts: Vec::new(), origins: Vec::new(),
+        starts: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     words::{
         foreign::excerpt,
         messages::{list, quoted},
-        numbers::significant,
+        numbers::{list_some, significant},
     },
 };
 
@@ -296,17 +296,18 @@ fn of_clocks(inspected: &Inspected) -> Vec<String> {
 /// Columns without values, of one value, or of bits, and what stands out in each of the others.
 fn of_columns(columns: &[Column]) -> Vec<String> {
     let mut findings = Vec::new();
-    for (distinct, what) in
-        [(0, "have no value: fit leaves them out"), (1, "never vary: a change of this size or more in them will count as an anomaly")]
-    {
+    for (distinct, what) in [
+        (0, "have no value: fit leaves them out"),
+        (1, "never vary: a change of this size or more in them will count as an anomaly"),
+    ] {
         let of_kind = columns.iter().filter(|column| column.distinct == distinct);
         let shown = |column: &Column| match column.least_change {
-            Some(change) => format!("{} by {}", column.name, significant(change)),
-            None => column.name.clone(),
+            Some(change) => format!("`{}` by {}", excerpt(&column.name), significant(change)),
+            None => format!("`{}`", excerpt(&column.name)),
         };
         let names: Vec<String> = of_kind.map(shown).collect();
         if !names.is_empty() {
-            findings.push(format!("{} column(s) {what}: {}", names.len(), list(&names)));
+            findings.push(format!("{} column(s) {what}: {}", names.len(), list_some(&names, 8)));
         }
     }
     // Not where most are, as in pictures.

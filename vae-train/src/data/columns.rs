@@ -10,8 +10,15 @@ use crate::{
     statistics::moments::{Moments, smallest_deviation},
     tables::table::Table,
     weights::family::Likelihood,
-    words::{messages::list, numbers::significant},
+    words::{
+        foreign::excerpt,
+        messages::list,
+        numbers::{list_some, significant},
+    },
 };
+
+/// Most columns of a kind that a note names.
+const SHOWN: usize = 8;
 
 /// Fewest normal windows for a fit.
 pub(crate) const LEAST_WINDOWS: usize = 10;
@@ -71,12 +78,13 @@ impl Columns {
             notes.push(format!("{name}: {} empty column(s) left out: {}", dropped.len(), list(&dropped)));
         }
         if !constant.is_empty() {
-            let sizes = constant.iter().map(|(column, change)| format!("{column} by {}", significant(*change)));
+            let sizes =
+                constant.iter().map(|(column, change)| format!("`{}` by {}", excerpt(column), significant(*change)));
             notes.push(format!(
                 "{name}: {} column(s) never vary in normal data, and a change of this size or more will count as an anomaly (remove them \
                  if they may differ, as a serial number does): {}",
                 constant.len(),
-                list(&sizes.collect::<Vec<_>>())
+                list_some(&sizes.collect::<Vec<_>>(), SHOWN)
             ));
         }
         notes.extend(note_on_outliers(&table.path, &outliers));

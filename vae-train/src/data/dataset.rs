@@ -283,7 +283,8 @@ mod tests {
             columns: (0..columns).map(|c| format!("c{c}")).collect(),
             values: (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))).map(|(r, c)| value(r, c)).collect(),
             labels: None,
-            starts: Vec::new(), origins: Vec::new(),
+            starts: Vec::new(),
+            origins: Vec::new(),
         }
     }
 

@@ -246,7 +246,8 @@ mod tests {
             columns: (0..columns).map(|column| format!("c{column}")).collect(),
             values,
             labels: None,
-            starts: Vec::new(), origins: Vec::new(),
+            starts: Vec::new(),
+            origins: Vec::new(),
         }
     }
 

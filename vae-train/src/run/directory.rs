@@ -323,7 +323,10 @@ impl RunDirectory {
         }
         let (settings, path, columns, values, labels): (Settings, _, _, _, _) =
             decode(&path, &read(&path)?, "calibrate again")?;
-        Ok(Some(Normal { table: Table { path, columns, values, labels, starts: Vec::new(), origins: Vec::new() }, settings }))
+        Ok(Some(Normal {
+            table: Table { path, columns, values, labels, starts: Vec::new(), origins: Vec::new() },
+            settings,
+        }))
     }
 
     /// The held-out normal windows, in physical units.

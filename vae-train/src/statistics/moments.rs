@@ -3,7 +3,7 @@
 /// A channel whose standard deviation is below this fraction of its largest magnitude is constant.
 const CONSTANT: f64 = 1e-6;
 
-/// Scale of a constant column as a fraction of its value, 32 of the steps that `f32` has there: a last digit that was rounded otherwise is
+/// Scale of a constant column as a fraction of its value, 32 to 64 of the steps that `f32` has there: a last digit that was rounded otherwise is
 /// as good as none.
 const CONSTANT_SCALE: f64 = 1.0 / (1 << 18) as f64;
 /// Least scale of a constant column, in the smallest standard deviation of the others, or in ones where that is smaller: beside what is
@@ -79,9 +79,12 @@ impl Moments {
         scale.max(self.deviation())
     }
 
-    /// The least change of a constant column that counts as an anomaly, beside columns whose smallest standard deviation is `smallest`.
+    /// The least change of a constant column that counts as an anomaly, beside columns whose smallest standard deviation is `smallest`: in two
+    /// digits, rounded up.
     pub(crate) fn least_change(&self, smallest: f64) -> f64 {
-        SEEN * self.constant_scale(smallest)
+        let change = SEEN * self.constant_scale(smallest);
+        let digit = 10f64.powf(libm::log10(change).floor() - 1.0);
+        (change / digit).ceil() * digit
     }
 }
 
@@ -106,8 +109,9 @@ mod tests {
             assert!(constant.is_constant());
             let step = f64::from(f32::from_bits(value.to_bits() + 1) - value).abs();
             let scale = constant.constant_scale(0.0);
-            assert!(scale >= 32.0 * step / 2.0 && scale <= 32.0 * step, "{value}: {scale} {step}");
-            assert!((constant.least_change(0.0) / f64::from(value.abs()) - 1.0 / 16384.0).abs() < 1e-9, "{value}");
+            assert!(scale >= 31.9 * step && scale <= 64.1 * step, "{value}: {scale} {step}");
+            let change = constant.least_change(0.0) / (f64::from(value.abs()) / 16384.0);
+            assert!((1.0..1.1).contains(&change), "{value}: {change}");
         }
         // A setpoint, a flag, a count of 12 bits: what a user sees as another value is one.
         assert!(always(50.0).least_change(1e3) < 0.1 && always(1.0).least_change(1e3) < 1.0);

@@ -69,8 +69,8 @@ pub(crate) fn question(rows: usize, columns: usize) -> Option<String> {
         _ => format!("if it is {rows} channels of {columns} samples, np.save('new.npy', a.T)"),
     };
     Some(format!(
-        "its shape is ({rows}, {columns}), and a table has a row for each sample and a column for each channel: {advice}; if it is really \
-         {rows} rows of {columns} values each, give more of them, or a model that has all {columns} columns"
+        "its shape is ({rows}, {columns}), and a table has a row for each sample and a column for each channel: {advice}; rows of {columns} \
+         values each are taken where there are more of them, or by a model that has all {columns} columns"
     ))
 }
 
@@ -83,21 +83,31 @@ mod tests {
         for (rows, columns) in [(3, 3000), (1, 100), (1, 8), (16, 128), (8, 30_000), (64, 30_000)] {
             assert!(question(rows, columns).is_some(), "{rows} {columns}");
         }
-        for (rows, columns) in
-            [(10_000, 784), (100, 784), (20, 784), (64, 784), (16, 100), (2, 3), (1, 7), (1, 1), (65, 65_536), (3000, 3)]
-        {
+        for (rows, columns) in [
+            (10_000, 784),
+            (100, 784),
+            (20, 784),
+            (64, 784),
+            (16, 100),
+            (2, 3),
+            (1, 7),
+            (1, 1),
+            (65, 65_536),
+            (3000, 3),
+        ] {
             assert_eq!(question(rows, columns), None, "{rows} {columns}");
         }
         assert!(question(3, 3000).unwrap().contains("3 channels of 3000 samples, np.save('new.npy', a.T)"));
-        assert!(question(1, 3000).unwrap().contains("one signal of 3000 samples, np.save('new.npy', a.reshape(-1, 1))"));
+        assert!(
+            question(1, 3000).unwrap().contains("one signal of 3000 samples, np.save('new.npy', a.reshape(-1, 1))")
+        );
     }
 
     #[test]
     fn three_dimensions_are_told_by_which_is_small_and_no_recipe_mixes_samples_and_channels() {
         let message = |shape: [usize; 3]| rows_and_columns(&shape).unwrap_err().to_string();
-        let before = |message: &str, first: &str, second: &str| {
-            message.find(first).unwrap() < message.find(second).unwrap()
-        };
+        let before =
+            |message: &str, first: &str, second: &str| message.find(first).unwrap() < message.find(second).unwrap();
         let (samples_first, channels_first) = ("a.reshape(-1, ", "a.transpose(0, 2, 1).reshape(-1, ");
         let batch = message([50, 3, 64]);
         assert!(batch.contains("(0, 2, 1).reshape(-1, 3), fit --window 64 --hop 64"), "{batch}");

@@ -26,7 +26,9 @@ impl TableFormat {
             [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Self::Npy,
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Npz,
             // The second and third are for more than 4 GiB.
-            [b'R', b'I', b'F', b'F', rest @ ..] | [b'R', b'F', b'6', b'4', rest @ ..] | [b'B', b'W', b'6', b'4', rest @ ..]
+            [b'R', b'I', b'F', b'F', rest @ ..]
+            | [b'R', b'F', b'6', b'4', rest @ ..]
+            | [b'B', b'W', b'6', b'4', rest @ ..]
                 if rest.get(4..8) == Some(b"WAVE") =>
             {
                 Self::Wav

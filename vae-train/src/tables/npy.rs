@@ -116,9 +116,10 @@ impl Header {
             "u1" | "u2" | "u4" | "u8" => (Kind::Unsigned, kind.as_bytes()[1] - b'0'),
             "f2" | "f4" | "f8" => (Kind::Float, kind.as_bytes()[1] - b'0'),
             _ => bail!(
-                "its elements are `{}`{}, and bool and numbers of 8 to 64 bits are read",
+                "its elements are `{}`{}, and bool and numbers of 8 to 64 bits are read: {}",
                 excerpt(descr),
-                conversion(kind)
+                conversion(kind).0,
+                conversion(kind).1
             ),
         };
         let dimensions = shape.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(inside, _)| inside);
@@ -171,18 +172,21 @@ impl Header {
 }
 
 /// What elements of a kind that is not read are, and what makes numbers of them.
-fn conversion(kind: &str) -> &'static str {
+fn conversion(kind: &str) -> (&'static str, &'static str) {
     match kind.as_bytes().first() {
-        Some(b'c') => " (complex numbers): take np.abs(a), or two columns for one, np.c_[a.real, a.imag]",
-        Some(b'M') => " (dates): seconds since 1970 are a.astype('M8[ns]').astype('i8') / 1e9, to be left out of a fit, or to tell the rate",
-        Some(b'm') => " (durations): seconds are a / np.timedelta64(1, 's')",
-        Some(b'O') => {
-            " (objects in a pickle, which may run any program when it is opened and is never read): make an array of numbers, \
-             np.array(a.tolist(), 'f4')"
-        }
-        Some(b'U' | b'S') => " (texts): of texts that are numbers a.astype('f4') makes some",
-        Some(b'f') => " (long doubles): a.astype('f8')",
-        _ => ": convert it with a.astype('f4')",
+        Some(b'c') => (" (complex numbers)", "take np.abs(a), or two columns for one, np.c_[a.real, a.imag]"),
+        Some(b'M') => (
+            " (dates)",
+            "a.astype('M8[ns]').astype('i8') / 1e9 are seconds since 1970; leave them out if they are the times of rows",
+        ),
+        Some(b'm') => (" (durations)", "a / np.timedelta64(1, 's') are seconds"),
+        Some(b'O') => (
+            " (objects in a pickle, which may run any program when it is opened and is never read)",
+            "make an array of numbers, np.array(a.tolist(), 'f4')",
+        ),
+        Some(b'U' | b'S') => (" (texts)", "a.astype('f4') reads those that are numbers"),
+        Some(b'f') => (" (long doubles)", "a.astype('f8')"),
+        _ => ("", "convert it with a.astype('f4')"),
     }
 }
 

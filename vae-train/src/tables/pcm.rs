@@ -6,7 +6,9 @@ pub(crate) enum Encoding {
     /// An unsigned byte, 128 is silence.
     Byte,
     /// Two to four bytes, the lowest first.
-    Integer { bytes: usize },
+    Integer {
+        bytes: usize,
+    },
     /// 24 bits in four bytes.
     Padded,
     Float,

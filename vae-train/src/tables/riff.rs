@@ -57,7 +57,10 @@ impl Head {
                 }
                 b"ds64" => {
                     let mut body = [0; 16];
-                    ensure!(length >= 16, "{name}: its chunk `ds64` has {length} bytes and not 28: the file is damaged");
+                    ensure!(
+                        length >= 16,
+                        "{name}: its chunk `ds64` has {length} bytes and not 28: the file is damaged"
+                    );
                     input.read_exact(&mut body).with_context(ends)?;
                     skip(input, u64::from(length) - 16).with_context(ends)?;
                     let [_, _, _, _, _, _, _, _, data @ ..] = body;
@@ -65,7 +68,9 @@ impl Head {
                 }
                 b"data" => {
                     let Some(Format { channels, rate, encoding }) = format else {
-                        bail!("{name} has its samples before the chunk `fmt ` that says what they are: the file is damaged");
+                        bail!(
+                            "{name} has its samples before the chunk `fmt ` that says what they are: the file is damaged"
+                        );
                     };
                     let length = known(length, long, input).with_context(ends)?;
                     return Ok(Self { channels, rate, encoding, length });
@@ -119,7 +124,10 @@ impl Format {
                  pcm_s16le new.wav converts others)"
             )
         })?;
-        ensure!(frame % channels == 0, "{name}: its header says {frame} bytes for {channels} channels: the file is damaged");
+        ensure!(
+            frame % channels == 0,
+            "{name}: its header says {frame} bytes for {channels} channels: the file is damaged"
+        );
         Ok(Self { channels, rate, encoding })
     }
 }

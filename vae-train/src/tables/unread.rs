@@ -44,8 +44,8 @@ impl Unread {
         });
         let pickled = matches!(start, [0x80, 2..=5, b'c' | 0x8A | 0x8C | b']' | b'}' | b'(' | 0x95, ..]);
         let pickle = pickled.then_some((
-            "a pickle of Python",
-            "which may run any program when it is opened and is never read: df = pd.read_pickle('old.pkl'); df.to_csv('new.csv', \
+            "a pickle of Python (which may run any program when it is opened)",
+            "df = pd.read_pickle('old.pkl'); df.to_csv('new.csv', \
              index=False), or np.save('new.npy', a) of an array",
         ));
         let (kind, advice) = known.map(|(_, _, kind, advice)| (*kind, *advice)).or(pickle)?;
@@ -91,8 +91,10 @@ fn has_line(start: &[u8], word: &[u8]) -> bool {
 
 const TO_WAV: &str = "ffmpeg -i old -c:a pcm_s24le new.wav converts it";
 const UNPACK: &str = "unpack it (gzip and Zstandard are unpacked while they are read)";
-const MATLAB: &str = "writetable(array2table(x), 'new.csv') in MATLAB, or np.save('new.npy', scipy.io.loadmat('old.mat')['x'])";
-const HDF5: &str = "np.save('new.npy', h5py.File('old.h5')['x'][:]), or df = pd.read_hdf('old.h5'); df.to_csv('new.csv', index=False)";
+const MATLAB: &str =
+    "writetable(array2table(x), 'new.csv') in MATLAB, or np.save('new.npy', scipy.io.loadmat('old.mat')['x'])";
+const HDF5: &str =
+    "np.save('new.npy', h5py.File('old.h5')['x'][:]), or df = pd.read_hdf('old.h5'); df.to_csv('new.csv', index=False)";
 
 /// Where a signature stands, the signature, what has it, and what to do.
 const SIGNATURES: &[(usize, &[u8], &str, &str)] = &[
@@ -106,8 +108,13 @@ const SIGNATURES: &[(usize, &[u8], &str, &str)] = &[
     (0, b"FORM", "AIFF", TO_WAV),
     (4, b"ftyp", "MP4", TO_WAV),
     (0, b"\x89HDF\r\n\x1A\n", "HDF5", HDF5),
-    (0, b"MATLAB 7.3 MAT-file", "a MATLAB file, version 7.3 (HDF5)", "save('old.mat', 'x', '-v7') in MATLAB, or h5py: np.save('new.npy', \
-     h5py.File('old.mat')['x'][:].T)"),
+    (
+        0,
+        b"MATLAB 7.3 MAT-file",
+        "a MATLAB file, version 7.3 (HDF5)",
+        "save('old.mat', 'x', '-v7') in MATLAB, or h5py: np.save('new.npy', \
+     h5py.File('old.mat')['x'][:].T)",
+    ),
     (0, b"MATLAB 5.0 MAT-file", "a MATLAB file", MATLAB),
     (0, b"SQLite format 3\0", "a database of SQLite", "sqlite3 -header -csv old.db 'SELECT * FROM t' > new.csv"),
     (0, b"%PDF-", "PDF", "export the table as CSV from the program that made it"),

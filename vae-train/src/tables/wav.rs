@@ -93,7 +93,9 @@ fn note(head: &Head, bytes: u64, input: &mut impl Read, path: &Path) -> Result<O
             "{name}: its header promises {} samples, and there are {rows}{broken}: it was cut off, and what is whole is read",
             promised / frame
         )),
-        Length::Known(promised) if riff::has_more_samples(input, promised).with_context(|| format!("cannot read {name}"))? => {
+        Length::Known(promised)
+            if riff::has_more_samples(input, promised).with_context(|| format!("cannot read {name}"))? =>
+        {
             Some(format!(
                 "{name}: its header promises {rows} samples, and more bytes follow, which are not read: if they are samples, too, \
                  ffmpeg -ignore_length 1 -i {name} -c copy new.wav mends the header"
@@ -138,7 +140,10 @@ mod tests {
     #[test]
     fn chunks_of_odd_size_have_a_byte_more_or_not() {
         let pcm = format(1, 1, 16);
-        let sound = file(b"RIFF", &[(b"fmt ", 16, &pcm), (b"note", 5, b"hello"), (b"data", 6, &SAMPLES), (b"LIST", 4, b"INFO")]);
+        let sound = file(
+            b"RIFF",
+            &[(b"fmt ", 16, &pcm), (b"note", 5, b"hello"), (b"data", 6, &SAMPLES), (b"LIST", 4, b"INFO")],
+        );
         assert_eq!(read(&sound).unwrap(), (VALUES.to_vec(), vec![]));
         let mut without_pad = sound;
         assert_eq!(without_pad.remove(12 + 24 + 8 + 5), 0);
@@ -155,7 +160,8 @@ mod tests {
         let double = format(3, 1, 64);
         assert_eq!(read(&file(b"RIFF", &[(b"fmt ", 16, &double), (b"data", 24, &doubles)])).unwrap().0, VALUES);
         for (tag, bits, bytes) in [(3, 64, &doubles[..]), (1, 16, &SAMPLES)] {
-            let identity = [&[22, 0, bits, 0, 4, 0, 0, 0, tag, 0][..], b"\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71"].concat();
+            let identity =
+                [&[22, 0, bits, 0, 4, 0, 0, 0, tag, 0][..], b"\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71"].concat();
             let extensible = [&format(0xFFFE, 1, bits.into())[..], &identity].concat();
             let bytes = file(b"RIFF", &[(b"fmt ", 40, &extensible), (b"data", bytes.len() as u32, bytes)]);
             assert_eq!(read(&bytes).unwrap(), (VALUES.to_vec(), vec![]));
@@ -187,7 +193,10 @@ mod tests {
         let whole = file(b"RIFF", &[(b"fmt ", 16, &stereo), (b"data", 80, &SAMPLES)]);
         let (values, notes) = read(&whole).unwrap();
         assert_eq!(values, VALUES[..2]);
-        assert!(notes[0].contains("its header promises 20 samples, and there are 1, and 2 bytes of one more"), "{notes:?}");
+        assert!(
+            notes[0].contains("its header promises 20 samples, and there are 1, and 2 bytes of one more"),
+            "{notes:?}"
+        );
         let (values, notes) = read(&whole[..whole.len() - 2]).unwrap();
         assert_eq!(values, VALUES[..2]);
         assert!(notes[0].contains("promises 20 samples, and there are 1: it was cut off"), "{notes:?}");
