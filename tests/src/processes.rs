@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{Alarm, AlarmRule, Calibration, Votes, standard_normal};
 use vae_train::{
-    calibration::{OfSeries, Settings, of_series},
+    calibration::{OfSeries, Series, Settings, of_series},
     file::calibration::CalibrationRecord,
 };
 
@@ -141,7 +141,8 @@ impl Calibrated {
         let scores: Vec<f32> = process.run(seed).take(windows).map(|nats| -nats).collect();
         let settings =
             Settings { alarms: Some(per_window * RATE), votes, sample_rate: Some(RATE), ..Settings::default() };
-        let series = of_series(&process.name(), &scores, &settings, Some(RATE), 0.01)?;
+        let series =
+            of_series(Series { name: &process.name(), scores: &scores, starts: &[] }, &settings, Some(RATE), 0.01)?;
         let array = CalibrationRecord { channels: Vec::new(), ..series.calibration.clone() }.array(0)?;
         let votes = Votes::new(votes.0, votes.1).context("impossible votes")?;
         Ok(Self { series, array, votes, per_window: per_window as f32 })

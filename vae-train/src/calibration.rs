@@ -20,7 +20,10 @@ use crate::{
         sequential::{Sequential, array, core},
         tail_fit::TailFit,
     },
-    data::{for_model::cut_for_model, windows::Windows},
+    data::{
+        for_model::cut_for_model,
+        windows::{Windows, note_on_short_pieces},
+    },
     file::{
         calibration::CalibrationRecord,
         model_file::{AlignedFile, ModelFile},
@@ -84,6 +87,8 @@ pub struct Normal {
 pub struct Report {
     /// Normal windows.
     pub windows: usize,
+    /// Recordings that they are of, each of which begins anew.
+    pub pieces: usize,
     /// Windows left out: labelled anomalous, or with values that were not observed.
     pub left_out: usize,
     /// Windows a second.
@@ -180,25 +185,32 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let model = bytes.model()?;
     let name = table.path.display().to_string();
     let (values, last_rows, left_out) = normal_windows(&model, table)?;
+    let starts = table.starts_among(&last_rows);
     let kind = settings.score;
     let scores = scoring::by_kind(&model, &values, kind, None).with_context(|| name.clone())?;
     let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
-    let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } =
-        of_series(&name, &scores, settings, windows_per_second, false_alarms)?;
+    let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } = of_series(
+        Series { name: &name, scores: &scores, starts: &starts },
+        settings,
+        windows_per_second,
+        false_alarms,
+    )?;
     // Where the device can stop early, its scores are lower: the bound rises with the samples. Near a threshold, in the tails, it cannot.
     if let ScoreKind::Importance(_) = kind {
         let own = scoring::by_kind(&model, &values, kind, Some(calibration.threshold))?;
         let CalibrationRecord { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
         calibration = CalibrationRecord { quantiles, location_and_scale, ..calibration };
         let rate = rate_per_window(settings, windows_per_second, &calibration)?;
-        sequential = Sequential::of(&negated(&own), &calibration, (1.0 - VOTES_SHARE) * rate)?;
+        sequential = Sequential::of(&negated(&own), &starts, &calibration, (1.0 - VOTES_SHARE) * rate)?;
         sequential.write(&mut calibration);
     }
-    let recording = WindowedTable { table, last_rows: &last_rows, windows: &values };
+    let recording = WindowedTable { table, last_rows: &last_rows, starts: &starts, windows: &values };
     calibration.channels = channels(&model, &recording, &sequential, &settings.ranges)?;
-    notes.extend(sequential.notes(&name, scores.len(), windows_per_second));
+    notes.extend(note_on_short_pieces(table, model.window()));
+    notes.extend(sequential.notes(&name, scores.len(), &starts, windows_per_second));
     let report = Report {
         windows: scores.len(),
+        pieces: starts.len() + 1,
         left_out,
         windows_per_second,
         threshold: calibration.threshold,
@@ -213,6 +225,17 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
         false_alarms: known,
     };
     Ok((calibration, report))
+}
+
+/// Scores in the order of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'s> {
+    /// What messages call them.
+    pub name: &'s str,
+    /// Of normal windows.
+    pub scores: &'s [f32],
+    /// Those with which another recording begins, and votes, sums and averages begin anew.
+    pub starts: &'s [usize],
 }
 
 /// What scores in the order of time say of the alarm.
@@ -232,17 +255,17 @@ pub struct OfSeries {
     pub false_alarms: Option<FalseAlarms>,
 }
 
-/// Calibrates the alarm on scores in the order of time, which messages call `name`; `false_alarms` as for [`calibrate`].
+/// Calibrates the alarm on scores in the order of time; `false_alarms` as for [`calibrate`].
 ///
 /// # Errors
 /// If alarms are asked for and the scores have no tail, or nobody knows how many come each second.
 pub fn of_series(
-    name: &str,
-    scores: &[f32],
+    series: Series<'_>,
     settings: &Settings,
     windows_per_second: Option<f64>,
     false_alarms: f64,
 ) -> Result<OfSeries> {
+    let Series { name, scores, starts } = series;
     let mut calibration = CalibrationRecord {
         votes: settings.votes,
         score_kind: settings.score,
@@ -257,13 +280,13 @@ pub fn of_series(
         )
     })?;
     let nats = negated(scores);
-    let found = FalseAlarms::of(&nats.iter().map(|nats| f64::from(*nats)).collect::<Vec<_>>(), votes);
+    let found = FalseAlarms::of(&nats.iter().map(|nats| f64::from(*nats)).collect::<Vec<_>>(), starts, votes);
     let known = found.as_ref().ok().copied();
     if let Some(found) = &known {
         calibration.alarms = to_core(&found.alarms());
     }
     let rate = rate_per_window(settings, windows_per_second, &calibration)?;
-    let sequential = Sequential::of(&nats, &calibration, (1.0 - VOTES_SHARE) * rate)?;
+    let sequential = Sequential::of(&nats, starts, &calibration, (1.0 - VOTES_SHARE) * rate)?;
     sequential.write(&mut calibration);
     let mut series =
         OfSeries { calibration, sequential, alarms: None, refusal: None, notes: Vec::new(), false_alarms: known };
@@ -283,7 +306,7 @@ pub fn of_series(
         ),
         (Some((asked, windows_per_second)), Ok(found)) => {
             let judged = array(&series.calibration)?;
-            let found = found.as_raised(&nats, &core(&judged)?, votes);
+            let found = found.as_raised(&nats, starts, &core(&judged)?, votes);
             series.false_alarms = Some(found);
             series.ask(name, &found, asked, windows_per_second)?;
         }

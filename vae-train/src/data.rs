@@ -1,6 +1,7 @@
 //! From a table to standardised windows.
 
 pub(crate) mod columns;
+pub mod cuts;
 pub mod dataset;
 pub mod drift;
 pub mod fingerprint;

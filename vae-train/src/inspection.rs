@@ -4,6 +4,7 @@ pub mod autocorrelation;
 pub mod column;
 pub mod copies;
 pub mod runs;
+mod stretches;
 
 use serde::Serialize;
 

@@ -5,6 +5,7 @@ pub mod density;
 pub mod dependence;
 pub mod metrics;
 pub mod moments;
+pub(crate) mod pieces;
 pub mod poisson;
 pub(crate) mod rhythm;
 pub mod tail;

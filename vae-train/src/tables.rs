@@ -5,6 +5,7 @@
 
 mod array_shape;
 pub mod clock;
+pub mod copy;
 mod csv;
 mod format;
 mod growth;
@@ -22,6 +23,7 @@ mod pcm;
 pub mod reading;
 pub mod recording;
 mod riff;
+pub mod several;
 mod source;
 pub mod table;
 mod unread;

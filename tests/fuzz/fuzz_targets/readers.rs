@@ -36,6 +36,8 @@ mod open;
 mod packed;
 #[path = "../../../vae-train/src/tables/pcm.rs"]
 mod pcm;
+#[path = "../../../vae-train/src/statistics/pieces.rs"]
+mod pieces;
 #[path = "../../../vae-train/src/tables/reading.rs"]
 mod reading;
 #[path = "../../../vae-train/src/tables/recording.rs"]
@@ -50,6 +52,11 @@ mod table;
 mod unread;
 #[path = "../../../vae-train/src/tables/wav.rs"]
 mod wav;
+
+/// Where the sources look for each other.
+mod statistics {
+    pub(crate) use crate::pieces;
+}
 
 /// Where the sources look for each other.
 mod words {

@@ -934,7 +934,7 @@ fn the_device_raises_as_many_false_alarms_as_are_asked_for() {
     };
     let normal: Vec<f64> = scores(1, 200_000).map(|score| -f64::from(score)).collect();
     for (needed, of) in [(1, 1), (2, 3)] {
-        let found = FalseAlarms::of(&normal, Votes::new(needed, of).unwrap()).unwrap().alarms();
+        let found = FalseAlarms::of(&normal, &[], Votes::new(needed, of).unwrap()).unwrap().alarms();
         let [start, rate, scale, shape, base] =
             [found.start, found.rate, found.scale, found.shape, found.base].map(|value| value as f32);
         let calibration = CalibrationRecord {

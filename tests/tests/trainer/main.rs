@@ -18,6 +18,7 @@ mod pipes;
 mod readers;
 mod readme;
 mod real_data;
+mod recordings;
 mod report;
 mod reproducible;
 mod signing;

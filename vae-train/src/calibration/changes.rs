@@ -2,7 +2,7 @@
 
 use vae_core::{ALLOWANCE, Alarm, AlarmRule, Calibration, Tail, Votes};
 
-use crate::statistics::{rhythm::dispersion, walk::Walk};
+use crate::statistics::{pieces::pieces, rhythm::dispersion, walk::Walk};
 
 /// The highest share of the peaks of the cumulative sum, most, and fewest, from which its tail is told: the fewer, the rarer they are, and the
 /// nearer to what is asked for.
@@ -12,7 +12,10 @@ const LEAST: usize = 20;
 /// Independent windows' worth of the recording for each of them.
 const APART: f64 = 20.0;
 
-/// Independent windows' worth that a recording needs for a sequential test.
+/// Independent windows' worth of a recording that is long enough for the cumulative sum to rise as it does where nothing cuts it off.
+pub(crate) const LONG: f64 = 20.0;
+
+/// Independent windows' worth that recordings of that length need together for a sequential test.
 pub(crate) const NEEDED: f64 = 1000.0;
 
 /// Peaks' worth of what is known of the tail's slope without them: that it is that of a Gaussian walk of the recording's dependence.
@@ -44,12 +47,19 @@ const LIMIT: f64 = 4.2;
 /// Standard errors by which this deviation is taken to be larger than it was found.
 const CAUTION: f64 = 1.645;
 
-/// The windows in which averages follow a slow drift; none where the recording is too short for any. `rate` is that of the sequential test's
-/// false alarms per window.
+/// The windows in which averages follow a slow drift; none where the recordings are too short for any. Each of them begins anew, with so
+/// many windows, and what counts is what comes after a memory. `rate` is that of the sequential test's false alarms per window.
 #[must_use]
-pub fn memory(windows: usize, dependence: f64, rate: f64) -> Option<f64> {
-    let memory = (windows as f64 / MEMORIES.1).min(LONGEST).max(least_memory(dependence, rate));
-    (memory * MEMORIES.0 <= windows as f64).then_some(memory)
+pub fn memory(lengths: &[usize], dependence: f64, rate: f64) -> Option<f64> {
+    let windows = lengths.iter().sum::<usize>() as f64;
+    let least = least_memory(dependence, rate);
+    let longest = (windows / MEMORIES.1).min(LONGEST).max(least);
+    [longest, least].into_iter().find(|memory| memory * MEMORIES.0 <= worth(lengths, *memory))
+}
+
+/// Windows of a single recording of which as many come after a memory as of these.
+fn worth(lengths: &[usize], memory: f64) -> f64 {
+    memory + lengths.iter().map(|windows| (*windows as f64 - memory).max(0.0)).sum::<f64>()
 }
 
 /// Windows that a recording needs for a memory.
@@ -64,20 +74,22 @@ fn least_memory(dependence: f64, rate: f64) -> f64 {
     DELAYS * delay
 }
 
-/// What multiplies the root mean square of an average's path along a recording to make its limit.
+/// What multiplies the root mean square of an average's path along recordings to make its limit; `starts` are the windows with which another
+/// one begins, and the average anew.
 ///
 /// `unit` is what the path's root mean square would be, times √memory, of independent windows: it is not taken to be less than that, since
 /// what stands still while an alarm is in doubt appears to move less than it can.
 #[must_use]
-pub fn limit(path: impl Iterator<Item = f64>, unit: f64, windows: usize, memory: f64, dependence: f64) -> f64 {
-    let settled: Vec<f64> = path.skip(memory as usize).collect();
-    let squares = settled.iter().map(|value| value * value).sum::<f64>() / settled.len().max(1) as f64;
-    let independent = windows as f64 / (2.0 * (memory + dependence));
+pub fn limit(path: &[f64], starts: &[usize], unit: f64, memory: f64, dependence: f64) -> f64 {
+    let settled = || pieces(starts, path.len()).flat_map(|piece| path[piece].iter().skip(memory as usize));
+    let squares = settled().map(|value| value * value).sum::<f64>() / settled().count().max(1) as f64;
+    let lengths: Vec<usize> = pieces(starts, path.len()).map(|piece| piece.len()).collect();
+    let independent = worth(&lengths, memory) / (2.0 * (memory + dependence));
     let least = unit * (dependence / memory).sqrt();
     LIMIT * squares.sqrt().max(least) * (1.0 + CAUTION / (2.0 * independent).sqrt())
 }
 
-/// What a recording's scores go through on the device, as long as no alarm is raised.
+/// What recordings' scores go through on the device, as long as no alarm is raised.
 pub struct Path {
     /// The highest cumulative sum of each stretch that it was above 0.
     pub peaks: Vec<f64>,
@@ -90,14 +102,22 @@ pub struct Path {
 }
 
 impl Path {
-    /// Runs the device's own alarm over −scores, with averages that stand still where one with this limit would be in doubt.
+    /// Runs the device's own alarm over −scores, anew over each recording, with averages that stand still where one with this limit would be
+    /// in doubt. `starts` are the windows with which another recording begins.
     #[must_use]
-    pub fn of(nats: &[f32], calibration: &Calibration<'_>, limit: f64) -> Self {
+    pub fn of(nats: &[f32], starts: &[usize], calibration: &Calibration<'_>, limit: f64) -> Self {
         let rule = AlarmRule::new(calibration, f32::MAX, 0.0).without_alarms(limit as f32);
         let mut alarm = Alarm::new(SINGLE);
         let mut path = Self { peaks: Vec::new(), shifts: Vec::new(), widenings: Vec::new(), learning: Vec::new() };
         let mut peak = 0.0f64;
-        for nats in nats {
+        let mut starts = starts.iter().copied().peekable();
+        for (window, nats) in nats.iter().enumerate() {
+            if starts.next_if_eq(&window).is_some() {
+                alarm.reset();
+                // As high as it has come.
+                path.peaks.extend((peak > 0.0).then_some(peak));
+                peak = 0.0;
+            }
             alarm.push(*nats, &rule, calibration);
             let change = f64::from(alarm.change());
             if change > 0.0 {
@@ -136,14 +156,15 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The tail of the highest peaks of the cumulative sum of windows with these p-values, in the order of time; none where they are too few.
+    /// The tail of the highest peaks of the cumulative sum of windows with these p-values, in the order of time, of recordings that begin with
+    /// the first one and with `starts`; none where they are too few. A recording that is too short for the sum to rise tells nothing.
     ///
     /// It falls as a Gaussian walk of the p-values' dependence does, the faster the smaller the mean excess of the peaks is: the peaks tell
     /// how often and, until short rises and long ones have changed places, not how much higher.
     #[must_use]
-    pub fn of(peaks: &[f64], p_values: &[f64], dependence: f64) -> Option<Self> {
+    pub fn of(peaks: &[f64], p_values: &[f64], starts: &[usize], dependence: f64) -> Option<Self> {
         let windows = p_values.len() as f64;
-        if windows < NEEDED * dependence {
+        if in_long_pieces(p_values.len(), starts, dependence) < NEEDED * dependence {
             return None;
         }
         let mut sorted = peaks.to_vec();
@@ -156,7 +177,7 @@ impl Changes {
         if start <= 0.0 || excess <= 0.0 {
             return None;
         }
-        let walk = Walk::of(p_values);
+        let walk = Walk::of(p_values, starts);
         let times = libm::log(walk.mean_excess(start) / excess);
         let weight = count / (count + KNOWN);
         let beyond = |nats: f64| walk.height(walk.nats(start) + nats / libm::exp(weight * times)) - start;
@@ -176,6 +197,12 @@ impl Changes {
         let slope = self.doubt + Walk::variance(self.tail.level(rate as f32).into(), self.windows);
         SLOPE.map(|error| self.dispersion / self.count + further * further * (slope + error * error))
     }
+}
+
+/// Of so many windows, those in recordings that are long enough for a sequential test.
+fn in_long_pieces(windows: usize, starts: &[usize], dependence: f64) -> f64 {
+    let lengths = pieces(starts, windows).map(|piece| piece.len() as f64);
+    lengths.filter(|windows| *windows >= LONG * dependence).sum()
 }
 
 /// The shape of the Weibull tail through two points: how many times the logarithm of the rate has grown, and how far that is.
@@ -202,6 +229,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::file::calibration::CalibrationRecord;
 
     /// p-values, each of which is kept for the next window with a chance, and the peaks of their cumulative sum.
     fn recording(seed: u64, windows: usize, kept: f64) -> (Vec<f64>, Vec<f64>) {
@@ -228,7 +256,7 @@ mod tests {
             let (_, fresh) = recording(1, 3_000_000, kept);
             for seed in 2..6 {
                 let (p_values, peaks) = recording(seed, 50_000, kept);
-                let changes = Changes::of(&peaks, &p_values, dependence).unwrap();
+                let changes = Changes::of(&peaks, &p_values, &[], dependence).unwrap();
                 for rate in [3e-4, 3e-5] {
                     let level = f64::from(changes.tail.level(rate as f32));
                     let realised = fresh.iter().filter(|peak| **peak > level).count() as f64 / 3e6;
@@ -252,10 +280,63 @@ mod tests {
     #[test]
     fn too_little_has_no_sequential_test() {
         let (p_values, peaks) = recording(2, 5000, 0.0);
-        assert!(Changes::of(&peaks, &p_values, 1.0).is_some());
-        assert!(Changes::of(&peaks, &p_values, 5.1).is_none());
-        assert!(Changes::of(&peaks[..15], &p_values, 1.0).is_none());
-        assert!(Changes::of(&[], &[], 1.0).is_none() && Changes::of(&[1.0; 100], &[0.5; 5000], 1.0).is_none());
+        assert!(Changes::of(&peaks, &p_values, &[], 1.0).is_some());
+        assert!(Changes::of(&peaks, &p_values, &[], 5.1).is_none());
+        assert!(Changes::of(&peaks[..15], &p_values, &[], 1.0).is_none());
+        assert!(
+            Changes::of(&[], &[], &[], 1.0).is_none() && Changes::of(&[1.0; 100], &[0.5; 5000], &[], 1.0).is_none()
+        );
+        // As many in pieces of 25 windows do, and in pieces of 10 they do not.
+        let every = |length: usize| (1..5000 / length).map(|piece| piece * length).collect::<Vec<usize>>();
+        assert!(Changes::of(&peaks, &p_values, &every(25), 1.0).is_some());
+        assert!(Changes::of(&peaks, &p_values, &every(10), 1.0).is_none());
+    }
+
+    #[test]
+    fn the_path_along_recordings_is_that_along_each_by_itself() {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let nats: Vec<f32> = (0..3000).map(|_| vae_core::standard_normal(&mut rng)).collect();
+        // A memory of 50 windows, and limits that nothing reaches.
+        let record = CalibrationRecord {
+            quantiles: (-16..=16).map(|eighths| eighths as f32 / 8.0).collect(),
+            scores: 3000,
+            dependence: 1.0,
+            drift_memory: 50.0,
+            drift_step: 0.02,
+            drift_limits: (f32::MAX, f32::MAX),
+            ..CalibrationRecord::default()
+        };
+        let constants = record.array(0).unwrap();
+        let calibration = Calibration::new(&constants, 0).unwrap();
+        let starts = [7, 1000, 1004];
+        let whole = Path::of(&nats, &starts, &calibration, f64::MAX);
+        let mut apart = Path { peaks: Vec::new(), shifts: Vec::new(), widenings: Vec::new(), learning: Vec::new() };
+        for piece in pieces(&starts, nats.len()) {
+            // The sum of a recording that ends is as high as it has come: one more window, of next to no score, takes it to 0.
+            let length = piece.len();
+            let ended: Vec<f32> = nats[piece].iter().copied().chain([-9.0; 300]).collect();
+            let one = Path::of(&ended, &[], &calibration, f64::MAX);
+            apart.peaks.extend(one.peaks);
+            apart.shifts.extend(&one.shifts[..length]);
+            apart.widenings.extend(&one.widenings[..length]);
+            apart.learning.extend(&one.learning[..length]);
+        }
+        assert_eq!((whole.shifts, whole.widenings, whole.learning), (apart.shifts, apart.widenings, apart.learning));
+        let least = whole.peaks.len();
+        assert!(least > 100 && apart.peaks.len() - least <= 1, "{least} {}", apart.peaks.len());
+        assert_eq!(whole.peaks[..], apart.peaks[..least]);
+        // Across the starts it is another.
+        assert_ne!(Path::of(&nats, &[], &calibration, f64::MAX).peaks, apart.peaks);
+    }
+
+    #[test]
+    fn memories_are_those_of_what_recordings_are_worth() {
+        assert_eq!(worth(&[1000], 10.0), 1000.0);
+        assert_eq!(worth(&[100, 5, 40], 10.0), 10.0 + 90.0 + 30.0);
+        // One recording of 200 000 windows has a memory of 4000; a hundred of 2000 have a shorter one, and ten thousand of 20 have none.
+        let memory = |pieces: usize| memory(&vec![200_000 / pieces; pieces], 1.0, 1e-4);
+        let least = least_memory(1.0, 1e-4);
+        assert_eq!((memory(1), memory(100), memory(10_000)), (Some(4000.0), Some(least), None));
     }
 
     #[test]

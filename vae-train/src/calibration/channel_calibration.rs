@@ -1,5 +1,7 @@
 //! How a model's channels behave in normal data: runs, gaps, levels and powers.
 
+use std::ops;
+
 use anyhow::{Result, bail, ensure};
 use vae_core::{ChannelCalibration, Location, Model, REACH};
 
@@ -9,7 +11,11 @@ use crate::{
         sequential::{INTERQUARTILE_RANGE, PATHS, Sequential},
     },
     scoring,
-    statistics::{dependence::dependence, metrics::quantile},
+    statistics::{
+        dependence::dependence,
+        metrics::quantile,
+        pieces::{pieces, starts_among},
+    },
     tables::table::Table,
     words::messages::list,
 };
@@ -23,13 +29,15 @@ const ROUNDS: usize = 50;
 /// A range of a sensor, by its channel's name.
 pub type Range = (String, f32, f32);
 
-/// A recording of normal windows.
+/// Recordings of normal windows.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowedTable<'r> {
     /// The model's channels, then its conditions, row after row.
     pub table: &'r Table,
     /// Last rows of the normal windows.
     pub last_rows: &'r [usize],
+    /// The windows with which another recording begins.
+    pub starts: &'r [usize],
     /// Their inputs.
     pub windows: &'r [f32],
 }
@@ -44,7 +52,7 @@ pub fn channels(
     sequential: &Sequential,
     ranges: &[Range],
 ) -> Result<Vec<ChannelCalibration>> {
-    let WindowedTable { table, windows, .. } = *recording;
+    let WindowedTable { table, starts, windows, .. } = *recording;
     let card = model.card()?;
     let names: Vec<&str> = card.channels.lines().collect();
     for (range, ..) in ranges {
@@ -56,7 +64,7 @@ pub fn channels(
     }
     let nats = channel_nats(model, windows)?;
     let of = |(channel, nats): (usize, f64)| {
-        let series = series(table, channel);
+        let (series, firsts) = series(table, channel);
         let range = ranges.iter().find(|(range, ..)| range == names[channel]);
         let range = range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (*low, *high));
         if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
@@ -67,15 +75,15 @@ pub fn channels(
                 names[channel]
             );
         }
-        let (longest_run, longest_gap) = runs(&series);
+        let (longest_run, longest_gap) = runs(&series, &firsts);
         let (mean, power) = moments(&series);
         // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
         let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
         let unknown = ChannelCalibration::UNKNOWN;
         let (level, strength) = if varies {
             let hops = |of: &dyn Fn(f64) -> f64| hops(recording, model, channel, &|value| of(value - mean));
-            let strength = location(&hops(&|distance| distance * distance / power), sequential);
-            (location(&hops(&|distance| distance), sequential), relative(strength))
+            let strength = location(&hops(&|distance| distance * distance / power), starts, sequential);
+            (location(&hops(&|distance| distance), starts, sequential), relative(strength))
         } else {
             (unknown.level, unknown.strength)
         };
@@ -118,11 +126,12 @@ pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64
     Ok(features.into_iter().enumerate().map(of_window).collect())
 }
 
-/// A channel's values in normal rows: what an anomaly does to a sensor is not what is normal of it.
-fn series(table: &Table, channel: usize) -> Vec<f32> {
-    let is_normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
-    let rows = table.values.chunks_exact(table.columns.len()).enumerate();
-    rows.filter(|(row, _)| is_normal(*row)).map(|(_, sample)| sample[channel]).collect()
+/// A channel's values in normal rows, and those with which another recording begins: what an anomaly does to a sensor is not what is normal of it.
+fn series(table: &Table, channel: usize) -> (Vec<f32>, Vec<usize>) {
+    let is_normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
+    let rows: Vec<usize> = (0..table.rows()).filter(is_normal).collect();
+    let values = rows.iter().map(|row| table.values[row * table.columns.len() + channel]).collect();
+    (values, table.starts_among(&rows))
 }
 
 /// Mean, and mean square of the distance from it.
@@ -136,21 +145,30 @@ fn moments(series: &[f32]) -> (f64, f64) {
     (mean, average(&|value| (value - mean).powi(2)))
 }
 
-/// The longest run of one value, and of none.
-fn runs(series: &[f32]) -> (usize, usize) {
+/// The longest run of one value, and of none, in one recording.
+fn runs(series: &[f32], starts: &[usize]) -> (usize, usize) {
     let longest = |missing: bool| {
-        let runs = series.chunk_by(|a, b| a == b || (a.is_nan() && b.is_nan()));
-        runs.filter(|run| run[0].is_nan() == missing).map(<[f32]>::len).max().unwrap_or(0)
+        let of_piece = |piece: ops::Range<usize>| series[piece].chunk_by(|a, b| a == b || (a.is_nan() && b.is_nan()));
+        pieces(starts, series.len())
+            .flat_map(of_piece)
+            .filter(|run| run[0].is_nan() == missing)
+            .map(<[f32]>::len)
+            .max()
+            .unwrap_or(0)
     };
     (longest(false), longest(true))
 }
 
-/// The mean of a statistic over the samples that each normal window adds to the one before; NaN where none was observed.
+/// The mean of a statistic over the samples that each normal window adds to the one before, in its recording; NaN where none was observed.
 fn hops(recording: &WindowedTable<'_>, model: &Model<'_>, channel: usize, of: &dyn Fn(f64) -> f64) -> Vec<f64> {
     let WindowedTable { table, last_rows, .. } = recording;
     let columns = table.columns.len();
     let hop = |last: &usize| {
-        let rows = table.values[(last + 1 - model.hop()) * columns..(last + 1) * columns].chunks_exact(columns);
+        // The first windows of a recording have no hop before them where that is longer than a window.
+        let begin =
+            table.starts.partition_point(|start| start <= last).checked_sub(1).map_or(0, |own| table.starts[own]);
+        let first = (last + 1).saturating_sub(model.hop()).max(begin);
+        let rows = table.values[first * columns..(last + 1) * columns].chunks_exact(columns);
         let seen: Vec<f64> = rows.map(|row| f64::from(row[channel])).filter(|value| !value.is_nan()).map(of).collect();
         // Not a number for none.
         seen.iter().sum::<f64>() / seen.len() as f64
@@ -158,8 +176,9 @@ fn hops(recording: &WindowedTable<'_>, model: &Model<'_>, channel: usize, of: &d
     last_rows.iter().map(hop).collect()
 }
 
-/// Where the average that follows a statistic lies ordinarily: its path along the recording, which stands still where the device's does.
-fn location(series: &[f64], sequential: &Sequential) -> Location {
+/// Where the average that follows a statistic lies ordinarily: its path along the recordings, of which another begins with `starts`, and which
+/// stands still where the device's does.
+fn location(series: &[f64], starts: &[usize], sequential: &Sequential) -> Location {
     let mut sorted: Vec<f32> = series.iter().filter(|value| !value.is_nan()).map(|value| *value as f32).collect();
     let (Some(memory), false) = (sequential.memory, sorted.is_empty()) else { return Location::UNKNOWN };
     sorted.sort_by(f32::total_cmp);
@@ -173,15 +192,20 @@ fn location(series: &[f64], sequential: &Sequential) -> Location {
     for _ in 0..ROUNDS {
         centre += sorted.iter().map(|value| (f64::from(*value) - centre).clamp(-most, most)).sum::<f64>() / count;
     }
-    let mut average = 0.0;
-    let path = series.iter().zip(&sequential.learning).map(|(value, learning)| {
-        if *learning && !value.is_nan() {
-            average += (value - centre - average).clamp(-most, most) / memory;
-        }
-        average
-    });
-    let observed: Vec<f64> = series.iter().copied().filter(|value| !value.is_nan()).collect();
-    let limit = limit(path, PATHS.0 * spread, series.len(), memory, dependence(&observed));
+    let mut path = Vec::with_capacity(series.len());
+    for piece in pieces(starts, series.len()) {
+        let mut average = 0.0;
+        path.extend(series[piece.clone()].iter().zip(&sequential.learning[piece]).map(|(value, learning)| {
+            if *learning && !value.is_nan() {
+                average += (value - centre - average).clamp(-most, most) / memory;
+            }
+            average
+        }));
+    }
+    let observed: Vec<usize> = (0..series.len()).filter(|window| !series[*window].is_nan()).collect();
+    let values: Vec<f64> = observed.iter().map(|window| series[*window]).collect();
+    let dependence = dependence(&values, &starts_among(&observed, starts));
+    let limit = limit(&path, starts, PATHS.0 * spread, memory, dependence);
     Location { centre: centre as f32, spread: spread as f32, limit: limit.min(f32::MAX.into()) as f32 }
 }
 
@@ -202,8 +226,10 @@ mod tests {
     #[test]
     fn the_longest_runs_of_a_value_and_of_none() {
         let nan = f32::NAN;
-        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0]), (2, 3));
-        assert_eq!(runs(&[nan]), (0, 1));
-        assert_eq!(runs(&[]), (0, 0));
+        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0], &[]), (2, 3));
+        assert_eq!(runs(&[nan], &[]), (0, 1));
+        assert_eq!(runs(&[], &[]), (0, 0));
+        // One that goes on in another recording is two.
+        assert_eq!(runs(&[1.0, 1.0, 1.0, nan, nan, nan, 2.0, 2.0], &[1, 5]), (2, 2));
     }
 }

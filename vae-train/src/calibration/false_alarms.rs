@@ -44,18 +44,19 @@ pub struct FalseAlarms {
 }
 
 impl FalseAlarms {
-    /// Learns from the scores of held-out normal windows in the order of time, higher more anomalous.
+    /// Learns from the scores of held-out normal windows in the order of time, higher more anomalous; `starts` are those with which another
+    /// recording begins.
     ///
     /// # Errors
     /// If a score is not finite, or they are too few or too much alike to tell; the error says how many are needed.
-    pub fn of(scores: &[f64], votes: Votes) -> Result<Self> {
+    pub fn of(scores: &[f64], starts: &[usize], votes: Votes) -> Result<Self> {
         ensure!(scores.iter().all(|score| score.is_finite()), "a score is not finite");
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);
         let single = TailFit::of(&sorted)?;
         let dispersion = dispersion(scores, |part| part.iter().filter(|score| **score >= single.tail.start).count());
         let ranks: Vec<f64> = scores.iter().map(|score| sorted.partition_point(|other| other < score) as f64).collect();
-        let votes = VotesTail::of(scores, &sorted, votes)?;
+        let votes = VotesTail::of(scores, starts, &sorted, votes)?;
         let high = (1.0 - TOGETHER) * scores.len() as f64;
         let highs: Vec<f64> = ranks.iter().map(|rank| f64::from(u8::from(*rank >= high))).collect();
         let slowness = slowness(&ranks).max(slowness(&highs));
@@ -63,14 +64,19 @@ impl FalseAlarms {
     }
 
     /// Learns how many alarms are left of those that votes and the cumulative sum would each raise, where they come together: by the device's
-    /// own alarm over the recording's −scores, at a level for 60 of them. The calibration has both tails.
+    /// own alarm over the recordings' −scores, anew with each of `starts`, at a level for 60 of them. The calibration has both tails.
     #[must_use]
-    pub fn as_raised(self, nats: &[f32], calibration: &Calibration<'_>, votes: Votes) -> Self {
+    pub fn as_raised(self, nats: &[f32], starts: &[usize], calibration: &Calibration<'_>, votes: Votes) -> Self {
         let rate = RAISED / self.windows;
         let by_votes = f64::from(calibration.votes_share()) * rate;
         let rule = AlarmRule::new(calibration, self.alarms().level(by_votes) as f32, rate as f32);
         let (mut alarm, mut was, mut count) = (Alarm::new(votes), false, 0.0);
-        for nats in nats {
+        let mut starts = starts.iter().copied().peekable();
+        for (window, nats) in nats.iter().enumerate() {
+            if starts.next_if_eq(&window).is_some() {
+                alarm.reset();
+                was = false;
+            }
             let is = alarm.push(*nats, &rule, calibration);
             count += if is && !was { 1.0 } else { 0.0 };
             was = is;
@@ -170,7 +176,7 @@ pub(crate) mod tests {
             [Alarms::per_day(1.0), Alarms::per_week(1.0), Alarms::per_year(1.0)],
             [Alarms::per_day(1.0), Alarms::per_week(1.0), Alarms::per_year(1.0)],
         ]) {
-            let found = FalseAlarms::of(&scores, votes).unwrap();
+            let found = FalseAlarms::of(&scores, &[], votes).unwrap();
             for rate in rates {
                 let rate = f64::from(rate.per_second());
                 let realised = exact_rate(above(found.alarms().level(rate)), votes);
@@ -199,7 +205,7 @@ pub(crate) mod tests {
             // At one window per second, 116 days.
             let scores = independent(11 + seed, 10_000_000);
             for (votes, realised) in VOTES.into_iter().zip(&mut realised) {
-                let found = FalseAlarms::of(&scores, votes).unwrap();
+                let found = FalseAlarms::of(&scores, &[], votes).unwrap();
                 for ((name, rate), realised) in rates.iter().zip(realised) {
                     let rate = f64::from(rate.per_second());
                     let ratio = exact_rate(above(found.alarms().level(rate)), votes) / rate;
@@ -233,7 +239,7 @@ pub(crate) mod tests {
         };
         let (scores, fresh) = (overlapping(1, 200_000), overlapping(2, 1_000_000));
         for votes in VOTES {
-            let found = FalseAlarms::of(&scores, votes).unwrap();
+            let found = FalseAlarms::of(&scores, &[], votes).unwrap();
             // 100 alarms expected, 20 in the recording: standard errors of 0.1 and of about 0.15.
             let realised = raises(&fresh, votes, found.alarms().level(1e-4)) as f64 / 1e6;
             assert!(libm::log(realised / 1e-4).abs() < libm::log(1.5), "{votes:?}: {realised}");
@@ -245,7 +251,7 @@ pub(crate) mod tests {
         let rate = 1.0 / 86400.0;
         for votes in VOTES {
             let held = (0..100).filter(|seed| {
-                let found = FalseAlarms::of(&independent(100 + seed, 20_000), votes).unwrap();
+                let found = FalseAlarms::of(&independent(100 + seed, 20_000), &[], votes).unwrap();
                 let (low, high) = found.interval(rate, None);
                 (low..=high).contains(&exact_rate(above(found.alarms().level(rate)), votes))
             });
@@ -271,10 +277,10 @@ pub(crate) mod tests {
     #[test]
     fn alarms_that_the_device_holds_are_one() {
         let apart = |scores: &[f64]| {
-            let found = FalseAlarms::of(scores, SINGLE).unwrap();
+            let found = FalseAlarms::of(scores, &[], SINGLE).unwrap();
             let constants = core_constants(scores, &found);
             let nats: Vec<f32> = scores.iter().map(|score| *score as f32).collect();
-            found.as_raised(&nats, &Calibration::new(&constants, 0).unwrap(), SINGLE)
+            found.as_raised(&nats, &[], &Calibration::new(&constants, 0).unwrap(), SINGLE)
         };
         let single = independent(10, 100_000);
         // Each high score again 20 windows later: two alarms by votes alone, and one that is held.
@@ -292,7 +298,7 @@ pub(crate) mod tests {
 
     #[test]
     fn both_tests_intervals_make_one() {
-        let found = FalseAlarms::of(&independent(11, 50_000), VOTES[1]).unwrap();
+        let found = FalseAlarms::of(&independent(11, 50_000), &[], VOTES[1]).unwrap();
         let tail = vae_core::Tail { start: 10.0, rate: 1e-3, scale: 14.0, shape: 1.0, base: 1.0 };
         // Alarms of the cumulative sum that are known to a tenth, as all models are: the interval is about that of their three quarters.
         let known = Changes { tail, count: 1e12, dispersion: 1.0, doubt: 0.0, windows: 1e12 };
@@ -309,10 +315,10 @@ pub(crate) mod tests {
 
     #[test]
     fn too_little_is_refused_with_what_is_needed() {
-        let error = FalseAlarms::of(&independent(5, 600), VOTES[2]).unwrap_err().to_string();
+        let error = FalseAlarms::of(&independent(5, 600), &[], VOTES[2]).unwrap_err().to_string();
         assert!(error.contains("needed"), "{error}");
-        assert!(FalseAlarms::of(&[1.0; 10_000], VOTES[1]).is_err());
-        assert!(FalseAlarms::of(&[f64::NAN; 10_000], VOTES[1]).is_err());
-        assert!(FalseAlarms::of(&[], VOTES[1]).is_err());
+        assert!(FalseAlarms::of(&[1.0; 10_000], &[], VOTES[1]).is_err());
+        assert!(FalseAlarms::of(&[f64::NAN; 10_000], &[], VOTES[1]).is_err());
+        assert!(FalseAlarms::of(&[], &[], VOTES[1]).is_err());
     }
 }

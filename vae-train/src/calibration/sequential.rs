@@ -4,9 +4,9 @@ use anyhow::{Result, anyhow};
 use vae_core::Calibration as CoreCalibration;
 
 use crate::{
-    calibration::changes::{Changes, Path, limit, memory, windows_for_memory},
+    calibration::changes::{Changes, LONG, NEEDED, Path, limit, memory, windows_for_memory},
     file::calibration::CalibrationRecord,
-    statistics::{dependence::dependence, metrics::quantile},
+    statistics::{dependence::dependence, metrics::quantile, pieces::pieces},
     words::rates::span,
 };
 
@@ -39,18 +39,20 @@ pub struct Sequential {
 
 impl Sequential {
     /// Learns from −scores in the order of time and the quantiles of `calibration`, for so many false alarms of the sequential test per window.
+    /// `starts` are the windows with which another recording begins, and all anew.
     ///
     /// # Errors
     /// If the quantiles are those of no scores.
-    pub fn of(nats: &[f32], calibration: &CalibrationRecord, rate: f64) -> Result<Self> {
+    pub fn of(nats: &[f32], starts: &[usize], calibration: &CalibrationRecord, rate: f64) -> Result<Self> {
         let own = array(calibration)?;
         let judged = core(&own)?;
         let p_values: Vec<f64> = nats.iter().map(|nats| judged.p_value(-nats).into()).collect();
-        let (dependence, windows) = (dependence(&p_values), nats.len());
+        let dependence = dependence(&p_values, starts);
+        let lengths: Vec<usize> = pieces(starts, nats.len()).map(|piece| piece.len()).collect();
         let mut sequential = Self {
             dependence,
             changes: None,
-            memory: memory(windows, dependence, rate),
+            memory: memory(&lengths, dependence, rate),
             needed: windows_for_memory(dependence, rate),
             learning: Vec::new(),
             step: 0.0,
@@ -65,8 +67,8 @@ impl Sequential {
             // The path is that of averages that nobody reads.
             following.drift_limits = (f32::MAX, f32::MAX);
             let following = array(&following)?;
-            let path = Path::of(nats, &core(&following)?, limit_of_sum);
-            sequential.changes = Changes::of(&path.peaks, &p_values, dependence);
+            let path = Path::of(nats, starts, &core(&following)?, limit_of_sum);
+            sequential.changes = Changes::of(&path.peaks, &p_values, starts, dependence);
             let Some(changes) = &sequential.changes else {
                 // What would keep a change from being learned is not there.
                 sequential.memory = None;
@@ -74,8 +76,8 @@ impl Sequential {
             };
             limit_of_sum = changes.tail.level(rate as f32).into();
             if let Some(memory) = sequential.memory {
-                let of = |path: Vec<f64>, unit| limit(path.into_iter(), unit, windows, memory, dependence);
-                sequential.limits = (of(path.shifts, spread * PATHS.0), of(path.widenings, PATHS.1));
+                let of = |path: &[f64], unit| limit(path, starts, unit, memory, dependence);
+                sequential.limits = (of(&path.shifts, spread * PATHS.0), of(&path.widenings, PATHS.1));
             }
             sequential.learning = path.learning;
         }
@@ -105,22 +107,30 @@ impl Sequential {
 impl Sequential {
     /// What the user should know of a recording that is too short for a part of it.
     #[must_use]
-    pub fn notes(&self, name: &str, windows: usize, windows_per_second: Option<f64>) -> Vec<String> {
+    pub fn notes(&self, name: &str, windows: usize, starts: &[usize], windows_per_second: Option<f64>) -> Vec<String> {
         let time =
             |windows: f64| windows_per_second.map_or(String::new(), |rate| format!(" ({})", span(windows / rate)));
+        let windows = match starts.len() {
+            0 => format!("{windows} windows"),
+            more => format!("{windows} windows in {} pieces", more + 1),
+        };
         let mut notes = Vec::new();
         if self.changes.is_none() {
-            let needed = crate::calibration::changes::NEEDED * self.dependence;
+            let (needed, long) = (NEEDED * self.dependence, LONG * self.dependence);
+            let long = match starts {
+                [] => String::new(),
+                _ => format!(" in pieces of at least {:.0}{}", long.ceil(), time(long.ceil())),
+            };
             notes.push(format!(
-                "{name}: {windows} windows are too few for the test that adds up small lasting changes: {:.1} neighbouring windows tell \
-                 as much as one independent window, so about {needed:.0}{} are needed; alarms are raised by votes alone",
+                "{name}: {windows} are too few for the test that adds up small lasting changes: {:.1} neighbouring windows tell \
+                 as much as one independent window, so about {needed:.0}{} are needed{long}; alarms are raised by votes alone",
                 self.dependence,
                 time(needed)
             ));
         }
         if self.memory.is_none() {
             notes.push(format!(
-                "{name}: {windows} windows are too few to tell slow drift from chance: about {:.0}{} are needed; the detector does not \
+                "{name}: {windows} are too few to tell slow drift from chance: about {:.0}{} are needed; the detector does not \
                  follow drift, and a channel that drifts far enough raises an alarm",
                 self.needed,
                 time(self.needed)

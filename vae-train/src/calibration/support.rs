@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_says_what_would_be() {
-        let hour = FalseAlarms::of(&independent(3, 3600), SINGLE).unwrap();
+        let hour = FalseAlarms::of(&independent(3, 3600), &[], SINGLE).unwrap();
         let yearly = f64::from(Alarms::per_year(1.0).per_second());
         let error = hour.support(yearly, 1.0, None).unwrap_err().to_string();
         assert!(error.contains("3600 windows (1.0 h)") && error.contains(" 1/year"), "{error}");
@@ -158,14 +158,14 @@ mod tests {
         // What is asked for is enough, when it comes from the same source.
         let needed = hour.windows_needed(least / 10.0, None).unwrap();
         assert!(needed > 2.0 * 3600.0);
-        let longer = FalseAlarms::of(&independent(4, (1.5 * needed) as usize), SINGLE).unwrap();
+        let longer = FalseAlarms::of(&independent(4, (1.5 * needed) as usize), &[], SINGLE).unwrap();
         assert!(longer.support(least / 10.0, 1.0, None).is_ok(), "{needed}");
     }
 
     #[test]
     fn a_rate_that_is_advised_is_accepted() {
         for (seed, windows) in [(20, 700), (21, 1000), (22, 2000), (23, 5000)] {
-            let found = FalseAlarms::of(&independent(seed, windows), SINGLE).unwrap();
+            let found = FalseAlarms::of(&independent(seed, windows), &[], SINGLE).unwrap();
             for windows_per_second in [0.001, 0.3, 1.0, 1.7, 50.0, 900.0] {
                 let refusal = |rate: f64| found.support(rate, windows_per_second, None).unwrap_err().to_string();
                 let per_window = |text: &str| f64::from(parse_alarms(text).unwrap().per_second()) / windows_per_second;
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_slow_is_refused_and_what_is_steady_is_not() {
         let refusal = |scores: &[f64]| {
-            let found = FalseAlarms::of(scores, SINGLE).unwrap();
+            let found = FalseAlarms::of(scores, &[], SINGLE).unwrap();
             found.support(1.0 / 1000.0, 1.0, None).err().map(|error| error.to_string())
         };
         let scaled = |seed, cycles: f64| -> Vec<f64> {
@@ -209,7 +209,7 @@ mod tests {
         }
         // Many whole cycles are known.
         assert_eq!(refusal(&scaled(1, 20.0)), None);
-        let found = FalseAlarms::of(&scaled(1, 20.0), SINGLE).unwrap();
+        let found = FalseAlarms::of(&scaled(1, 20.0), &[], SINGLE).unwrap();
         assert_eq!(found.horizon(1.0), "knows no rhythm longer than a tenth of the recording, 33.3 min");
     }
 
@@ -220,7 +220,7 @@ mod tests {
         for burst in [3000, 9000, 16_500] {
             scores[burst..burst + 400].iter_mut().for_each(|score| *score += 20.0);
         }
-        let error = FalseAlarms::of(&scores, VOTES[1]).unwrap().support(1e-3, 1.0, None).unwrap_err().to_string();
+        let error = FalseAlarms::of(&scores, &[], VOTES[1]).unwrap().support(1e-3, 1.0, None).unwrap_err().to_string();
         assert!(error.contains("stretches") && error.contains("record about"), "{error}");
     }
 }

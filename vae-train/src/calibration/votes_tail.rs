@@ -7,7 +7,7 @@ use vae_core::Votes;
 
 use crate::{
     calibration::tail_fit::{LEAST, levels, most},
-    statistics::rhythm::dispersion,
+    statistics::{pieces::pieces, rhythm::dispersion},
 };
 
 /// Highest rate of windows above the levels from which the dependence between windows is learned.
@@ -45,10 +45,16 @@ impl Rule {
         n - m + if self.raise == 1 { 1.0 } else { n / m }
     }
 
-    /// At each window, the highest level that raises an alarm and the highest at which a raised one stays.
-    fn statistics(self, scores: &[f64]) -> Vec<Statistic> {
+    /// At each window, the highest level that raises an alarm and the highest at which a raised one stays. No vote counts in another recording,
+    /// of which one begins with each of `starts`.
+    fn statistics(self, scores: &[f64], starts: &[usize]) -> Vec<Statistic> {
+        pieces(starts, scores.len()).flat_map(|piece| self.of_recording(&scores[piece])).collect()
+    }
+
+    /// [`Self::statistics`] of one recording.
+    fn of_recording(self, scores: &[f64]) -> Vec<Statistic> {
         let (mut last, mut sorted) = (VecDeque::with_capacity(self.of), Vec::with_capacity(self.of));
-        let statistics = scores.iter().map(|&score| {
+        let statistics = scores.iter().enumerate().map(|(window, &score)| {
             if last.len() == self.of
                 && let Some(oldest) = last.pop_front()
             {
@@ -57,7 +63,7 @@ impl Rule {
             last.push_back(score);
             sorted.insert(sorted.partition_point(|other| *other > score), score);
             let raises = sorted.get(self.raise - 1).copied().unwrap_or(f64::NEG_INFINITY);
-            Statistic { raises, stays: sorted[0] }
+            Statistic { raises, stays: sorted[0], is_first: window == 0 }
         });
         statistics.collect()
     }
@@ -67,12 +73,15 @@ impl Rule {
 struct Statistic {
     raises: f64,
     stays: f64,
+    /// Of its recording, with which no alarm is raised yet.
+    is_first: bool,
 }
 
 /// Alarms raised at `level`.
 fn raised(statistics: &[Statistic], level: f64) -> usize {
     let (mut alarm, mut count) = (false, 0);
     for statistic in statistics {
+        alarm &= !statistic.is_first;
         if !alarm && statistic.raises >= level {
             alarm = true;
             count += 1;
@@ -100,14 +109,16 @@ pub(crate) struct VotesTail {
 }
 
 impl VotesTail {
-    /// Counts alarms at many levels, as votes alone would raise and clear them, and windows above the same levels.
+    /// Counts alarms at many levels, as votes alone would raise and clear them, and windows above the same levels; `starts` are the windows with
+    /// which another recording begins.
     ///
     /// The power is B. M. Hill's (1975) estimate on the windows' ranks, so that the scores' distribution plays no part. It is
     /// at most m, the power of independent windows.
-    pub(crate) fn of(scores: &[f64], sorted: &[f64], votes: Votes) -> Result<Self> {
+    pub(crate) fn of(scores: &[f64], starts: &[usize], sorted: &[f64], votes: Votes) -> Result<Self> {
         let windows = scores.len() as f64;
         let votes = Rule::from(votes);
-        let statistics = votes.statistics(scores);
+        check_that_votes_fit(votes, scores.len(), starts)?;
+        let statistics = votes.statistics(scores, starts);
         let lowest = sorted[sorted.len() - ((TOGETHER * windows) as usize).clamp(1, sorted.len())];
         // Only windows that matter at the lowest level, and one that clears the alarm in the place of each stretch of others.
         let mut kept = statistics.clone();
@@ -153,6 +164,20 @@ impl VotesTail {
     }
 }
 
+/// Refuses recordings none of which has as many windows as votes raise an alarm.
+fn check_that_votes_fit(votes: Rule, windows: usize, starts: &[usize]) -> Result<()> {
+    let longest = pieces(starts, windows).map(|piece| piece.len()).max().unwrap_or(0);
+    ensure!(
+        starts.is_empty() || longest >= votes.raise,
+        "{} of {} windows are to raise an alarm, and the longest of {} pieces has {longest}: no vote counts in another one; ask for fewer \
+         --votes, as in 1/1",
+        votes.raise,
+        votes.of,
+        pieces(starts, windows).len()
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use rand::{RngExt, SeedableRng};
@@ -165,7 +190,7 @@ pub(crate) mod tests {
 
     /// Alarms at a level.
     pub(crate) fn raises(scores: &[f64], votes: Votes, level: f64) -> usize {
-        raised(&Rule::from(votes).statistics(scores), level)
+        raised(&Rule::from(votes).statistics(scores, &[]), level)
     }
 
     fn independent(seed: u64, windows: usize) -> Vec<f64> {
@@ -204,11 +229,11 @@ pub(crate) mod tests {
         let votes = Votes::new(2, 3).unwrap();
         // Raised by the two 9s; stays over the gap of two; cleared by three 0s; raised by the next pair.
         let scores = [9.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0];
-        let statistics = Rule::from(votes).statistics(&scores);
+        let statistics = Rule::from(votes).statistics(&scores, &[]);
         assert_eq!(raised(&statistics, 5.0), 2);
         assert_eq!(raised(&statistics, 9.0), 2);
         assert_eq!(raised(&statistics, 9.5), 0);
-        assert_eq!(raised(&Rule::from(SINGLE).statistics(&scores), 5.0), 5);
+        assert_eq!(raised(&Rule::from(SINGLE).statistics(&scores, &[]), 5.0), 5);
         // As the device's own votes do, at any level, where none of n clears an alarm.
         let scores = independent(7, 20_000);
         for (votes, level) in VOTES.into_iter().flat_map(|votes| [3.0, 5.0, 7.0].map(|level| (votes, level))) {
@@ -220,8 +245,34 @@ pub(crate) mod tests {
                 count += usize::from(raised && !is_raised);
                 is_raised = raised && !cleared;
             }
-            assert_eq!(raised(&Rule::from(votes).statistics(&scores), level), count, "{votes:?} {level}");
+            assert_eq!(raised(&Rule::from(votes).statistics(&scores, &[]), level), count, "{votes:?} {level}");
         }
+    }
+
+    #[test]
+    fn a_vote_counts_in_its_own_recording_only() {
+        let votes = Votes::new(2, 3).unwrap();
+        let rule = Rule::from(votes);
+        // Two that are one behind the other, of which another recording holds the second.
+        let scores = [0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0];
+        let alarms = |starts: &[usize]| raised(&rule.statistics(&scores, starts), 5.0);
+        assert_eq!([alarms(&[]), alarms(&[2]), alarms(&[3]), alarms(&[2, 3, 4])], [1, 1, 0, 0]);
+        // An alarm ends with its recording: the same votes in the next raise another one.
+        assert_eq!(raised(&rule.statistics(&[9.0; 6], &[3]), 5.0), 2);
+        // As many as in each by itself, also of those that a fit looks at.
+        let scores = independent(8, 20_000);
+        let starts: Vec<usize> = (1..2000).map(|piece| 10 * piece).collect();
+        let whole = rule.statistics(&scores, &starts);
+        for level in [4.0, 6.0, 8.0] {
+            let apart: usize = scores.chunks(10).map(|piece| raises(piece, votes, level)).sum();
+            let mut kept = whole.clone();
+            kept.dedup_by(|a, b| a.stays < 4.0 && b.stays < 4.0);
+            assert_eq!((raised(&whole, level), raised(&kept, level)), (apart, apart), "{level}");
+            assert_ne!(apart, raises(&scores, votes, level), "{level}");
+        }
+        let message = check_that_votes_fit(rule, 5, &[1, 2, 3, 4]).unwrap_err().to_string();
+        assert!(message.contains("the longest of 5 pieces has 1") && message.contains("--votes"), "{message}");
+        assert!(check_that_votes_fit(rule, 5, &[1, 3, 4]).is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     scoring::latent_means,
     tables::{reading::Reading, recording::Label},
     weights::attribute::Attribute as Direction,
-    words::messages::quoted,
+    words::messages::{quoted, quoted_paths},
 };
 
 /// Learn a named direction in latent space: the mean latent vector of windows labelled 1 less that of those labelled 0.
@@ -26,7 +26,8 @@ pub(super) struct Attribute {
     /// Run directory of a fit or an import.
     run: PathBuf,
     /// Table with the model's columns and the label.
-    data: PathBuf,
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     /// Column of zeros and ones that says which windows have the attribute.
     #[arg(long)]
     label: String,
@@ -63,7 +64,7 @@ impl Attribute {
         left_out.iter().for_each(|message| note(message));
         let labels = windows.labels.as_deref().context("the data have no labels")?;
         let latent = model.latent();
-        let means = latent_means(&model, &windows.values).with_context(|| self.data.display().to_string())?;
+        let means = latent_means(&model, &windows.values).with_context(|| quoted_paths(&self.data))?;
         let average = |with: bool| {
             let chosen = || means.iter().zip(labels).filter(|(_, label)| **label == with).map(|(mean, _)| mean);
             let count = chosen().count();
@@ -74,7 +75,7 @@ impl Attribute {
         ensure!(
             with > 0 && without > 0,
             "{}: {with} windows are labelled 1 by `{}` and {without} are labelled 0: give windows of both kinds",
-            self.data.display(),
+            quoted_paths(&self.data),
             self.label
         );
         let direction: Vec<f32> = mean_with.iter().zip(&mean_without).map(|(a, b)| (a - b) as f32).collect();

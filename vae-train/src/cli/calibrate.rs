@@ -1,6 +1,9 @@
 //! `vae-train calibrate`: from normal data to a threshold in false alarms per week.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
@@ -45,8 +48,10 @@ pub(super) struct Calibrate {
     run: PathBuf,
     /// Table of normal data with the model's columns, row after row as they were recorded: CSV or another format, also compressed by gzip
     /// or zstd; `-` for standard input.
-    #[arg(long, help_heading = "Normal data")]
-    normal: PathBuf,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input.
+    #[arg(long, required = true, num_args = 1.., help_heading = "Normal data")]
+    normal: Vec<PathBuf>,
     /// The false alarms you accept: a number per hour, day, week, month or year, as in 1/week.
     ///
     /// Without it the threshold is the 1 % quantile of the windows' scores.
@@ -109,12 +114,13 @@ impl Calibrate {
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns), &self.reading)?;
         let clocks = recording.clocks();
-        let sample_rate = self.sample_rate(RateOfFile::of(&recording, &clocks, &run.file.channels)?)?;
+        let of_file = RateOfFile::of(&recording, &clocks, &run.file.channels)?;
+        let sample_rate = self.sample_rate(of_file, &recording.table.path)?;
         let is_new = check_that_it_is_new(&run, &recording);
         let label = recording.label.clone();
         let (table, left_out) = recording.select(&columns)?;
         if !left_out.is_empty() {
-            note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
+            note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
         }
         self.doubts().pass(is_new, &mut Notes)?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
@@ -147,11 +153,11 @@ impl Calibrate {
     }
 
     /// Rows a second, as they are given, or as the file says; where neither does, one if alarms are asked for by the hour, which need a rate.
-    fn sample_rate(&self, of_file: Option<RateOfFile>) -> Result<Option<f64>> {
-        let name = self.normal.display();
+    fn sample_rate(&self, of_file: Option<RateOfFile>, path: &Path) -> Result<Option<f64>> {
+        let name = path.display();
         match (self.rate, of_file) {
             (Some(rate), Some(of_file)) => {
-                self.doubts().pass(of_file.check(rate, &self.normal), &mut Notes)?;
+                self.doubts().pass(of_file.check(rate, path), &mut Notes)?;
                 Ok(Some(rate))
             }
             (None, Some(RateOfFile { rate, column: None })) => {
@@ -191,8 +197,12 @@ fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
 }
 
 fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
-    let Report { windows, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } = report;
+    let Report { windows, pieces, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } =
+        report;
     write!(text, "windows    {windows} normal")?;
+    if *pieces > 1 {
+        write!(text, " in {pieces} pieces")?;
+    }
     match windows_per_second {
         Some(rate) => writeln!(text, ", {} at {rate:.3} a second", span(*windows as f64 / rate))?,
         None => writeln!(text)?,

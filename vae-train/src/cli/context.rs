@@ -56,7 +56,10 @@ pub(super) struct ModelAndData {
     /// Model file (.vae).
     pub(super) model: PathBuf,
     /// Table (CSV or another format, also compressed) with the model's columns, in any order; `-` for standard input.
-    pub(super) data: PathBuf,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input, in which no window spans two files.
+    #[arg(required = true)]
+    pub(super) data: Vec<PathBuf>,
     /// Column that says 0 normal / 1 anomaly.
     #[arg(long, help_heading = "Data")]
     pub(super) label: Option<String>,

@@ -111,7 +111,7 @@ impl Demo {
         drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
         let exported = candidate.write(&model_path, None, existing, &mut Notes)?;
-        let test = Some(read_data(&candidate, &data.join("test.csv"), Some(LABEL), &Reading::default())?);
+        let test = Some(read_data(&candidate, &[data.join("test.csv")], Some(LABEL), &Reading::default())?);
         let reported = Reported::write(candidate, test, seed, &report_path, existing, &mut Notes)?;
 
         let file = AlignedFile::read(&model_path)?;
@@ -139,7 +139,7 @@ fn train(data: &Path, run: &Path, seed: u64, existing: Existing) -> Result<()> {
     config.data.hop = Some(HOP);
     config.model.hidden = Some(vec![64, 32]);
     (config.training.epochs, config.training.patience) = (Some(120), Some(15));
-    let fitted = fit(data, run, config, &device("flex")?, existing)?;
+    let fitted = fit(&[data.to_owned()], run, config, &device("flex")?, existing)?;
     note(&format!(
         "best epoch {} of {}: validation ELBO {:.3}",
         fitted.best_epoch, fitted.epochs, fitted.validation_elbo

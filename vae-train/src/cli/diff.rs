@@ -1,9 +1,6 @@
 //! `vae-train diff`: what changes when one model replaces another.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
@@ -14,7 +11,7 @@ use super::info::Description;
 use crate::{
     cli::context::{Context, note},
     data::{
-        for_model::{columns_of, read_table_for_model},
+        for_model::{DataForModel, columns_of, read_table_for_model},
         front_end::of_model,
         windows::Windows,
     },
@@ -39,8 +36,10 @@ pub(super) struct Diff {
     /// Model file that may replace it.
     new: PathBuf,
     /// Table that both models score.
-    #[arg(long, help_heading = "Data")]
-    data: Option<PathBuf>,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input.
+    #[arg(long, num_args = 1.., help_heading = "Data")]
+    data: Vec<PathBuf>,
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
@@ -106,7 +105,7 @@ impl Diff {
         let (old, new) = (old_file.model()?, new_file.model()?);
         self.check(&old, &new)?;
         let changes = changes(&Description::of(&self.old, &old)?, &Description::of(&self.new, &new)?)?;
-        let scores = self.data.as_deref().map(|data| self.scores(&old, &new, data)).transpose()?;
+        let scores = (!self.data.is_empty()).then(|| self.scores(&old, &new)).transpose()?;
         let matters = matters(&old, &new, scores.as_ref());
         let difference = Difference { old: self.old, new: self.new, changes, scores, matters };
         context.print(&difference, &text(&difference)?)
@@ -140,11 +139,12 @@ impl Diff {
         Ok(())
     }
 
-    fn scores(&self, old: &Model<'_>, new: &Model<'_>, data: &Path) -> Result<Scores> {
+    fn scores(&self, old: &Model<'_>, new: &Model<'_>) -> Result<Scores> {
         let label = Label::of(self.label.as_deref(), &columns_of(old)?);
-        let (table, left_out) = read_table_for_model(data, label, &self.reading, old)?;
-        left_out.iter().for_each(|message| note(message));
-        let name = || data.display().to_string();
+        let DataForModel { table, notes, .. } = read_table_for_model(&self.data, label, &self.reading, old)?;
+        notes.iter().for_each(|message| note(message));
+        let path = table.path.clone();
+        let name = || path.display().to_string();
         // The same samples, of which each model sees the features of its own front-ends.
         let windows = Windows::cut(table, old.conditions(), old.window(), old.hop())?;
         let elbos = |model| {

@@ -1,6 +1,9 @@
 //! `vae-train evaluate`: judge a model on labelled data.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use rand::SeedableRng;
@@ -10,7 +13,7 @@ use serde::Serialize;
 use crate::{
     cli::context::{Context, ModelAndData, note},
     data::{
-        for_model::{read_for_model, read_table_for_model},
+        for_model::{DataForModel, read_for_model, read_table_for_model},
         part::binarise,
     },
     file::model_file::AlignedFile,
@@ -21,7 +24,7 @@ use crate::{
         log_likelihood::{Estimate, LogLikelihoods, log_likelihoods},
     },
     tables::{reading::Reading, recording::Label, table::LABEL},
-    words::numbers::percent,
+    words::{messages::quoted_paths, numbers::percent},
 };
 
 /// Events that are listed.
@@ -71,18 +74,22 @@ impl Evaluate {
         if self.binarise {
             chosen = binarise(chosen.into_iter(), &mut ChaCha8Rng::seed_from_u64(seed));
         }
-        let mut report =
-            log_likelihoods(&model, &chosen, seed).with_context(|| self.input.data.display().to_string())?;
+        let mut report = log_likelihoods(&model, &chosen, seed).with_context(|| quoted_paths(&self.input.data))?;
         if let Some(train) = &self.train {
             ensure!(
-                train != &self.input.data || train.as_os_str() != "-",
+                train.as_os_str() != "-" || !self.input.data.contains(train),
                 "standard input is read once: give a file for the data or for --train"
             );
             ensure!(
                 model.conditions() == 0,
                 "--train is for models without conditions, as its estimates know no conditions: leave it out"
             );
-            let (rows, _) = read_for_model(train, self.input.label.as_deref().into(), &self.input.reading, &model)?;
+            let (rows, _) = read_for_model(
+                slice::from_ref(train),
+                self.input.label.as_deref().into(),
+                &self.input.reading,
+                &model,
+            )?;
             report.compare(&chosen, &rows).with_context(|| train.display().to_string())?;
         }
         let line = |name: &str, e: &Estimate| format!("{name:<34}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
@@ -222,10 +229,11 @@ fn list(evaluation: &Evaluation) -> String {
     text
 }
 
-fn evaluate(model_path: &Path, data: &Path, label: &str, reading: &Reading) -> Result<Evaluation> {
+fn evaluate(model_path: &Path, data: &[PathBuf], label: &str, reading: &Reading) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let (table, left_out) = read_table_for_model(data, Label::Column(label), reading, &model)?;
-    left_out.iter().for_each(|message| note(message));
-    Evaluation::of(&model, &Scored::of(model, table)?).with_context(|| data.display().to_string())
+    let DataForModel { table, notes, .. } = read_table_for_model(data, Label::Column(label), reading, &model)?;
+    notes.iter().for_each(|message| note(message));
+    let name = table.path.display().to_string();
+    Evaluation::of(&model, &Scored::of(model, table)?).context(name)
 }

@@ -36,11 +36,16 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train fit train.csv --label label --out runs/a
   vae-train fit recording.csv --window 256 --front-end bands:16 --out runs/b
+  vae-train fit day1.csv day2.csv --out runs/c
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
     /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
     /// compressed by gzip or zstd; `-` for standard input.
-    data: PathBuf,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input: files of the same columns and rate, in the order of time. No
+    /// window spans two of them.
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     #[command(flatten)]
     config: Config,
     /// Run directory to write.
@@ -156,7 +161,13 @@ fn summary(fitted: &Fitted) -> String {
 const OVER_FITTED: f64 = 0.25;
 
 /// Fits a model to a file; the run directory is written once the first epoch is done.
-pub(super) fn fit(data: &Path, out: &Path, mut config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
+pub(super) fn fit(
+    data: &[PathBuf],
+    out: &Path,
+    mut config: Config,
+    device: &Device,
+    existing: Existing,
+) -> Result<Fitted> {
     // Before much is read.
     config.check()?;
     RunDirectory::check(out, existing)?;

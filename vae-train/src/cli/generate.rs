@@ -1,6 +1,9 @@
 //! `vae-train generate`: new windows, and old ones changed along an attribute.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rand::SeedableRng;
@@ -130,7 +133,7 @@ impl Generate {
     /// What each window is generated from.
     fn inputs(&self, model: &Model<'_>) -> Result<Vec<Input>> {
         if let Some(like) = &self.like {
-            let (windows, left_out) = read_for_model(like, Label::None, &Reading::default(), model)?;
+            let (windows, left_out) = read_for_model(slice::from_ref(like), Label::None, &Reading::default(), model)?;
             left_out.iter().for_each(|message| note(message));
             let split = windows.iter().take(self.number as usize).map(|window| {
                 let (x, condition) = window.split_at(model.features());

@@ -55,8 +55,8 @@ pub(super) struct Import {
     #[arg(long, help_heading = "Model")]
     mapping: PathBuf,
     /// Normal data that were not trained on, with the model's columns: what export calibrates on and compares int8 with f32 by.
-    #[arg(long, help_heading = "Data")]
-    normal: PathBuf,
+    #[arg(long, required = true, num_args = 1.., help_heading = "Data")]
+    normal: Vec<PathBuf>,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Data")]
     label: Option<String>,
@@ -97,7 +97,7 @@ impl Import {
             .select(&imported.channels)
             .context("the data do not fit the model: `channels` in the mapping names the model's inputs")?;
         if !left_out.is_empty() {
-            note(&format!("{}: columns that the model does not use: {}", self.normal.display(), list(&left_out)));
+            note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
         }
         let summary = keep(&imported, unused, table, &self.out, existing)?;
         context.print(&summary, &text(&summary)?)

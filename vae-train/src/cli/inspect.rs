@@ -24,7 +24,7 @@ use crate::{
     },
     words::{
         foreign::excerpt,
-        messages::{list, quoted},
+        messages::{list, quoted, quoted_paths},
         numbers::{list_some, significant},
     },
 };
@@ -36,10 +36,14 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train inspect train.csv --label label
   vae-train inspect recording.csv --rate 1600
+  vae-train inspect recordings
   zcat day1.csv.gz | vae-train inspect -")]
 pub(super) struct Inspect {
     /// Table: CSV (a header, then rows in order of time) or another format, also compressed by gzip or zstd; `-` for standard input.
-    data: PathBuf,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input.
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     /// Rows per second, in Hz [default: as a WAV file or the column of times says; --rate must not contradict them].
     #[arg(long)]
     rate: Option<f64>,
@@ -57,6 +61,11 @@ pub(super) struct Inspect {
 #[derive(Serialize)]
 struct Inspected {
     file: PathBuf,
+    /// As it was given.
+    #[serde(skip)]
+    given: Vec<PathBuf>,
+    /// Recordings that the rows are of.
+    pieces: usize,
     /// Rows per second, in Hz.
     rate: Option<f64>,
     label: Option<String>,
@@ -99,12 +108,12 @@ impl Inspect {
         ensure!(
             !kept.is_empty(),
             "{}: none of the columns {} holds measured numbers: give a column that does",
-            self.data.display(),
+            table.path.display(),
             list(&table.columns)
         );
         let (table, _) = table.select(&kept)?;
         if let (Some(rate), Some(of_file)) = (self.rate, &of_file) {
-            match (of_file.check(rate, &self.data), self.force) {
+            match (of_file.check(rate, &table.path), self.force) {
                 (Err(refusal), true) => note(&format!("taken with --force, although {refusal}")),
                 (Err(refusal), false) => bail!("{refusal}; --force takes it as it is"),
                 (Ok(()), _) => {}
@@ -114,7 +123,9 @@ impl Inspect {
         let inspection = Inspection::of(&table);
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
-        let inspected = Inspected { file: self.data, rate, label, clock, other_clocks, not_numbers, inspection };
+        let (file, pieces) = (table.path.clone(), table.pieces().len());
+        let inspected =
+            Inspected { file, given: self.data, pieces, rate, label, clock, other_clocks, not_numbers, inspection };
         context.print(&inspected, &text(&inspected)?)
     }
 }
@@ -136,6 +147,9 @@ fn text(inspected: &Inspected) -> Result<String> {
 fn headline(inspected: &Inspected, text: &mut String) -> Result<()> {
     let Inspection { rows, anomalies, .. } = inspected.inspection;
     write!(text, "{}: {rows} rows", inspected.file.display())?;
+    if inspected.pieces > 1 {
+        write!(text, " in {} pieces", inspected.pieces)?;
+    }
     if anomalies > 0 {
         write!(text, ", {anomalies} of them labelled 1 and left out")?;
     }
@@ -203,7 +217,7 @@ fn window_line(inspected: &Inspected, text: &mut String) -> Result<()> {
 
 /// The fit that the data ask for; nothing while it would refuse some of their fields.
 fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
-    let Inspected { file, label, not_numbers, inspection, .. } = inspected;
+    let Inspected { given, label, not_numbers, inspection, .. } = inspected;
     let clocks = inspected.clock_names();
     let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) = not_numbers
         .iter()
@@ -212,7 +226,7 @@ fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
     if !to_mend.is_empty() {
         return Ok(());
     }
-    write!(text, "\nnext: vae-train fit {}", quoted(file.display()))?;
+    write!(text, "\nnext: vae-train fit {}", quoted_paths(given))?;
     if let Some(label) = label {
         write!(text, " --label {}", quoted(label))?;
     }

@@ -21,6 +21,7 @@ mod score;
 mod serve;
 mod sign;
 mod simulate;
+mod split;
 mod table;
 mod terminal;
 mod verify;
@@ -68,6 +69,7 @@ enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
     Inspect(inspect::Inspect),
+    Split(split::Split),
     Fit(Box<fit::Fit>),
     Import(import::Import),
     Calibrate(calibrate::Calibrate),
@@ -121,6 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
         Verb::Inspect(verb) => verb.run(context),
+        Verb::Split(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context, &given),
         Verb::Import(verb) => verb.run(context),
         Verb::Calibrate(verb) => verb.run(context),

@@ -81,7 +81,7 @@ impl Drop for Display {
 }
 
 /// Progress of reading a file, silent for one that is read at once.
-pub(super) fn reading(path: &Path) -> impl FnMut(usize, Option<f64>) {
+pub(super) fn reading(path: &Path) -> impl FnMut(usize, Option<f64>) + use<> {
     let name = path.display().to_string();
     let mut display = Display::new();
     move |rows, part| {

@@ -1,12 +1,12 @@
 //! `vae-train report`: a run as a page for people.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
 use crate::{
     cli::context::{Context, Notes, note},
-    data::for_model::read_table_for_model,
+    data::for_model::{DataForModel, read_table_for_model},
     file::model_file::AlignedFile,
     report::written::Reported,
     run::{candidate::Candidate, directory::RunDirectory, lock::Access},
@@ -30,8 +30,10 @@ pub(super) struct Report {
     #[arg(long, help_heading = "Output")]
     out: PathBuf,
     /// Table with the model's columns, in any order, to try the model on.
-    #[arg(long, help_heading = "Data")]
-    data: Option<PathBuf>,
+    ///
+    /// Several files, a directory, or a pattern as in 'recordings/*.wav' are one input.
+    #[arg(long, num_args = 1.., help_heading = "Data")]
+    data: Vec<PathBuf>,
     /// With --data: column that says 0 normal / 1 anomaly [default: `label`, if there is one].
     #[arg(long, help_heading = "Data", requires = "data")]
     label: Option<String>,
@@ -52,9 +54,9 @@ impl Report {
             self.run.display()
         );
         let candidate = Candidate::fit_to_export(&self.run)?;
-        let data = match &self.data {
-            None => None,
-            Some(data) => Some(read_data(&candidate, data, self.label.as_deref(), &self.reading)?),
+        let data = match &self.data[..] {
+            [] => None,
+            data => Some(read_data(&candidate, data, self.label.as_deref(), &self.reading)?),
         };
         let seed = context.seed.unwrap_or(0);
         let reported = Reported::write(candidate, data, seed, &self.out, existing, &mut Notes)?;
@@ -64,12 +66,17 @@ impl Report {
 }
 
 /// The model's columns of a file, and its labels where it has some.
-pub(super) fn read_data(candidate: &Candidate, data: &Path, label: Option<&str>, reading: &Reading) -> Result<Table> {
+pub(super) fn read_data(
+    candidate: &Candidate,
+    data: &[PathBuf],
+    label: Option<&str>,
+    reading: &Reading,
+) -> Result<Table> {
     let file = &candidate.file;
     let columns: Vec<&str> = file.channels.iter().chain(&file.conditions).map(String::as_str).collect();
     let label = Label::of(label, &columns);
     let bytes = AlignedFile::new(&file.to_bytes()?);
-    let (table, left_out) = read_table_for_model(data, label, reading, &bytes.model()?)?;
-    left_out.iter().for_each(|message| note(message));
+    let DataForModel { table, notes, .. } = read_table_for_model(data, label, reading, &bytes.model()?)?;
+    notes.iter().for_each(|message| note(message));
     Ok(table)
 }

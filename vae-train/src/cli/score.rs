@@ -8,7 +8,7 @@ use vae_core::{Importance, Proposal};
 
 use crate::{
     cli::context::{Context, ModelAndData, note},
-    data::for_model::{cut_for_model, read_table_for_model},
+    data::for_model::{DataForModel, cut_for_model, read_table_for_model},
     file::model_file::AlignedFile,
     scoring::{
         self,
@@ -23,7 +23,8 @@ use crate::{
 /// Score every window of a table, as the device will, and write one line for each window to a CSV file
 ///
 /// The columns of the CSV file:
-///   row             the window's last row, counted from 0
+///   file            the file that the window is of, where several are given
+///   row             the window's last row in its file, counted from 0
 ///   elbo, reconstruction, kl
 ///                   the evidence lower bound of the values that were observed, and its two terms (elbo = reconstruction - kl)
 ///   log_likelihood  the importance-weighted estimate by --samples
@@ -57,6 +58,8 @@ pub(super) struct Score {
 
 #[derive(Serialize)]
 struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Cell>,
     row: usize,
     elbo: f32,
     reconstruction: f32,
@@ -86,13 +89,14 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let (table, left_out) =
+        let DataForModel { table, files, notes } =
             read_table_for_model(&self.input.data, self.input.label.as_deref().into(), &self.input.reading, &model)?;
+        let data = table.path.display().to_string();
         let judged = detect(model, &table)?;
         let windows = cut_for_model(table, &model)?;
-        left_out.iter().for_each(|message| note(message));
+        notes.iter().for_each(|message| note(message));
         let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
-        let name = || self.input.data.display().to_string();
+        let name = || data.clone();
         let calibration = model.calibration()?;
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
         // What the threshold and the p-values are for.
@@ -105,8 +109,10 @@ impl Score {
             let mut csv = Csv::new(out);
             let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods).zip(&judged_by);
             for ((((row, score), likelihood), device), judged) in scored.zip(&judged) {
+                let (file, row) = files.place(*row).context("a window is of no file")?;
                 csv.serialize(Row {
-                    row: *row,
+                    file: (files.len() > 1).then(|| Cell(file.display().to_string())),
+                    row,
                     elbo: score.elbo,
                     reconstruction: score.reconstruction,
                     kl: score.kl,

@@ -1,25 +1,25 @@
 //! Opening a table, and what is said of it.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::PathBuf};
 
 use anyhow::Result;
 
 use crate::{
     cli::{context::note, progress},
     tables::{
-        open::open,
         reading::Reading,
         recording::{Label, Recording},
+        several::{note_on_pieces, open_all},
     },
     words::messages::list,
 };
 
-/// Reads a file once, and says what is to be known of how it was read, as where its column `label` is taken as the label without having
-/// been asked for.
-pub(super) fn open_table(data: &Path, label: Label<'_>, reading: &Reading) -> Result<Recording> {
-    let recording = open(data, label, reading, progress::reading(data))?;
+/// Reads files once, each as a recording of its own, and says what is to be known of how they were read, as where their column `label` is taken
+/// as the label without having been asked for, and where their rows are of several pieces.
+pub(super) fn open_table(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Recording> {
+    let (recording, _) = open_all(data, label, reading, progress::reading)?;
     recording.check_shape()?;
-    recording.remarks(label).for_each(|message| note(&message));
+    recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
     Ok(recording)
 }
 

@@ -20,8 +20,9 @@ use crate::{
         part::{Part, binarise},
         schema::{Schema, feature_names},
         standardiser::Standardiser,
-        windows::Windows,
+        windows::{Windows, note_on_short_pieces},
     },
+    statistics::pieces::starts_among,
     tables::table::Table,
     weights::family::Likelihood,
     words::messages::list,
@@ -79,9 +80,11 @@ impl Dataset {
             front_ends.is_empty() || config.model.likelihood != Likelihood::Bernoulli,
             "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
         );
+        notes.extend(note_on_short_pieces(&table, config.data.window));
+        let starts = table.starts.clone();
         let windows = Windows::cut(table, config.data.condition.len(), config.data.window, config.data.hop())?;
         let chosen = normal_windows(&windows, &name, &mut notes);
-        let (windows, train, held) = split(windows, chosen, kept.len(), config, &name)?;
+        let (windows, train, held) = split(windows, chosen, &starts, kept.len(), config, &name)?;
         // Behind the drift, which moves samples.
         let mut windows = windows.through(&front_ends)?;
         check_conditions(&windows, [&train, &held], config, &name)?;
@@ -153,10 +156,11 @@ fn normal_windows(windows: &Windows, name: &str, notes: &mut Vec<String>) -> Vec
 }
 
 /// The `chosen` windows in two parts, by index: those that are trained on, and those that are held out. With a drift the windows are others:
-/// copies that are carried off.
+/// copies that are carried off. `starts` are the rows at which another recording begins.
 fn split(
     mut windows: Windows,
     mut chosen: Vec<usize>,
+    starts: &[usize],
     channels: usize,
     config: &Config,
     name: &str,
@@ -166,11 +170,11 @@ fn split(
         let steps = drift::level_steps(&windows, &chosen, channels);
         steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
     });
+    let mut held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
     match config.data.split() {
-        Split::Time => {}
+        Split::Time => held = whole_recordings(&windows, &chosen, starts, held),
         Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
     }
-    let held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
     let mut training = chosen.len().saturating_sub(held);
     ensure!(
         chosen.len() >= LEAST_WINDOWS && training >= 2,
@@ -185,6 +189,15 @@ fn split(
     }
     let held = chosen.split_off(training);
     Ok((windows, chosen, held))
+}
+
+/// How many of the last windows to hold out, where about so many are to be: those of whole recordings where one begins within half as many of
+/// there, so that none is held out of which another part is trained on.
+fn whole_recordings(windows: &Windows, chosen: &[usize], starts: &[usize], held: usize) -> usize {
+    let rows: Vec<usize> = chosen.iter().map(|index| windows.last_row[*index]).collect();
+    let whole = starts_among(&rows, starts).into_iter().map(|first| chosen.len() - first);
+    let near = whole.filter(|count| count.abs_diff(held) <= held / 2);
+    near.min_by_key(|count| count.abs_diff(held)).unwrap_or(held)
 }
 
 /// Refuses windows of which a condition is missing.
@@ -350,6 +363,27 @@ mod tests {
         }
         config.model.likelihood = Likelihood::Bernoulli;
         assert!(config.check().unwrap_err().to_string().contains("--drift"));
+    }
+
+    #[test]
+    fn whole_recordings_are_held_out_where_one_begins_near() {
+        let mut table = table(1, 1000, |r, _| (r * r % 97) as f32);
+        let mut config = Config::default();
+        (config.data.window, config.data.hop) = (4, Some(2));
+        let held = |table: &Table| {
+            let data = Dataset::prepare(table.clone(), &config).unwrap();
+            let first = data.holdout_rows[0] - 3;
+            assert_eq!(data.train.len() + data.holdout_rows.len(), data.windows.len());
+            (first, data.windows.len())
+        };
+        // A fifth of 499 windows; the first begins with row 798.
+        assert_eq!(held(&table), (798, 499));
+        // With a recording that begins within half of that, and without one that begins beyond.
+        table.starts = vec![300, 731];
+        assert_eq!(held(&table), (731, 149 + 214 + 133));
+        table.starts = vec![300];
+        assert_eq!(held(&table).1, 149 + 349);
+        assert!((790..810).contains(&held(&table).0));
     }
 
     #[test]

@@ -21,7 +21,7 @@ const ENOUGH: usize = 10_000;
 
 /// For each channel, the root mean square of the difference between its means over two neighbouring stretches of an eighth of
 /// the windows, taken at every place: the overlapped Allan deviation, times √2. `chosen` are windows in order of time; missing
-/// values are passed over.
+/// values are passed over. Stretches may be of several recordings: how far the level is off in the next one is wander, too.
 ///
 /// White noise of standard deviation σ has σ √(2 / n) for stretches of n values, a random walk with steps of q has
 /// q √(2 n / 3), a slope of s per value has s n.

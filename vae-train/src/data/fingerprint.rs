@@ -10,10 +10,10 @@ use crate::{
 /// Bytes that are added to the checksum at once.
 const CHUNK: usize = 4096;
 
-/// CRC-32 of names and values, and the number of rows.
+/// CRC-32 of names and values, and of where recordings begin if there are several; and the number of rows.
 #[must_use]
 pub fn fingerprint(table: &Table) -> String {
-    of(table.columns.iter().map(String::as_str), table.values.iter().copied(), table.rows())
+    of(table.columns.iter().map(String::as_str), table.values.iter().copied(), &table.starts, table.rows())
 }
 
 /// The fingerprint of the table that a fit of this configuration would train on, given this recording, with whichever label it was read:
@@ -36,10 +36,15 @@ pub fn training_fingerprint(recording: &Recording, config: &Config) -> Option<St
     let values = table.values.chunks_exact(table.columns.len()).enumerate().flat_map(|(row, values)| {
         places.iter().map(move |place| place.map_or_else(|| label(row), |place| values[place]))
     });
-    Some(of(kept.iter().copied(), values, table.rows()))
+    Some(of(kept.iter().copied(), values, &table.starts, table.rows()))
 }
 
-fn of<'n>(names: impl Iterator<Item = &'n str>, values: impl Iterator<Item = f32>, rows: usize) -> String {
+fn of<'n>(
+    names: impl Iterator<Item = &'n str>,
+    values: impl Iterator<Item = f32>,
+    starts: &[usize],
+    rows: usize,
+) -> String {
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     let mut digest = crc.digest();
     for name in names {
@@ -55,6 +60,9 @@ fn of<'n>(names: impl Iterator<Item = &'n str>, values: impl Iterator<Item = f32
         }
     }
     digest.update(&bytes);
+    for start in starts {
+        digest.update(&(*start as u64).to_le_bytes());
+    }
     format!("crc32 {:08x}, {rows} rows", digest.finalize())
 }
 
@@ -82,5 +90,21 @@ mod tests {
         trained_on(Some("b"), &["a", "label"]);
         trained_on(None, &["a", "label", "b"]);
         assert_eq!(training_fingerprint(&read(Label::Usual), &Config::default()), None, "a column of names");
+    }
+
+    #[test]
+    fn where_recordings_begin_is_a_part_of_what_is_known_again() {
+        let table = |starts: &[usize]| Table {
+            path: "t.csv".into(),
+            columns: vec!["a".to_owned()],
+            values: vec![1.0, 2.0, 3.0],
+            labels: None,
+            starts: starts.to_owned(),
+            origins: Vec::new(),
+        };
+        // Of one recording what it has always been: zlib.crc32(b"a\n" + struct.pack("<3f", 1, 2, 3)).
+        assert_eq!(fingerprint(&table(&[])), "crc32 33ed2160, 3 rows");
+        assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[])));
+        assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[2])));
     }
 }

@@ -1,28 +1,35 @@
 //! Data for a model that is there: its columns, cut into its windows.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use vae_core::Model;
 
 use crate::{
-    data::{front_end::of_model, windows::Windows},
-    tables::{open::open, reading::Reading, recording::Label, table::Table},
+    data::{
+        front_end::of_model,
+        windows::{Windows, note_on_short_pieces},
+    },
+    tables::{
+        reading::Reading,
+        recording::Label,
+        several::{Files, note_on_pieces, open_all},
+        table::Table,
+    },
     words::messages::list,
 };
 
-/// Reads a file and cuts it into the windows of a model, with notes on how the file was
-/// read, on the label that was found, and on the columns that the model does not use.
+/// Reads files and cuts them into the windows of a model, with the notes of [`read_table_for_model`].
 ///
 /// # Errors
-/// If the file is bad or lacks a column of the model.
+/// If a file is bad or lacks a column of the model.
 pub fn read_for_model(
-    path: &Path,
+    paths: &[PathBuf],
     label: Label<'_>,
     reading: &Reading,
     model: &Model<'_>,
 ) -> Result<(Windows, Vec<String>)> {
-    let (table, notes) = read_table_for_model(path, label, reading, model)?;
+    let DataForModel { table, notes, .. } = read_table_for_model(paths, label, reading, model)?;
     Ok((cut_for_model(table, model)?, notes))
 }
 
@@ -43,22 +50,34 @@ pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
     Ok(card.channels.lines().chain(card.conditions.lines()).collect())
 }
 
-/// Reads the columns of a model, channels then conditions, with notes on how the file was read, on the label that was found, and on columns that it does not use.
+/// A model's columns of some files, channels then conditions.
+#[derive(Clone, Debug)]
+pub struct DataForModel {
+    /// All rows.
+    pub table: Table,
+    /// Where they are from.
+    pub files: Files,
+    /// On how they were read, the label that was found, the pieces, and the columns that the model does not use.
+    pub notes: Vec<String>,
+}
+
+/// Reads the columns of a model.
 ///
 /// # Errors
-/// If the file is bad or lacks a column of the model.
+/// If a file is bad or lacks a column of the model.
 pub fn read_table_for_model(
-    path: &Path,
+    paths: &[PathBuf],
     label: Label<'_>,
     reading: &Reading,
     model: &Model<'_>,
-) -> Result<(Table, Vec<String>)> {
-    let recording = open(path, label, reading, |_, _| {}).context("the data do not fit the model")?;
-    let mut notes: Vec<String> = recording.remarks(label).collect();
+) -> Result<DataForModel> {
+    let (recording, files) = open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
+    let mut notes: Vec<String> = recording.remarks(label).chain(note_on_pieces(&recording)).collect();
     let (table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
     if !left_out.is_empty() {
         let name = table.path.display();
         notes.push(format!("{name}: {} column(s) that the model does not use: {}", left_out.len(), list(&left_out)));
     }
-    Ok((table, notes))
+    notes.extend(note_on_short_pieces(&table, model.window()));
+    Ok(DataForModel { table, files, notes })
 }

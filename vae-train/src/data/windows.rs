@@ -21,20 +21,15 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Cuts a table into windows with the core's own [`Window`]; the table's last `conditions` columns are the condition,
-    /// of which a window has the last sample's.
+    /// Cuts a table into windows with the core's own [`Window`], which starts anew with each of its recordings; the table's last `conditions`
+    /// columns are the condition, of which a window has the last sample's.
     ///
     /// # Errors
-    /// If the window is longer than the table, or too large.
+    /// If the window is longer than each recording, or too large.
     pub fn cut(table: Table, conditions: usize, window: usize, hop: usize) -> Result<Self> {
         let channels = table.columns.len() - conditions;
         let features = channels.saturating_mul(window);
-        ensure!(
-            table.rows() >= window,
-            "{}: a window of {window} samples is longer than the data ({} rows): give more data, or fit with a shorter --window",
-            table.path.display(),
-            table.rows()
-        );
+        check_length(&table, window)?;
         ensure!(
             features <= MAX_FEATURES,
             "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model: \
@@ -47,7 +42,7 @@ impl Windows {
         }
         let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
         let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
-        let count = (table.rows() - window) / hop + 1;
+        let count = table.pieces().map(|piece| count(piece.len(), window, hop)).sum::<usize>();
         let mut values = Vec::new();
         let size = count.checked_mul(features + conditions);
         let room = size.and_then(|size| values.try_reserve_exact(size).ok());
@@ -57,7 +52,11 @@ impl Windows {
             table.path.display()
         );
         let mut cut = Self { features, conditions, values, last_row: Vec::with_capacity(count), labels: None };
+        let mut starts = table.starts.iter().copied().peekable();
         for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+            if starts.next_if_eq(&row).is_some() {
+                windows.clear();
+            }
             let (sample, condition) = sample.split_at(channels);
             if let Some(values) = windows.push(sample)? {
                 cut.values.extend_from_slice(values);
@@ -114,9 +113,101 @@ impl Windows {
     }
 }
 
+/// Windows of a recording of so many rows.
+fn count(rows: usize, window: usize, hop: usize) -> usize {
+    rows.checked_sub(window).map_or(0, |more| more / hop + 1)
+}
+
+/// Refuses a table in which no recording is as long as a window.
+fn check_length(table: &Table, window: usize) -> Result<()> {
+    let longest = table.pieces().map(|piece| piece.len()).max().unwrap_or(0);
+    let name = table.path.display();
+    if table.starts.is_empty() {
+        ensure!(
+            longest >= window,
+            "{name}: a window of {window} samples is longer than the data ({longest} rows): give more data, or fit with a shorter --window"
+        );
+    }
+    ensure!(
+        longest >= window,
+        "{name}: a window of {window} samples is longer than each of the {} pieces that the data are made of (the longest has {longest} \
+         rows, and no window spans two): give longer recordings, or fit with a --window of at most {longest}",
+        table.pieces().len()
+    );
+    Ok(())
+}
+
+/// A note on the recordings of a table that are shorter than a window; none where there are none.
+#[must_use]
+pub fn note_on_short_pieces(table: &Table, window: usize) -> Option<String> {
+    let short: Vec<usize> = table.pieces().map(|piece| piece.len()).filter(|rows| *rows < window).collect();
+    (!short.is_empty()).then(|| {
+        format!(
+            "{}: {} of {} pieces, with {} of {} rows, are shorter than a window of {window} samples and give none",
+            table.path.display(),
+            short.len(),
+            table.pieces().len(),
+            short.iter().sum::<usize>(),
+            table.rows()
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One column that counts the rows.
+    fn counting(rows: usize, starts: &[usize]) -> Table {
+        Table {
+            path: "t.csv".into(),
+            columns: vec!["x".to_owned()],
+            values: (0..rows).map(|row| row as f32).collect(),
+            labels: None,
+            starts: starts.to_owned(),
+            origins: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_window_spans_a_start_and_each_piece_has_as_many_as_it_would_by_itself() {
+        let starts = [7, 8, 30, 33];
+        for (window, hop) in [(4, 1), (4, 3), (4, 6), (2, 2), (1, 3), (7, 7)] {
+            let table = counting(50, &starts);
+            let windows = Windows::cut(table.clone(), 0, window, hop).unwrap();
+            // (n − w) / h + 1 of n rows, and none of fewer than w.
+            let expected = [7, 1, 22, 3, 17].map(|n| if n < window { 0 } else { (n - window) / hop + 1 });
+            assert_eq!(windows.len(), expected.iter().sum::<usize>(), "{window} {hop}");
+            for (values, last) in windows.iter().zip(&windows.last_row) {
+                let first = last + 1 - window;
+                assert_eq!(values, &table.values[first..=*last]);
+                assert!(starts.iter().all(|start| !(first + 1..=*last).contains(start)), "{first} to {last}");
+            }
+            let alone: Vec<usize> = table
+                .pieces()
+                .filter(|piece| piece.len() >= window)
+                .flat_map(|piece| {
+                    let alone = Windows::cut(counting(piece.len(), &[]), 0, window, hop).unwrap().last_row;
+                    alone.into_iter().map(move |row| piece.start + row)
+                })
+                .collect();
+            assert_eq!(windows.last_row, alone, "{window} {hop}");
+        }
+    }
+
+    #[test]
+    fn pieces_that_are_too_short_are_counted_and_refused_where_all_are() {
+        let table = counting(50, &[7, 8, 30, 33]);
+        let note = note_on_short_pieces(&table, 8).unwrap();
+        assert_eq!(
+            note,
+            "t.csv: 3 of 5 pieces, with 11 of 50 rows, are shorter than a window of 8 samples and give none"
+        );
+        assert_eq!(note_on_short_pieces(&table, 1), None);
+        let message = Windows::cut(table, 0, 23, 1).unwrap_err().to_string();
+        assert!(message.contains("each of the 5 pieces") && message.contains("the longest has 22 rows"), "{message}");
+        assert!(message.ends_with("a --window of at most 22"), "{message}");
+    }
 
     #[test]
     fn windows_that_are_kept_move_up_with_their_rows_and_labels() {

@@ -107,7 +107,7 @@ mod tests {
     const PER_DAY: f64 = PER_HOUR / 24.0;
 
     fn finding(seen: usize, seconds: f64, asked: f64) -> Finding {
-        let events = EventDetection { false_alarms: seen, ..EventDetection::of(&[], 1, &[], &[], None).unwrap() };
+        let events = EventDetection { false_alarms: seen, ..EventDetection::of(&[], &[], 1, &[], &[], None).unwrap() };
         false_alarms(&events, Some(&FalseAlarmTest::new(seen, seconds, asked)))
     }
 
@@ -142,14 +142,14 @@ mod tests {
         let found = finding(3, 3.0 * 86_400.0, PER_DAY);
         // chi2.ppf(0.95, 8) / 2 is 7.75 in three days: 2.58 a day, rounded up.
         assert!(found.grade == Grade::Good && found.what.contains("at most 2.6/day"), "{}", found.what);
-        let none = EventDetection { watched_windows: 70, ..EventDetection::of(&[], 1, &[], &[], None).unwrap() };
+        let none = EventDetection { watched_windows: 70, ..EventDetection::of(&[], &[], 1, &[], &[], None).unwrap() };
         let unknown = false_alarms(&none, None);
         assert!(unknown.grade == Grade::Unknown && unknown.what.contains("in 70 windows"), "{}", unknown.what);
     }
 
     #[test]
     fn an_alarm_that_lingers_is_said_and_drift_is_a_remark() {
-        let events = EventDetection::of(&[true, false, false, false], 1, &[0, 1, 2, 3], &[true; 4], None).unwrap();
+        let events = EventDetection::of(&[true, false, false, false], &[], 1, &[0, 1, 2, 3], &[true; 4], None).unwrap();
         let found = false_alarms(&events, Some(&FalseAlarmTest::new(0, 60.0, PER_DAY)));
         assert!(found.what.contains("on in 100 % of the windows outside events"), "{}", found.what);
         assert_eq!(drift(0.01), None);

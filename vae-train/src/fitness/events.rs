@@ -255,7 +255,7 @@ mod tests {
         let labels = bits("0111100001111000011111100");
         let alarms = bits("0011110000000000010101000");
         let ends: Vec<usize> = (0..labels.len()).collect();
-        let events = EventDetection::of(&labels, 1, &ends, &alarms, None).unwrap();
+        let events = EventDetection::of(&labels, &[], 1, &ends, &alarms, None).unwrap();
         let windows = crate::scoring::event_outcome::JudgedWindows {
             window: 1,
             last_rows: &ends,

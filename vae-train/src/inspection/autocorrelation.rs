@@ -5,12 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::tables::table::Table;
+use crate::{inspection::stretches::stretches, statistics::pieces::usual_length, tables::table::Table};
 
-/// Longest stretch of rows that is correlated with itself, and how many are taken of a longer table, evenly spaced.
-const WHOLE: usize = 16_384;
-const STRETCH: usize = 4096;
-const MOST_STRETCHES: usize = 8;
 /// Most columns that are looked at, evenly spaced.
 const MOST_COLUMNS: usize = 32;
 /// Largest lag, in rows.
@@ -42,6 +38,8 @@ const MOST_VALUES_OF_A_PERIOD: usize = 1024;
 const MOST_VALUES: usize = 256;
 /// A table has at least so many times the rows of a proposed window.
 const WINDOWS_PER_TABLE: usize = 10;
+/// The recordings that it is mostly made of have at least so many times the rows of one, where there are several.
+const WINDOWS_PER_PIECE: usize = 2;
 
 /// The window that the data ask for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,8 +69,9 @@ impl Suggestion {
     /// the window holds twice the rows after which the correlation has fallen below 1/e.
     #[must_use]
     pub fn of(table: &Table, columns: &[usize]) -> Self {
-        let stretches = stretches(table.rows());
-        let lags = (stretches.first().map_or(0, Range::len) / STRETCHES_PER_LAG).min(MOST_LAGS);
+        let stretches = stretches(table.rows(), &table.starts);
+        let shortest = stretches.iter().map(Range::len).min().unwrap_or(0);
+        let lags = (shortest / STRETCHES_PER_LAG).min(MOST_LAGS);
         let near = lags.min(NEAR);
         let step = columns.len().div_ceil(MOST_COLUMNS).max(1);
         let chosen: Vec<usize> = columns.iter().copied().step_by(step).collect();
@@ -110,18 +109,37 @@ impl Suggestion {
             (0..=lags).map(|lag| serial.iter().map(|(r, _)| r[lag]).sum::<f64>() / serial.len() as f64).collect();
         let period = period(&mean, rows);
         let span = mean.iter().position(|r| *r < libm::exp(-1.0)).unwrap_or(lags);
-        let (window, reason) = window(period, span, lags, table.rows(), columns.len());
+        let (window, reason) = window(period, span, lags, Shape::of(table, columns.len()));
         Self { window, hop: (window / 2).max(1), period, span: Some(span), strongest: most, lags, reason }
     }
 }
 
-/// The window for rows that depend on each other, of a table of so many rows and columns, and why.
-fn window(period: Option<usize>, span: usize, lags: usize, rows: usize, columns: usize) -> (usize, String) {
+/// How much there is of a table.
+#[derive(Clone, Copy)]
+struct Shape {
+    rows: usize,
+    columns: usize,
+    /// Rows of the recordings that it is mostly made of, where there are several.
+    piece: Option<usize>,
+}
+
+impl Shape {
+    fn of(table: &Table, columns: usize) -> Self {
+        let rows = table.rows();
+        let piece = (!table.starts.is_empty()).then(|| usual_length(rows, &table.starts));
+        Self { rows, columns, piece }
+    }
+}
+
+/// The window for rows that depend on each other, of a table of this shape, and why.
+fn window(period: Option<usize>, span: usize, lags: usize, shape: Shape) -> (usize, String) {
+    let Shape { rows, columns, piece } = shape;
     let wanted = period.unwrap_or(2 * span).next_power_of_two().max(LEAST_WINDOW);
     let most_values = if period.is_some() { MOST_VALUES_OF_A_PERIOD } else { MOST_VALUES };
     let by_width = power_of_two_up_to(most_values / columns.max(1));
     let by_rows = power_of_two_up_to(rows / WINDOWS_PER_TABLE);
-    let window = wanted.min(by_width).min(by_rows).min(MOST_WINDOW);
+    let by_piece = piece.map_or(MOST_WINDOW, |rows| power_of_two_up_to(rows / WINDOWS_PER_PIECE));
+    let window = wanted.min(by_width).min(by_rows).min(by_piece).min(MOST_WINDOW);
     let mut reason = match period {
         Some(period) if window >= period => format!(
             "the strongest period is {period} samples; {window} holds {:.1} of them",
@@ -137,6 +155,8 @@ fn window(period: Option<usize>, span: usize, lags: usize, rows: usize, columns:
     if window < wanted {
         let limit = if window == by_rows {
             format!("{rows} rows make few windows of more than {window}")
+        } else if let (Some(rows), true) = (piece, window == by_piece) {
+            format!("pieces of {rows} rows hold few windows of more than {window}")
         } else if window == by_width {
             format!("a model of 64 KiB has no room for more than {window} samples of {columns} columns")
         } else {
@@ -150,15 +170,6 @@ fn window(period: Option<usize>, span: usize, lags: usize, rows: usize, columns:
 /// The largest power of two that is not above `limit`; 1 for 0.
 fn power_of_two_up_to(limit: usize) -> usize {
     1 << limit.max(1).ilog2()
-}
-
-/// The rows that are correlated, in stretches of equal length.
-fn stretches(rows: usize) -> Vec<Range<usize>> {
-    if rows <= WHOLE {
-        return std::iter::once(0..rows).collect();
-    }
-    let count = (rows / STRETCH).min(MOST_STRETCHES);
-    (0..count).map(|index| index * (rows - STRETCH) / (count - 1)).map(|start| start..start + STRETCH).collect()
 }
 
 /// A value of the table; NaN also where the row is labelled an anomaly.
@@ -379,6 +390,19 @@ mod tests {
             assert!((36..=80).contains(&found.period.unwrap()), "{found:?}");
             assert!(found.window == 64 || found.period.unwrap() > 64, "{found:?}");
         }
+    }
+
+    #[test]
+    fn recordings_that_are_joined_ask_for_a_window_that_each_holds() {
+        // Tones of 100 samples, in pieces of 150 rows at levels of their own: what is between two of them is no rhythm.
+        let levels = noise(200, 8);
+        let tone = |i: usize| 5.0 * levels[i / 150] + (TAU * (i % 150) as f64 / 100.0).sin() as f32;
+        let mut joined =
+            table(1, (0..30_000).map(tone).zip(noise(30_000, 9)).map(|(x, noise)| x + 0.3 * noise).collect());
+        joined.starts = (1..200).map(|piece| 150 * piece).collect();
+        let found = Suggestion::of(&joined, &[0]);
+        assert!(found.window == 32 || found.window == 64, "{found:?}");
+        assert!(found.lags < 150, "{found:?}");
     }
 
     #[test]

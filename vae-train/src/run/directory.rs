@@ -306,8 +306,9 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_normal(&self, normal: &Normal) -> Result<()> {
-        let Table { path, columns, values, labels, .. } = &normal.table;
-        let bytes = postcard::to_allocvec(&(STATE_VERSION, &normal.settings, path, columns, values, labels))
+        let Table { path, columns, values, labels, starts, origins } = &normal.table;
+        let kept = (STATE_VERSION, &normal.settings, path, columns, values, labels, starts, origins);
+        let bytes = postcard::to_allocvec(&kept)
             .context("cannot serialise the normal data")?;
         self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))
     }
@@ -321,12 +322,9 @@ impl RunDirectory {
         if !path.exists() {
             return Ok(None);
         }
-        let (settings, path, columns, values, labels): (Settings, _, _, _, _) =
+        let (settings, path, columns, values, labels, starts, origins): (Settings, _, _, _, _, _, _) =
             decode(&path, &read(&path)?, "calibrate again")?;
-        Ok(Some(Normal {
-            table: Table { path, columns, values, labels, starts: Vec::new(), origins: Vec::new() },
-            settings,
-        }))
+        Ok(Some(Normal { table: Table { path, columns, values, labels, starts, origins }, settings }))
     }
 
     /// The held-out normal windows, in physical units.

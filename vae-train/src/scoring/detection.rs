@@ -15,9 +15,12 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Whether an alarm is raised.
     pub alarm: bool,
+    /// Whether it is the first window of its recording, with which the detector begins anew.
+    pub is_first: bool,
 }
 
-/// The verdicts on a table whose columns are the model's channels and conditions and whose rows are in the order of time.
+/// The verdicts on a table whose columns are the model's channels and conditions and whose rows are in the order of time. Each of its recordings is
+/// judged by itself, as by a detector that has just been started: no window, vote, sum or average goes over to the next.
 ///
 /// # Errors
 /// If the model is not calibrated, or a row cannot be taken.
@@ -27,7 +30,13 @@ pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
     let mut scratch = Scratch::new(&mut memory);
     let mut detector = Detector::new(model, &mut *window, &mut state)?;
     let mut judged = Vec::new();
+    let mut starts = table.starts.iter().copied().peekable();
+    let mut is_first = true;
     for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+        if starts.next_if_eq(&row).is_some() {
+            detector.forget()?;
+            is_first = true;
+        }
         let (sample, condition) = sample.split_at(model.channels());
         let context = || format!("{}: row {} cannot be judged", table.path.display(), row + 1);
         if let Some(missing) = condition.iter().position(|value| !value.is_finite()) {
@@ -40,7 +49,8 @@ pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
         }
         detector.given(condition).with_context(context)?;
         if let Some(verdict) = detector.push(sample, &mut scratch).with_context(context)? {
-            judged.push(Judged { row, verdict, alarm: detector.is_raised() });
+            judged.push(Judged { row, verdict, alarm: detector.is_raised(), is_first });
+            is_first = false;
         }
     }
     Ok(judged)
@@ -67,9 +77,9 @@ impl Verdicts {
     pub fn of<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Self {
         let mut counts = Self::default();
         let mut raised = false;
-        for Judged { verdict, alarm, .. } in judged {
+        for Judged { verdict, alarm, is_first, .. } in judged {
             counts.count(verdict);
-            counts.alarms += usize::from(*alarm && !raised);
+            counts.alarms += usize::from(*alarm && (!raised || *is_first));
             raised = *alarm;
         }
         counts

@@ -28,6 +28,8 @@ pub struct Scored {
     pub judged: Vec<Judged>,
     /// The rows' labels.
     rows: Option<Vec<bool>>,
+    /// The rows at which another recording begins.
+    starts: Vec<usize>,
 }
 
 impl Scored {
@@ -38,10 +40,10 @@ impl Scored {
     pub fn of(model: Model<'_>, table: Table) -> Result<Self> {
         let name = table.path.display().to_string();
         let judged = detect(model, &table)?;
-        let rows = table.labels.clone();
+        let (rows, starts) = (table.labels.clone(), table.starts.clone());
         let windows = cut_for_model(table, &model)?;
         let scores = scoring::of_device(&model, &windows.values).context(name)?;
-        Ok(Self { windows, scores, judged, rows })
+        Ok(Self { windows, scores, judged, rows, starts })
     }
 }
 
@@ -102,14 +104,14 @@ impl Evaluation {
     /// # Errors
     /// If there are no labels, or all windows have the same.
     pub fn of(model: &Model<'_>, scored: &Scored) -> Result<Self> {
-        let Scored { windows, scores, judged, rows } = scored;
+        let Scored { windows, scores, judged, rows, starts } = scored;
         let calibration = model.calibration()?;
         let (ends, alarms): (Vec<usize>, Vec<bool>) = judged.iter().map(|judged| (judged.row, judged.alarm)).unzip();
         let rows_per_second = calibration.sample_rate().map(f64::from);
         let rows = rows.as_deref().context("the data have no labels")?;
         let labels = windows.labels.as_deref().context("the data have no labels")?;
         let (window, is_below) = (model.window(), |score| calibration.is_anomalous(score));
-        let events = EventDetection::of(rows, window, &ends, &alarms, rows_per_second)?;
+        let events = EventDetection::of(rows, starts, window, &ends, &alarms, rows_per_second)?;
         let judged_windows = JudgedWindows { window, last_rows: &windows.last_row, scores, labels, judged };
         let outside = |judged: &&Judged| !rows[judged.row + 1 - window..=judged.row].contains(&true);
         let below = |of: bool| {

@@ -203,7 +203,7 @@ mod tests {
     fn event(labels: &str, alarm: &str) -> Event {
         let bits = |text: &str| text.chars().map(|c| c == '1').collect::<Vec<_>>();
         let ends: Vec<usize> = (0..labels.len()).collect();
-        EventDetection::of(&bits(labels), 1, &ends, &bits(alarm), None).unwrap().events[0]
+        EventDetection::of(&bits(labels), &[], 1, &ends, &bits(alarm), None).unwrap().events[0]
     }
 
     fn fate(labels: &str, alarm: &str, sensor_fault: f64) -> Fate {

@@ -5,12 +5,14 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
+use crate::statistics::pieces::{pieces, starts_among};
+
 /// Alarms over a stream, judged event by event.
 ///
-/// An event is a maximal run of rows labelled 1. It belongs to every window that holds one of its rows, and is detected if the
+/// An event is a maximal run of rows labelled 1 in one recording. It belongs to every window that holds one of its rows, and is detected if the
 /// alarm is on after one of these windows. An alarm that is raised by a window without a row of an event is a false alarm; if it
 /// is still on when an event begins, the event counts as detected all the same, after no delay ([`Event::was_on`] tells these).
-/// An alarm that stays on after an event is carried over from it, and no false alarm.
+/// An alarm that stays on after an event is carried over from it, and no false alarm. With another recording all begins anew.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventDetection {
     /// Windows.
@@ -65,7 +67,7 @@ pub struct Event {
     /// The delay in seconds, where the sample rate is known.
     pub delay_seconds: Option<f64>,
     /// Rows from its last one until the alarm is off, 0 where it went off for the last time before; `None` if it was never on, or
-    /// still is where the next event begins or the data end.
+    /// still is where the next event begins or its recording ends.
     pub clear: Option<usize>,
     /// The time to clear in seconds, where the sample rate is known.
     pub clear_seconds: Option<f64>,
@@ -93,8 +95,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(is_in_event: &[bool], alarm: &[bool]) -> Self {
-        let (mut counts, mut was_on, mut is_events) = (Self::default(), false, false);
+    /// Adds the windows of a recording.
+    fn add(&mut self, is_in_event: &[bool], alarm: &[bool]) {
+        let counts = self;
+        let (mut was_on, mut is_events) = (false, false);
         for (in_event, on) in is_in_event.iter().copied().zip(alarm.iter().copied()) {
             *match (in_event, on) {
                 (true, true) => &mut counts.hits,
@@ -108,28 +112,40 @@ impl Counts {
             counts.raised_outside += usize::from(on && !was_on && !in_event);
             was_on = on;
         }
-        counts
     }
 }
 
 impl EventDetection {
     /// Judges the state of an alarm after each window.
     ///
-    /// `labels` has one entry a row. `ends` are the last rows of the windows, ascending, each of `window` rows, and `alarm` says
+    /// `labels` has one entry a row, and `starts` are the rows at which another recording begins. `ends` are the last rows of the windows, ascending, each of `window` rows, and `alarm` says
     /// after which of them the alarm was on. `rate` is the rows per second. For a caller that has labels and alarms of the
     /// windows only: `window` 1, `ends` 0 to n − 1, and the windows per second; delays are then in windows.
     ///
     /// # Errors
     /// If the numbers of windows differ, or a window lies outside the rows.
-    pub fn of(labels: &[bool], window: usize, ends: &[usize], alarm: &[bool], rate: Option<f64>) -> Result<Self> {
+    pub fn of(
+        labels: &[bool],
+        starts: &[usize],
+        window: usize,
+        ends: &[usize],
+        alarm: &[bool],
+        rate: Option<f64>,
+    ) -> Result<Self> {
         check(labels, window, ends, alarm)?;
-        let runs: Vec<(usize, usize)> = runs(labels).collect();
-        let next_first = |index: usize| runs.get(index + 1).map(|(first, _)| *first);
-        let stream = Stream { window, ends, alarm, rate };
-        let event = |(index, run): (usize, &(usize, usize))| stream.event(*run, next_first(index));
-        let events: Vec<Event> = runs.iter().enumerate().map(event).collect();
+        let firsts = starts_among(ends, starts);
+        let stream = Stream { window, ends, firsts: &firsts, alarm, rate };
+        let mut events = Vec::new();
+        for piece in pieces(starts, labels.len()) {
+            let runs: Vec<(usize, usize)> =
+                runs(&labels[piece.clone()]).map(|(first, last)| (piece.start + first, piece.start + last)).collect();
+            let until = |index: usize| runs.get(index + 1).map_or(piece.end, |(first, _)| *first);
+            events.extend(runs.iter().enumerate().map(|(index, run)| stream.event(*run, until(index))));
+        }
         let is_in_event: Vec<bool> = ends.iter().map(|end| labels[end + 1 - window..=*end].contains(&true)).collect();
-        let Counts { hits, missed, wrong, quiet, carried, raised, raised_outside } = Counts::of(&is_in_event, alarm);
+        let mut counts = Counts::default();
+        pieces(&firsts, ends.len()).for_each(|own| counts.add(&is_in_event[own.clone()], &alarm[own]));
+        let Counts { hits, missed, wrong, quiet, carried, raised, raised_outside } = counts;
         let normal_windows = quiet + wrong;
         let delays: Vec<usize> = events.iter().filter_map(|event| event.delay).collect();
         let ratio = |part: f64, of: f64| (of > 0.0).then(|| part / of);
@@ -191,24 +207,31 @@ pub(crate) fn windows_of(ends: &[usize], window: usize, first: usize, last: usiz
 struct Stream<'a> {
     window: usize,
     ends: &'a [usize],
+    /// The windows that are the first of another recording.
+    firsts: &'a [usize],
     alarm: &'a [bool],
     rate: Option<f64>,
 }
 
 impl Stream<'_> {
-    /// What the alarm did in the event between two rows, after which the next begins with `next_first`.
-    fn event(&self, (first_row, last_row): (usize, usize), next_first: Option<usize>) -> Event {
-        let Self { window, ends, alarm, rate } = *self;
+    /// Whether the alarm was on before this window, in the same recording.
+    fn was_on(&self, index: usize) -> bool {
+        index > 0 && self.alarm[index - 1] && self.firsts.binary_search(&index).is_err()
+    }
+
+    /// What the alarm did in the event between two rows, after which the next one, or another recording, begins with row `until`.
+    fn event(&self, (first_row, last_row): (usize, usize), until: usize) -> Event {
+        let Self { window, ends, alarm, rate, .. } = *self;
         let own = windows_of(ends, window, first_row, last_row);
         let (begin, windows) = (own.start, own.len());
         let is_on = |index: &usize| alarm[*index];
-        let is_raised = |index: &usize| alarm[*index] && (*index == 0 || !alarm[index - 1]);
-        let was_on = begin > 0 && alarm[begin - 1] && alarm[own.clone()].first() == Some(&true);
+        let is_raised = |index: &usize| alarm[*index] && !self.was_on(*index);
+        let was_on = self.was_on(begin) && alarm[own.clone()].first() == Some(&true);
         let first_on = own.clone().find(is_on);
         let delay = first_on.map(|index| if was_on { 0 } else { ends[index] - first_row });
         let off = own.clone().rfind(is_on).and_then(|last_on| (last_on + 1..alarm.len()).find(|index| !alarm[*index]));
         // A window that holds a row of the next event tells of that one.
-        let off = off.filter(|index| next_first.is_none_or(|first| ends[*index] < first));
+        let off = off.filter(|index| ends[*index] < until);
         let clear = off.map(|index| ends[index].saturating_sub(last_row));
         let seconds = |rows: Option<usize>| rows.zip(rate).map(|(rows, rate)| rows as f64 / rate);
         Event {
@@ -237,7 +260,7 @@ mod tests {
     /// One row a window.
     fn by_rows(labels: &str, alarm: &str) -> EventDetection {
         let ends: Vec<usize> = (0..labels.len()).collect();
-        EventDetection::of(&bits(labels), 1, &ends, &bits(alarm), Some(2.0)).unwrap()
+        EventDetection::of(&bits(labels), &[], 1, &ends, &bits(alarm), Some(2.0)).unwrap()
     }
 
     /// First row, last row and delay of each event.
@@ -338,7 +361,7 @@ mod tests {
     #[test]
     fn an_event_between_windows_is_in_none() {
         // Windows of two rows every four: 0–1, 4–5, 8–9.
-        let found = EventDetection::of(&bits("0011001000"), 2, &[1, 5, 9], &bits("011"), None).unwrap();
+        let found = EventDetection::of(&bits("0011001000"), &[], 2, &[1, 5, 9], &bits("011"), None).unwrap();
         assert_eq!(done(&found), [(None, 0, false, None); 2]);
         assert_eq!((found.events[0].windows, found.detected, found.false_alarms), (0, 0, 1));
     }
@@ -361,7 +384,7 @@ mod tests {
         assert_eq!((found.false_alarms_per_hour, found.false_alarms_per_1000_windows), (None, None));
         let found = by_rows("0000", "0000");
         assert_eq!((found.precision, found.recall, found.f1, found.false_alarms), (None, None, None, 0));
-        assert_eq!(EventDetection::of(&[], 4, &[], &[], None).unwrap().windows, 0);
+        assert_eq!(EventDetection::of(&[], &[], 4, &[], &[], None).unwrap().windows, 0);
     }
 
     #[test]
@@ -369,13 +392,31 @@ mod tests {
         // Windows of four rows every two: 0–3, 2–5, 4–7, 6–9, 8–11; the event is row 4 alone.
         let labels = bits("000010000000");
         let ends = [3, 5, 7, 9, 11];
-        let of = |alarm: &str| EventDetection::of(&labels, 4, &ends, &bits(alarm), None).unwrap();
+        let of = |alarm: &str| EventDetection::of(&labels, &[], 4, &ends, &bits(alarm), None).unwrap();
         let found = of("00100");
         // The window of rows 4 to 7 ends after the event, and has seen it.
         assert_eq!((delays(&found), found.false_alarms), (vec![(4, 4, Some(3))], 0));
         assert_eq!((found.normal_windows, found.recall, found.false_alarms_per_hour), (3, Some(0.5), None));
         let found = of("00010");
         assert_eq!((found.detected, found.false_alarms), (0, 1));
+    }
+
+    #[test]
+    fn an_event_ends_with_its_recording_and_an_alarm_is_raised_anew_in_the_next() {
+        //            0         1         2
+        //            0123456789 0123456789
+        let labels = bits("00000001111100000000");
+        let alarm = bits("00000000111100000000");
+        let ends: Vec<usize> = (0..20).collect();
+        let of = |starts: &[usize]| EventDetection::of(&labels, starts, 1, &ends, &alarm, None).unwrap();
+        let (one, two) = (of(&[]), of(&[10]));
+        assert_eq!((delays(&one), one.alarms), (vec![(7, 11, Some(1))], 1));
+        assert_eq!((delays(&two), two.alarms), (vec![(7, 9, Some(1)), (10, 11, Some(0))], 2));
+        // Of the first it is not known when the alarm would have cleared; the second's was not on before.
+        assert_eq!(done(&two), [(Some(2.0 / 3.0), 1, false, None), (Some(1.0), 1, false, Some(1))]);
+        // One that is on at the end of a recording is not carried over to the next, where it is false.
+        let found = EventDetection::of(&bits("0011000000"), &[4], 1, &ends[..10], &bits("0011110000"), None).unwrap();
+        assert_eq!((found.watched_windows, found.false_alarms, found.alarms), (8, 1, 2));
     }
 
     #[test]
@@ -387,7 +428,7 @@ mod tests {
             (1, &[0, 5], &[true, true], "do not fit into 5 rows"),
             (0, &[0], &[true], "a window of 0 rows"),
         ] {
-            let message = EventDetection::of(&[false; 5], window, ends, alarm, None).unwrap_err().to_string();
+            let message = EventDetection::of(&[false; 5], &[], window, ends, alarm, None).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
     }

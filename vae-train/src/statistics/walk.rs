@@ -2,6 +2,8 @@
 
 use vae_core::ALLOWANCE;
 
+use crate::statistics::pieces::pieces;
+
 /// Ratio of the lengths of sums at which their variance is known.
 const STEP: f64 = 1.2;
 
@@ -18,10 +20,12 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Learns from p-values in the order of time. The steps are √12 (½ − p), of variance 1, less [`ALLOWANCE`].
+    /// Learns from p-values in the order of time, of recordings that begin with the first one and with `starts`. The steps are √12 (½ − p), of
+    /// variance 1, less [`ALLOWANCE`].
     ///
-    /// The variance for each window of a sum changes with the sum's length only where the recording says so: by more than one standard error.
-    pub(crate) fn of(p_values: &[f64]) -> Self {
+    /// The variance for each window of a sum changes with the sum's length only where the recordings say so: by more than one standard error.
+    /// No sum spans two of them; of those that are longer than a recording it is that of the longest that recordings hold.
+    pub(crate) fn of(p_values: &[f64], starts: &[usize]) -> Self {
         let windows = p_values.len();
         let path = std::iter::once(0.0).chain(p_values.iter().scan(0.0, |sum, p| {
             *sum += 12f64.sqrt() * (0.5 - p);
@@ -32,12 +36,14 @@ impl Walk {
         let (mut sums, mut length, mut each) = (Vec::new(), 1, None);
         while length <= windows {
             let width = length as f64;
-            if length * SUMS <= windows || each.is_none() {
-                let starts = (0..windows - length + 1).step_by((length / 8).max(1));
-                let count = starts.len() as f64;
-                let squares = starts.map(|start| (path[start + length] - path[start] - width * mean).powi(2));
+            let long = pieces(starts, windows).filter(|piece| piece.len() >= length);
+            if long.clone().map(|piece| piece.len() / length).sum::<usize>() >= SUMS || each.is_none() {
+                let sums =
+                    long.clone().flat_map(|piece| (piece.start..piece.end - length + 1).step_by((length / 8).max(1)));
+                let count = sums.clone().count() as f64;
+                let squares = sums.map(|start| (path[start + length] - path[start] - width * mean).powi(2));
                 let found = squares.sum::<f64>() / count / width;
-                let error = found * (OVERLAPPING * width / windows as f64).sqrt();
+                let error = found * (OVERLAPPING * width / long.map(|piece| piece.len()).sum::<usize>() as f64).sqrt();
                 each = Some(each.map_or(found, |each: f64| each.clamp(found - error, found + error)));
             }
             sums.push((width, width * each.unwrap_or(1.0)));
@@ -104,7 +110,7 @@ mod tests {
     fn independent_windows_rise_exponentially() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let p_values: Vec<f64> = (0..200_000).map(|_| rng.random()).collect();
-        let walk = Walk::of(&p_values);
+        let walk = Walk::of(&p_values, &[]);
         // 2 k h is h / 2; lengths 1.2 apart are at most 10 % off the best one, which makes ½ % of it.
         for height in [5.0, 10.0, 20.0] {
             assert!((walk.nats(height) / (0.5 * height) - 1.0).abs() < 0.03, "{height}: {}", walk.nats(height));
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn windows_that_resemble_each_other_rise_further() {
-        let walk = Walk::of(&pairs(200_000));
+        let walk = Walk::of(&pairs(200_000), &[]);
         let each = |length: f64| walk.sums.iter().find(|sum| sum.0 == length).map(|sum| sum.1 / length);
         for (length, expected) in [(1.0, 1.0), (2.0, 1.5), (4.0, 1.75)] {
             assert!((each(length).unwrap() / expected - 1.0).abs() < 0.02, "{length}: {:?}", each(length));
@@ -125,11 +131,27 @@ mod tests {
     }
 
     #[test]
+    fn no_sum_spans_two_recordings() {
+        // Recordings of ten windows, high and low in turn: by sums across them they would be told from independent windows by far, as
+        // the variance of a sum of twenty would be next to none.
+        let level = |window: usize| if window / 10 % 2 == 0 { 0.25 } else { 0.75 };
+        let p_values: Vec<f64> = (0..4000).map(level).collect();
+        let starts: Vec<usize> = (1..400).map(|piece| 10 * piece).collect();
+        let walk = Walk::of(&p_values, &starts);
+        // A sum of m windows of a recording is ± m √12 / 4, and of no longer one is anything known.
+        for (length, each) in walk.sums.iter().map(|(length, variance)| (*length, variance / length)) {
+            assert!((each / (0.75 * length.min(10.0)) - 1.0).abs() < 0.15, "{length}: {each}");
+        }
+        let across = Walk::of(&p_values, &[]).sums.last().map(|(length, variance)| variance / length);
+        assert!(across.unwrap() < 1.0, "{across:?}");
+    }
+
+    #[test]
     fn the_variance_is_that_of_repeated_recordings() {
         let found: Vec<f64> = (0..60)
             .map(|seed| {
                 let mut rng = ChaCha8Rng::seed_from_u64(100 + seed);
-                Walk::of(&(0..5000).map(|_| rng.random()).collect::<Vec<f64>>()).nats(10.0).ln()
+                Walk::of(&(0..5000).map(|_| rng.random()).collect::<Vec<f64>>(), &[]).nats(10.0).ln()
             })
             .collect();
         let mean = found.iter().sum::<f64>() / 60.0;

@@ -212,7 +212,7 @@ fn keep(found: &mut Vec<NotNumbers>, place: &mut Option<usize>, column: &str, fi
         None => {
             *place = Some(found.len());
             let first = short(&text(field), MOST_KEPT).into_owned();
-            found.push(NotNumbers { column: column.to_owned(), fields: 1, first, row, line });
+            found.push(NotNumbers { column: column.to_owned(), fields: 1, first, row, line, file: None });
         }
     }
 }
@@ -294,9 +294,15 @@ mod tests {
     fn lenient_reading_counts_what_is_no_number() {
         let text = "day,a,label\n2024-05-01,1,0\n2024-05-02,off,0\n2024-05-03,,1\n";
         let Recording { table, names, label, not_numbers, .. } = recording(text, Label::Usual).unwrap();
-        let expected = [("day", 3, "2024-05-01", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| {
-            NotNumbers { column: column.to_owned(), fields, first: first.to_owned(), row, line: row as u64 + 1 }
-        });
+        let expected =
+            [("day", 3, "2024-05-01", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| NotNumbers {
+                column: column.to_owned(),
+                fields,
+                first: first.to_owned(),
+                row,
+                line: row as u64 + 1,
+                file: None,
+            });
         assert_eq!(not_numbers, expected);
         assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
         assert_eq!((names.join(" "), label.as_deref()), ("day a label".to_owned(), Some("label")));

@@ -9,9 +9,12 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
-use crate::words::{
-    foreign::excerpt,
-    messages::{list, quoted},
+use crate::{
+    statistics::pieces::{pieces, starts_among},
+    words::{
+        foreign::excerpt,
+        messages::{list, quoted},
+    },
 };
 
 /// The name that a label column has unless another is given.
@@ -47,9 +50,14 @@ impl Table {
     }
 
     /// The recordings that it is made of, one behind the other.
-    pub fn pieces(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        let ends = self.starts.iter().copied().chain([self.rows()]);
-        [0].into_iter().chain(self.starts.iter().copied()).zip(ends).map(|(start, end)| start..end)
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + '_ {
+        pieces(&self.starts, self.rows())
+    }
+
+    /// Of some ascending rows, the indices of those before which, since the one before them, another recording has begun.
+    #[must_use]
+    pub fn starts_among(&self, rows: &[usize]) -> Vec<usize> {
+        starts_among(rows, &self.starts)
     }
 
     /// Selects columns by name, as [`Self::select`] does, of a table in which the fields `found` are no numbers.
@@ -119,6 +127,9 @@ pub struct NotNumbers {
     pub row: usize,
     /// The first one's line in the file, counted from 1.
     pub line: u64,
+    /// The file that it is in, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
 }
 
 /// Refuses a table with fields that are no numbers.
@@ -126,10 +137,11 @@ pub struct NotNumbers {
 /// # Errors
 /// Names the first of them and what to do about it.
 pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
-    let Some(NotNumbers { column, first, row, line, .. }) = found.iter().min_by_key(|found| found.row) else {
+    let Some(NotNumbers { column, first, row, line, file, .. }) = found.iter().min_by_key(|found| found.row) else {
         return Ok(());
     };
     let shown = excerpt(first);
+    let path = file.as_deref().unwrap_or(path);
     let place = format!("{}: row {row} (line {line}), column `{column}`: `{shown}`", path.display());
     if first.parse::<f32>().is_ok() {
         bail!(

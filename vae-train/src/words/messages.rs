@@ -1,5 +1,7 @@
 //! Names and words as messages show them.
 
+use std::path::PathBuf;
+
 use crate::words::foreign::excerpt;
 
 /// The first names of a list, for a message.
@@ -23,6 +25,11 @@ pub(crate) fn quoted(word: impl std::fmt::Display) -> String {
         (false, true) => format!("\"{word}\""),
         (false, false) => format!("'{}'", word.replace('\'', r"'\''")),
     }
+}
+
+/// Files as a user would type them, one behind the other.
+pub(crate) fn quoted_paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| quoted(path.display())).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
