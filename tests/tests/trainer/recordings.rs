@@ -48,7 +48,14 @@ fn joined(seed: u64, pieces: &[usize]) -> Table {
         values.extend((0..*rows).map(|_| level + rng.random_range(-1.0..1.0f32)));
     }
     starts.remove(0);
-    Table { path: "joined.csv".into(), columns: vec!["x".to_owned()], values, labels: None, starts, origins: Vec::new() }
+    Table {
+        path: "joined.csv".into(),
+        columns: vec!["x".to_owned()],
+        values,
+        labels: None,
+        starts,
+        origins: Vec::new(),
+    }
 }
 
 /// Each of a table's recordings by itself, with its first row.

@@ -308,8 +308,7 @@ impl RunDirectory {
     pub fn save_normal(&self, normal: &Normal) -> Result<()> {
         let Table { path, columns, values, labels, starts, origins } = &normal.table;
         let kept = (STATE_VERSION, &normal.settings, path, columns, values, labels, starts, origins);
-        let bytes = postcard::to_allocvec(&kept)
-            .context("cannot serialise the normal data")?;
+        let bytes = postcard::to_allocvec(&kept).context("cannot serialise the normal data")?;
         self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))
     }
 
