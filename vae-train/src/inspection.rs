@@ -3,6 +3,7 @@
 pub mod autocorrelation;
 pub mod column;
 pub mod copies;
+mod proposal;
 pub mod runs;
 mod stretches;
 

@@ -1,5 +1,6 @@
 //! Scores windows through `vae-core`, on all cores.
 
+mod alarm_counts;
 pub mod cost;
 pub mod detection;
 pub mod evaluation;

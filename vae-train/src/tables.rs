@@ -11,6 +11,7 @@ mod format;
 mod growth;
 mod header;
 mod idx;
+mod meant;
 mod npy;
 mod npz;
 pub mod open;

@@ -102,7 +102,7 @@ fn a_calibration_on_pieces_is_that_of_the_windows_of_each() {
 fn each_piece_is_judged_as_by_a_detector_that_has_just_been_started() {
     let plain = model();
     let settings = Settings { votes: (2, 3), sample_rate: Some(10.0), ..Settings::default() };
-    let (calibration, _) = calibrate(&plain, &Normal { table: joined(3, &[200; 60]), settings }, 0.2).unwrap();
+    let (calibration, _) = calibrate(&plain, &Normal { table: joined(3, &[200; 60]), settings }, 0.01).unwrap();
     let file = AlignedFile::new(&ModelFile { calibration, ..plain }.to_bytes().unwrap());
     let model = file.model().unwrap();
     // Some too short for a window, and some with a fault that lasts to their end and goes on in the next.
@@ -190,7 +190,8 @@ fn files_a_folder_and_a_pattern_are_one_input() {
         let inspected = place.json(&format!("inspect {given}"));
         assert_eq!((inspected["rows"].as_u64(), inspected["pieces"].as_u64()), (Some(850), Some(3)));
     }
-    assert!(data.iter().all(|data| *data == data[0].clone() && data.as_str().unwrap().ends_with(", 850 rows")));
+    assert!(data[0].as_str().unwrap().ends_with(", 850 rows"), "{data:?}");
+    assert!(data.iter().all(|other| *other == data[0]), "{data:?}");
     let [a, b] = ["a", "b"].map(|run| fs::read(place.path(run).join("checkpoint.bin")).unwrap());
     assert!(a == b);
     // What is to be done next names what was given.

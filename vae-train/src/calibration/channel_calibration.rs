@@ -128,10 +128,10 @@ pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64
 
 /// A channel's values in normal rows, and those with which another recording begins: what an anomaly does to a sensor is not what is normal of it.
 fn series(table: &Table, channel: usize) -> (Vec<f32>, Vec<usize>) {
-    let is_normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
-    let rows: Vec<usize> = (0..table.rows()).filter(is_normal).collect();
-    let values = rows.iter().map(|row| table.values[row * table.columns.len() + channel]).collect();
-    (values, table.starts_among(&rows))
+    let value = |row: usize| table.values[row * table.columns.len() + channel];
+    let Some(labels) = &table.labels else { return ((0..table.rows()).map(value).collect(), table.starts.clone()) };
+    let rows: Vec<usize> = (0..table.rows()).filter(|row| !labels[*row]).collect();
+    (rows.iter().copied().map(value).collect(), table.starts_among(&rows))
 }
 
 /// Mean, and mean square of the distance from it.

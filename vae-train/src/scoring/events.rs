@@ -5,7 +5,10 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use crate::statistics::pieces::{pieces, starts_among};
+use crate::{
+    scoring::alarm_counts::Counts,
+    statistics::pieces::{pieces, starts_among},
+};
 
 /// Alarms over a stream, judged event by event.
 ///
@@ -81,40 +84,6 @@ impl Event {
     }
 }
 
-/// Windows by whether they belong to an event and have the alarm on.
-#[derive(Default)]
-struct Counts {
-    hits: usize,
-    missed: usize,
-    wrong: usize,
-    quiet: usize,
-    /// Normal windows with the alarm of an event.
-    carried: usize,
-    raised: usize,
-    raised_outside: usize,
-}
-
-impl Counts {
-    /// Adds the windows of a recording.
-    fn add(&mut self, is_in_event: &[bool], alarm: &[bool]) {
-        let counts = self;
-        let (mut was_on, mut is_events) = (false, false);
-        for (in_event, on) in is_in_event.iter().copied().zip(alarm.iter().copied()) {
-            *match (in_event, on) {
-                (true, true) => &mut counts.hits,
-                (true, false) => &mut counts.missed,
-                (false, true) => &mut counts.wrong,
-                (false, false) => &mut counts.quiet,
-            } += 1;
-            is_events = on && (in_event || is_events);
-            counts.carried += usize::from(is_events && !in_event);
-            counts.raised += usize::from(on && !was_on);
-            counts.raised_outside += usize::from(on && !was_on && !in_event);
-            was_on = on;
-        }
-    }
-}
-
 impl EventDetection {
     /// Judges the state of an alarm after each window.
     ///
@@ -140,7 +109,7 @@ impl EventDetection {
             let runs: Vec<(usize, usize)> =
                 runs(&labels[piece.clone()]).map(|(first, last)| (piece.start + first, piece.start + last)).collect();
             let until = |index: usize| runs.get(index + 1).map_or(piece.end, |(first, _)| *first);
-            events.extend(runs.iter().enumerate().map(|(index, run)| stream.event(*run, until(index))));
+            events.extend((0..runs.len()).map(|index| stream.event(runs[index], until(index))));
         }
         let is_in_event: Vec<bool> = ends.iter().map(|end| labels[end + 1 - window..=*end].contains(&true)).collect();
         let mut counts = Counts::default();
@@ -403,10 +372,7 @@ mod tests {
 
     #[test]
     fn an_event_ends_with_its_recording_and_an_alarm_is_raised_anew_in_the_next() {
-        //            0         1         2
-        //            0123456789 0123456789
-        let labels = bits("00000001111100000000");
-        let alarm = bits("00000000111100000000");
+        let (labels, alarm) = (bits("00000001111100000000"), bits("00000000111100000000"));
         let ends: Vec<usize> = (0..20).collect();
         let of = |starts: &[usize]| EventDetection::of(&labels, starts, 1, &ends, &alarm, None).unwrap();
         let (one, two) = (of(&[]), of(&[10]));

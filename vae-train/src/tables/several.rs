@@ -1,19 +1,17 @@
 //! Several files as one table: each is a recording of its own.
 
 use std::{
-    cmp::Ordering,
     collections::HashSet,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     tables::{
-        format::TableFormat,
         growth::{Expected, reserve},
+        meant::meant,
         open::open,
-        packed::Packing,
         reading::Reading,
         recording::{Label, Recording},
         table::{NotNumbers, Table},
@@ -23,9 +21,6 @@ use crate::{
 
 /// Share by which the rates of two files may differ that are the same, by their heads and by their clocks: a short recording's clock says little.
 const SAME_RATE: (f64, f64) = (1e-9, 0.05);
-
-/// What a user gives for standard input.
-const STANDARD_INPUT: &str = "-";
 
 /// The files that a table was read from, in the order of its rows.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +59,7 @@ pub fn open_all<W: FnMut(usize, Option<f64>)>(
     reading: &Reading,
     mut watch: impl FnMut(&Path) -> W,
 ) -> Result<(Recording, Files)> {
-    let paths = expand(given)?;
+    let paths = meant(given)?;
     let Some((first, others)) = paths.split_first() else { bail!("no file is given") };
     let mut whole = open(first, label, reading, watch(first))?;
     let mut files = vec![(whole.table.path.clone(), 0)];
@@ -101,93 +96,10 @@ pub fn note_on_pieces(recording: &Recording) -> Option<String> {
     let pieces = table.pieces().len();
     (pieces > 1).then(|| {
         format!(
-            "{}: the rows are of {pieces} pieces; no window spans two of them, and each is judged by itself",
+            "{}: no window spans two of the {pieces} pieces that it is made of, and each is judged by itself",
             table.path.display()
         )
     })
-}
-
-/// The files that are meant, each once.
-fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for path in given {
-        if path.as_os_str() != STANDARD_INPUT && path.is_dir() {
-            paths.extend(tables_of(path)?);
-        } else if !path.exists() && path.to_string_lossy().contains(['*', '?', '[']) {
-            paths.extend(matches(path)?);
-        } else {
-            paths.push(path.clone());
-        }
-    }
-    let mut seen = HashSet::new();
-    if let Some(twice) = paths.iter().find(|path| !seen.insert(*path)) {
-        match twice.to_str() {
-            Some(STANDARD_INPUT) => bail!("standard input is read once: give `-` once"),
-            _ => bail!("{} is given twice: give each file once", twice.display()),
-        }
-    }
-    Ok(paths)
-}
-
-/// The tables in a folder, as their names say, in natural order.
-fn tables_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let context = || format!("cannot read {}", folder.display());
-    let mut tables = Vec::new();
-    let mut others = 0;
-    for entry in folder.read_dir().with_context(context)? {
-        let path = entry.with_context(context)?.path();
-        let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if !is_hidden && path.is_file() && is_named_as_table(&path) {
-            tables.push(path);
-        } else {
-            others += 1;
-        }
-    }
-    ensure!(
-        !tables.is_empty(),
-        "{} is a directory without tables ({others} other entries): give the name of a file (CSV, NPY, NPZ, WAV, Parquet or IDX), or of a \
-         directory of such files; others can be given by a pattern, as in '{}/*.txt'",
-        folder.display(),
-        folder.display()
-    );
-    tables.sort_by(|a, b| natural(a, b));
-    Ok(tables)
-}
-
-fn is_named_as_table(path: &Path) -> bool {
-    let stem = if Packing::of_name(path).is_some() { path.file_stem().map(Path::new) } else { Some(path) };
-    stem.is_some_and(|stem| {
-        TableFormat::of_name(stem).is_some()
-            || stem.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tsv"))
-    })
-}
-
-/// The files that a pattern is of, in natural order.
-fn matches(pattern: &Path) -> Result<Vec<PathBuf>> {
-    let text = pattern.to_str().with_context(|| format!("cannot read {}", pattern.display()))?;
-    let found = glob::glob(text).with_context(|| format!("{text} is no pattern"))?;
-    let mut paths: Vec<PathBuf> = found.collect::<Result<_, _>>().with_context(|| format!("cannot read {text}"))?;
-    paths.retain(|path| path.is_file());
-    ensure!(!paths.is_empty(), "no file has a name as in {text}");
-    paths.sort_by(|a, b| natural(a, b));
-    Ok(paths)
-}
-
-/// The order of names in which numbers count by their size: day2 before day10.
-fn natural(a: &Path, b: &Path) -> Ordering {
-    let [a, b] = [a, b].map(|path| path.as_os_str().to_string_lossy().into_owned());
-    let parts = |text: &str| {
-        let parts = text.as_bytes().chunk_by(|x, y| x.is_ascii_digit() == y.is_ascii_digit());
-        let part = |part: &[u8]| {
-            let zeros = part.iter().take_while(|byte| **byte == b'0').count();
-            let is_number = part[0].is_ascii_digit();
-            // A number before text, as digits are before letters; a longer one without its zeros is a larger one.
-            let number = if is_number { part[zeros..].to_vec() } else { Vec::new() };
-            (!is_number, number.len(), number, if is_number { Vec::new() } else { part.to_vec() })
-        };
-        parts.map(part).collect::<Vec<_>>()
-    };
-    parts(&a).cmp(&parts(&b)).then_with(|| a.cmp(&b))
 }
 
 /// What the first of several files says of its rate.
@@ -315,4 +227,63 @@ fn check_columns(whole: &Recording, next: &Recording) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(path: &Path) -> &str {
+        path.file_name().unwrap().to_str().unwrap()
+    }
+
+    fn read(texts: &[&str]) -> Result<(Recording, Files)> {
+        let folder = tempfile::tempdir()?;
+        let paths: Vec<PathBuf> = (0..texts.len()).map(|index| folder.path().join(format!("{index}.csv"))).collect();
+        paths.iter().zip(texts).try_for_each(|(path, text)| std::fs::write(path, text))?;
+        open_all(&paths, Label::Usual, &Reading::default(), |_| |_, _| {})
+    }
+
+    #[test]
+    fn files_lie_one_behind_the_other_whatever_the_order_of_their_columns() {
+        let (whole, files) =
+            read(&["a,label,b\n1,0,2\n3,1,4\n", "label,b,a\n0,6,5\n", "b,a,label\n8,7,1\n10,9,0\n"]).unwrap();
+        assert_eq!(whole.table.columns, ["a", "b"]);
+        assert_eq!(whole.table.values, (1..=10).map(|value| value as f32).collect::<Vec<_>>());
+        assert_eq!(whole.table.labels, Some(vec![false, true, false, true, false]));
+        assert_eq!(whole.table.starts, [2, 3]);
+        assert!(whole.table.path.to_string_lossy().ends_with("2.csv (3 files, 3 pieces)"), "{:?}", whole.table.path);
+        let place = |row| files.place(row).map(|(path, row)| (name(path), row)).unwrap();
+        assert_eq!((place(1), place(2), place(4)), (("0.csv", 1), ("1.csv", 0), ("2.csv", 1)));
+        assert_eq!(files.len(), 3);
+        let (one, _) = read(&["a\n1\n2\n"]).unwrap();
+        assert!(one.table.starts.is_empty() && one.table.path.ends_with("0.csv"));
+    }
+
+    #[test]
+    fn fields_that_are_no_numbers_are_named_by_their_file() {
+        let (whole, _) = read(&["a,b\n1,2\n", "a,b\n3,x\n4,y\n", "a,b\n5,z\n"]).unwrap();
+        assert_eq!((whole.not_numbers.len(), whole.not_numbers[0].fields), (1, 3));
+        let message = whole.numbers().unwrap_err().to_string();
+        assert!(message.contains("1.csv: row 1 (line 2), column `b`: `x`"), "{message}");
+    }
+
+    #[test]
+    fn values_of_several_files_have_one_origin() {
+        let table = |origins: &[f64]| Table {
+            path: "t.csv".into(),
+            columns: vec!["a".to_owned(), "b".to_owned()],
+            values: vec![1.0, 2.0, 3.0, f32::NAN],
+            labels: None,
+            starts: Vec::new(),
+            origins: origins.to_owned(),
+        };
+        let (mut one, mut two) = (table(&[1e7, 0.0]), table(&[1e7 + 2.0, 100.0]));
+        let origins = common_origins(&one, &two);
+        assert_eq!(origins, [1e7, 100.0]);
+        move_to(&mut one, &origins);
+        move_to(&mut two, &origins);
+        assert_eq!((&one.values[..3], &two.values[..3]), (&[1.0, -98.0, 3.0][..], &[3.0, 2.0, 5.0][..]));
+        assert!(common_origins(&table(&[]), &table(&[])).is_empty());
+    }
 }
