@@ -4,13 +4,19 @@
 //! nobody opens it again, and a pipe does as well.
 
 mod array_shape;
+mod calendar;
 pub mod clock;
 pub mod copy;
 mod csv;
+mod dialect;
+mod encoding;
+mod fields;
+mod fillers;
 mod format;
 mod growth;
 mod header;
 mod idx;
+mod labels;
 mod meant;
 mod npy;
 mod npz;
@@ -24,8 +30,11 @@ mod pcm;
 pub mod reading;
 pub mod recording;
 mod riff;
+mod roles;
 pub mod several;
 mod source;
 pub mod table;
+mod texts;
+mod times;
 mod unread;
 mod wav;

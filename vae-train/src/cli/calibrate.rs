@@ -1,9 +1,6 @@
 //! `vae-train calibrate`: from normal data to a threshold in false alarms per week.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
@@ -29,7 +26,7 @@ use crate::{
     },
     words::{
         messages::{list, quoted},
-        rates::{parse_alarms, rate_at_most, span},
+        rates::{pace, parse_alarms, rate_at_most, span},
     },
 };
 
@@ -113,9 +110,7 @@ impl Calibrate {
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
         let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns), &self.reading)?;
-        let clocks = recording.clocks();
-        let of_file = RateOfFile::of(&recording, &clocks, &run.file.channels)?;
-        let sample_rate = self.sample_rate(of_file, &recording.table.path)?;
+        let sample_rate = self.sample_rate(&recording, RateOfFile::of(&recording, &run.file.channels)?)?;
         let is_new = check_that_it_is_new(&run, &recording);
         let label = recording.label.clone();
         let (table, left_out) = recording.select(&columns)?;
@@ -152,20 +147,45 @@ impl Calibrate {
         Doubts::from_force(self.force)
     }
 
+    /// Refuses a rate of alarms by the day where the recording does not tell how long it took.
+    fn check_that_alarms_have_a_rate(&self, recording: &Recording, of_file: Option<&RateOfFile>) -> Result<()> {
+        let name = recording.table.path.display();
+        let unclear = recording.clocks.iter().find(|clock| clock.question.is_some()).filter(|_| of_file.is_none());
+        if let Some(clock) = unclear {
+            bail!(
+                "{name}: --alarms needs the rows a second, and column `{}` does not tell them: {}; or give --rate",
+                clock.column,
+                clock.question.as_deref().unwrap_or_default()
+            );
+        }
+        if let Some(column) = of_file.filter(|of_file| of_file.scatters).and_then(|of_file| of_file.column.as_ref()) {
+            let refusal = anyhow!(
+                "{name}: the intervals of column `{column}` scatter by more than twice their mean, so that a number of rows says little of the \
+                 time that they take, and no rate of alarms by the day can be promised: log at even intervals, or leave --alarms out"
+            );
+            self.doubts().pass(Err(refusal), &mut Notes)?;
+        }
+        Ok(())
+    }
+
     /// Rows a second, as they are given, or as the file says; where neither does, one if alarms are asked for by the hour, which need a rate.
-    fn sample_rate(&self, of_file: Option<RateOfFile>, path: &Path) -> Result<Option<f64>> {
+    fn sample_rate(&self, recording: &Recording, of_file: Option<RateOfFile>) -> Result<Option<f64>> {
+        let path = &recording.table.path;
         let name = path.display();
+        if self.rate.is_none() && self.alarms.is_some() {
+            self.check_that_alarms_have_a_rate(recording, of_file.as_ref())?;
+        }
         match (self.rate, of_file) {
             (Some(rate), Some(of_file)) => {
                 self.doubts().pass(of_file.check(rate, path), &mut Notes)?;
                 Ok(Some(rate))
             }
-            (None, Some(RateOfFile { rate, column: None })) => {
+            (None, Some(RateOfFile { rate, column: None, .. })) => {
                 note(&format!("no --rate: {rate} rows a second, as {name} says"));
                 Ok(Some(rate))
             }
-            (None, Some(RateOfFile { rate, column: Some(column) })) => {
-                note(&format!("no --rate: {rate:.6} rows a second, by column `{column}`"));
+            (None, Some(RateOfFile { rate, column: Some(column), .. })) => {
+                note(&format!("no --rate: {}, by column `{column}`", pace(rate, ["rows", "row"])));
                 Ok(Some(rate))
             }
             (None, None) if self.alarms.is_some() => {
@@ -204,7 +224,7 @@ fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) ->
         write!(text, " in {pieces} pieces")?;
     }
     match windows_per_second {
-        Some(rate) => writeln!(text, ", {} at {rate:.3} a second", span(*windows as f64 / rate))?,
+        Some(rate) => writeln!(text, ", {}, {}", span(*windows as f64 / rate), pace(*rate, ["windows", "window"]))?,
         None => writeln!(text)?,
     }
     write!(text, "threshold  {threshold:.3} nats: {needed} of the last {of} windows below it raise an alarm")?;

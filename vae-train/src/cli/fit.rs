@@ -12,7 +12,7 @@ use super::progress;
 use crate::{
     cli::{
         context::{Context, note},
-        table::{clocks_to_leave_out, open_table},
+        table::{columns_to_leave_out, open_table},
     },
     config::Config,
     inspection::autocorrelation::Suggestion,
@@ -22,6 +22,7 @@ use crate::{
         lock::Access,
     },
     tables::{
+        reading::names_meant,
         recording::{Label, Recording},
         table::{LABEL, Table},
     },
@@ -174,7 +175,7 @@ pub(super) fn fit(
     let recording = open_table(data, Label::of(config.data.label.as_deref(), &[""; 0]), &config.reading)?;
     config.data.label.clone_from(&recording.label);
     for names in [&mut config.data.condition, &mut config.data.ignore] {
-        *names = whole_names(names, &recording.names);
+        *names = names_meant(names, &recording.names);
     }
     let table = training_table(recording, &config)?;
     if config.data.window == 1 {
@@ -190,8 +191,8 @@ fn training_table(recording: Recording, config: &Config) -> Result<Table> {
     if let Some(unknown) = config.data.ignore.iter().find(|name| !known.contains(name)) {
         bail!("{} has no column `{unknown}` to ignore: its columns are {}", path.display(), list(columns));
     }
-    let clocks = clocks_to_leave_out(&recording, &config.data.condition, &config.data.ignore);
-    let left_out: HashSet<&String> = clocks.iter().chain(&config.data.ignore).collect();
+    let others = columns_to_leave_out(&recording, &config.data.condition, &config.data.ignore);
+    let left_out: HashSet<&String> = others.iter().chain(&config.data.ignore).collect();
     let is_kept = |name: &&String| !left_out.contains(name);
     let kept: Vec<String> = columns.iter().filter(is_kept).cloned().collect();
     ensure!(
@@ -201,15 +202,6 @@ fn training_table(recording: Recording, config: &Config) -> Result<Table> {
         list(columns)
     );
     Ok(recording.select(&kept)?.0)
-}
-
-/// The columns that are meant by names with commas between them; a column's own name may have some.
-fn whole_names(given: &[String], columns: &[String]) -> Vec<String> {
-    let parts = |names: &String| match columns.contains(names) {
-        true => vec![names.clone()],
-        false => names.split(',').map(str::to_owned).collect(),
-    };
-    given.iter().flat_map(parts).collect()
 }
 
 /// Says so where rows that are about to be judged one by one depend on those before them.

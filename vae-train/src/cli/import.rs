@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cli::{
         context::{Context, note},
-        table::{clocks_to_leave_out, open_table},
+        table::{columns_to_leave_out, open_table},
     },
     run::{
         directory::RunDirectory,
@@ -80,7 +80,7 @@ impl Import {
         let names = match mapping.channels {
             Some(_) => Vec::new(),
             None => {
-                let clocks: HashSet<String> = clocks_to_leave_out(&recording, &[], &[]).into_iter().collect();
+                let clocks: HashSet<String> = columns_to_leave_out(&recording, &[], &[]).into_iter().collect();
                 recording.table.columns.iter().filter(|name| !clocks.contains(*name)).cloned().collect()
             }
         };

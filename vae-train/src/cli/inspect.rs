@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::rate::RateOfFile;
 use crate::{
     cli::{
         context::{Context, note},
-        table::open_table,
+        table::{open_quietly, reasons},
     },
     inspection::{Inspection, autocorrelation::Suggestion, column::Column},
     tables::{
@@ -73,6 +74,14 @@ struct Inspected {
     clock: Option<Clock>,
     /// Further columns of times.
     other_clocks: Vec<Clock>,
+    /// The columns that are left out, and why.
+    left_out: Vec<(String, String)>,
+    /// What was noticed while the file was read.
+    notes: Vec<String>,
+    /// A column that may say of which device a row is.
+    suggested_group: Option<String>,
+    /// How the file was read.
+    reading: Reading,
     /// Columns with fields that `fit` refuses.
     not_numbers: Vec<NotNumbers>,
     #[serde(flatten)]
@@ -84,9 +93,13 @@ impl Inspected {
         self.clock.iter().chain(&self.other_clocks)
     }
 
-    /// The clocks' names.
-    fn clock_names(&self) -> HashSet<&str> {
+    fn left_out_clocks(&self) -> HashSet<&str> {
         self.clocks().map(|clock| &*clock.column).collect()
+    }
+
+    /// The names of the columns that are left out.
+    fn left_out_names(&self) -> HashSet<&str> {
+        self.left_out.iter().map(|(column, _)| &**column).collect()
     }
 }
 
@@ -95,15 +108,16 @@ impl Inspect {
         if let Some(rate) = self.rate {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
-        let recording = open_table(&self.data, Label::of(self.label.as_deref(), &[""; 0]), &self.reading)?;
-        let clocks = recording.clocks();
-        let of_file = RateOfFile::of(&recording, &clocks, &[])?;
-        drop(recording.times);
-        let Recording { table, label, not_numbers, .. } = recording;
+        let asked = Label::of(self.label.as_deref(), &[""; 0]);
+        let recording = open_quietly(&self.data, asked, &self.reading)?;
+        recording.note_on_label(asked).iter().for_each(|message| note(message));
+        let of_file = RateOfFile::of(&recording, &[])?;
+        let left_out = reasons(&recording);
+        let Recording { table, label, not_numbers, clocks, notes, suggested_group, .. } = recording;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
-        let clock_names: HashSet<&str> = clocks.iter().map(|clock| &*clock.column).collect();
-        let is_kept = |name: &&String| !is_text(name) && !clock_names.contains(name.as_str());
+        let names_left_out: HashSet<&str> = left_out.iter().map(|(column, _)| &**column).collect();
+        let is_kept = |name: &&String| !is_text(name) && !names_left_out.contains(name.as_str());
         let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
         ensure!(
             !kept.is_empty(),
@@ -124,8 +138,21 @@ impl Inspect {
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
         let (file, pieces) = (table.path.clone(), table.pieces().len());
-        let inspected =
-            Inspected { file, given: self.data, pieces, rate, label, clock, other_clocks, not_numbers, inspection };
+        let inspected = Inspected {
+            file,
+            given: self.data,
+            pieces,
+            rate,
+            label,
+            clock,
+            other_clocks,
+            left_out,
+            notes,
+            suggested_group,
+            not_numbers,
+            reading: self.reading,
+            inspection,
+        };
         context.print(&inspected, &text(&inspected)?)
     }
 }
@@ -154,7 +181,7 @@ fn headline(inspected: &Inspected, text: &mut String) -> Result<()> {
         write!(text, ", {anomalies} of them labelled 1 and left out")?;
     }
     if let Some(rate) = inspected.rate {
-        write!(text, ", {} at {} Hz", duration(rows as f64 / rate), significant(rate))?;
+        write!(text, ", {} at {}", duration(rows as f64 / rate), frequency(rate))?;
     }
     writeln!(text)?;
     Ok(())
@@ -218,7 +245,7 @@ fn window_line(inspected: &Inspected, text: &mut String) -> Result<()> {
 /// The fit that the data ask for; nothing while it would refuse some of their fields.
 fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
     let Inspected { given, label, not_numbers, inspection, .. } = inspected;
-    let clocks = inspected.clock_names();
+    let clocks = inspected.left_out_names();
     let (names, to_mend): (Vec<&NotNumbers>, Vec<_>) = not_numbers
         .iter()
         .filter(|found| !clocks.contains(&*found.column))
@@ -231,14 +258,16 @@ fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
         write!(text, " --label {}", quoted(label))?;
     }
     // A name with a comma is given by itself.
-    let (alone, listed): (Vec<&str>, Vec<&str>) =
-        names.iter().map(|found| &*found.column).partition(|name| name.contains(','));
+    let ignored =
+        names.iter().map(|found| &*found.column).filter(|name| inspected.suggested_group.as_deref() != Some(*name));
+    let (alone, listed): (Vec<&str>, Vec<&str>) = ignored.partition(|name| name.contains(','));
     if !listed.is_empty() {
         write!(text, " --ignore {}", quoted(listed.join(",")))?;
     }
     for name in alone {
         write!(text, " --ignore {}", quoted(name))?;
     }
+    write_reading(inspected, text)?;
     let Suggestion { window, hop, .. } = inspection.suggestion;
     if window > 1 {
         write!(text, " --window {window} --hop {hop}")?;
@@ -247,10 +276,34 @@ fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
     Ok(())
 }
 
+/// How the file was read, as it must be again, and by which groups.
+fn write_reading(inspected: &Inspected, text: &mut String) -> Result<()> {
+    let Inspected { reading, suggested_group, .. } = inspected;
+    let unit = reading.time_unit.and_then(|unit| Some(unit.to_possible_value()?.get_name().to_owned()));
+    let group = reading.group.as_ref().or(suggested_group.as_ref());
+    let one = [("time", reading.time.as_ref()), ("time-unit", unit.as_ref()), ("group", group)];
+    let one = one.into_iter().chain([("anomaly-label", reading.anomaly_label.as_ref())]);
+    let several = [("keep", &reading.keep), ("missing", &reading.missing)];
+    for (option, value) in one.filter_map(|(option, value)| Some((option, value?))) {
+        write!(text, " --{option} {}", quoted(value))?;
+    }
+    for (option, value) in
+        several.into_iter().flat_map(|(option, values)| values.iter().map(move |value| (option, value)))
+    {
+        write!(text, " --{option} {}", quoted(value))?;
+    }
+    if let Some(lines) = reading.skip_lines {
+        write!(text, " --skip-lines {lines}")?;
+    }
+    Ok(())
+}
+
 /// What the user should know, a line each: first what a fit would stumble over.
 fn findings(inspected: &Inspected) -> Vec<String> {
     let mut findings = of_texts(inspected);
     findings.extend(of_clocks(inspected));
+    let prefix = format!("{}: ", inspected.file.display());
+    findings.extend(inspected.notes.iter().map(|note| note.strip_prefix(&prefix).unwrap_or(note).to_owned()));
     findings.extend(of_columns(&inspected.inspection.columns));
     findings.extend(of_copies(&inspected.inspection));
     findings
@@ -258,13 +311,13 @@ fn findings(inspected: &Inspected) -> Vec<String> {
 
 /// Fields that are no numbers.
 fn of_texts(inspected: &Inspected) -> Vec<String> {
-    let clocks = inspected.clock_names();
+    let clocks = inspected.left_out_names();
     let measured = inspected.not_numbers.iter().filter(|found| !clocks.contains(&*found.column));
     let finding = |NotNumbers { column, fields, first, row, .. }: &NotNumbers| {
         let what = if 2 * fields > inspected.inspection.rows {
             "leave the column out (--ignore), or turn each category into a column of 0 and 1"
         } else {
-            "leave a missing value empty"
+            "leave a missing value empty, or give --missing with what stands for one"
         };
         format!(
             "{column}: {fields} field(s) are no numbers, first `{}` in row {row}; fit refuses them: {what}",
@@ -274,24 +327,31 @@ fn of_texts(inspected: &Inspected) -> Vec<String> {
     measured.map(finding).collect()
 }
 
+/// Share of the intervals off their median above which that is said.
+const IRREGULAR: f64 = 0.05;
+
 /// Columns of times, and what the first of them shows: others have the same gaps.
 fn of_clocks(inspected: &Inspected) -> Vec<String> {
     let finding = |clock: &Clock| {
+        let interval = |interval| if clock.question.is_none() { duration(interval) } else { significant(interval) };
         format!(
             "{}: a column of times, a row every {} (jitter {}); fit leaves it out, as a time never comes again",
             clock.column,
-            duration(clock.interval),
-            duration(clock.jitter)
+            interval(clock.interval),
+            interval(clock.jitter)
         )
     };
     let mut findings: Vec<String> = inspected.clocks().map(finding).collect();
+    let clocks = inspected.left_out_clocks();
+    let others = inspected.left_out.iter().filter(|(column, _)| !clocks.contains(&**column));
+    findings.extend(others.map(|(column, reason)| format!("{column}: {reason}")));
     let Some(clock) = &inspected.clock else { return findings };
     if clock.gaps > 0 {
         findings.push(format!(
-            "{}: {} gap(s), the longest {} after row {}: a window across a gap joins rows that do not belong together; cut the file there",
+            "{}: {} gap(s), the longest {} after row {}: rows on its two sides do not belong together, and no window spans it",
             clock.column,
             clock.gaps,
-            duration(clock.longest_gap),
+            if clock.question.is_none() { duration(clock.longest_gap) } else { significant(clock.longest_gap) },
             clock.longest_gap_row
         ));
     }
@@ -301,8 +361,23 @@ fn of_clocks(inspected: &Inspected) -> Vec<String> {
             clock.column, clock.not_forwards, clock.unreadable
         ));
     }
-    if let Some(rate) = inspected.rate.filter(|rate| (rate / clock.rate - 1.0).abs() > 0.01) {
-        findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(clock.rate)));
+    if clock.is_reversed {
+        findings.push(format!(
+            "{}: the newest row comes first: turn the file round, as a window is in the order of time",
+            clock.column
+        ));
+    }
+    if clock.off_median > IRREGULAR {
+        findings.push(format!(
+            "{}: {:.0} % of the intervals are more than a fifth off their median of {}: the rate is rows by time, and what a window sees depends \
+             on its rows' intervals",
+            clock.column,
+            100.0 * clock.off_median,
+            if clock.question.is_none() { duration(clock.interval) } else { significant(clock.interval) }
+        ));
+    }
+    if let Some((rate, own)) = inspected.rate.zip(clock.rate).filter(|(rate, own)| (rate / own - 1.0).abs() > 0.01) {
+        findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(own)));
     }
     findings
 }
@@ -364,6 +439,11 @@ fn of_copies(inspection: &Inspection) -> Vec<String> {
         findings.push(format!("and {} more such pairs", inspection.correlated.len() - SHOWN_PAIRS));
     }
     findings
+}
+
+/// Rows a second in Hz, or for rare ones how far they are apart.
+fn frequency(rate: f64) -> String {
+    if rate >= 0.01 { format!("{} Hz", significant(rate)) } else { format!("a row every {}", duration(1.0 / rate)) }
 }
 
 /// A time in the unit that suits it.

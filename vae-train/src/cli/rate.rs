@@ -4,10 +4,7 @@ use std::{collections::HashSet, path::Path};
 
 use anyhow::{Result, ensure};
 
-use crate::{
-    tables::{clock::Clock, recording::Recording},
-    words::numbers::significant,
-};
+use crate::{tables::recording::Recording, words::numbers::significant};
 
 /// Share by which two rates may differ that are the same: clocks drift, and rates are given in round numbers.
 const SAME: f64 = 0.01;
@@ -17,19 +14,27 @@ pub(super) struct RateOfFile {
     pub(super) rate: f64,
     /// The column of times that says so; none for the head of a recording of sound.
     pub(super) column: Option<String>,
+    /// Whether its intervals scatter so much that a rate says little.
+    pub(super) scatters: bool,
 }
 
 impl RateOfFile {
     /// By its head or else its first clock, which is none of the `channels` that a model watches; none where nothing tells the time.
-    pub(super) fn of(recording: &Recording, clocks: &[Clock], channels: &[String]) -> Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// If the head says nothing sensible.
+    pub(super) fn of(recording: &Recording, channels: &[String]) -> Result<Option<Self>> {
         if let Some(rate) = recording.rate {
             let name = recording.table.path.display();
             ensure!(rate > 0.0, "{name}: its header says 0 samples a second: mend it");
-            return Ok(Some(Self { rate, column: None }));
+            return Ok(Some(Self { rate, column: None, scatters: false }));
         }
         let channels: HashSet<&String> = channels.iter().collect();
-        let clock = clocks.iter().find(|clock| !channels.contains(&clock.column));
-        Ok(clock.map(|Clock { rate, column, .. }| Self { rate: *rate, column: Some(column.clone()) }))
+        let clocks = || recording.clocks.iter().filter(|clock| !channels.contains(&clock.column));
+        let clock = clocks().find(|clock| clock.rate.is_some());
+        Ok(clock.and_then(|clock| {
+            Some(Self { rate: clock.rate?, column: Some(clock.column.clone()), scatters: clock.scatters() })
+        }))
     }
 
     /// Refuses another rate than the file's.

@@ -99,13 +99,13 @@ impl Split {
         if copy.is_some() {
             recording.table.path = "standard input".into();
         }
-        let rate = RateOfFile::of(&recording, &recording.clocks(), &[])?.map(|of_file| of_file.rate);
+        let rate = RateOfFile::of(&recording, &[])?.map(|of_file| of_file.rate);
         let table = &recording.table;
         let [first, second] = cuts(table, self.shares)?;
         let rows = [0..first, first..second, second..table.rows()];
         let is_text = is_text(data)?;
         let write = |rows: &Range<usize>, out: &mut dyn Write| match is_text {
-            true => copy_rows(data, self.reading.skip_lines.unwrap_or(0), table, rows, out),
+            true => copy_rows(data, self.reading.skip_lines, table, rows, out),
             false => write_numbers(&recording, rows, out),
         };
         let pending: Vec<Pending> = paths

@@ -11,30 +11,56 @@ use crate::{
         recording::{Label, Recording},
         several::{note_on_pieces, open_all},
     },
-    words::messages::list,
+    words::messages::quoted,
 };
 
 /// Reads files once, each as a recording of its own, and says what is to be known of how they were read, as where their column `label` is taken
 /// as the label without having been asked for, and where their rows are of several pieces.
 pub(super) fn open_table(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Recording> {
-    let (recording, _) = open_all(data, label, reading, progress::reading)?;
-    recording.check_shape()?;
+    let recording = open_quietly(data, label, reading)?;
     recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
     Ok(recording)
 }
 
-/// The data's columns of times that no model is to be trained on: those that it is not conditional on. Says so of all but those that are
-/// ignored anyway.
-pub(super) fn clocks_to_leave_out(recording: &Recording, conditions: &[String], ignored: &[String]) -> Vec<String> {
-    let mut clocks: Vec<String> = recording.clocks().into_iter().map(|clock| clock.column).collect();
+/// Reads files once, each as a recording of its own.
+pub(super) fn open_quietly(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Recording> {
+    let (recording, _) = open_all(data, label, reading, progress::reading)?;
+    recording.check_shape()?;
+    Ok(recording)
+}
+
+/// The data's columns that no model is to be trained on, unless it is conditional on them. Says so of all but those that are ignored anyway.
+pub(super) fn columns_to_leave_out(recording: &Recording, conditions: &[String], ignored: &[String]) -> Vec<String> {
     let [conditions, ignored] = [conditions, ignored].map(|names| names.iter().collect::<HashSet<_>>());
-    clocks.retain(|column| !conditions.contains(column));
-    let unsaid: Vec<&String> = clocks.iter().filter(|column| !ignored.contains(column)).collect();
-    let name = recording.table.path.display();
-    match &unsaid[..] {
-        [] => {}
-        [clock] => note(&format!("{name}: column `{clock}` tells the time and is left out")),
-        several => note(&format!("{name}: columns {} tell the time and are left out", list(several))),
-    }
-    clocks
+    reasons(recording)
+        .into_iter()
+        .filter(|(column, _)| !conditions.contains(column))
+        .map(|(column, reason)| {
+            if !ignored.contains(&column) {
+                note(&format!("{}: column `{column}` {reason}", recording.table.path.display()));
+            }
+            column
+        })
+        .collect()
+}
+
+/// Each column that is left out, and why.
+pub(super) fn reasons(recording: &Recording) -> Vec<(String, String)> {
+    let keep = |column: &String| format!("--keep {} trains on it", quoted(column));
+    let clocks = recording.clocks.iter().map(|clock| {
+        let column = &clock.column;
+        (column, format!("tells the time and is left out, as a time never comes again ({})", keep(column)))
+    });
+    let counters = recording.counters.iter().map(|column| {
+        (column, format!("counts from row to row and is left out, as its values never come again ({})", keep(column)))
+    });
+    let group = recording
+        .group
+        .iter()
+        .map(|column| (column, format!("says which machine or run a row is of, and is left out ({})", keep(column))));
+    let labels = recording.label_like.iter().map(|column| {
+        let label = quoted(column);
+        (column, format!("looks like a label and is left out: --label {label} takes it as one, {}", keep(column)))
+    });
+    clocks.chain(counters).chain(group).chain(labels).map(|(column, reason)| (column.clone(), reason)).collect()
 }

@@ -20,8 +20,9 @@ pub fn fingerprint(table: &Table) -> String {
 /// without the label, what is ignored, and the clocks. `None` where a field of it is no number, so that it cannot have been trained on.
 #[must_use]
 pub fn training_fingerprint(recording: &Recording, config: &Config) -> Option<String> {
-    let clocks = recording.clocks().into_iter().map(|clock| clock.column);
-    let mut left_out: HashSet<String> = clocks.filter(|clock| !config.data.condition.contains(clock)).collect();
+    let kept = config.reading.kept(&recording.names);
+    let is_left_out = |name: &&String| !config.data.condition.contains(name) && !kept.contains(name);
+    let mut left_out: HashSet<String> = recording.left_out().filter(is_left_out).cloned().collect();
     left_out.extend(config.data.ignore.iter().chain(&config.data.label).cloned());
     let Recording { table, names, label, not_numbers, .. } = recording;
     let kept: Vec<&str> = names.iter().filter(|name| !left_out.contains(*name)).map(String::as_str).collect();

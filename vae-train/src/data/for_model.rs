@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use vae_core::Model;
 
 use crate::{
@@ -12,11 +12,11 @@ use crate::{
     },
     tables::{
         reading::Reading,
-        recording::Label,
+        recording::{Label, Recording},
         several::{Files, note_on_pieces, open_all},
         table::Table,
     },
-    words::messages::list,
+    words::{messages::list, numbers::significant},
 };
 
 /// Reads files and cuts them into the windows of a model, with the notes of [`read_table_for_model`].
@@ -72,6 +72,7 @@ pub fn read_table_for_model(
     model: &Model<'_>,
 ) -> Result<DataForModel> {
     let (recording, files) = open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
+    check_rate(&recording, model, reading)?;
     let mut notes: Vec<String> = recording.remarks(label).chain(note_on_pieces(&recording)).collect();
     let (table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
     if !left_out.is_empty() {
@@ -80,4 +81,29 @@ pub fn read_table_for_model(
     }
     notes.extend(note_on_short_pieces(&table, model.window()));
     Ok(DataForModel { table, files, notes })
+}
+
+/// Share by which the rates of data and model may differ, and of data whose intervals scatter.
+const SAME_RATE: [f64; 2] = [0.05, 0.5];
+/// Share of the intervals off their median from which on they scatter.
+const SCATTERED: f64 = 0.2;
+
+/// Refuses data of another sample rate than that which the model was calibrated for, as the device would have: a window would last another time.
+fn check_rate(recording: &Recording, model: &Model<'_>, reading: &Reading) -> Result<()> {
+    let of_model = model.calibration().ok().and_then(|calibration| calibration.sample_rate()).map(f64::from);
+    let columns = columns_of(model)?;
+    let of_data =
+        recording.rate_and_clock().filter(|(_, clock)| clock.is_none_or(|clock| !columns.contains(&&*clock.column)));
+    let (Some(of_model), Some((rate, clock)), false) = (of_model, of_data, reading.other_rate) else { return Ok(()) };
+    let scatters = clock.is_some_and(|clock| clock.off_median > SCATTERED);
+    ensure!(
+        (rate / of_model - 1.0).abs() <= SAME_RATE[usize::from(scatters)],
+        "{}: has {} rows a second, by {}, and the model was calibrated for {}: its windows would last another time, and normal data look \
+         anomalous; give data of the model's rate, or --other-rate to take these as they are",
+        recording.table.path.display(),
+        significant(rate),
+        clock.map_or("its head".to_owned(), |clock| format!("column `{}`", clock.column)),
+        significant(of_model)
+    );
+    Ok(())
 }

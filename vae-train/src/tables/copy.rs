@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::tables::{format::TableFormat, header::separator, source::Source, table::Table};
+use crate::tables::{dialect::Dialect, encoding::Decoded, format::TableFormat, source::Source, table::Table};
 
 /// Whether a file is text, whose lines can be copied.
 ///
@@ -21,21 +21,35 @@ pub fn is_text(path: &Path) -> Result<bool> {
     Ok(Source::open(path)?.format == TableFormat::Csv)
 }
 
-/// Copies the header and these of a text's rows, byte by byte; `skip` lines before the header are left out. `rows` are counted as `table` has
-/// them, which was read from it.
+/// Copies the header and these of a text's rows, byte by byte; lines before the header, `skip` of them if that is given, are left out. `rows`
+/// are counted as `table` has them, which was read from it.
 ///
 /// # Errors
-/// If the file cannot be read, or has other rows than the table.
-pub fn copy_rows(path: &Path, skip: usize, table: &Table, rows: &Range<usize>, out: &mut dyn Write) -> Result<()> {
+/// If the file cannot be read, has other rows than the table, or is in UTF-16 or separated by blanks.
+pub fn copy_rows(
+    path: &Path,
+    skip: Option<usize>,
+    table: &Table,
+    rows: &Range<usize>,
+    out: &mut dyn Write,
+) -> Result<()> {
     let name = table.path.display();
-    let source = Source::open(path)?;
-    let start = source.start().to_vec();
+    let Decoded { mut input, start, is_whole, encoding } = Decoded::of(Source::open(path)?)?;
+    let dialect = Dialect::of(&start, is_whole, skip);
+    ensure!(
+        encoding.is_none() && !dialect.blanks && dialect.has_header,
+        "{name} is in UTF-16, separated by blanks or without a header, and its rows cannot be copied as they stand: convert it to CSV in UTF-8 \
+         (iconv -f UTF-16 -t UTF-8)"
+    );
+    io::copy(&mut (&mut input).take(dialect.skipped as u64), &mut io::sink())?;
     let kept = Rc::new(RefCell::new(VecDeque::new()));
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .has_headers(false)
-        .delimiter(separator(behind(&start, skip)))
-        .from_reader(Kept { input: without_lines(source, skip)?, kept: kept.clone() });
+        .delimiter(dialect.separator)
+        .comment(dialect.comments.then_some(b'#'))
+        .from_reader(Kept { input, kept: kept.clone() });
+    let mut has_units = dialect.has_units;
     let (mut record, mut header) = (csv::ByteRecord::new(), csv::ByteRecord::new());
     let (mut taken, mut row) = (0, 0);
     let end = if start.windows(2).any(|pair| pair == b"\r\n") { &b"\r\n"[..] } else { b"\n" };
@@ -51,11 +65,12 @@ pub fn copy_rows(path: &Path, skip: usize, table: &Table, rows: &Range<usize>, o
         if is_header {
             header = record.clone();
         }
-        if is_header || rows.contains(&row) {
+        let is_units = !is_header && std::mem::take(&mut has_units);
+        if is_header || is_units || rows.contains(&row) {
             out.write_all(without_breaks(&bytes))?;
             out.write_all(end)?;
         }
-        row += usize::from(!is_header);
+        row += usize::from(!is_header && !is_units);
     }
     ensure!(
         row == table.rows(),
@@ -72,23 +87,6 @@ fn without_breaks(record: &[u8]) -> &[u8] {
     let first = record.iter().position(|byte| !is_break(byte)).unwrap_or(record.len());
     let last = record.iter().rposition(|byte| !is_break(byte)).map_or(first, |last| last + 1);
     &record[first..last]
-}
-
-/// A text behind so many of its lines.
-fn behind(text: &[u8], lines: usize) -> &[u8] {
-    let mut rest = text;
-    for _ in 0..lines {
-        rest = rest.iter().position(|byte| *byte == b'\n').map_or(&[][..], |at| &rest[at + 1..]);
-    }
-    rest
-}
-
-fn without_lines(mut source: Source, lines: usize) -> Result<Source> {
-    let mut byte = [0];
-    for _ in 0..lines {
-        while source.read(&mut byte)? == 1 && byte[0] != b'\n' {}
-    }
-    Ok(source)
 }
 
 /// A source that keeps what is read of it.
@@ -115,7 +113,7 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         let table = open(file.path(), Label::None, &Reading::default(), |_, _| {}).unwrap().table;
         let mut out = Vec::new();
-        copy_rows(file.path(), 0, &table, &rows, &mut out)?;
+        copy_rows(file.path(), None, &table, &rows, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -1,24 +1,32 @@
-//! CSV: a header, then rows of numbers.
+//! CSV and its like: lines of fields, with a header.
 
 use std::{
     borrow::Cow,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read},
     path::PathBuf,
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     tables::{
-        clock::{self, Clock, Times},
+        dialect::{Dialect, Surplus},
+        encoding::Decoded,
+        fields::{Field, Fields, text},
         growth::{Expected, reserve},
-        header::{header, separator},
+        header::header,
+        labels::LabelColumn,
         reading::Reading,
         recording::{Label, Recording},
         source::Source,
         table::{NotNumbers, Table},
+        texts::Texts,
+        times::Candidate,
     },
-    words::foreign::{excerpt, short},
+    words::{
+        foreign::{excerpt, short},
+        messages::list,
+    },
 };
 
 /// Most bytes of a row: 256 for each of the columns that a model may have. A quotation mark that is not closed makes one row of a file.
@@ -30,59 +38,94 @@ const BUFFER: usize = 1 << 16;
 /// Bytes between two reports of how much has been read.
 const REPORT_BYTES: u64 = 1 << 24;
 
-/// Reads a CSV file, as [`open`](crate::tables::open::open) says.
+/// Reads a text, as [`open`](crate::tables::open::open) says.
 ///
 /// # Errors
 /// Names the file, and for a bad row or label its place.
 pub(crate) fn read_csv(
     source: Source,
     label: Label<'_>,
-    _reading: &Reading,
+    reading: &Reading,
     mut watch: impl FnMut(usize, Option<f64>),
 ) -> Result<Recording> {
     let path = source.name.clone();
     let name = path.display();
-    let separator = separator(source.start());
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .delimiter(separator)
-        .buffer_capacity(BUFFER)
-        .from_reader(Rows { source, bytes: 0 });
-    let header = header(&mut reader, &path)?;
-    let label = label.position(&header, &path)?;
-    let mut fields = Fields::new(path.clone(), header, label, separator != b',');
+    let progress = source.progress();
+    let Decoded { input, start, is_whole, encoding } = Decoded::of(source)?;
+    let dialect = Dialect::of(&start, is_whole, reading.skip_lines);
+    let (reader, skipped_lines) =
+        reader(input, &dialect, reading.skip_lines).with_context(|| format!("cannot read {name}"))?;
+    let mut reader = reader;
+    let (names, mut notes) = header(&mut reader, &dialect, &path)?;
+    notes.extend(encoding.map(|encoding| format!("{name}: is written in {encoding}")));
+    notes.extend(note_on_preamble(&dialect, skipped_lines, &name));
+    let position = label.position(&names, &path)?;
+    let fields = Fields::new(dialect.separator != b',' || dialect.blanks, &reading.missing);
+    let mut rows = Rows::new(path.clone(), names, position, fields, reading);
+    let mut lines = Lines::new(&reader, skipped_lines, &dialect);
     let mut record = csv::ByteRecord::new();
     let mut next_report = REPORT_BYTES;
-    // The reader is on the next line after LF, but not after the CR of a CRLF.
-    let ahead = u64::from(reader.position().line() > 1);
     for row in 1.. {
-        let line = reader.position().line();
-        reader.get_mut().bytes = 0;
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
-        }
-        // The record's own position is before the blank lines above it.
-        let line = line.max(reader.position().line() - ahead);
-        let expected = || Expected::from_part(reader.get_ref().source.part_read());
-        fields.take(&record, (row, line), &expected)?;
+        let line = match lines.next(&mut reader, &mut record, &mut rows, &dialect) {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err((line, error)) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
+        };
+        let expected = || Expected::from_part(progress.part());
+        rows.take(&record, dialect.surplus, (row, line), &expected)?;
         if reader.position().byte() >= next_report {
-            watch(row, reader.get_ref().source.part_read());
+            watch(row, progress.part());
             next_report = reader.position().byte() + REPORT_BYTES;
         }
     }
-    fields.recording()
+    rows.recording(reading, notes, lines.repeated)
+}
+
+/// A reader of the header's line and those behind it, and how many lines were before it.
+fn reader(input: Box<dyn Read>, dialect: &Dialect, skip: Option<usize>) -> io::Result<(csv::Reader<Guarded>, u64)> {
+    let mut input = BufReader::with_capacity(BUFFER, input);
+    let mut lines = dialect.preamble.len() as u64;
+    io::copy(&mut (&mut input).take(dialect.skipped as u64), &mut io::sink())?;
+    // More than are in the beginning that the dialect was told by.
+    for _ in dialect.preamble.len()..skip.unwrap_or(0) {
+        lines += 1;
+        if input.skip_until(b'\n')? == 0 {
+            break;
+        }
+    }
+    let input: Box<dyn Read> = if dialect.blanks { Box::new(Blanks::new(input)) } else { Box::new(input) };
+    let reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .has_headers(dialect.has_header)
+        .delimiter(dialect.separator)
+        .comment(dialect.comments.then_some(b'#'))
+        .buffer_capacity(BUFFER)
+        .from_reader(Guarded { input, bytes: 0 });
+    Ok((reader, lines))
+}
+
+fn note_on_preamble(dialect: &Dialect, lines: u64, name: &dyn std::fmt::Display) -> Option<String> {
+    let said: Vec<&String> =
+        dialect.preamble.iter().filter(|line| !line.starts_with("sep=") && !line.is_empty()).collect();
+    if said.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "{name}: the header is in line {}; the {} line(s) before it are skipped (--skip-lines {lines} says so, another number another header): {}",
+        lines + 1,
+        lines,
+        list(&said.iter().map(|line| excerpt(line)).collect::<Vec<_>>())
+    ))
 }
 
 /// A source that ends with an error in a row that is too long to be one.
-struct Rows {
-    source: Source,
+struct Guarded {
+    input: Box<dyn Read>,
     /// Bytes that were read since the row began, but for what the CSV reader had read ahead.
     bytes: u64,
 }
 
-impl Read for Rows {
+impl Read for Guarded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.bytes > MOST_ROW_BYTES {
             return Err(io::Error::other(format!(
@@ -90,9 +133,126 @@ impl Read for Rows {
                  of the file"
             )));
         }
-        let read = self.source.read(buffer)?;
+        let read = self.input.read(buffer)?;
         self.bytes += read as u64;
         Ok(read)
+    }
+}
+
+/// A text whose runs of blanks are one tab each, and which has none at the ends of its lines.
+struct Blanks<R> {
+    input: R,
+    /// Whether a field has begun in this line.
+    in_line: bool,
+    /// Whether blanks were passed since.
+    pending: bool,
+}
+
+impl<R: BufRead> Blanks<R> {
+    fn new(input: R) -> Self {
+        Self { input, in_line: false, pending: false }
+    }
+}
+
+impl<R: BufRead> Read for Blanks<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A tab and a byte may come of one byte.
+        if buffer.len() < 2 {
+            return Ok(0);
+        }
+        let mut written = 0;
+        while written == 0 {
+            let bytes = self.input.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            let mut taken = 0;
+            for byte in bytes {
+                if written + 2 > buffer.len() {
+                    break;
+                }
+                taken += 1;
+                match byte {
+                    b' ' | b'\t' => self.pending = self.in_line,
+                    b'\n' | b'\r' => {
+                        (self.in_line, self.pending) = (false, false);
+                        buffer[written] = *byte;
+                        written += 1;
+                    }
+                    _ => {
+                        if std::mem::take(&mut self.pending) {
+                            buffer[written] = b'\t';
+                            written += 1;
+                        }
+                        self.in_line = true;
+                        buffer[written] = *byte;
+                        written += 1;
+                    }
+                }
+            }
+            self.input.consume(taken);
+        }
+        Ok(written)
+    }
+}
+
+/// Goes from row to row, over what is none: units, and what a logger writes again when it begins anew.
+struct Lines {
+    /// Lines before the header.
+    before: u64,
+    /// The reader is on the next line after LF, but not after the CR of a CRLF.
+    ahead: u64,
+    header: csv::ByteRecord,
+    has_units: bool,
+    /// Lines like the header.
+    repeated: usize,
+}
+
+impl Lines {
+    fn new(reader: &csv::Reader<Guarded>, before: u64, dialect: &Dialect) -> Self {
+        Self {
+            before,
+            ahead: u64::from(reader.position().line() > 1),
+            header: csv::ByteRecord::new(),
+            has_units: dialect.has_units,
+            repeated: 0,
+        }
+    }
+
+    /// The next row, and its line; `None` behind the last.
+    fn next(
+        &mut self,
+        reader: &mut csv::Reader<Guarded>,
+        record: &mut csv::ByteRecord,
+        rows: &mut Rows,
+        dialect: &Dialect,
+    ) -> Result<Option<u64>, (u64, csv::Error)> {
+        if self.header.is_empty() && dialect.has_header {
+            self.header = reader.byte_headers().cloned().map_err(|error| (self.before + 1, error))?;
+        }
+        loop {
+            let line = reader.position().line();
+            reader.get_mut().bytes = 0;
+            if !reader.read_byte_record(record).map_err(|error| (self.before + line, error))? {
+                return Ok(None);
+            }
+            if std::mem::take(&mut self.has_units) {
+                continue;
+            }
+            if dialect.has_header && *record == self.header {
+                self.repeated += 1;
+                rows.begin_anew();
+                continue;
+            }
+            let is_preamble = record.len() < rows.names.len()
+                && dialect.preamble.iter().any(|line| record.iter().eq([line.as_bytes()]));
+            if is_preamble {
+                rows.begin_anew();
+                continue;
+            }
+            // The record's own position is before the blank lines above it.
+            return Ok(Some(self.before + line.max(reader.position().line() - self.ahead)));
+        }
     }
 }
 
@@ -104,36 +264,57 @@ enum Role {
 }
 
 /// What the rows read so far hold.
-struct Fields {
+struct Rows {
     path: PathBuf,
-    header: Vec<String>,
+    names: Vec<String>,
     /// By column.
     roles: Vec<Role>,
-    /// Whether numbers may have a decimal comma.
-    decimal_comma: bool,
+    fields: Fields,
     values: Vec<f32>,
-    labels: Vec<bool>,
-    /// The columns that are named like clocks, and their times.
-    times: Vec<(usize, Times)>,
+    labels: LabelColumn,
+    rows: usize,
+    /// Rows at which the logger began anew.
+    starts: Vec<usize>,
+    /// The columns that may be clocks or indices.
+    candidates: Vec<(usize, Candidate)>,
+    /// The columns of words.
+    texts: Vec<(usize, Texts)>,
+    /// By column, how many fields are words for a missing value, and the first of them.
+    missing: Vec<(usize, String)>,
     not_numbers: Vec<NotNumbers>,
     /// Where a column's are among these.
     places: Vec<Option<usize>>,
 }
 
-impl Fields {
-    fn new(path: PathBuf, header: Vec<String>, label: Option<usize>, decimal_comma: bool) -> Self {
+impl Rows {
+    fn new(path: PathBuf, names: Vec<String>, label: Option<usize>, fields: Fields, reading: &Reading) -> Self {
         let role = |index| if Some(index) == label { Role::Label } else { Role::Values };
-        let clocks = header.iter().enumerate().filter(|(_, name)| Clock::is_name(name));
+        let kept = reading.kept(&names);
+        let candidate = |(index, name): (usize, &String)| {
+            (Some(index) != label && !kept.contains(name))
+                .then(|| (index, Candidate::new(name, reading.time.as_ref() == Some(name))))
+        };
         Self {
             path,
-            roles: (0..header.len()).map(role).collect(),
-            decimal_comma,
+            roles: (0..names.len()).map(role).collect(),
+            fields,
             values: Vec::new(),
-            labels: Vec::new(),
-            times: clocks.map(|(index, _)| (index, Times::default())).collect(),
+            labels: LabelColumn::default(),
+            rows: 0,
+            starts: Vec::new(),
+            candidates: names.iter().enumerate().filter_map(candidate).collect(),
+            texts: Vec::new(),
+            missing: vec![(0, String::new()); names.len()],
             not_numbers: Vec::new(),
-            places: vec![None; header.len()],
-            header,
+            places: vec![None; names.len()],
+            names,
+        }
+    }
+
+    /// The next row is the first one of another recording.
+    fn begin_anew(&mut self) {
+        if self.rows > 0 && self.starts.last() != Some(&self.rows) {
+            self.starts.push(self.rows);
         }
     }
 
@@ -141,66 +322,119 @@ impl Fields {
     fn take(
         &mut self,
         record: &csv::ByteRecord,
+        surplus: Option<Surplus>,
         (row, line): (usize, u64),
         expected: &dyn Fn() -> Expected,
     ) -> Result<()> {
-        if record.len() != self.header.len() {
+        let width = self.names.len();
+        let is_tolerated = surplus == Some(Surplus::Last)
+            && record.len() == width + 1
+            && record.get(width).is_some_and(|field| field.trim_ascii().is_empty());
+        if record.len() != width && !is_tolerated {
             bail!(
-                "{}: row {row} (line {line}) has {} fields where the header has {}: mend or remove the row",
+                "{}: row {row} (line {line}) has {} fields where the header has {width}: mend or remove the row",
                 self.path.display(),
-                record.len(),
-                self.header.len()
+                record.len()
             );
         }
-        reserve(&mut self.values, self.header.len(), expected, &self.path)?;
+        reserve(&mut self.values, width, expected, &self.path)?;
         for (index, (field, role)) in record.iter().zip(&self.roles).enumerate() {
-            let value = parse(field, self.decimal_comma);
-            match (role, value) {
-                (Role::Values, Some(value)) => self.values.push(value),
-                (Role::Values, None) => {
-                    self.values.push(f32::NAN);
-                    keep(&mut self.not_numbers, &mut self.places[index], &self.header[index], field, (row, line));
-                }
-                (Role::Label, Some(0.0)) => self.labels.push(false),
-                (Role::Label, Some(1.0)) => self.labels.push(true),
-                (Role::Label, _) => bail!(
-                    "{}: row {row} (line {line}), column `{}`: the label is `{}` where 0 (normal) or 1 (anomaly) belongs",
-                    self.path.display(),
-                    self.header[index],
-                    excerpt(&text(field))
-                ),
+            if *role == Role::Label {
+                let place =
+                    || format!("{}: row {row} (line {line}), column `{}`", self.path.display(), self.names[index]);
+                self.labels.take(&text(field), place)?;
+                continue;
             }
+            let value = match self.fields.parse(field) {
+                Field::Number(value) => value,
+                Field::Empty => f32::NAN,
+                Field::Missing => {
+                    let (count, first) = &mut self.missing[index];
+                    if *count == 0 {
+                        *first = text(field).into_owned();
+                    }
+                    *count += 1;
+                    f32::NAN
+                }
+                Field::Text => {
+                    let place = &mut self.places[index];
+                    if place.is_none() {
+                        self.texts.push((index, Texts::beginning_at(self.rows)));
+                    }
+                    keep(&mut self.not_numbers, place, &self.names[index], field, (row, line));
+                    f32::NAN
+                }
+            };
+            self.values.push(value);
         }
-        for (index, times) in &mut self.times {
+        for (index, texts) in &mut self.texts {
+            texts.push(record.get(*index).unwrap_or_default());
+        }
+        self.take_times(record, expected)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Takes the fields of the columns that may be clocks; lets those go that are none.
+    fn take_times(&mut self, record: &csv::ByteRecord, expected: &dyn Fn() -> Expected) -> Result<()> {
+        let mut lets_go = false;
+        for (index, candidate) in &mut self.candidates {
             let field = text(record.get(*index).unwrap_or_default());
-            let pointed = if self.decimal_comma { with_point(&field) } else { None };
-            let (time, is_date) = clock::parse(pointed.as_deref().unwrap_or(&field));
-            times.seconds |= is_date;
-            reserve(&mut times.values, 1, expected, &self.path)?;
-            times.values.push(time);
+            reserve(candidate.values_mut(), 1, expected, &self.path)?;
+            match self.fields.number_in_full(&field) {
+                Some(number) => candidate.push_number(number),
+                None => candidate.push_text(&self.fields.pointed(&field).map_or(field, Cow::Owned)),
+            }
+            lets_go |= !candidate.may_count();
+        }
+        if lets_go {
+            self.candidates.retain_mut(|(_, candidate)| candidate.may_count());
         }
         Ok(())
     }
 
-    fn recording(self) -> Result<Recording> {
-        let Self { path, header, roles, values, labels, times, not_numbers, .. } = self;
+    fn recording(self, reading: &Reading, notes: Vec<String>, repeated: usize) -> Result<Recording> {
+        let Self { path, names, roles, values, labels, candidates, texts, missing, not_numbers, starts, rows, .. } =
+            self;
         let name = path.display();
-        let of_role = |wanted: Role| header.iter().zip(&roles).filter(move |(_, role)| **role == wanted);
+        let of_role = |wanted: Role| names.iter().zip(&roles).filter(move |(_, role)| **role == wanted);
         let columns: Vec<String> = of_role(Role::Values).map(|(name, _)| name.clone()).collect();
         let label = of_role(Role::Label).map(|(name, _)| name.clone()).next();
         ensure!(!columns.is_empty(), "{name} has no column of data beside its label: give measured values");
         ensure!(!values.is_empty(), "{name} has a header and no rows: give a row of numbers for each sample");
-        let labels = label.is_some().then_some(labels);
-        let times = times.into_iter().map(|(index, times)| (header[index].clone(), times)).collect();
+        let mut notes = notes;
+        let taken = missing.iter().zip(&names).filter(|((count, _), _)| *count > 0);
+        notes.extend(taken.map(|((count, first), column)| {
+            format!("{name}: column `{column}`: {count} field(s), such as `{}`, are taken as missing", excerpt(first))
+        }));
+        if repeated > 0 {
+            notes.push(format!(
+                "{name}: {repeated} line(s) repeat the header, and are skipped: a recording begins behind each"
+            ));
+        }
+        let table = Table {
+            path,
+            columns,
+            values,
+            labels: None,
+            starts: starts.into_iter().filter(|start| *start < rows).collect(),
+            origins: Vec::new(),
+        };
+        let unit = |index: &usize| {
+            reading.time_unit.filter(|_| reading.time.as_ref().is_none_or(|time| *time == names[*index]))
+        };
+        let times = candidates
+            .into_iter()
+            .map(|(index, candidate)| (names[index].clone(), candidate.times(unit(&index))))
+            .collect();
+        let texts = texts.into_iter().map(|(index, texts)| (names[index].clone(), texts)).collect();
         Ok(Recording {
-            table: Table { path, columns, values, labels, starts: Vec::new(), origins: Vec::new() },
-            names: header,
-            label,
-            rate: None,
             times,
+            texts,
             not_numbers,
-            notes: Vec::new(),
-            question: None,
+            notes,
+            labels: label.is_some().then_some(labels),
+            ..Recording::of_table(table, names, label)
         })
     }
 }
@@ -217,33 +451,18 @@ fn keep(found: &mut Vec<NotNumbers>, place: &mut Option<usize>, column: &str, fi
     }
 }
 
-/// A finite number, or NaN for a missing value.
-fn parse(field: &[u8], decimal_comma: bool) -> Option<f32> {
-    let field = field.trim_ascii();
-    if field.is_empty() || field.eq_ignore_ascii_case(b"nan") || field.eq_ignore_ascii_case(b"na") {
-        return Some(f32::NAN);
-    }
-    let number = std::str::from_utf8(field).ok()?;
-    let value = number.parse().ok().or_else(|| if decimal_comma { with_point(number) } else { None }?.parse().ok());
-    value.filter(|value: &f32| value.is_finite())
-}
-
-/// A number's decimal comma as a point; `None` for no comma, and for thousands, whose points would be read as decimal ones.
-fn with_point(number: &str) -> Option<String> {
-    let (whole, fraction) = number.split_once(',')?;
-    (!number.contains('.')).then(|| format!("{whole}.{fraction}"))
-}
-
-fn text(field: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(field.trim_ascii())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::{roles::examined, times::Times};
+
+    /// As it is read, before it is known what its columns are for.
+    fn read(text: &str, label: Label<'_>, reading: &Reading) -> Result<Recording> {
+        read_csv(Source::of_text("x.csv", text), label, reading, |_, _| {})
+    }
 
     fn recording(text: &str, label: Label<'_>) -> Result<Recording> {
-        read_csv(Source::of_text("x.csv", text), label, &Reading::default(), |_, _| {})
+        examined(read(text, label, &Reading::default())?, &Reading::default())
     }
 
     fn parse_text(text: &str, label: Option<&str>) -> Result<Table> {
@@ -263,6 +482,7 @@ mod tests {
             assert!(message.contains(&format!("`{number}` is not a number")), "{message}");
         }
         assert!(parse_text("a,b\n1,\"2,5\"\n", None).is_err());
+        assert_eq!(parse_text("a|b\n1|2,5\n", None).unwrap().values, [1.0, 2.5]);
         // What stands in quotation marks separates nothing.
         for (text, columns) in [
             ("\"a;b;c\",d\n1,2\n", ["a;b;c", "d"]),
@@ -292,17 +512,16 @@ mod tests {
 
     #[test]
     fn lenient_reading_counts_what_is_no_number() {
-        let text = "day,a,label\n2024-05-01,1,0\n2024-05-02,off,0\n2024-05-03,,1\n";
+        let text = "day,a,label\nmonday,1,0\ntuesday,off,0\nwednesday,,1\n";
         let Recording { table, names, label, not_numbers, .. } = recording(text, Label::Usual).unwrap();
-        let expected =
-            [("day", 3, "2024-05-01", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| NotNumbers {
-                column: column.to_owned(),
-                fields,
-                first: first.to_owned(),
-                row,
-                line: row as u64 + 1,
-                file: None,
-            });
+        let expected = [("day", 3, "monday", 1), ("a", 1, "off", 2)].map(|(column, fields, first, row)| NotNumbers {
+            column: column.to_owned(),
+            fields,
+            first: first.to_owned(),
+            row,
+            line: row as u64 + 1,
+            file: None,
+        });
         assert_eq!(not_numbers, expected);
         assert_eq!((table.rows(), table.values[1], table.labels), (3, 1.0, Some(vec![false, false, true])));
         assert_eq!((names.join(" "), label.as_deref()), ("day a label".to_owned(), Some("label")));
@@ -312,14 +531,16 @@ mod tests {
     #[test]
     fn times_have_decimal_commas_as_other_numbers_do() {
         let times = |text: &str| {
-            let times = recording(text, Label::None).unwrap().times;
-            let Some((_, Times { values, seconds })) = times.first() else { return (String::new(), false) };
+            let times = read(text, Label::None, &Reading::default()).unwrap().times;
+            let Some((_, Times { values, seconds, .. })) = times.first() else { return (String::new(), false) };
             (values.iter().map(f64::to_string).collect::<Vec<_>>().join(" "), *seconds)
         };
         assert_eq!(times("time;x\n0,5;1\n1;1\n1.5;1\n1.234,5;1\n"), ("0.5 1 1.5 NaN".to_owned(), false));
         assert_eq!(times("time,x\n\"0,5\",1\n2,1\n"), ("NaN 2".to_owned(), false));
-        assert_eq!(times("time;x\n1970-01-01 00:01:00,25;1\n5;\n"), ("60.25 5".to_owned(), true));
-        assert_eq!(times("x\n1\n"), (String::new(), false));
+        assert_eq!(
+            times("time;x\n1970-01-01 00:01:00,25;1\n5;\n1970-01-01 00:01:00,25;1\n"),
+            ("60.25 5 60.25".to_owned(), true)
+        );
     }
 
     #[test]
@@ -327,17 +548,22 @@ mod tests {
         let cases = [
             ("", None, "is empty"),
             ("1,2\n3,4\n", None, "add a header"),
-            ("a|b\n1|2\n", None, "one name with `|` in it: separate fields by commas"),
             ("a,b\n1,2\n3\n", None, "row 2 (line 3) has 1 fields where the header has 2"),
             ("a,b\n1,2\n3,on\n", None, "row 2 (line 3), column `b`: `on` is not a number"),
             ("a,b\n1,2\n3,on", None, "row 2 (line 3)"),
             ("a,b\r\n1,2\r\n3,on\r\n5,6\r\n", None, "row 2 (line 3)"),
             ("a,b\n1,2\n\n\n3,on\n", None, "row 2 (line 5)"),
             ("a,b\r\n1,2\r\n\r\n\r\n3\r\n", None, "row 2 (line 5)"),
-            ("d,a,b\n2024-01-01,1,on\n", None, "column `d`: `2024-01-01` is not a number (nor are all fields of `b`)"),
+            (
+                "d,a,b\nx,1,on\n",
+                None,
+                "column `d`: `x` is not a number (nor are all fields of `b`); turn each category",
+            ),
+            ("a,b\n1,2\n3,4\n5,on\n", None, "if it stands for a missing value, leave it empty or give --missing on"),
             ("a,b\n1,1e99\n", None, "column `b`: `1e99` is beyond the range"),
             ("a,y\n1,\n", Some("y"), "the label is `` where 0"),
-            ("a,y\n1,yes\n", Some("y"), "the label is `yes` where 0"),
+            ("a,y\n1,bad\n2,good\n3,good\n", Some("y"), "row 1 (line 2), column `y`: the label is `bad` where 0"),
+            ("a,y\n1,bad\n2,good\n3,good\n", Some("y"), "if `bad` marks the anomalies, give --anomaly-label bad"),
             ("a,a\n1,2\n", None, "two columns are named `a`"),
             ("a,b\n1,2\n", Some("y"), "no column `y`: its columns are `a`, `b`"),
             ("a,y\n1,2\n", Some("y"), "the label is `2` where 0"),
@@ -386,5 +612,67 @@ mod tests {
         let table = parse_text("'=A1,''=A1,'plain',a;b\n1,2,3,4\n", None).unwrap();
         assert_eq!(table.columns, ["=A1", "'=A1", "'plain'", "a;b"]);
         assert!(parse_text("'=A1,=A1\n1,2\n", None).unwrap_err().to_string().contains("two columns are named `=A1`"));
+    }
+
+    #[test]
+    fn what_loggers_write_around_their_rows_is_no_row() {
+        let rows = "0,1.5,2\n1,1.6,2\n2,1.7,3\n";
+        let expected = [0.0, 1.5, 2.0, 1.0, 1.6, 2.0, 2.0, 1.7, 3.0];
+        for text in [
+            format!("time,a,b\n{rows}"),
+            format!("Pump house\nlogger 7\ntime,a,b\n{rows}"),
+            format!("# logger 7\ntime,a,b\n{rows}# the end\n"),
+            format!("# time,a,b\n{rows}"),
+            format!("sep=,\ntime,a,b\n{rows}"),
+            format!("time,a,b\ns,V,A\n{rows}"),
+            format!("time,a,b\n{}", rows.replace('\n', ",\n")),
+            format!("time,a,b\n{}", rows.replace("1,1.6", "time,a,b\n1,1.6")),
+            format!("time,a,b\r{}", rows.replace('\n', "\r")),
+            format!("time a  b\n{}", rows.replace(',', "  ")),
+        ] {
+            let found = recording(&text, Label::None).unwrap();
+            assert_eq!(
+                (found.names, found.table.values),
+                (["time", "a", "b"].map(str::to_owned).to_vec(), expected.to_vec()),
+                "{text}"
+            );
+        }
+        let repeated = recording("time,a\n0,1\n1,1\ntime,a\n2,1\n", Label::None).unwrap();
+        assert_eq!(repeated.table.starts, [2]);
+        assert!(repeated.notes[0].contains("1 line(s) repeat the header"), "{:?}", repeated.notes);
+        let skipped = recording("a note\ntime,a\n0,1\n1,2\n", Label::None).unwrap();
+        assert!(
+            skipped.notes[0].contains("the header is in line 2; the 1 line(s) before it are skipped"),
+            "{:?}",
+            skipped.notes
+        );
+        let error = recording("a note\nanother\ntime,a\n0,1\n\n1,on\n", Label::None).unwrap().numbers().unwrap_err();
+        assert!(error.to_string().contains("row 2 (line 6), column `a`"), "{error}");
+        let by_hand = Reading { skip_lines: Some(2), ..Reading::default() };
+        assert_eq!(read("x,y\n1,2\na,b\n3,4\n", Label::None, &by_hand).unwrap().names, ["a", "b"]);
+    }
+
+    #[test]
+    fn columns_without_names_have_their_places_for_names() {
+        let names = |text: &str| recording(text, Label::None).unwrap().names.join("|");
+        assert_eq!(names(",a\n0,1\n1,2\n"), "column 1|a");
+        assert_eq!(names("\"a\",\"b\"\n\"1\",2,3\n\"2\",4,5\n"), "column 1|a|b");
+        assert_eq!(names("1 2.5 3\n2 2.5 3\n"), "x0|x1|x2");
+        assert_eq!(names("Temp \u{b0}C,b\n1,2\n"), "Temp \u{b0}C|b");
+    }
+
+    #[test]
+    fn words_for_missing_are_taken_and_counted() {
+        let found = recording("a,b\n1,N/A\n2,3\n3,N/A\n4,\n", Label::None).unwrap();
+        assert_eq!(found.not_numbers, []);
+        assert!(found.table.values[1].is_nan() && found.table.values[7].is_nan());
+        assert!(
+            found.notes[0].contains("column `b`: 2 field(s), such as `N/A`, are taken as missing"),
+            "{:?}",
+            found.notes
+        );
+        let reading = Reading { missing: vec!["-999,off".to_owned()], ..Reading::default() };
+        let found = read("a,b\n1,-999\n2,off\n3,-999.0\n4,5\n", Label::None, &reading).unwrap();
+        assert_eq!((found.table.values.iter().filter(|value| value.is_nan()).count(), found.not_numbers), (3, vec![]));
     }
 }

@@ -16,14 +16,15 @@ use crate::tables::{
     npz::read_npz,
     reading::Reading,
     recording::{Label, Recording},
+    roles::examined,
     source::Source,
     table::Table,
     wav::read_wav,
 };
 
-/// Reads a file of any format, once from its beginning to its end; `-` is standard input. CSV has a header, then rows of numbers,
-/// separated by commas, or by semicolons or tabs, whichever the header has more of; fields may be quoted, and without commas between them
-/// have a decimal comma. An empty field, `NaN` and `NA` are missing values, as are fields that are no numbers; which columns have such
+/// Reads a file of any format, once from its beginning to its end; `-` is standard input. A text has a header, perhaps behind other lines, then
+/// rows of numbers, separated by commas, semicolons, tabs, bars or blanks; fields may be quoted, and without commas between them have a
+/// decimal comma. An empty field, `NaN`, `NA` and their like are missing values, as are fields that are no numbers; which columns have such
 /// fields is kept. `watch` is told now and then how many rows, and what part of the file, have been read; no part of a pipe.
 ///
 /// # Errors
@@ -35,7 +36,7 @@ pub fn open(
     watch: impl FnMut(usize, Option<f64>),
 ) -> Result<Recording> {
     let source = Source::open(path)?;
-    match source.format {
+    let recording = match source.format {
         TableFormat::Csv => read_csv(source, label, reading, watch),
         TableFormat::Idx => read_idx(source),
         TableFormat::Npy => read_npy(source, label),
@@ -49,7 +50,8 @@ pub fn open(
              or save the table as CSV",
             source.name.display()
         ),
-    }
+    }?;
+    examined(recording, reading)
 }
 
 impl Table {

@@ -18,12 +18,13 @@ use parquet::{
 
 use crate::{
     tables::{
-        clock::{Clock, Times},
+        clock::is_name,
         growth::{Expected, reserve},
         packed::check_unpacked,
         recording::{Label, Recording},
         source::Source,
         table::MAX_FEATURES,
+        times::Times,
     },
     words::{foreign::excerpt, messages::list},
 };
@@ -66,7 +67,8 @@ impl Columns {
         let names = names(schema, path)?;
         check_size(&reader, bytes, path)?;
         let clock = |field: &SchemaType| {
-            Clock::is_name(field.name()).then(|| Times { values: Vec::new(), seconds: unit(field).is_some() })
+            let dates = unit(field).is_some();
+            (dates || is_name(field.name())).then(|| Times { seconds: dates, dates, ..Times::default() })
         };
         let times = schema.get_fields().iter().map(|field| clock(field)).collect();
         let mut columns = Self { names, values: Vec::new(), times };

@@ -40,13 +40,13 @@ pub struct Reading {
     /// Columns that are measured although they count up, as a meter does, or look like a label.
     ///
     /// Give several with commas between them, or repeat the option.
-    #[arg(long, hide_short_help = true, value_delimiter = ',')]
+    #[arg(long, hide_short_help = true)]
     pub keep: Vec<String>,
     /// Column that says which machine or which run a row is of; no window holds rows of two, and it is not trained on.
     #[arg(long, hide_short_help = true)]
     pub group: Option<String>,
     /// Values and words that stand for missing, as in --missing -999,offline; NaN, NA, null, ?, - and their like do without being named.
-    #[arg(long, hide_short_help = true, value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, hide_short_help = true, allow_hyphen_values = true)]
     pub missing: Vec<String>,
     /// What the label column says of an anomaly, where that is neither 1 nor true nor yes.
     #[arg(long, hide_short_help = true)]
@@ -54,4 +54,25 @@ pub struct Reading {
     /// Lines before the header [default: none, or those that look like a preamble].
     #[arg(long, hide_short_help = true)]
     pub skip_lines: Option<usize>,
+    /// With a model: take a table of another sample rate than the model's.
+    #[arg(long, hide_short_help = true)]
+    pub other_rate: bool,
+}
+
+impl Reading {
+    /// The columns to keep, of these.
+    #[must_use]
+    pub fn kept(&self, columns: &[String]) -> Vec<String> {
+        names_meant(&self.keep, columns)
+    }
+}
+
+/// The columns that are meant by names with commas between them; a column's own name may have some.
+#[must_use]
+pub fn names_meant(given: &[String], columns: &[String]) -> Vec<String> {
+    let parts = |names: &String| match columns.contains(names) {
+        true => vec![names.clone()],
+        false => names.split(',').map(|name| name.trim().to_owned()).collect(),
+    };
+    given.iter().flat_map(parts).collect()
 }

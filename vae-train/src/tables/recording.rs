@@ -6,9 +6,12 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     tables::{
-        clock::{Clock, Times},
+        clock::Clock,
         header::check_names,
+        labels::LabelColumn,
         table::{LABEL, NotNumbers, Table, refuse},
+        texts::Texts,
+        times::Times,
     },
     words::messages::list,
 };
@@ -50,7 +53,9 @@ impl<'a> Label<'a> {
     /// If a column was named that is not there.
     pub(crate) fn position(self, columns: &[String], path: &Path) -> Result<Option<usize>> {
         let Some(label) = self.name() else { return Ok(None) };
-        let position = columns.iter().position(|column| column == label);
+        let exact = columns.iter().position(|column| column == label);
+        let alike = || columns.iter().position(|column| column.eq_ignore_ascii_case(label));
+        let position = exact.or_else(|| if self == Self::Usual { alike() } else { None });
         ensure!(
             position.is_some() || self == Self::Usual,
             "{} has no column `{label}`: its columns are {}",
@@ -79,17 +84,52 @@ pub struct Recording {
     pub label: Option<String>,
     /// Rows a second, where the file's head says so, as that of a recording of sound does.
     pub rate: Option<f64>,
-    /// The columns that are named like clocks and may have times, each with what it says row by row, in more digits than `f32` has.
-    pub times: Vec<(String, Times)>,
+    /// The columns that tell the time, of which the first tells the rate.
+    pub clocks: Vec<Clock>,
+    /// The columns that count rows, or anything whose values never come again.
+    pub counters: Vec<String>,
+    /// The column that says of which machine or of which run a row is.
+    pub group: Option<String>,
+    /// The columns that look like labels that nobody named.
+    pub label_like: Vec<String>,
+    /// A column of words that may be the group, and how it goes on.
+    pub suggested_group: Option<String>,
     /// Fields that are no numbers, by column.
     pub not_numbers: Vec<NotNumbers>,
     /// What a reader of it should know of how the file was read.
     pub notes: Vec<String>,
     /// What is to be answered before it is taken as it is: that rows and columns look exchanged.
     pub question: Option<String>,
+    /// The columns that may tell the time or count, row by row, in more digits than `f32` has.
+    pub(crate) times: Vec<(String, Times)>,
+    /// The columns of words.
+    pub(crate) texts: Vec<(String, Texts)>,
+    /// What the label says, until it is known what that means.
+    pub(crate) labels: Option<LabelColumn>,
 }
 
 impl Recording {
+    /// A table of which nothing else is known.
+    pub(crate) fn of_table(table: Table, names: Vec<String>, label: Option<String>) -> Self {
+        Self {
+            table,
+            names,
+            label,
+            rate: None,
+            clocks: Vec::new(),
+            counters: Vec::new(),
+            group: None,
+            label_like: Vec::new(),
+            suggested_group: None,
+            not_numbers: Vec::new(),
+            notes: Vec::new(),
+            question: None,
+            times: Vec::new(),
+            texts: Vec::new(),
+            labels: None,
+        }
+    }
+
     /// A recording of columns of numbers: finite values row after row, NaN for what is missing.
     ///
     /// # Errors
@@ -102,11 +142,7 @@ impl Recording {
     ) -> Result<Self> {
         let names = columns.clone();
         let Some(index) = label.position(&columns, path)? else {
-            return Self::checked(
-                Table { path: path.to_owned(), columns, values, labels: None, starts: Vec::new(), origins: Vec::new() },
-                names,
-                None,
-            );
+            return Self::checked(path, columns, values, names, None);
         };
         ensure!(columns.len() > 1, "{} has no column of data beside its label", path.display());
         let width = columns.len();
@@ -133,26 +169,19 @@ impl Recording {
         label: &str,
         labels: &[f32],
     ) -> Result<Self> {
-        let labels = labels.iter().enumerate().map(|(row, value)| match *value {
-            0.0 => Ok(false),
-            1.0 => Ok(true),
-            value => bail!(
-                "{}: row {}, column `{label}`: the label is {value} where 0 (normal) or 1 (anomaly) belongs",
-                path.display(),
-                row + 1
-            ),
-        });
-        let labels = Some(labels.collect::<Result<_>>()?);
-        Self::checked(
-            Table { path: path.to_owned(), columns, values, labels, starts: Vec::new(), origins: Vec::new() },
-            names,
-            Some(label.to_owned()),
-        )
+        let labels = LabelColumn::of_numbers(labels.iter().copied(), label, path)?;
+        let recording = Self::checked(path, columns, values, names, Some(label.to_owned()))?;
+        Ok(Self { labels: Some(labels), ..recording })
     }
 
     /// Refuses infinite values, tables without rows, and names that no header of CSV may have.
-    fn checked(table: Table, names: Vec<String>, label: Option<String>) -> Result<Self> {
-        let Table { path, columns, values, .. } = &table;
+    fn checked(
+        path: &Path,
+        columns: Vec<String>,
+        values: Vec<f32>,
+        names: Vec<String>,
+        label: Option<String>,
+    ) -> Result<Self> {
         ensure!(!values.is_empty(), "{} has no rows", path.display());
         check_names(&names, path)?;
         if let Some(index) = values.iter().position(|value| value.is_infinite()) {
@@ -165,26 +194,29 @@ impl Recording {
                 columns[column]
             );
         }
-        Ok(Self {
-            table,
-            names,
-            label,
-            rate: None,
-            times: Vec::new(),
-            not_numbers: Vec::new(),
-            notes: Vec::new(),
-            question: None,
-        })
+        let table =
+            Table { path: path.to_owned(), columns, values, labels: None, starts: Vec::new(), origins: Vec::new() };
+        Ok(Self::of_table(table, names, label))
     }
 
-    /// The columns that are named like clocks and count up, of which the first tells the rate.
+    /// The columns that no model is trained on, unless it is conditional on them or they are kept: clocks, counters, the group, and labels
+    /// that nobody named.
+    pub fn left_out(&self) -> impl Iterator<Item = &String> {
+        let clocks = self.clocks.iter().map(|clock| &clock.column);
+        clocks.chain(&self.counters).chain(&self.group).chain(&self.label_like)
+    }
+
+    /// Rows a second and the clock that says so; none where nothing does, and the head of a file has no clock.
     #[must_use]
-    pub fn clocks(&self) -> Vec<Clock> {
-        self.times.iter().filter_map(|(column, times)| Clock::of(column, times)).collect()
+    pub fn rate_and_clock(&self) -> Option<(f64, Option<&Clock>)> {
+        if let Some(rate) = self.rate {
+            return Some((rate, None));
+        }
+        self.clocks.iter().find_map(|clock| Some((clock.rate?, Some(clock))))
     }
 
     /// Says so where the label is one that nobody named.
-    fn note_on_label(&self, asked: Label<'_>) -> Option<String> {
+    pub(crate) fn note_on_label(&self, asked: Label<'_>) -> Option<String> {
         let found = self.label.as_deref().filter(|_| asked == Label::Usual)?;
         Some(format!("{}: column `{found}` is taken as the label", self.table.path.display()))
     }
@@ -211,7 +243,7 @@ impl Recording {
     /// Names the first field that is no number; if rows and columns look exchanged.
     pub fn numbers(self) -> Result<Table> {
         self.check_shape()?;
-        refuse(&self.table.path, &self.not_numbers)?;
+        refuse(&self.table.path, self.table.rows(), &self.not_numbers)?;
         Ok(self.table)
     }
 

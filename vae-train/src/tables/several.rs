@@ -110,7 +110,7 @@ struct Rates {
 
 impl Rates {
     fn of(recording: &Recording) -> Self {
-        let clocks = recording.clocks().into_iter().map(|clock| (clock.column, clock.rate)).collect();
+        let clocks = recording.clocks.iter().filter_map(|clock| Some((clock.column.clone(), clock.rate?))).collect();
         Self { head: recording.rate, clocks }
     }
 
@@ -150,8 +150,8 @@ fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
     if next.table.columns != whole.table.columns {
         next.table = next.table.select(&whole.table.columns)?.0;
     }
-    let rows = whole.table.rows();
-    let (table, mut more) = (&mut whole.table, next.table);
+    let (rows, more_rows) = (whole.table.rows(), next.table.rows());
+    let (table, mut more) = (&mut whole.table, std::mem::take(&mut next.table));
     let origins = common_origins(table, &more);
     move_to(table, &origins);
     move_to(&mut more, &origins);
@@ -162,14 +162,7 @@ fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
     }
     table.starts.push(rows);
     table.starts.extend(more.starts.iter().map(|start| rows + start));
-    // A column that has times in one of them only tells no time.
-    whole.times.retain_mut(|(column, times)| {
-        let more = next.times.iter().find(|(other, more)| other == column && more.seconds == times.seconds);
-        more.is_some_and(|(_, more)| {
-            times.values.extend_from_slice(&more.values);
-            true
-        })
-    });
+    join_roles(whole, &next, rows, more_rows);
     whole.notes.append(&mut next.notes);
     whole.question = whole.question.take().or(next.question);
     for NotNumbers { column, fields, .. } in &next.not_numbers {
@@ -179,6 +172,20 @@ fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What columns are for, where files differ in it: none is trained on that one of them leaves out.
+fn join_roles(whole: &mut Recording, next: &Recording, rows: usize, more: usize) {
+    whole.clocks.retain_mut(|clock| {
+        let other = next.clocks.iter().find(|other| other.column == clock.column);
+        other.inspect(|other| clock.append(other, rows, more)).is_some()
+    });
+    let known: HashSet<String> = whole.left_out().cloned().collect();
+    let clocks = next.clocks.iter().map(|clock| &clock.column);
+    whole.counters.extend(clocks.chain(&next.counters).filter(|name| !known.contains(*name)).cloned());
+    whole.label_like.extend(next.label_like.iter().filter(|name| !known.contains(*name)).cloned());
+    whole.group = whole.group.take().or_else(|| next.group.clone());
+    whole.suggested_group = whole.suggested_group.take().or_else(|| next.suggested_group.clone());
 }
 
 /// Of each column the origin that one of two tables has, or the first one's where both have one; none where no column has any.

@@ -17,7 +17,7 @@ use crate::tables::{
 };
 
 /// Bytes at the beginning that tell the format, and of CSV the separator.
-const START: u64 = 8192;
+pub(crate) const START: u64 = 8192;
 /// What a user gives for standard input.
 const STANDARD_INPUT: &str = "-";
 
@@ -38,6 +38,19 @@ pub(crate) struct Source {
     read: Rc<Cell<u64>>,
     /// Bytes of the file; `None` for a pipe.
     length: Option<u64>,
+}
+
+/// How much of a source has been read.
+pub(crate) struct Progress {
+    read: Rc<Cell<u64>>,
+    length: Option<u64>,
+}
+
+impl Progress {
+    /// The part of the file that has been read, from 0 to 1; `None` for a pipe, whose length nobody knows.
+    pub(crate) fn part(&self) -> Option<f64> {
+        self.length.map(|length| (self.read.get() as f64 / length.max(1) as f64).min(1.0))
+    }
 }
 
 /// A file that counts the bytes that are read of it.
@@ -101,9 +114,9 @@ impl Source {
         &self.start
     }
 
-    /// The part of the file that has been read, from 0 to 1; `None` for a pipe, whose length nobody knows.
-    pub(crate) fn part_read(&self) -> Option<f64> {
-        self.length.map(|length| (self.read.get() as f64 / length.max(1) as f64).min(1.0))
+    /// How much of it has been read, to ask while it is.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { read: self.read.clone(), length: self.length }
     }
 
     /// A file that can be read in any order, and its length: itself, or else a copy in a temporary file, which has no name.

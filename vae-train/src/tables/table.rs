@@ -24,7 +24,7 @@ pub const LABEL: &str = "label";
 pub const MAX_FEATURES: usize = 65_536;
 
 /// A table of `f32`: named columns, rows in the order of the file. NaN stands for a value that is missing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Where it came from, for messages.
     pub path: PathBuf,
@@ -68,7 +68,7 @@ impl Table {
         let selected = self.select(names)?;
         let names: HashSet<&str> = names.iter().map(AsRef::as_ref).collect();
         found.retain(|found| names.contains(&*found.column));
-        refuse(&selected.0.path, &found)?;
+        refuse(&selected.0.path, selected.0.rows(), &found)?;
         Ok(selected)
     }
 
@@ -136,8 +136,8 @@ pub struct NotNumbers {
 ///
 /// # Errors
 /// Names the first of them and what to do about it.
-pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
-    let Some(NotNumbers { column, first, row, line, file, .. }) = found.iter().min_by_key(|found| found.row) else {
+pub fn refuse(path: &Path, rows: usize, found: &[NotNumbers]) -> Result<()> {
+    let Some(NotNumbers { column, first, row, line, fields, file }) = found.iter().min_by_key(|found| found.row) else {
         return Ok(());
     };
     let shown = excerpt(first);
@@ -151,9 +151,15 @@ pub fn refuse(path: &Path, found: &[NotNumbers]) -> Result<()> {
     }
     let also: Vec<&String> = found.iter().map(|found| &found.column).filter(|also| *also != column).collect();
     let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
+    if 2 * fields > rows {
+        bail!(
+            "{place} is not a number{also}; turn each category into a column of 0 and 1, or leave the column out (--ignore {})",
+            quoted(column)
+        )
+    }
     bail!(
-        "{place} is not a number{also}; leave a missing value empty, turn each category into a column of 0 and 1, and leave columns of \
-         names out (`fit --ignore {}`)",
-        quoted(column)
+        "{place} is not a number{also}, where {} of the column's {rows} fields are; if it stands for a missing value, leave it empty or give --missing {}",
+        rows - fields,
+        quoted(&shown)
     )
 }

@@ -1,0 +1,422 @@
+//! What each column of a recording is for, told by how it goes on from row to row, and where recordings end.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    tables::{
+        calendar::DAY,
+        clock::{Clock, counts, restarts, words},
+        fields::words as missing_words,
+        fillers::fillers,
+        reading::Reading,
+        recording::Recording,
+        table::Table,
+        times::Times,
+    },
+    words::messages::{list, quoted},
+};
+
+/// Words of which the name of a label has one.
+const LABEL_WORDS: [&str; 14] = [
+    "label",
+    "labels",
+    "anomaly",
+    "anomalies",
+    "anomalous",
+    "abnormal",
+    "outlier",
+    "outliers",
+    "fault",
+    "faulty",
+    "failure",
+    "changepoint",
+    "attack",
+    "target",
+];
+/// Words of which the name of a column has one that says what a row is of.
+const GROUP_WORDS: [&str; 24] = [
+    "unit",
+    "machine",
+    "device",
+    "engine",
+    "asset",
+    "sensor",
+    "sensorid",
+    "deviceid",
+    "node",
+    "station",
+    "run",
+    "session",
+    "batch",
+    "file",
+    "recording",
+    "segment",
+    "trial",
+    "experiment",
+    "id",
+    "bearing",
+    "pump",
+    "motor",
+    "vehicle",
+    "cell",
+];
+/// A counter that begins anew more often than once in so many rows tells devices that are logged in turn.
+const LEAST_PIECE: usize = 8;
+/// Most different words of a column that says what a row is of.
+const MOST_GROUPS: usize = 200;
+
+/// The recording with what its columns are for, and where recordings end.
+///
+/// # Errors
+/// If the reading names a column that is not there or not what it is taken for, or the label's words are not known.
+pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Recording> {
+    check_names(&recording, reading)?;
+    resolve_labels(&mut recording, reading)?;
+    take_missing(&mut recording, reading);
+    if let Some(group) = &reading.group {
+        by_group(&mut recording, group)?;
+    }
+    let kept = reading.kept(&recording.names);
+    find_clocks(&mut recording, reading, &kept)?;
+    let counters = find_counters(&mut recording, &kept);
+    find_groups(&mut recording, &kept, &counters);
+    find_labels(&mut recording, &kept);
+    cut(&mut recording, counters);
+    let left_out: BTreeSet<String> = recording.left_out().cloned().collect();
+    let found = fillers(&recording.table, |column| !left_out.contains(column));
+    let name = recording.table.path.display().to_string();
+    recording.notes.extend(found.iter().take(MOST_QUESTIONS).map(|filler| format!("{name}: {}", filler.question())));
+    // They have told what they know.
+    recording.times = Vec::new();
+    recording.texts = Vec::new();
+    Ok(recording)
+}
+
+/// Most values that are asked about.
+const MOST_QUESTIONS: usize = 8;
+
+fn check_names(recording: &Recording, reading: &Reading) -> Result<()> {
+    let kept = reading.kept(&recording.names);
+    let named = kept.iter().map(|name| ("keep", name));
+    let named = named
+        .chain(reading.time.iter().map(|name| ("time", name)))
+        .chain(reading.group.iter().map(|name| ("group", name)));
+    for (option, column) in named {
+        ensure!(
+            recording.names.contains(column),
+            "{} has no column `{column}` for --{option}: its columns are {}",
+            recording.table.path.display(),
+            list(&recording.names)
+        );
+    }
+    Ok(())
+}
+
+fn resolve_labels(recording: &mut Recording, reading: &Reading) -> Result<()> {
+    let (Some(labels), Some(column)) = (recording.labels.take(), &recording.label) else { return Ok(()) };
+    let path = recording.table.path.clone();
+    let (labels, note) = labels.anomalies(reading.anomaly_label.as_deref(), column, &path)?;
+    recording.notes.extend(note);
+    let anomalies = labels.iter().filter(|label| **label).count();
+    if 2 * anomalies > labels.len() {
+        recording.notes.push(format!(
+            "{}: {anomalies} of {} rows are labelled anomalies, more than half: is that what `{column}` says? --anomaly-label names the word or \
+             the number that marks an anomaly",
+            path.display(),
+            labels.len()
+        ));
+    }
+    recording.table.labels = Some(labels);
+    Ok(())
+}
+
+/// Takes numbers that stand for missing values as such, where the file is no text, whose fields have been.
+fn take_missing(recording: &mut Recording, reading: &Reading) {
+    let numbers: Vec<f32> = missing_words(&reading.missing).filter_map(|word| word.parse().ok()).collect();
+    if numbers.is_empty() {
+        return;
+    }
+    let width = recording.table.columns.len();
+    let mut taken = vec![0usize; width];
+    for (index, value) in recording.table.values.iter_mut().enumerate() {
+        if numbers.contains(value) {
+            *value = f32::NAN;
+            taken[index % width] += 1;
+        }
+    }
+    let name = recording.table.path.display().to_string();
+    for (column, count) in recording.table.columns.iter().zip(taken).filter(|(_, count)| *count > 0) {
+        recording.notes.push(format!("{name}: column `{column}`: {count} value(s) are taken as missing"));
+    }
+}
+
+/// Brings the rows of each group together, in their order, and begins a recording with each.
+fn by_group(recording: &mut Recording, group: &str) -> Result<()> {
+    let rows = recording.table.rows();
+    let keys = group_keys(recording, group)?;
+    let mut first_rows: HashMap<u64, usize> = HashMap::new();
+    keys.iter().enumerate().for_each(|(row, key)| {
+        first_rows.entry(*key).or_insert(row);
+    });
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.sort_by_key(|row| (first_rows[&keys[*row]], *row));
+    let changes: Vec<usize> = (1..rows).filter(|at| keys[order[*at]] != keys[order[at - 1]]).collect();
+    if order.is_sorted() {
+        recording.table.starts.extend(changes);
+        recording.table.starts.sort_unstable();
+        recording.table.starts.dedup();
+    } else {
+        let Table { values, labels, columns, path, .. } = &recording.table;
+        let width = columns.len();
+        recording.notes.push(format!(
+            "{}: the rows of the {} groups of `{group}` are mixed: they are taken group by group, each in the order of its rows",
+            path.display(),
+            first_rows.len()
+        ));
+        let values = order.iter().flat_map(|row| &values[row * width..][..width]).copied().collect();
+        let labels = labels.as_ref().map(|labels| order.iter().map(|row| labels[*row]).collect());
+        (recording.table.values, recording.table.labels, recording.table.starts) = (values, labels, changes);
+        for (_, times) in &mut recording.times {
+            times.values = order.iter().map(|row| times.values[*row]).collect();
+        }
+        for (_, texts) in recording.texts.iter_mut().filter(|(_, texts)| texts.is_complete()) {
+            texts.rows = order.iter().map(|row| texts.rows[*row]).collect();
+        }
+    }
+    recording.group = Some(group.to_owned());
+    Ok(())
+}
+
+/// A number for each row that is the same for rows of one group.
+fn group_keys(recording: &Recording, group: &str) -> Result<Vec<u64>> {
+    if let Some((_, texts)) = recording.texts.iter().find(|(name, _)| name == group) {
+        ensure!(
+            texts.is_complete(),
+            "{}: column `{group}` has more than 255 different words: too many for the groups of --group; split the file",
+            recording.table.path.display()
+        );
+        return Ok(texts.rows.iter().map(|word| u64::from(*word)).collect());
+    }
+    if let Some((_, times)) = recording.times.iter().find(|(name, _)| name == group) {
+        return Ok(times.values.iter().map(|value| value.to_bits()).collect());
+    }
+    let column = recording.table.columns.iter().position(|name| name == group);
+    ensure!(
+        column.is_some(),
+        "{}: column `{group}` is the label, and cannot be the group",
+        recording.table.path.display()
+    );
+    Ok(column_of(&recording.table, column.unwrap_or(0)).map(f64::to_bits).collect())
+}
+
+/// A column's values.
+fn column_of(table: &Table, column: usize) -> impl Iterator<Item = f64> + Clone {
+    table.values.iter().skip(column).step_by(table.columns.len()).map(|value| f64::from(*value))
+}
+
+fn find_clocks(recording: &mut Recording, reading: &Reading, kept: &[String]) -> Result<()> {
+    let is_other = |name: &String| kept.contains(name) || recording.group.as_ref() == Some(name);
+    let mut clocks = Vec::new();
+    for (column, times) in recording.times.iter().filter(|(name, _)| !is_other(name)) {
+        let is_asked = reading.time.as_ref() == Some(column);
+        let unit = reading.time_unit.filter(|_| reading.time.is_none() || is_asked);
+        clocks.extend(Clock::of(column, times, unit, is_asked).map(|clock| (clock, is_asked)));
+    }
+    if let Some(time) = &reading.time {
+        ensure!(
+            clocks.iter().any(|(_, is_asked)| *is_asked),
+            "{}: column `{time}` does not count up, as a clock does: give another --time, or none",
+            recording.table.path.display()
+        );
+    }
+    // The one that was asked for tells the rate, else the first whose unit is known.
+    clocks.sort_by_key(|(clock, is_asked)| (!is_asked, clock.rate.is_none()));
+    recording.clocks = clocks.into_iter().map(|(clock, _)| clock).collect();
+    join_date_and_time(recording, reading);
+    let name = recording.table.path.display().to_string();
+    if let Some(clock) = recording.clocks.first()
+        && let Some(question) = &clock.question
+    {
+        recording.notes.push(format!("{name}: column `{}`: {question}", clock.column));
+    }
+    Ok(())
+}
+
+/// A column of days and one of times of day are one clock.
+fn join_date_and_time(recording: &mut Recording, reading: &Reading) {
+    let of = |wanted: &dyn Fn(&Times) -> bool| {
+        let is_clock = |name: &String| recording.clocks.iter().any(|clock| clock.column == *name);
+        recording.times.iter().find(|(name, times)| times.seconds && is_clock(name) && wanted(times))
+    };
+    let is_day = |time: &f64| time.is_nan() || time.rem_euclid(DAY) == 0.0;
+    let (Some((date, days)), Some((time, times))) =
+        (of(&|times| times.dates && times.values.iter().all(is_day)), of(&|times| !times.dates))
+    else {
+        return;
+    };
+    if reading.time.is_some() {
+        return;
+    }
+    let values = days.values.iter().zip(&times.values).map(|(day, time)| day + time.rem_euclid(DAY)).collect();
+    let joined = Times { values, seconds: true, dates: true, question: days.question.clone() };
+    let (date, time) = (date.clone(), time.clone());
+    if let Some(clock) = Clock::of(&time, &joined, None, true) {
+        recording.clocks.retain(|clock| clock.column != time);
+        recording.clocks.insert(0, clock);
+        // The days alone know no more.
+        if let Some(days) = recording.clocks.iter_mut().find(|clock| clock.column == date) {
+            days.starts.clear();
+        }
+    }
+}
+
+/// A column that counts: its name, and the rows at which it begins anew.
+struct Counter {
+    column: String,
+    restarts: Vec<usize>,
+}
+
+fn find_counters(recording: &mut Recording, kept: &[String]) -> Vec<Counter> {
+    // Channels of sound and pixels count nothing.
+    if recording.rate.is_some() {
+        return Vec::new();
+    }
+    let Recording { table, times, clocks, group, .. } = &*recording;
+    let in_full: HashMap<&str, &Times> = times.iter().map(|(name, times)| (&**name, times)).collect();
+    let is_known = |name: &String| {
+        kept.contains(name) || group.as_ref() == Some(name) || clocks.iter().any(|clock| clock.column == *name)
+    };
+    let mut found = Vec::new();
+    for (index, column) in table.columns.iter().enumerate().filter(|(_, name)| !is_known(name)) {
+        let restarts = match in_full.get(&**column) {
+            Some(times) if counts(times.values.iter().copied()) => restarts(times.values.iter().copied()),
+            None if counts(column_of(table, index)) => restarts(column_of(table, index)),
+            _ => continue,
+        };
+        found.push(Counter { column: column.clone(), restarts });
+    }
+    recording.counters = found.iter().map(|counter| counter.column.clone()).collect();
+    found
+}
+
+/// Columns of whole numbers that go up by one where another machine or run begins, and columns of words that may say so.
+fn find_groups(recording: &mut Recording, kept: &[String], counters: &[Counter]) {
+    if recording.group.is_none() {
+        let Recording { table, .. } = &*recording;
+        let known: BTreeSet<&String> = recording.left_out().chain(kept).collect();
+        let begins: BTreeSet<usize> = recording
+            .clocks
+            .iter()
+            .flat_map(|clock| &clock.starts)
+            .chain(counters.iter().flat_map(|counter| &counter.restarts))
+            .copied()
+            .collect();
+        let is_group = |(index, name): (usize, &String)| {
+            let changes = whole_steps(column_of(table, index))?;
+            let begins_with_others = !begins.is_empty() && changes.iter().all(|change| begins.contains(change));
+            let is_named = words(name).any(|word| GROUP_WORDS.contains(&&*word));
+            (begins_with_others || is_named).then(|| name.clone())
+        };
+        let found = table.columns.iter().enumerate().filter(|(_, name)| !known.contains(name)).find_map(is_group);
+        recording.group = found;
+    }
+    if recording.group.is_none() {
+        recording.suggested_group = suggested_group(recording);
+    }
+}
+
+/// The rows at which a column of whole numbers goes up by one; `None` for a column that goes on in any other way, or nowhere.
+fn whole_steps(values: impl Iterator<Item = f64> + Clone) -> Option<Vec<usize>> {
+    let mut changes = Vec::new();
+    let mut last = f64::NAN;
+    for (row, value) in values.enumerate() {
+        if value.fract() != 0.0 || !(value == last || value == last + 1.0 || last.is_nan()) {
+            return None;
+        }
+        if value > last {
+            changes.push(row);
+        }
+        last = value;
+    }
+    (!changes.is_empty()).then_some(changes)
+}
+
+/// The column of words that says of which device a row is: its name says so, or its words take turns.
+fn suggested_group(recording: &Recording) -> Option<String> {
+    let may_be = |(name, texts): &&(String, crate::tables::texts::Texts)| {
+        let groups = texts.words.iter().filter(|word| !word.is_empty()).count();
+        let changes = texts.rows.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let take_turns = 2 * changes > texts.rows.len();
+        let is_named = words(name).any(|word| GROUP_WORDS.contains(&&*word));
+        texts.is_complete()
+            && (2..=MOST_GROUPS).contains(&groups)
+            && groups * LEAST_PIECE <= texts.rows.len()
+            && (take_turns || is_named)
+            && !recording.clocks.iter().any(|clock| clock.column == *name)
+    };
+    recording.texts.iter().find(may_be).map(|(name, _)| name.clone())
+}
+
+/// Columns that are named like labels and hold what labels do.
+fn find_labels(recording: &mut Recording, kept: &[String]) {
+    let Recording { table, .. } = &*recording;
+    let is_label = |(index, name): &(usize, &String)| {
+        let is_named = words(name).any(|word| LABEL_WORDS.contains(&&*word));
+        is_named && !kept.contains(name) && column_of(table, *index).all(|value| value == 0.0 || value == 1.0)
+    };
+    let found: Vec<String> = table.columns.iter().enumerate().filter(is_label).map(|(_, name)| name.clone()).collect();
+    recording.label_like = found;
+}
+
+/// Where recordings end: behind gaps and steps back of the clock, where a counter begins anew, where the group changes.
+fn cut(recording: &mut Recording, counters: Vec<Counter>) {
+    let rows = recording.table.rows();
+    let mut notes = Vec::new();
+    let mut starts: BTreeSet<usize> = recording.table.starts.iter().copied().collect();
+    if let Some(clock) = recording.clocks.first() {
+        starts.extend(&clock.starts);
+    }
+    // Another clock is not asked for gaps.
+    for clock in recording.clocks.iter().skip(1).filter(|clock| clock.backwards > 0) {
+        starts.extend(
+            recording
+                .times
+                .iter()
+                .filter(|(name, _)| *name == clock.column)
+                .flat_map(|(_, times)| restarts(times.values.iter().copied())),
+        );
+    }
+    for Counter { column, restarts } in counters {
+        if restarts.len() * LEAST_PIECE > rows {
+            notes.push(format!(
+                "column `{column}` begins anew every {:.1} rows: are several devices logged in turn? Their rows belong into a model one after the \
+                 other: name the column that tells them apart by --group",
+                rows as f64 / (restarts.len() + 1) as f64
+            ));
+        } else {
+            starts.extend(restarts);
+        }
+    }
+    if let Some(group) = &recording.group
+        && let Some(index) = recording.table.columns.iter().position(|name| name == group)
+    {
+        let mut last = f64::NAN;
+        starts.extend(column_of(&recording.table, index).enumerate().filter_map(|(row, value)| {
+            let changes = value != last && row > 0;
+            last = value;
+            changes.then_some(row)
+        }));
+    }
+    if let Some(column) = &recording.suggested_group {
+        notes.push(format!(
+            "column `{column}` may say of which device a row is: one model sees a device's rows one after the other with --group {}",
+            quoted(column)
+        ));
+    }
+    starts.remove(&0);
+    recording.table.starts = starts.into_iter().collect();
+    let name = recording.table.path.display().to_string();
+    recording.notes.extend(notes.into_iter().map(|note| format!("{name}: {note}")));
+}
