@@ -191,9 +191,8 @@ fn parquet_columns_are_numbers_with_gaps() {
             assert_eq!(table.labels, Some(vec![true, false, false, true]));
             assert!(table.values[4].is_nan());
             assert_eq!((table.values[0], table.values[1], table.values[11]), (1_704_067_200.0, 1.5, 4.0));
-            let times = open(&path, Label::None, &Reading::default(), |_, _| {}).unwrap().times;
-            let (column, times) = &times[0];
-            assert_eq!((&**column, times.values[3], times.seconds), ("time", 1_704_067_200.75, true));
+            let clocks = open(&path, Label::None, &Reading::default(), |_, _| {}).unwrap().clocks;
+            assert_eq!((clocks[0].column.as_str(), clocks[0].rate), ("time", Some(4.0)));
             let message = read(place.path(), "a.parquet", &PARQUET[..PARQUET.len() - 9], None).unwrap_err();
             assert!(message.contains("a.parquet cannot be read as Parquet"), "{message}");
         }

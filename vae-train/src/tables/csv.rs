@@ -59,6 +59,7 @@ pub(crate) fn read_csv(
     let (names, mut notes) = header(&mut reader, &dialect, &path)?;
     notes.extend(encoding.map(|encoding| format!("{name}: is written in {encoding}")));
     notes.extend(note_on_preamble(&dialect, skipped_lines, &name));
+    notes.extend(dialect.has_units.then(|| format!("{name}: the row behind the header holds units, and is skipped")));
     let position = label.position(&names, &path)?;
     let fields = Fields::new(dialect.separator != b',' || dialect.blanks, &reading.missing);
     let mut rows = Rows::new(path.clone(), names, position, fields, reading);
