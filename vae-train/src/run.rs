@@ -18,3 +18,5 @@ pub mod fit;
 pub mod import;
 pub mod lock;
 pub mod quantisation;
+pub mod screening;
+pub mod standing_out;

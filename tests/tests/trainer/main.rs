@@ -23,6 +23,7 @@ mod report;
 mod reproducible;
 mod signing;
 mod small_changes;
+mod trim;
 #[cfg(unix)]
 mod tutorial;
 mod watch;

@@ -20,6 +20,7 @@ use crate::{
         directory::RunDirectory,
         fit::{self, Fitted},
         lock::Access,
+        standing_out::{Rows, StandingOut},
     },
     tables::{
         reading::names_meant,
@@ -146,6 +147,7 @@ fn summary(fitted: &Fitted) -> String {
             divergences.len()
         ));
     }
+    lines.extend(standing_out(fitted));
     let run = quoted(fitted.run.display());
     // That column is found without being named.
     let label = match fitted.label.as_deref() {
@@ -156,6 +158,41 @@ fn summary(fitted: &Fitted) -> String {
     lines.push("      (normal data that were not trained on, in the order of time)".to_owned());
     lines.push(format!("then: vae-train export {run} --out model.vae"));
     lines.join("\n")
+}
+
+/// Most stretches of rows that are listed.
+const LISTED: usize = 7;
+
+/// The rows that stand out of the training data, or have been left out, and what to do about them; nothing where there are none.
+fn standing_out(fitted: &Fitted) -> Vec<String> {
+    let is_trimmed = fitted.trimmed.windows > 0;
+    let found = if is_trimmed { &fitted.trimmed } else { &fitted.standing_out };
+    let StandingOut { screened, windows, expected, rows } = found;
+    if *windows == 0 {
+        return Vec::new();
+    }
+    let share = 100.0 * *windows as f64 / *screened as f64;
+    let what =
+        if is_trimmed { "stood out of the others by far and were left out" } else { "stand out of the others by far" };
+    let mut lines = vec![format!(
+        "{windows} of {screened} windows ({share:.2} %) {what} ({expected} are expected of clean data), in rows"
+    )];
+    let mut strangest: Vec<&Rows> = rows.iter().collect();
+    strangest.sort_by(|a, b| b.excess.total_cmp(&a.excess));
+    strangest.truncate(LISTED);
+    strangest.sort_by_key(|rows| rows.first);
+    let each =
+        strangest.iter().map(|rows| format!("  {} to {} ({:.1} nats beyond)", rows.first, rows.last, rows.excess));
+    lines.extend(each);
+    if rows.len() > LISTED {
+        lines.push(format!("  and {} more stretches of rows (--json lists them)", rows.len() - LISTED));
+    }
+    lines.push(if is_trimmed {
+        "  look at them: what is healthy and rare will raise alarms; record more of it, and fit without --trim".to_owned()
+    } else {
+        "  look at them: label faults 1, or fit with --trim, which leaves them out; record more of what is healthy and rare".to_owned()
+    });
+    lines
 }
 
 /// Training windows that score higher than held-out ones by this share of what was learnt have been learnt by heart.

@@ -64,6 +64,12 @@ pub struct DataConfig {
     /// chosen, on copies of the windows, each moved by a random normal number of such units.
     #[arg(long, hide_short_help = true, default_value_t = DataConfig::default().drift)]
     pub drift: f32,
+    /// Leave out the training data's windows that stand out by far, which may be faults: at most this share of them.
+    ///
+    /// They are found before the fit by networks that cannot have learnt them, their rows are listed, and the run keeps the list. Without a
+    /// share, as `--trim`, it is at most a tenth. What stands out may be healthy and rare: look at it.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "0.1", value_name = "SHARE")]
+    pub trim: Option<f64>,
     /// Fraction of the normal windows held out for validation and calibration.
     #[arg(long, hide_short_help = true, default_value_t = DataConfig::default().validation)]
     pub validation: f64,
@@ -86,6 +92,7 @@ impl Default for DataConfig {
             ignore: Vec::new(),
             binarise: None,
             drift: 0.0,
+            trim: None,
             validation: 0.2,
             split: None,
             false_alarms: 0.01,
@@ -117,6 +124,9 @@ impl DataConfig {
         ensure!(self.drift.is_finite() && self.drift >= 0.0, "drift {}: give 0 or more", self.drift);
         if !(self.validation > 0.0 && self.validation <= 0.9) {
             bail!("validation {}: give a fraction above 0, at most 0.9", self.validation);
+        }
+        if let Some(share) = self.trim.filter(|share| !(*share > 0.0 && *share <= 0.4)) {
+            bail!("trim {share}: give a share of the windows above 0, at most 0.4");
         }
         if !(self.false_alarms > 0.0 && self.false_alarms < 1.0) {
             bail!("false_alarms {}: give a fraction between 0 and 1", self.false_alarms);

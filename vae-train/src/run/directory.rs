@@ -18,6 +18,7 @@ use crate::{
     run::{
         import::imported::Imported,
         lock::{Access, LOCK, Lock, lock},
+        standing_out::StandingOut,
     },
     tables::table::Table,
     training::{checkpoint::Checkpoint, extras::Extras},
@@ -36,7 +37,7 @@ const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 6;
+const STATE_VERSION: u32 = 7;
 /// From here on the configuration has sections.
 const SECTIONS: u32 = 4;
 
@@ -49,6 +50,8 @@ pub struct Plan {
     pub architecture: Architecture,
     /// What the model knows of the data.
     pub schema: Schema,
+    /// Rows of the table that were left out, as they stand out of the others.
+    pub trimmed: StandingOut,
 }
 
 /// What `checkpoint.bin` holds.

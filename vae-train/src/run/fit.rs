@@ -13,7 +13,10 @@ use crate::{
         part::Part,
     },
     model::architecture::Architecture,
-    run::directory::{Plan, RunDirectory, State},
+    run::{
+        directory::{Plan, RunDirectory, State},
+        standing_out::{StandingOut, leave_out, trimmed},
+    },
     statistics::density::Independent,
     tables::table::Table,
     training::{
@@ -75,6 +78,10 @@ pub struct Fitted {
     pub ranges: Vec<(f64, f64)>,
     /// What was said of the data: rows and columns left out.
     pub notes: Vec<String>,
+    /// What was left out as it stands out of the rest, where the configuration asks for that.
+    pub trimmed: StandingOut,
+    /// What stands out of the rest and was trained on or held out.
+    pub standing_out: StandingOut,
 }
 
 /// Fits a model to the normal rows of a table, all of whose columns are used; the run directory `out` is written once the first epoch is
@@ -92,7 +99,9 @@ pub fn fit(
 ) -> Result<Fitted> {
     config.check()?;
     RunDirectory::check(out, existing)?;
-    let dataset = Dataset::prepare(table, &config)?;
+    let Some((dataset, trimmed)) = trimmed(table, &config, device, listener)? else {
+        bail!("interrupted before the first epoch: nothing to resume");
+    };
     suit(&mut config, &dataset, listener)?;
     let mut architecture = config.architecture(dataset.features());
     if config.model.variance_floor.is_none() {
@@ -100,7 +109,7 @@ pub fn fit(
     }
     dataset.notes.iter().for_each(|message| listener.note(message));
     let directory = RunDirectory::create(out, existing)?;
-    let plan = Plan { config, architecture, schema: dataset.schema.clone() };
+    let plan = Plan { config, architecture, schema: dataset.schema.clone(), trimmed };
     train(&directory, &plan, &dataset, None, device, listener)
 }
 
@@ -111,7 +120,7 @@ pub fn fit(
 pub fn resume(
     directory: &RunDirectory,
     state: State,
-    table: Table,
+    mut table: Table,
     device: &Device,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
@@ -120,6 +129,7 @@ pub fn resume(
     if checkpoint.done {
         listener.note(&format!("the run in {out} is complete: nothing to do"));
     }
+    leave_out(&mut table, &plan.trimmed.rows);
     let dataset = Dataset::prepare(table, &plan.config)?;
     ensure!(
         dataset.schema == plan.schema,
@@ -189,7 +199,12 @@ fn train(
             None => bail!(interrupted(directory, "in the second stage")),
         }
     }
-    let fitted = summary(directory, plan, dataset, validation, &checkpoint, device)?;
+    let standing_out = match config.data.trim {
+        // What is left has been screened.
+        Some(_) => StandingOut::default(),
+        None => StandingOut::find(dataset, config, device, listener)?.unwrap_or_default(),
+    };
+    let fitted = Fitted { standing_out, ..summary(directory, plan, dataset, validation, &checkpoint, device)? };
     if fitted.active_units == 0 {
         listener.note(COLLAPSED);
     }
@@ -219,7 +234,7 @@ fn summary(
     checkpoint: &Checkpoint,
     device: &Device,
 ) -> Result<Fitted> {
-    let Plan { config, architecture, schema } = plan;
+    let Plan { config, architecture, schema, trimmed } = plan;
     let train = dataset.train();
     // On training windows: the held-out ones of a small table are too few to have a variance.
     let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
@@ -246,6 +261,8 @@ fn summary(
         label: config.data.label.clone(),
         ranges: dataset.ranges.clone(),
         notes: dataset.notes.clone(),
+        trimmed: trimmed.clone(),
+        standing_out: StandingOut::default(),
     })
 }
 
