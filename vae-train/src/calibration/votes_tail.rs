@@ -263,7 +263,7 @@ pub(crate) mod tests {
         let scores = independent(8, 20_000);
         let starts: Vec<usize> = (1..2000).map(|piece| 10 * piece).collect();
         let whole = rule.statistics(&scores, &starts);
-        for level in [4.0, 6.0, 8.0] {
+        for level in [4.0, 5.0, 6.0] {
             let apart: usize = scores.chunks(10).map(|piece| raises(piece, votes, level)).sum();
             let mut kept = whole.clone();
             kept.dedup_by(|a, b| a.stays < 4.0 && b.stays < 4.0);

@@ -7,14 +7,13 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::rate::RateOfFile;
 use crate::{
     cli::{
         context::{Context, note},
-        table::{open_quietly, reasons},
+        table::{open_quietly, options, reasons},
     },
     inspection::{Inspection, autocorrelation::Suggestion, column::Column},
     tables::{
@@ -109,7 +108,7 @@ impl Inspect {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
         let asked = Label::of(self.label.as_deref(), &[""; 0]);
-        let recording = open_quietly(&self.data, asked, &self.reading)?;
+        let (recording, files) = open_quietly(&self.data, asked, &self.reading)?;
         recording.note_on_label(asked).iter().for_each(|message| note(message));
         let of_file = RateOfFile::of(&recording, &[])?;
         let left_out = reasons(&recording);
@@ -137,7 +136,11 @@ impl Inspect {
         let inspection = Inspection::of(&table);
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
-        let (file, pieces) = (table.path.clone(), table.pieces().len());
+        let file = match &self.data[..] {
+            [one] if files.len() == 1 && !one.is_dir() => one.clone(),
+            _ => table.path.clone(),
+        };
+        let pieces = table.pieces().len();
         let inspected = Inspected {
             file,
             given: self.data,
@@ -267,34 +270,13 @@ fn next_step(inspected: &Inspected, text: &mut String) -> Result<()> {
     for name in alone {
         write!(text, " --ignore {}", quoted(name))?;
     }
-    write_reading(inspected, text)?;
+    let group = inspected.reading.group.as_ref().or(inspected.suggested_group.as_ref()).cloned();
+    text.push_str(&options(&Reading { group, ..inspected.reading.clone() }));
     let Suggestion { window, hop, .. } = inspection.suggestion;
     if window > 1 {
         write!(text, " --window {window} --hop {hop}")?;
     }
     write!(text, " --out runs/a")?;
-    Ok(())
-}
-
-/// How the file was read, as it must be again, and by which groups.
-fn write_reading(inspected: &Inspected, text: &mut String) -> Result<()> {
-    let Inspected { reading, suggested_group, .. } = inspected;
-    let unit = reading.time_unit.and_then(|unit| Some(unit.to_possible_value()?.get_name().to_owned()));
-    let group = reading.group.as_ref().or(suggested_group.as_ref());
-    let one = [("time", reading.time.as_ref()), ("time-unit", unit.as_ref()), ("group", group)];
-    let one = one.into_iter().chain([("anomaly-label", reading.anomaly_label.as_ref())]);
-    let several = [("keep", &reading.keep), ("missing", &reading.missing)];
-    for (option, value) in one.filter_map(|(option, value)| Some((option, value?))) {
-        write!(text, " --{option} {}", quoted(value))?;
-    }
-    for (option, value) in
-        several.into_iter().flat_map(|(option, values)| values.iter().map(move |value| (option, value)))
-    {
-        write!(text, " --{option} {}", quoted(value))?;
-    }
-    if let Some(lines) = reading.skip_lines {
-        write!(text, " --skip-lines {lines}")?;
-    }
     Ok(())
 }
 

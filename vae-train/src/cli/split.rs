@@ -14,7 +14,7 @@ use super::rate::RateOfFile;
 use crate::{
     cli::{
         context::{Context, note},
-        table::open_table,
+        table::{open_quietly, open_table, options},
     },
     data::cuts::{Shares, cuts},
     tables::{
@@ -100,6 +100,7 @@ impl Split {
             recording.table.path = "standard input".into();
         }
         let rate = RateOfFile::of(&recording, &[])?.map(|of_file| of_file.rate);
+        self.check_order(data, &recording)?;
         let table = &recording.table;
         let [first, second] = cuts(table, self.shares)?;
         let rows = [0..first, first..second, second..table.rows()];
@@ -132,6 +133,31 @@ impl Split {
         context.print(&cut, &self.text(&cut, recording.label.as_deref())?)
     }
 
+    /// Refuses rows that are not in the order of time as they lie in the file.
+    fn check_order(&self, data: &Path, recording: &Recording) -> Result<()> {
+        let name = recording.table.path.display();
+        if let Some(clock) = recording.clocks.iter().find(|clock| clock.is_reversed) {
+            bail!(
+                "{name}: by column `{}` the newest row comes first, and the part to train on would be the last one: sort the rows by time \
+                 first",
+                clock.column
+            );
+        }
+        if let Some(group) = &self.reading.group {
+            let reading = Reading { group: None, ..self.reading.clone() };
+            let label = Label::of(self.label.as_deref(), &[""; 0]);
+            let (plain, _) = open_quietly(&[data.to_owned()], label, &reading)?;
+            let are_same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+            let is_in_order = plain.table.values.iter().zip(&recording.table.values).all(are_same);
+            ensure!(
+                is_in_order,
+                "{name}: the rows of the groups of `{group}` are mixed, and a cut in time would be one of each: sort the rows by `{group}` \
+                 first, or cut by hand"
+            );
+        }
+        Ok(())
+    }
+
     fn text(&self, cut: &Cut, label: Option<&str>) -> Result<String> {
         let mut text = String::new();
         for Part { part, file, rows, share, seconds, anomalies } in &cut.parts {
@@ -145,18 +171,19 @@ impl Split {
             }
         }
         let [train, calibration, trial] = [0, 1, 2].map(|part| quoted(cut.parts[part].file.display()));
-        // That column is found without being named.
-        let named = match label {
+        // That column is found without being named, and what was before the header is gone.
+        let label_option = match label {
             None | Some(LABEL) => String::new(),
             Some(label) => format!(" --label {}", quoted(label)),
         };
+        let named = label_option + &options(&Reading { skip_lines: None, ..self.reading.clone() });
         writeln!(text, "next: vae-train inspect {train}{named}, which says what to fit with")?;
         writeln!(text, "      vae-train fit {train}{named} --out runs/a")?;
         writeln!(text, "      vae-train calibrate runs/a --normal {calibration}{named} --alarms 1/week")?;
         writeln!(text, "      vae-train export runs/a --out model.vae")?;
         match label {
             Some(_) => writeln!(text, "      vae-train evaluate model.vae {trial}{named}")?,
-            None => writeln!(text, "      vae-train score model.vae {trial} --out scores.csv")?,
+            None => writeln!(text, "      vae-train score model.vae {trial}{named} --out scores.csv")?,
         }
         Ok(text)
     }

@@ -3,13 +3,14 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 
 use crate::{
     cli::{context::note, progress},
     tables::{
         reading::Reading,
         recording::{Label, Recording},
-        several::{note_on_pieces, open_all},
+        several::{Files, note_on_pieces, open_all},
     },
     words::messages::quoted,
 };
@@ -17,16 +18,31 @@ use crate::{
 /// Reads files once, each as a recording of its own, and says what is to be known of how they were read, as where their column `label` is taken
 /// as the label without having been asked for, and where their rows are of several pieces.
 pub(super) fn open_table(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Recording> {
-    let recording = open_quietly(data, label, reading)?;
+    let (recording, _) = open_quietly(data, label, reading)?;
     recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
     Ok(recording)
 }
 
 /// Reads files once, each as a recording of its own.
-pub(super) fn open_quietly(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Recording> {
-    let (recording, _) = open_all(data, label, reading, progress::reading)?;
+pub(super) fn open_quietly(data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<(Recording, Files)> {
+    let (recording, files) = open_all(data, label, reading, progress::reading)?;
     recording.check_shape()?;
-    Ok(recording)
+    Ok((recording, files))
+}
+
+/// How a table was read, as it must be again: options, each with a blank before it.
+pub(super) fn options(reading: &Reading) -> String {
+    let unit = reading.time_unit.and_then(|unit| Some(unit.to_possible_value()?.get_name().to_owned()));
+    let one = [("time", &reading.time), ("time-unit", &unit), ("group", &reading.group)];
+    let one = one.into_iter().chain([("anomaly-label", &reading.anomaly_label)]);
+    let several = [("keep", &reading.keep), ("missing", &reading.missing)];
+    let several = several.into_iter().flat_map(|(option, values)| values.iter().map(move |value| (option, value)));
+    let given = one.filter_map(|(option, value)| Some((option, value.as_ref()?))).chain(several);
+    let mut text: String = given.map(|(option, value)| format!(" --{option} {}", quoted(value))).collect();
+    if let Some(lines) = reading.skip_lines {
+        text += &format!(" --skip-lines {lines}");
+    }
+    text
 }
 
 /// The data's columns that no model is to be trained on, unless it is conditional on them. Says so of all but those that are ignored anyway.
