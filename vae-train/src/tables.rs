@@ -21,7 +21,6 @@ mod meant;
 mod npy;
 mod npz;
 pub mod open;
-#[allow(dead_code)] // until the readers use it
 mod origin;
 mod packed;
 #[cfg(feature = "parquet")]

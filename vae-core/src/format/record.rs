@@ -136,6 +136,18 @@ pub struct Card<'a> {
     pub metrics: &'a str,
 }
 
+impl<'a> Card<'a> {
+    /// What is subtracted from a channel's or a condition's values, as integers or in 64 bits, before they become the `f32`s that the model
+    /// is given: a number in decimal digits, to be parsed as the type that the device samples in. `None` where nothing is, as for most.
+    #[must_use]
+    pub fn origin(&self, column: &str) -> Option<&'a str> {
+        self.metrics.lines().find_map(|line| {
+            let (origin, name) = line.strip_prefix("origin ")?.split_once(' ')?;
+            (name == column).then_some(origin)
+        })
+    }
+}
+
 /// [`Card`] without a look at its texts.
 #[derive(Deserialize)]
 pub(crate) struct RawCard<'a> {
@@ -194,4 +206,23 @@ pub(crate) fn all_values(array: &[u8]) -> Result<&[f32], LoadError> {
 fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
     let padding = bytes.len().checked_sub(expected).filter(|padding| *padding < 4);
     padding.and_then(|padding| bytes.get(padding..)).ok_or(LoadError::Shape { expected, found: bytes.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_found_by_its_column() {
+        let card = Card {
+            channels: "f\nf hz\nt",
+            conditions: "",
+            creator: "",
+            data: "",
+            seed: 0,
+            metrics: "epoch 3\norigin 9999980 f hz\norigin 52.1235 t\norigin\norigin 1",
+        };
+        assert_eq!(card.origin("f hz").and_then(|origin| origin.parse::<i32>().ok()), Some(9_999_980));
+        assert_eq!([card.origin("t"), card.origin("f"), card.origin("")], [Some("52.1235"), None, None]);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
         pieces::{pieces, starts_among},
     },
     tables::table::Table,
-    words::messages::list,
+    words::{messages::list, numbers::absolute},
 };
 
 /// Windows that channels' ordinary costs are averaged over, at most.
@@ -66,9 +66,12 @@ pub fn channels(
     let of = |(channel, nats): (usize, f64)| {
         let (series, firsts) = series(table, channel);
         let range = ranges.iter().find(|(range, ..)| range == names[channel]);
-        let range = range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (*low, *high));
+        let origin = table.origin(channel);
+        let relative_to_origin = |limit: f32| (f64::from(limit) - origin) as f32;
+        let range = range
+            .map_or((f32::MIN, f32::MAX), |(_, low, high)| (relative_to_origin(*low), relative_to_origin(*high)));
         if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
-            let (low, high) = range;
+            let [value, low, high] = [*value, range.0, range.1].map(|value| absolute(value, origin));
             bail!(
                 "{}: channel `{}` is {value} in normal data, outside its --range {low} to {high}",
                 table.path.display(),

@@ -13,7 +13,8 @@ use crate::{
         context::{Context, GENERAL, Notes, note},
         table::open_table,
     },
-    data::{fingerprint::training_fingerprint, outliers::outliers},
+    data::{fingerprint::training_fingerprint, for_model::origins_of, outliers::outliers},
+    file::model_file::AlignedFile,
     run::{
         candidate::{Doubts, calibrate},
         export::RunModel,
@@ -113,7 +114,8 @@ impl Calibrate {
         let sample_rate = self.sample_rate(&recording, RateOfFile::of(&recording, &run.file.channels)?)?;
         let is_new = check_that_it_is_new(&run, &recording);
         let label = recording.label.clone();
-        let (table, left_out) = recording.select(&columns)?;
+        let (mut table, left_out) = recording.select(&columns)?;
+        table.rebase(&origins_of(&AlignedFile::new(&run.file.to_bytes()?).model()?)?);
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
         }

@@ -13,12 +13,13 @@ use vae_core::{InferError, Model, Scratch};
 
 use crate::{
     cli::context::{Context, note},
-    data::for_model::read_for_model,
+    data::for_model::{origins_of, read_for_model},
     file::model_file::AlignedFile,
     report::image,
     tables::{reading::Reading, recording::Label},
     words::{
         messages::list,
+        numbers::absolute,
         output::{Csv, Existing, write_file},
     },
 };
@@ -143,15 +144,16 @@ impl Generate {
         }
         let card = model.card()?;
         let names: Vec<&str> = card.conditions.lines().collect();
-        let mut condition = vec![f32::NAN; names.len()];
+        let (mut condition, origins) = (vec![f32::NAN; names.len()], origins_of(model)?);
         for given in &self.condition {
             let (name, value) =
                 given.split_once('=').with_context(|| format!("--condition {given}: give name=value"))?;
             let Some(index) = names.iter().position(|known| *known == name) else {
                 bail!("the model has no condition `{name}`: its conditions are {}", list(&names));
             };
-            condition[index] =
+            let value: f64 =
                 value.parse().with_context(|| format!("--condition {given}: `{value}` is not a number"))?;
+            condition[index] = (value - origins[model.channels() + index]) as f32;
         }
         let absent: Vec<&str> =
             names.iter().zip(&condition).filter(|(_, value)| value.is_nan()).map(|(name, _)| *name).collect();
@@ -182,7 +184,7 @@ impl Generate {
 
 /// One row a sample; windows of several samples are numbered in a first column.
 fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>) -> Result<()> {
-    let card = model.card()?;
+    let (card, origins) = (model.card()?, origins_of(model)?);
     ensure!(
         !model.has_front_end(),
         "this model sees features of the samples (fit --front-end) and can generate no samples: fit without --front-end"
@@ -194,7 +196,9 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
         for (index, window) in windows.chunks(model.features()).enumerate() {
             for sample in window.chunks(model.channels()) {
                 let number = numbered.then(|| index.to_string());
-                csv.write_record(number.into_iter().chain(sample.iter().map(f32::to_string)))?;
+                let values =
+                    sample.iter().zip(&origins).map(|(value, origin)| absolute(*value, *origin).to_string());
+                csv.write_record(number.into_iter().chain(values))?;
             }
         }
         csv.flush()

@@ -10,7 +10,13 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::{FrontEnd, Model, ScoreKind};
 
-use crate::{cli::context::Context, file::model_file::AlignedFile, scoring::cost, words::foreign::line};
+use crate::{
+    cli::context::Context,
+    data::for_model::origins_of,
+    file::model_file::AlignedFile,
+    scoring::cost,
+    words::{foreign::line, numbers::absolute},
+};
 
 /// Print what a model file holds and what the device needs for it.
 #[derive(Debug, clap::Args)]
@@ -35,10 +41,12 @@ struct Channel {
     /// What the model sees of it, as `fit --front-end` calls it.
     front_end: String,
     /// Of its first feature.
-    mean: f32,
+    mean: f64,
     scale: f32,
+    /// What is subtracted from its values before they become 32-bit numbers; 0 for most.
+    origin: f64,
     /// What its sensor can give, where the calibration was told.
-    range: Option<(f32, f32)>,
+    range: Option<(f64, f64)>,
 }
 
 /// What `info` says of a model.
@@ -159,16 +167,26 @@ fn layers(model: &Model<'_>) -> Result<Vec<Layer>> {
 
 fn channels(model: &Model<'_>) -> Result<Vec<Channel>> {
     let (calibration, (mean, inverse_scale)) = (model.calibration()?, model.standardiser()?);
+    let origins = origins_of(model)?;
     let mut channels = Vec::new();
     let mut feature = 0;
     for (index, name) in model.card()?.channels.lines().enumerate() {
-        let front_end = model.front_end(index)?;
+        let (front_end, origin) = (model.front_end(index)?, origins[index]);
+        let mean_of = mean.get(feature).copied().unwrap_or(f32::NAN);
         channels.push(Channel {
             name: name.to_owned(),
             front_end: front_end_name(front_end),
-            mean: mean.get(feature).copied().unwrap_or(f32::NAN),
+            mean: match front_end {
+                FrontEnd::Raw | FrontEnd::Mean | FrontEnd::Statistics => absolute(mean_of, origin),
+                FrontEnd::Bands(_) => absolute(mean_of, 0.0),
+            },
             scale: inverse_scale.get(feature).map_or(f32::NAN, |inverse| 1.0 / inverse),
-            range: calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN),
+            origin,
+            range: calibration
+                .channel(index)
+                .map(|channel| channel.range)
+                .filter(|range| range.0 > f32::MIN)
+                .map(|(low, high)| (absolute(low, origin), absolute(high, origin))),
         });
         // Samples lie side by side, features channel after channel.
         feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
@@ -275,10 +293,11 @@ fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
 }
 
 fn channel_lines(d: &Description, text: &mut String) -> Result<()> {
-    for Channel { name, front_end, mean, scale, range } in d.channels.iter().take(SHOWN) {
+    for Channel { name, front_end, mean, scale, range, origin } in d.channels.iter().take(SHOWN) {
         let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}, first with ") };
         let range = range.map_or(String::new(), |(low, high)| format!(", sensor {low} to {high}"));
-        writeln!(text, "  channel      {name}: {front_end}mean {mean}, scale {scale}{range}")?;
+        let origin = if *origin == 0.0 { String::new() } else { format!(", given to the model less {origin}") };
+        writeln!(text, "  channel      {name}: {front_end}mean {mean}, scale {scale}{range}{origin}")?;
     }
     if d.channels.len() > SHOWN {
         writeln!(text, "  and {} more channels (--json lists them)", d.channels.len() - SHOWN)?;

@@ -200,14 +200,20 @@ fn columns_table(columns: &[Column], text: &mut String) -> Result<()> {
     )?;
     for (column, name) in columns.iter().zip(names) {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), significant);
+        // In the digits in which it changes.
+        let digits = (2.0 - libm::log10(column.deviation.unwrap_or(1.0)).floor()).clamp(0.0, 9.0) as usize;
+        let level = |value: Option<f64>| match (value, column.origin) {
+            (Some(value), origin) if origin != 0.0 => format!("{value:.digits$}"),
+            _ => number(value),
+        };
         writeln!(
             text,
             "{:<width$} {:>6.2} % {:>11} {:>11} {:>11} {:>11} {:>9} {:>9} {:>7}",
             name,
             100.0 * column.missing,
-            number(column.least.map(f64::from)),
-            number(column.mean),
-            number(column.largest.map(f64::from)),
+            level(column.least),
+            level(column.mean),
+            level(column.largest),
             number(column.deviation),
             column.distinct,
             column.longest_repeat.rows,

@@ -25,7 +25,7 @@ use crate::{
     },
     words::{
         messages::quoted,
-        numbers::percent,
+        numbers::{absolute, percent},
         output::{Csv, Existing, Pending},
         rates::span,
     },
@@ -233,9 +233,10 @@ fn write_numbers(recording: &Recording, rows: &Range<usize>, out: &mut dyn Write
     let mut out = Csv::under(names, out)?;
     for row in rows.clone() {
         let numbers = &values[row * columns.len()..][..columns.len()];
-        let label = labels.as_ref().map(|labels| f32::from(u8::from(labels[row])));
-        let fields: Vec<Option<f32>> =
-            numbers.iter().map(|number| (!number.is_nan()).then_some(*number)).chain(label.map(Some)).collect();
+        let label = labels.as_ref().map(|labels| f64::from(u8::from(labels[row])));
+        let number = |(column, value): (usize, &f32)| absolute(*value, recording.table.origin(column));
+        let numbers = numbers.iter().enumerate().map(number).map(|number| (!number.is_nan()).then_some(number));
+        let fields: Vec<Option<f64>> = numbers.chain(label.map(Some)).collect();
         out.serialize(fields)?;
     }
     out.flush()

@@ -13,7 +13,7 @@ use crate::{
     words::{
         foreign::excerpt,
         messages::list,
-        numbers::{list_some, significant},
+        numbers::{absolute, list_some, significant},
     },
 };
 
@@ -46,7 +46,7 @@ impl Columns {
         let smallest = smallest_deviation(&moments);
         let conditions: HashSet<&String> = config.data.condition.iter().collect();
         let (mut kept, mut dropped, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut constant, mut outliers) = (Vec::new(), Vec::new());
+        let (mut constant, mut outliers, mut relative) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
             if conditions.contains(column) {
                 continue;
@@ -63,7 +63,13 @@ impl Columns {
                 }
             }
             kept.push(column.clone());
-            ranges.push((moments.least, moments.largest));
+            let origin = table.origin(index);
+            if origin != 0.0 {
+                relative.push(format!("`{}` less {origin}", excerpt(column)));
+            }
+            let [least, largest] = [moments.least, moments.largest];
+            let as_read = |value: f64| if origin == 0.0 { value } else { absolute(value as f32, origin) };
+            ranges.push((as_read(least), as_read(largest)));
         }
         ensure!(
             kept.len() + dropped.len() > 0,
@@ -85,6 +91,14 @@ impl Columns {
                  if they may differ, as a serial number does): {}",
                 constant.len(),
                 list_some(&sizes.collect::<Vec<_>>(), SHOWN)
+            ));
+        }
+        if !relative.is_empty() {
+            notes.push(format!(
+                "{name}: {} column(s) change by little beside their size and are taken less an origin, which the model keeps; a device \
+                 subtracts it, too, before a value becomes a 32-bit number: {}",
+                relative.len(),
+                list_some(&relative, SHOWN)
             ));
         }
         notes.extend(note_on_outliers(&table.path, &outliers));

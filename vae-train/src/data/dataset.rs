@@ -82,6 +82,7 @@ impl Dataset {
         );
         notes.extend(note_on_short_pieces(&table, config.data.window));
         let starts = table.starts.clone();
+        let origins = table.origins.clone();
         let windows = Windows::cut(table, config.data.condition.len(), config.data.window, config.data.hop())?;
         let chosen = normal_windows(&windows, &name, &mut notes);
         let (windows, train, held) = split(windows, chosen, &starts, kept.len(), config, &name)?;
@@ -99,6 +100,7 @@ impl Dataset {
             window: config.data.window,
             hop: config.data.hop(),
             front_ends: front_ends.iter().map(|front_end| front_end.code()).collect(),
+            origins,
             data,
             standardiser,
             condition_standardiser,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use vae_core::Model;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         several::{Files, note_on_pieces, open_all},
         table::Table,
     },
-    words::{messages::list, numbers::significant},
+    words::{foreign::excerpt, messages::list, numbers::significant},
 };
 
 /// Reads files and cuts them into the windows of a model, with the notes of [`read_table_for_model`].
@@ -33,11 +33,12 @@ pub fn read_for_model(
     Ok((cut_for_model(table, model)?, notes))
 }
 
-/// Cuts a table of a model's columns into its windows.
+/// Cuts a table of a model's columns into its windows, whatever the table's origins are.
 ///
 /// # Errors
 /// If it is shorter than one.
-pub fn cut_for_model(table: Table, model: &Model<'_>) -> Result<Windows> {
+pub fn cut_for_model(mut table: Table, model: &Model<'_>) -> Result<Windows> {
+    table.rebase(&origins_of(model)?);
     Windows::cut(table, model.conditions(), model.window(), model.hop())?.through(&of_model(model)?)
 }
 
@@ -50,10 +51,25 @@ pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
     Ok(card.channels.lines().chain(card.conditions.lines()).collect())
 }
 
+/// What is subtracted from each of a model's columns, channels then conditions, before its values become `f32`.
+///
+/// # Errors
+/// If the model's card is damaged.
+pub fn origins_of(model: &Model<'_>) -> Result<Vec<f64>> {
+    let card = model.card()?;
+    let origin = |column: &str| {
+        card.origin(column).map_or(Ok(0.0), |origin| match origin.parse::<f64>() {
+            Ok(origin) if origin.is_finite() => Ok(origin),
+            _ => bail!("the model's card says that the origin of `{column}` is `{}`: it is damaged", excerpt(origin)),
+        })
+    };
+    columns_of(model)?.into_iter().map(origin).collect()
+}
+
 /// A model's columns of some files, channels then conditions.
 #[derive(Clone, Debug)]
 pub struct DataForModel {
-    /// All rows.
+    /// All rows, relative to the model's origins.
     pub table: Table,
     /// Where they are from.
     pub files: Files,
@@ -74,7 +90,8 @@ pub fn read_table_for_model(
     let (recording, files) = open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
     check_rate(&recording, model, reading)?;
     let mut notes: Vec<String> = recording.remarks(label).chain(note_on_pieces(&recording)).collect();
-    let (table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
+    let (mut table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
+    table.rebase(&origins_of(model)?);
     if !left_out.is_empty() {
         let name = table.path.display();
         notes.push(format!("{name}: {} column(s) that the model does not use: {}", left_out.len(), list(&left_out)));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{statistics::moments::Moments, tables::table::Table, words::messages::list};
+use crate::{statistics::moments::Moments, tables::table::Table, words::{messages::list, numbers::absolute}};
 
 /// A note on those of a table's first `channels` columns of whose variance in normal rows a single value makes up nearly all.
 #[must_use]
@@ -22,7 +22,12 @@ pub(crate) fn outlier(table: &Table, column: usize, moments: &Moments) -> Option
     let outlier = moments.outlier()?;
     let mut values = table.values.iter().skip(column).step_by(table.columns.len());
     let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
-    Some(format!("{}, row {row}: {:e}", table.columns[column], outlier as f32))
+    Some(format!("{}, row {row}: {}", table.columns[column], as_it_stands(outlier, table.origin(column))))
+}
+
+/// A value as the file has it.
+fn as_it_stands(value: f64, origin: f64) -> String {
+    if origin == 0.0 { format!("{:e}", value as f32) } else { absolute(value as f32, origin).to_string() }
 }
 
 /// A note on outliers, each as [`outlier`] has it; none where there are none.

@@ -20,6 +20,8 @@ pub struct Schema {
     pub hop: usize,
     /// The channels' front-ends, by their codes in the model file; none where the model sees samples.
     pub front_ends: Vec<u8>,
+    /// What was subtracted in 64 bits from each channel, then from each condition, before the values became `f32`; none where nothing was.
+    pub origins: Vec<f64>,
     /// CRC-32 of the training table and its number of rows.
     pub data: String,
     /// Fitted on the normal windows.
@@ -34,6 +36,12 @@ impl Schema {
     pub fn feature_names(&self) -> Vec<String> {
         let front_ends: Vec<FrontEnd> = self.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect();
         feature_names(&self.channels, &front_ends, self.window)
+    }
+
+    /// The origins as the model file's card has them, a line each.
+    pub(crate) fn origin_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let named = self.channels.iter().chain(&self.conditions).zip(&self.origins);
+        named.filter(|(_, origin)| **origin != 0.0).map(|(name, origin)| format!("origin {origin} {name}"))
     }
 
     /// A window and its condition in standardised units.

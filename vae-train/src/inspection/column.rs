@@ -7,7 +7,7 @@ use crate::{
     inspection::runs::{LEAST_CLIPPED, Run, Stuck, clipped, runs, stuck},
     statistics::moments::Moments,
     tables::table::Table,
-    words::numbers::significant,
+    words::numbers::{absolute, significant},
 };
 
 /// A column of fewer distinct values is a count or a switch.
@@ -26,13 +26,15 @@ pub struct Column {
     /// Most missing values in a row.
     pub longest_gap: Run,
     /// `None`, as what follows, for a column without a value.
-    pub least: Option<f32>,
+    pub least: Option<f64>,
     /// Mean of the values.
     pub mean: Option<f64>,
     /// Largest value.
-    pub largest: Option<f32>,
+    pub largest: Option<f64>,
     /// Standard deviation.
     pub deviation: Option<f64>,
+    /// What is subtracted from the values before they become 32-bit numbers, as the changes are small beside it; 0 for most.
+    pub origin: f64,
     /// Number of different values.
     pub distinct: usize,
     /// Smallest difference between two of them: the resolution of a quantised signal.
@@ -57,6 +59,7 @@ impl Column {
     /// What one column of a table is like on its `normal` rows, which ascend.
     pub(crate) fn of(table: &Table, column: usize, normal: &[usize]) -> Self {
         let name = table.columns[column].clone();
+        let origin = table.origin(column);
         let at = |row: &usize| table.values[row * table.columns.len() + column];
         let mut moments = Moments::default();
         let mut sorted: Vec<f32> = normal.iter().map(at).filter(|value| !value.is_nan()).collect();
@@ -75,10 +78,11 @@ impl Column {
             name,
             missing: 1.0 - sorted.len() as f64 / normal.len().max(1) as f64,
             longest_gap: longest(true),
-            least: sorted.first().copied(),
-            mean: known(moments.mean),
-            largest: sorted.last().copied(),
+            least: sorted.first().map(|value| absolute(*value, origin)),
+            mean: known(moments.mean + origin),
+            largest: sorted.last().map(|value| absolute(*value, origin)),
             deviation: known(moments.deviation()),
+            origin,
             distinct: usize::from(!is_empty) + differences().count(),
             step: differences().min_by(f64::total_cmp),
             longest_repeat: longest(false),
@@ -90,7 +94,7 @@ impl Column {
             findings: Vec::new(),
         };
         if !moments.is_constant() {
-            let [least, largest] = [found.least, found.largest];
+            let [least, largest] = [sorted.first(), sorted.last()].map(Option::<&f32>::copied);
             found.stuck = stuck(runs, sorted.len(), |value| Some(value) == least || Some(value) == largest);
             if found.distinct >= LEAST_DISTINCT {
                 found.clipped_below = clipped(runs(), sorted.iter());
@@ -125,11 +129,19 @@ impl Column {
             });
             return findings;
         }
-        if let Some(outlier) = moments.outlier() {
+        if self.origin != 0.0 {
             findings.push(format!(
-                "a single value, {:e}, outweighs all others: leave it empty if it was not measured",
-                outlier as f32
+                "changes by little beside its size: it is taken less {}, which the model keeps, and which a device subtracts before a value \
+                 becomes a 32-bit number",
+                self.origin
             ));
+        }
+        if let Some(outlier) = moments.outlier() {
+            let shown = match self.origin {
+                0.0 => format!("{:e}", outlier as f32),
+                origin => absolute(outlier as f32, origin).to_string(),
+            };
+            findings.push(format!("a single value, {shown}, outweighs all others: leave it empty if it was not measured"));
         }
         if let Some(Stuck { runs, share, longest }) = self.stuck {
             findings.push(format!(

@@ -96,10 +96,12 @@ fn columns(material: &Material<'_>) -> Result<Table> {
     for (index, channel) in material.state.plan.schema.channels.iter().enumerate() {
         let front_end = model.front_end(index)?;
         let range = material.fit.as_ref().and_then(|fit| fit.ranges.get(index).copied());
-        let value = |value: Option<f64>| value.map_or("none".to_owned(), number);
+        // Of what has an origin the differences, whose digits would not be seen beside it.
+        let origin = material.state.plan.schema.origins.get(index).copied().unwrap_or(0.0);
+        let value = |value: Option<f64>| value.map_or("none".to_owned(), |value| number(value - origin));
         let sensor = calibration.channel(index).map(|channel| channel.range).filter(|range| range.0 > f32::MIN);
         rows.push(vec![
-            channel.clone(),
+            if origin == 0.0 { channel.clone() } else { format!("{channel} less {origin}") },
             value(range.and_then(|range| range.0)),
             value(range.and_then(|range| range.1)),
             mean.get(feature).map_or(String::new(), |mean| number(f64::from(*mean))),

@@ -140,6 +140,7 @@ fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
             format!("validation_elbo {:.4}", state.checkpoint.best_elbo()),
         ]
         .into_iter()
+        .chain(state.plan.schema.origin_lines())
         .chain(state.plan.schema.dropped.iter().map(|column| format!("left_out {column}")))
         .collect(),
     })

@@ -83,7 +83,7 @@ impl Moments {
     /// digits, rounded up.
     pub(crate) fn least_change(&self, smallest: f64) -> f64 {
         let change = SEEN * self.constant_scale(smallest);
-        let digit = 10f64.powf(libm::log10(change).floor() - 1.0);
+        let digit = 10f64.powi(libm::log10(change).floor() as i32 - 1);
         (change / digit).ceil() * digit
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         growth::{Expected, reserve},
         header::header,
         labels::LabelColumn,
+        origin::Origins,
         reading::Reading,
         recording::{Label, Recording},
         source::Source,
@@ -272,6 +273,7 @@ struct Rows {
     roles: Vec<Role>,
     fields: Fields,
     values: Vec<f32>,
+    origins: Origins,
     labels: LabelColumn,
     rows: usize,
     /// Rows at which the logger began anew.
@@ -300,6 +302,7 @@ impl Rows {
             roles: (0..names.len()).map(role).collect(),
             fields,
             values: Vec::new(),
+            origins: Origins::new(names.len() - usize::from(label.is_some())),
             labels: LabelColumn::default(),
             rows: 0,
             starts: Vec::new(),
@@ -339,6 +342,7 @@ impl Rows {
             );
         }
         reserve(&mut self.values, width, expected, &self.path)?;
+        let start = self.values.len();
         for (index, (field, role)) in record.iter().zip(&self.roles).enumerate() {
             if *role == Role::Label {
                 let place =
@@ -366,8 +370,14 @@ impl Rows {
                     f32::NAN
                 }
             };
-            self.values.push(value);
+            let exact = || match value.is_nan() {
+                true => f64::NAN,
+                false => self.fields.number_in_full(&text(field)).unwrap_or(f64::from(value)),
+            };
+            let kept = self.origins.relative(self.values.len() - start, value, exact);
+            self.values.push(kept);
         }
+        self.origins.row_ends(|place, value| self.values[place] = value);
         for (index, texts) in &mut self.texts {
             texts.push(record.get(*index).unwrap_or_default());
         }
@@ -395,8 +405,9 @@ impl Rows {
     }
 
     fn recording(self, reading: &Reading, notes: Vec<String>, repeated: usize) -> Result<Recording> {
-        let Self { path, names, roles, values, labels, candidates, texts, missing, not_numbers, starts, rows, .. } =
-            self;
+        let Self { path, names, roles, mut values, mut origins, .. } = self;
+        let Self { labels, candidates, texts, missing, not_numbers, starts, rows, .. } = self;
+        origins.decide(|place, value| values[place] = value);
         let name = path.display();
         let of_role = |wanted: Role| names.iter().zip(&roles).filter(move |(_, role)| **role == wanted);
         let columns: Vec<String> = of_role(Role::Values).map(|(name, _)| name.clone()).collect();
@@ -419,7 +430,7 @@ impl Rows {
             values,
             labels: None,
             starts: starts.into_iter().filter(|start| *start < rows).collect(),
-            origins: Vec::new(),
+            origins: origins.into_vec(),
         };
         let unit = |index: &usize| {
             reading.time_unit.filter(|_| reading.time.as_ref().is_none_or(|time| *time == names[*index]))

@@ -80,7 +80,9 @@ pub(crate) fn fillers(table: &Table, is_measured: impl Fn(&str) -> bool) -> Vec<
     let mut found = Vec::new();
     for (column, name) in table.columns.iter().enumerate().filter(|(_, name)| is_measured(name)) {
         for (extreme, sign) in extremes[column].iter().zip([1.0, -1.0]) {
-            let value = sign * extreme.value;
+            // As the file has them.
+            let as_read = |value: f32| (f64::from(sign * value) + table.origin(column)) as f32;
+            let value = as_read(extreme.value);
             let least = if USUAL.contains(&value) { LEAST_OF_USUAL } else { LEAST_ROWS };
             let is_frequent = extreme.rows >= least && extreme.rows as f64 <= MOST * table.rows() as f64;
             if !is_frequent || !extreme.next.is_finite() {
@@ -90,7 +92,7 @@ pub(crate) fn fillers(table: &Table, is_measured: impl Fn(&str) -> bool) -> Vec<
                 .step_by(step)
                 .filter(is_normal)
                 .map(|row| table.values[row * width + column])
-                .filter(|other| !other.is_nan() && *other != value)
+                .filter(|other| !other.is_nan() && *other != sign * extreme.value)
                 .collect();
             others.sort_unstable_by(f32::total_cmp);
             let at = |share: f64| others.get((share * others.len() as f64) as usize).copied().unwrap_or(f32::NAN);
@@ -98,7 +100,7 @@ pub(crate) fn fillers(table: &Table, is_measured: impl Fn(&str) -> bool) -> Vec<
             let far = f64::from(extreme.next) - f64::from(extreme.value);
             let distinct = others.chunk_by(|a, b| a == b).count();
             if far > FAR * spread && spread > 0.0 && distinct >= LEAST_DISTINCT {
-                found.push(Filler { column: name.clone(), value, rows: extreme.rows, nearest: sign * extreme.next });
+                found.push(Filler { column: name.clone(), value, rows: extreme.rows, nearest: as_read(extreme.next) });
             }
         }
     }

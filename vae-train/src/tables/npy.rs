@@ -11,6 +11,7 @@ use crate::{
     tables::{
         array_shape,
         growth::{Expected, reserve},
+        origin::Origins,
         packed::check_unpacked,
         recording::{Label, Recording},
         source::Source,
@@ -48,6 +49,8 @@ pub(crate) struct Array {
     pub(crate) columns: usize,
     /// Row after row.
     pub(crate) values: Vec<f32>,
+    /// What was subtracted from each column; none where nothing was.
+    pub(crate) origins: Vec<f64>,
     /// What is to be asked where its rows look like channels.
     pub(crate) question: Option<String>,
 }
@@ -60,7 +63,7 @@ pub(crate) fn read_npy(source: Source, label: Label<'_>) -> Result<Recording> {
     let path = source.name.clone();
     let array = Array::read(source, &path, None).with_context(|| path.display().to_string())?;
     let recording = Recording::of_columns(&path, names(array.columns), array.values, label)?;
-    Ok(Recording { question: array.question, ..recording })
+    Ok(Recording { question: array.question, ..recording.with_origins(&array.origins) })
 }
 
 /// Names of so many columns.
@@ -150,12 +153,35 @@ impl Header {
         array_shape::shown(&self.shape)
     }
 
-    fn value(&self, bytes: &[u8]) -> f32 {
+    /// An element's bytes, the lowest first.
+    fn padded(&self, bytes: &[u8]) -> [u8; 8] {
         let mut padded = [0; 8];
         padded[..bytes.len()].copy_from_slice(bytes);
         if self.is_big_endian {
             padded[..bytes.len()].reverse();
         }
+        padded
+    }
+
+    /// Whether elements may have more digits than `f32`.
+    fn is_finer(&self) -> bool {
+        self.size == 8 || self.size == 4 && self.kind != Kind::Float
+    }
+
+    /// An element of those that may have more digits than `f32`.
+    fn exact(&self, bytes: &[u8]) -> f64 {
+        let padded = self.padded(bytes);
+        let [a, b, c, d, ..] = padded;
+        match (self.kind, self.size) {
+            (Kind::Float, _) => f64::from_le_bytes(padded),
+            (Kind::Signed, 4) => i32::from_le_bytes([a, b, c, d]).into(),
+            (Kind::Signed, _) => i64::from_le_bytes(padded) as f64,
+            _ => u64::from_le_bytes(padded) as f64,
+        }
+    }
+
+    fn value(&self, bytes: &[u8]) -> f32 {
+        let padded = self.padded(bytes);
         let [a, b, c, d, ..] = padded;
         match (self.kind, self.size) {
             (Kind::Bool, _) => f32::from(u8::from(a != 0)),
@@ -201,6 +227,56 @@ fn half(bits: u16) -> f32 {
     f32::from_bits(magnitude.to_bits() | sign << 31)
 }
 
+/// Makes values of elements as they come, those of a column with an origin relative to it.
+struct Conversion<'h> {
+    header: &'h Header,
+    /// Columns whose values alternate: all, or one of an array that has one column behind the other.
+    width: usize,
+    /// Elements of such columns.
+    part: usize,
+    /// Of the columns that are read.
+    origins: Origins,
+    /// Of those that were read.
+    found: Vec<f64>,
+    /// Elements of the columns that are read, so far.
+    count: usize,
+}
+
+impl<'h> Conversion<'h> {
+    fn of(header: &'h Header, (rows, columns): (usize, usize)) -> Self {
+        let width = if header.is_column_major { 1 } else { columns };
+        Self { header, width, part: rows * width, origins: Origins::new(width), found: Vec::new(), count: 0 }
+    }
+
+    /// Appends the values of whole elements.
+    fn take(&mut self, bytes: &[u8], values: &mut Vec<f32>) {
+        let (header, elements) = (self.header, bytes.chunks_exact(self.header.size));
+        if !header.is_finer() {
+            values.extend(elements.map(|bytes| header.value(bytes)));
+            return;
+        }
+        for bytes in elements {
+            let start = values.len() - self.count;
+            let column = self.count % self.width;
+            values.push(self.origins.relative(column, header.value(bytes), || header.exact(bytes)));
+            self.count += 1;
+            if column + 1 == self.width {
+                self.origins.row_ends(|place, value| values[start + place] = value);
+            }
+            if self.count == self.part {
+                self.origins.decide(|place, value| values[start + place] = value);
+                self.found.extend((0..self.width).map(|column| self.origins.of(column)));
+                (self.origins, self.count) = (Origins::new(self.width), 0);
+            }
+        }
+    }
+
+    /// The origins of all columns; none where no column has one.
+    fn origins(self) -> Vec<f64> {
+        if self.found.iter().any(|origin| *origin != 0.0) { self.found } else { Vec::new() }
+    }
+}
+
 impl Array {
     /// Reads to the end of the input, of a file that may be compressed into so many bytes. Memory grows with what has been read, whatever
     /// the header says.
@@ -212,14 +288,14 @@ impl Array {
         if let Some(file) = compressed {
             check_unpacked((count * header.size) as u64, file)?;
         }
-        let mut values = Vec::new();
-        let mut bytes = Vec::new();
+        let mut conversion = Conversion::of(&header, (rows, columns));
+        let (mut values, mut bytes) = (Vec::new(), Vec::new());
         while values.len() < count {
             let wanted = (count - values.len()).min(CHUNK) * header.size;
             bytes.clear();
             input.by_ref().take(wanted as u64).read_to_end(&mut bytes).context("it cannot be read to its end")?;
             reserve(&mut values, bytes.len() / header.size, || Expected::Count(count), path)?;
-            values.extend(bytes.chunks_exact(header.size).map(|bytes| header.value(bytes)));
+            conversion.take(&bytes, &mut values);
             ensure!(
                 bytes.len() == wanted,
                 "its shape {} needs {count} values and there are {}: it was cut off",
@@ -230,10 +306,11 @@ impl Array {
         // Of an archive's member this also lets its checksum be compared.
         let more = input.read(&mut [0; 1]).context("it cannot be read to its end")?;
         ensure!(more == 0, "it goes on behind its {count} values: one array a file is read");
+        let origins = conversion.origins();
         if header.is_column_major && columns > 1 {
             values = (0..rows).flat_map(|row| values[row..].iter().step_by(rows)).copied().collect();
         }
-        Ok(Self { columns, values, question: array_shape::question(rows, columns) })
+        Ok(Self { columns, values, origins, question: array_shape::question(rows, columns) })
     }
 }
 
@@ -256,6 +333,29 @@ mod tests {
             assert_eq!(half(bits), value, "{bits:04x}");
         }
         assert!(half(0x7E00).is_nan() && half(0x8000).is_sign_negative());
+    }
+
+    #[test]
+    fn a_column_of_small_changes_is_relative_to_its_origin_in_either_order() {
+        let value = |row: usize, column: usize| [0.1 * row as f64, 1e9 - 20.0 + 0.01 * (row % 300) as f64][column];
+        for rows in [100, 20_000] {
+            for (order, is_column_major) in [("False", false), ("True", true)] {
+                let at = |index: usize| match is_column_major {
+                    false => value(index / 2, index % 2),
+                    true => value(index % rows, index / rows),
+                };
+                let header = format!("{{'descr': '<f8', 'fortran_order': {order}, 'shape': ({rows}, 2), }}\n");
+                let mut bytes = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..]].concat();
+                bytes.extend(header.as_bytes());
+                bytes.extend((0..2 * rows).flat_map(|index| at(index).to_le_bytes()));
+                let Array { columns, values, origins, .. } = Array::read(&bytes[..], Path::new("a.npy"), None).unwrap();
+                assert_eq!((columns, origins[0]), (2, 0.0));
+                for (row, values) in values.chunks(2).enumerate() {
+                    assert_eq!(values[0], value(row, 0) as f32);
+                    assert!((f64::from(values[1]) + origins[1] - value(row, 1)).abs() < 1e-6, "{row}: {values:?}");
+                }
+            }
+        }
     }
 
     #[test]

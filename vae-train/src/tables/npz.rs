@@ -45,14 +45,14 @@ pub(crate) fn read_npz(source: Source, label: Label<'_>) -> Result<Recording> {
         );
         Ok((table, Some(labels.values)))
     };
-    let (Array { columns, values, question }, labels) = read().with_context(|| path.display().to_string())?;
+    let (Array { columns, values, origins, question }, labels) = read().with_context(|| path.display().to_string())?;
     let recording = match (labels, label.name()) {
         (Some(labels), Some(name)) => {
             Recording::of_labelled(&path, names(columns), names(columns), values, name, &labels)
         }
         _ => Recording::of_columns(&path, names(columns), values, label),
     };
-    Ok(Recording { question, ..recording? })
+    Ok(Recording { question, ..recording?.with_origins(&origins) })
 }
 
 /// The arrays of an NPZ file.

@@ -32,14 +32,17 @@ impl Origins {
         Self { rows, columns, first: Vec::new(), origins: Vec::new(), is_decided: false }
     }
 
-    /// Whether the values of the next row are still to be given to [`Self::push`].
-    pub(crate) fn is_deciding(&self) -> bool {
-        !self.is_decided
-    }
-
-    /// Takes a value of the first rows, in the order of the columns; NaN where there is none.
-    pub(crate) fn push(&mut self, value: f64) {
-        self.first.push(value);
+    /// What is kept of the next value of a row, which is of this column: itself, as `f32` has it, or its difference from the origin. `exact`
+    /// gives it in 64 bits, NaN where there is none.
+    pub(crate) fn relative(&mut self, column: usize, value: f32, exact: impl FnOnce() -> f64) -> f32 {
+        if !self.is_decided {
+            self.first.push(exact());
+            return value;
+        }
+        match self.of(column) {
+            0.0 => value,
+            origin => (exact() - origin) as f32,
+        }
     }
 
     /// What is to be subtracted from a column's values before they become `f32`; 0 until it is decided, and where nothing is.
@@ -47,17 +50,17 @@ impl Origins {
         self.origins.get(column).copied().unwrap_or(0.0)
     }
 
-    /// To be called behind each of the first rows: decides once there are enough, and writes the columns with an origin anew into `values`,
-    /// which hold these rows.
-    pub(crate) fn row_ends(&mut self, values: &mut [f32]) {
-        if self.first.len() >= self.rows * self.columns {
-            self.decide(values);
+    /// To be called behind each row: decides once there are enough, and gives the values of columns with an origin anew, each with its place
+    /// among all so far.
+    pub(crate) fn row_ends(&mut self, write: impl FnMut(usize, f32)) {
+        if !self.is_decided && self.first.len() >= self.rows * self.columns {
+            self.decide(write);
         }
     }
 
-    /// Decides by the rows that there are, writes the columns with an origin anew into `values`, which hold these rows, and gives the
-    /// origins; none where no column has one.
-    pub(crate) fn decide(&mut self, values: &mut [f32]) {
+    /// To be called behind the last row: decides by the rows that there are, if it is not decided, and gives values anew as
+    /// [`Self::row_ends`] does.
+    pub(crate) fn decide(&mut self, mut write: impl FnMut(usize, f32)) {
         if std::mem::replace(&mut self.is_decided, true) {
             return;
         }
@@ -67,9 +70,8 @@ impl Origins {
             .map(|column| origin(&mut first.iter().skip(column).step_by(columns).copied().collect::<Vec<f64>>()))
             .collect();
         for (column, origin) in origins.iter().enumerate().filter(|(_, origin)| **origin != 0.0) {
-            let own = first.iter().skip(column).step_by(columns);
-            for (value, exact) in values.iter_mut().skip(column).step_by(columns).zip(own) {
-                *value = (exact - origin) as f32;
+            for (place, exact) in first.iter().enumerate().skip(column).step_by(columns) {
+                write(place, (exact - origin) as f32);
             }
         }
         if origins.iter().any(|origin| *origin != 0.0) {
@@ -161,15 +163,12 @@ mod tests {
             let (mut origins, mut values) = (Origins::new(3), Vec::new());
             for row in 0..rows {
                 for (column, value) in exact(row).into_iter().enumerate() {
-                    values.push((value - origins.of(column)) as f32);
-                    if origins.is_deciding() {
-                        origins.push(value);
-                    }
+                    values.push(origins.relative(column, value as f32, || value));
                 }
-                origins.row_ends(&mut values);
+                origins.row_ends(|place, value| values[place] = value);
             }
-            assert_eq!(origins.is_deciding(), rows < ROWS);
-            origins.decide(&mut values);
+            assert_eq!(origins.is_decided, rows >= ROWS);
+            origins.decide(|place, value| values[place] = value);
             let found = origins.clone().into_vec();
             assert!(found[0] == 0.0 && (found[1] - 1e9).abs() <= 1.0 && found[2] == 0.0, "{found:?}");
             for (row, values) in values.chunks(3).enumerate() {
@@ -179,8 +178,8 @@ mod tests {
             }
         }
         let mut none = Origins::new(1);
-        none.push(1.0);
-        none.decide(&mut [1.0]);
+        assert_eq!(none.relative(0, 1.0, || 1.0), 1.0);
+        none.decide(|_, _| panic!("it has no origin"));
         assert!(none.into_vec().is_empty());
     }
 }

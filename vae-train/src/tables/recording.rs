@@ -221,6 +221,13 @@ impl Recording {
         Some(format!("{}: column `{found}` is taken as the label", self.table.path.display()))
     }
 
+    /// With the origins that were subtracted from the columns of [`Self::names`], the label among them; none where nothing was.
+    pub(crate) fn with_origins(mut self, origins: &[f64]) -> Self {
+        let of_data = self.names.iter().zip(origins).filter(|(name, _)| Some(*name) != self.label.as_ref());
+        self.table.origins = of_data.map(|(_, origin)| *origin).collect();
+        self
+    }
+
     /// What is to be said of how the file was read.
     pub fn remarks(&self, asked: Label<'_>) -> impl Iterator<Item = String> + '_ {
         self.notes.iter().cloned().chain(self.note_on_label(asked))

@@ -140,8 +140,11 @@ fn take_missing(recording: &mut Recording, reading: &Reading) {
     }
     let width = recording.table.columns.len();
     let mut taken = vec![0usize; width];
+    let origins: Vec<f64> = (0..width).map(|column| recording.table.origin(column)).collect();
     for (index, value) in recording.table.values.iter_mut().enumerate() {
-        if numbers.contains(value) {
+        let origin = origins[index % width];
+        let as_read = if origin == 0.0 { *value } else { (f64::from(*value) + origin) as f32 };
+        if numbers.contains(&as_read) {
             *value = f32::NAN;
             taken[index % width] += 1;
         }

@@ -153,8 +153,8 @@ fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
     let (rows, more_rows) = (whole.table.rows(), next.table.rows());
     let (table, mut more) = (&mut whole.table, std::mem::take(&mut next.table));
     let origins = common_origins(table, &more);
-    move_to(table, &origins);
-    move_to(&mut more, &origins);
+    table.rebase(&origins);
+    more.rebase(&origins);
     reserve(&mut table.values, more.values.len(), || Expected::Part(part), &more.path)?;
     table.values.extend_from_slice(&more.values);
     if let (Some(labels), Some(more)) = (&mut table.labels, &more.labels) {
@@ -190,23 +190,11 @@ fn join_roles(whole: &mut Recording, next: &Recording, rows: usize, more: usize)
 
 /// Of each column the origin that one of two tables has, or the first one's where both have one; none where no column has any.
 fn common_origins(table: &Table, more: &Table) -> Vec<f64> {
-    let of = |table: &Table, column: usize| table.origins.get(column).copied().unwrap_or(0.0);
     if table.origins.is_empty() && more.origins.is_empty() {
         return Vec::new();
     }
-    let common = |column| if of(table, column) == 0.0 { of(more, column) } else { of(table, column) };
+    let common = |column| if table.origin(column) == 0.0 { more.origin(column) } else { table.origin(column) };
     (0..table.columns.len()).map(common).collect()
-}
-
-/// Brings a table's values to these origins.
-fn move_to(table: &mut Table, origins: &[f64]) {
-    let before = |column: usize| table.origins.get(column).copied().unwrap_or(0.0);
-    let moves: Vec<f64> = origins.iter().enumerate().map(|(column, origin)| before(column) - origin).collect();
-    for (column, by) in moves.iter().enumerate().filter(|(_, by)| **by != 0.0) {
-        let own = table.values.iter_mut().skip(column).step_by(moves.len());
-        own.for_each(|value| *value = (f64::from(*value) + by) as f32);
-    }
-    table.origins = origins.to_vec();
 }
 
 /// Refuses a file that has other columns than those before it, or a label where they have none.

@@ -49,6 +49,25 @@ impl Table {
         self.values.len() / self.columns.len()
     }
 
+    /// What was subtracted from the values of this column.
+    #[must_use]
+    pub fn origin(&self, column: usize) -> f64 {
+        self.origins.get(column).copied().unwrap_or(0.0)
+    }
+
+    /// Brings the values to other origins, one a column, or none at all.
+    pub fn rebase(&mut self, origins: &[f64]) {
+        let width = self.columns.len();
+        for column in 0..width {
+            let by = self.origin(column) - origins.get(column).unwrap_or(&0.0);
+            if by != 0.0 {
+                let own = self.values.iter_mut().skip(column).step_by(width);
+                own.for_each(|value| *value = (f64::from(*value) + by) as f32);
+            }
+        }
+        self.origins = if origins.iter().any(|origin| *origin != 0.0) { origins.to_vec() } else { Vec::new() };
+    }
+
     /// The recordings that it is made of, one behind the other.
     pub fn pieces(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + '_ {
         pieces(&self.starts, self.rows())
@@ -100,6 +119,9 @@ impl Table {
             );
         }
         let left_out = self.columns.iter().filter(|name| !seen.contains(name.as_str())).cloned().collect();
+        if !self.origins.is_empty() {
+            self.origins = indices.iter().map(|index| self.origins[*index]).collect();
+        }
         // In place, as a table may fill half of the memory: a row never grows.
         let (rows, width) = (self.rows(), self.columns.len());
         let mut chosen = Vec::with_capacity(indices.len());

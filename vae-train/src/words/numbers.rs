@@ -76,6 +76,12 @@ pub(crate) fn significant(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A value that is kept relative to an origin, as it was before that was subtracted: in the digits that the difference has.
+pub(crate) fn absolute(difference: f32, origin: f64) -> f64 {
+    // Not `f64::from`, which has digits that the shorter number does not.
+    difference.to_string().parse::<f64>().unwrap_or(f64::from(difference)) + origin
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +103,8 @@ mod tests {
         }
         assert_eq!(["0", "999", "38,535", "1,000,000"], [0u64, 999, 38_535, 1_000_000].map(count)[..]);
         assert_eq!([0.0, 1.0, 0.9262, 0.99989].map(percent), ["0 %", "100 %", "92.62 %", "99.989 %"]);
+        assert_eq!([absolute(0.1, 0.0), absolute(-3.2, 9_999_980.0)], [0.1, 9_999_976.8]);
+        assert!(absolute(f32::NAN, 1.0).is_nan());
         let names = ["a", "b", "c"].map(str::to_owned);
         assert_eq!([3, 2].map(|most| list_some(&names, most)), ["a, b, c", "a, b and 1 more"]);
     }
