@@ -276,8 +276,8 @@ mod tests {
         let (mut one, mut two) = (table(&[1e7, 0.0]), table(&[1e7 + 2.0, 100.0]));
         let origins = common_origins(&one, &two);
         assert_eq!(origins, [1e7, 100.0]);
-        move_to(&mut one, &origins);
-        move_to(&mut two, &origins);
+        one.rebase(&origins);
+        two.rebase(&origins);
         assert_eq!((&one.values[..3], &two.values[..3]), (&[1.0, -98.0, 3.0][..], &[3.0, 2.0, 5.0][..]));
         assert!(common_origins(&table(&[]), &table(&[])).is_empty());
     }
