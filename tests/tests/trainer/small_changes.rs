@@ -86,7 +86,8 @@ fn small_changes_of_a_large_value_are_judged_as_if_they_stood_alone() {
         place.write(&format!("{name}-holdout.csv"), csv(&oscillator(3, 3000, 0, offset)));
         let notes = String::from_utf8(place.run(&format!("fit {name}.csv --out {name} {FIT}")).stderr).unwrap();
         assert_eq!(notes.contains("`freq_hz` less "), offset != 0.0, "{notes}");
-        let calibrate = format!("calibrate {name} --normal {name}-holdout.csv --rate 1 --alarms 60/hour --votes 1/1 --force");
+        let calibrate =
+            format!("calibrate {name} --normal {name}-holdout.csv --rate 1 --alarms 60/hour --votes 1/1 --force");
         place.succeed(&format!("{calibrate} --range freq_hz={}:{}", offset - 256.0, offset + 256.0));
         place.succeed(&format!("export {name} --out {name}.vae"));
         let mut evaluation = place.json(&format!("evaluate {name}.vae {name}-test.csv"));
@@ -133,7 +134,12 @@ fn files_of_any_format_and_beginning_are_brought_to_the_model_s_origin() {
     let elbos = |data: &str, rows: std::ops::Range<usize>| -> Vec<String> {
         place.succeed(&format!("score model.vae {data} --out scores.csv --force"));
         let text = fs::read_to_string(place.path("scores.csv")).unwrap();
-        text.lines().skip(1).skip(rows.start).take(rows.len()).map(|line| line.split(',').nth(1).unwrap().to_owned()).collect()
+        text.lines()
+            .skip(1)
+            .skip(rows.start)
+            .take(rows.len())
+            .map(|line| line.split(',').nth(1).unwrap().to_owned())
+            .collect()
     };
     let alone = elbos("far.csv", 0..100);
     assert!(alone.len() == 100 && alone == elbos("both.csv", 100..200));

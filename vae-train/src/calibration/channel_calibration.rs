@@ -68,8 +68,8 @@ pub fn channels(
         let range = ranges.iter().find(|(range, ..)| range == names[channel]);
         let origin = table.origin(channel);
         let relative_to_origin = |limit: f32| (f64::from(limit) - origin) as f32;
-        let range = range
-            .map_or((f32::MIN, f32::MAX), |(_, low, high)| (relative_to_origin(*low), relative_to_origin(*high)));
+        let range =
+            range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (relative_to_origin(*low), relative_to_origin(*high)));
         if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
             let [value, low, high] = [*value, range.0, range.1].map(|value| absolute(value, origin));
             bail!(

@@ -196,8 +196,7 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
         for (index, window) in windows.chunks(model.features()).enumerate() {
             for sample in window.chunks(model.channels()) {
                 let number = numbered.then(|| index.to_string());
-                let values =
-                    sample.iter().zip(&origins).map(|(value, origin)| absolute(*value, *origin).to_string());
+                let values = sample.iter().zip(&origins).map(|(value, origin)| absolute(*value, *origin).to_string());
                 csv.write_record(number.into_iter().chain(values))?;
             }
         }

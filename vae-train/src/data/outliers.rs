@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use crate::{statistics::moments::Moments, tables::table::Table, words::{messages::list, numbers::absolute}};
+use crate::{
+    statistics::moments::Moments,
+    tables::table::Table,
+    words::{messages::list, numbers::absolute},
+};
 
 /// A note on those of a table's first `channels` columns of whose variance in normal rows a single value makes up nearly all.
 #[must_use]

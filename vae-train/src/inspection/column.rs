@@ -141,7 +141,8 @@ impl Column {
                 0.0 => format!("{:e}", outlier as f32),
                 origin => absolute(outlier as f32, origin).to_string(),
             };
-            findings.push(format!("a single value, {shown}, outweighs all others: leave it empty if it was not measured"));
+            findings
+                .push(format!("a single value, {shown}, outweighs all others: leave it empty if it was not measured"));
         }
         if let Some(Stuck { runs, share, longest }) = self.stuck {
             findings.push(format!(

@@ -20,6 +20,7 @@ use crate::{
     tables::{
         clock::is_name,
         growth::{Expected, reserve},
+        origin::Origins,
         packed::check_unpacked,
         recording::{Label, Recording},
         source::Source,
@@ -43,9 +44,16 @@ pub(crate) fn read_parquet(source: Source, label: Label<'_>) -> Result<Recording
     // The crate panics on some damaged files.
     let read = catch_unwind(AssertUnwindSafe(|| Columns::read(file, bytes, &path)));
     let read = read.unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))?;
-    let Columns { names, values, times } = read;
+    let Columns { names, mut values, mut origins, times } = read;
+    let width = names.len();
+    for (column, origins) in origins.iter_mut().enumerate() {
+        origins.decide(|row, value| values[row * width + column] = value);
+    }
+    let origins: Vec<f64> = origins.iter().map(|column| column.of(0)).collect();
     let times = names.iter().cloned().zip(times).filter_map(|(name, times)| Some((name, times?))).collect();
     let recording = Recording::of_columns(&path, names, values, label)?;
+    let recording =
+        if origins.iter().any(|origin| *origin != 0.0) { recording.with_origins(&origins) } else { recording };
     Ok(Recording { times, ..recording })
 }
 
@@ -54,6 +62,8 @@ struct Columns {
     names: Vec<String>,
     /// Row after row.
     values: Vec<f32>,
+    /// Of each column its own.
+    origins: Vec<Origins>,
     /// Of the columns that are named like clocks.
     times: Vec<Option<Times>>,
 }
@@ -71,7 +81,8 @@ impl Columns {
             (dates || is_name(field.name())).then(|| Times { seconds: dates, dates, ..Times::default() })
         };
         let times = schema.get_fields().iter().map(|field| clock(field)).collect();
-        let mut columns = Self { names, values: Vec::new(), times };
+        let origins = vec![Origins::new(1); names.len()];
+        let mut columns = Self { names, values: Vec::new(), origins, times };
         let rows: usize = reader.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
         for group in 0..reader.num_row_groups() {
             columns.read_group(&reader, group, rows, path)?;
@@ -101,12 +112,13 @@ impl Columns {
             let place =
                 |row: usize| format!("{}: row {}, column `{}`", path.display(), before + row + 1, excerpt(name));
             ensure!(description.max_rep_level() == 0, "{}: a list is not a number: convert the column", place(0));
-            let (values, times) = (&mut self.values, &mut self.times[column]);
+            let (values, times, origins) = (&mut self.values, &mut self.times[column], &mut self.origins[column]);
             let mut take = |row: usize, field: &Field| -> Result<()> {
                 let value = number(field).with_context(|| {
                     format!("{}: {} is not a number: convert the column", place(row), excerpt(&field.to_string()))
                 })?;
-                values[(before + row) * width + column] = value as f32;
+                values[(before + row) * width + column] = origins.relative(0, value as f32, || value);
+                origins.row_ends(|row, value| values[row * width + column] = value);
                 if let Some(times) = times {
                     times.values.push(unit * value);
                 }
