@@ -10,10 +10,20 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../../vae-train/src/tables/array_shape.rs"]
 mod array_shape;
+#[path = "../../../vae-train/src/tables/calendar.rs"]
+mod calendar;
 #[path = "../../../vae-train/src/tables/clock.rs"]
 mod clock;
 #[path = "../../../vae-train/src/tables/csv.rs"]
 mod csv;
+#[path = "../../../vae-train/src/tables/dialect.rs"]
+mod dialect;
+#[path = "../../../vae-train/src/tables/encoding.rs"]
+mod encoding;
+#[path = "../../../vae-train/src/tables/fields.rs"]
+mod fields;
+#[path = "../../../vae-train/src/tables/fillers.rs"]
+mod fillers;
 #[path = "../../../vae-train/src/words/foreign.rs"]
 mod foreign;
 #[path = "../../../vae-train/src/tables/format.rs"]
@@ -24,30 +34,40 @@ mod growth;
 mod header;
 #[path = "../../../vae-train/src/tables/idx.rs"]
 mod idx;
+#[path = "../../../vae-train/src/tables/labels.rs"]
+mod labels;
 #[path = "../../../vae-train/src/words/messages.rs"]
 mod messages;
 #[path = "../../../vae-train/src/tables/npy.rs"]
 mod npy;
 #[path = "../../../vae-train/src/tables/npz.rs"]
 mod npz;
+#[path = "../../../vae-train/src/words/numbers.rs"]
+mod numbers;
 #[path = "../../../vae-train/src/tables/open.rs"]
 mod open;
+#[path = "../../../vae-train/src/tables/origin.rs"]
+mod origin;
 #[path = "../../../vae-train/src/tables/packed.rs"]
 mod packed;
 #[path = "../../../vae-train/src/tables/pcm.rs"]
 mod pcm;
-#[path = "../../../vae-train/src/statistics/pieces.rs"]
-mod pieces;
 #[path = "../../../vae-train/src/tables/reading.rs"]
 mod reading;
 #[path = "../../../vae-train/src/tables/recording.rs"]
 mod recording;
 #[path = "../../../vae-train/src/tables/riff.rs"]
 mod riff;
+#[path = "../../../vae-train/src/tables/roles.rs"]
+mod roles;
 #[path = "../../../vae-train/src/tables/source.rs"]
 mod source;
 #[path = "../../../vae-train/src/tables/table.rs"]
 mod table;
+#[path = "../../../vae-train/src/tables/texts.rs"]
+mod texts;
+#[path = "../../../vae-train/src/tables/times.rs"]
+mod times;
 #[path = "../../../vae-train/src/tables/unread.rs"]
 mod unread;
 #[path = "../../../vae-train/src/tables/wav.rs"]
@@ -60,12 +80,13 @@ mod statistics {
 
 /// Where the sources look for each other.
 mod words {
-    pub(crate) use crate::{foreign, messages};
+    pub(crate) use crate::{foreign, messages, numbers};
 }
 
 mod tables {
     pub(crate) use crate::{
-        array_shape, clock, csv, format, growth, header, idx, npy, npz, packed, pcm, reading, recording, riff, source, table, unread, wav,
+        array_shape, calendar, clock, csv, dialect, encoding, fields, fillers, format, growth, header, idx, labels,
+        npy, npz, open, origin, packed, pcm, reading, recording, riff, roles, source, table, texts, times, unread, wav,
     };
 }
 
@@ -90,13 +111,23 @@ fuzz_target!(|data: &[u8]| {
     fs::write(&path, contents).unwrap();
     let labels = [Label::None, Label::Column("label"), Label::Column("b")];
     let label = if *label < 200 { labels[usize::from(*label) % 3] } else { Label::Usual };
-    if let Ok(recording) = open(&path, label, &Reading::default(), |_, part| assert!(part.is_some_and(|part| part >= 0.0))) {
+    if let Ok(recording) =
+        open(&path, label, &Reading::default(), |_, part| assert!(part.is_some_and(|part| part >= 0.0)))
+    {
         check(&recording.table, recording.label.as_deref());
-        assert!(recording.times.iter().all(|(_, times)| times.values.len() == recording.table.rows()));
-        let _ = recording.clocks();
-        let (table, bad) = (recording.table.clone(), recording.not_numbers.clone());
-        assert_eq!(recording.numbers().is_ok(), bad.is_empty(), "{bad:?}");
-        assert_eq!(refuse(&path, &bad).is_ok(), bad.is_empty(), "{bad:?}");
+        let rows = recording.table.rows();
+        assert!(
+            recording.table.starts.is_sorted() && recording.table.starts.iter().all(|start| (1..rows).contains(start))
+        );
+        assert!(
+            recording.clocks.iter().all(|clock| clock.rate.is_none_or(|rate| rate > 0.0)),
+            "{:?}",
+            recording.clocks
+        );
+        let asks = recording.question.is_some();
+        let (table, bad, recording_rows) = (recording.table.clone(), recording.not_numbers.clone(), rows);
+        assert_eq!(recording.numbers().is_ok(), bad.is_empty() && !asks, "{bad:?}");
+        assert_eq!(refuse(&path, recording_rows, &bad).is_ok(), bad.is_empty(), "{bad:?}");
         let names: Vec<&String> = table.columns.iter().rev().take(2).collect();
         let (chosen, left_out) = table.clone().select(&names).unwrap();
         assert_eq!((chosen.rows(), chosen.columns.len()), (table.rows(), names.len()));

@@ -15,7 +15,7 @@ use crate::{
         table::{columns_to_leave_out, open_table},
     },
     config::Config,
-    inspection::autocorrelation::Suggestion,
+    inspection::{Inspection, autocorrelation::Suggestion, findings::of_clock},
     run::{
         directory::RunDirectory,
         fit::{self, Fitted},
@@ -214,9 +214,13 @@ pub(super) fn fit(
     for names in [&mut config.data.condition, &mut config.data.ignore] {
         *names = names_meant(names, &recording.names);
     }
+    let of_clock = recording.clocks.first().map(of_clock).unwrap_or_default();
     let table = training_table(recording, &config)?;
+    // What inspect would say, before time is spent on it.
+    let inspection = Inspection::of(&table);
+    tell(&table.path, &of_clock.into_iter().chain(inspection.findings_for_fit()).collect::<Vec<_>>());
     if config.data.window == 1 {
-        advise_on_window(&table, &config);
+        advise_on_window(&table, &config, inspection.suggestion);
     }
     fit::fit(table, config, out, existing, device, &mut progress::Fitting::default())
 }
@@ -241,12 +245,26 @@ fn training_table(recording: Recording, config: &Config) -> Result<Table> {
     Ok(recording.select(&kept)?.0)
 }
 
-/// Says so where rows that are about to be judged one by one depend on those before them.
-fn advise_on_window(table: &Table, config: &Config) {
+/// Most findings that are said.
+const SHOWN: usize = 12;
+
+/// Says what stands out in the data.
+fn tell(path: &Path, findings: &[String]) {
+    let name = path.display();
+    findings.iter().take(SHOWN).for_each(|finding| note(&format!("{name}: {finding}")));
+    if let Some(more @ 1..) = findings.len().checked_sub(SHOWN) {
+        note(&format!("{name}: and {more} more findings, which vae-train inspect lists"));
+    }
+}
+
+/// Says so where rows that are about to be judged one by one depend on those before them, by what is suggested for all columns.
+fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
     let conditions: HashSet<&String> = config.data.condition.iter().collect();
     let is_channel = |column: &usize| !conditions.contains(&table.columns[*column]);
-    let Suggestion { window, hop, reason, .. } =
-        Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>());
+    let Suggestion { window, hop, reason, .. } = match conditions.is_empty() {
+        true => suggestion,
+        false => Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>()),
+    };
     if window > 1 {
         note(&format!(
             "{}: the rows look like a time series ({reason}), and each is judged by itself: --window {window} --hop {hop} would let \

@@ -15,7 +15,7 @@ use crate::{
         context::{Context, note},
         table::{open_quietly, options, reasons},
     },
-    inspection::{Inspection, autocorrelation::Suggestion, column::Column},
+    inspection::{Inspection, autocorrelation::Suggestion, column::Column, findings::of_clock},
     tables::{
         clock::Clock,
         reading::Reading,
@@ -25,7 +25,8 @@ use crate::{
     words::{
         foreign::excerpt,
         messages::{list, quoted, quoted_paths},
-        numbers::{list_some, significant},
+        numbers::significant,
+        rates::duration,
     },
 };
 
@@ -160,9 +161,8 @@ impl Inspect {
     }
 }
 
-/// Most columns, and most pairs of them, that are printed.
+/// Most columns that are printed.
 const SHOWN: usize = 24;
-const SHOWN_PAIRS: usize = 6;
 
 fn text(inspected: &Inspected) -> Result<String> {
     let mut text = String::new();
@@ -292,8 +292,7 @@ fn findings(inspected: &Inspected) -> Vec<String> {
     findings.extend(of_clocks(inspected));
     let prefix = format!("{}: ", inspected.file.display());
     findings.extend(inspected.notes.iter().map(|note| note.strip_prefix(&prefix).unwrap_or(note).to_owned()));
-    findings.extend(of_columns(&inspected.inspection.columns));
-    findings.extend(of_copies(&inspected.inspection));
+    findings.extend(inspected.inspection.findings());
     findings
 }
 
@@ -315,10 +314,7 @@ fn of_texts(inspected: &Inspected) -> Vec<String> {
     measured.map(finding).collect()
 }
 
-/// Share of the intervals off their median above which that is said.
-const IRREGULAR: f64 = 0.05;
-
-/// Columns of times, and what the first of them shows: others have the same gaps.
+/// Columns of times and the others that are left out, and what the first clock shows: others have the same gaps.
 fn of_clocks(inspected: &Inspected) -> Vec<String> {
     let finding = |clock: &Clock| {
         let interval = |interval| if clock.question.is_none() { duration(interval) } else { significant(interval) };
@@ -334,97 +330,9 @@ fn of_clocks(inspected: &Inspected) -> Vec<String> {
     let others = inspected.left_out.iter().filter(|(column, _)| !clocks.contains(&**column));
     findings.extend(others.map(|(column, reason)| format!("{column}: {reason}")));
     let Some(clock) = &inspected.clock else { return findings };
-    if clock.gaps > 0 {
-        findings.push(format!(
-            "{}: {} gap(s), the longest {} after row {}: rows on its two sides do not belong together, and no window spans it",
-            clock.column,
-            clock.gaps,
-            if clock.question.is_none() { duration(clock.longest_gap) } else { significant(clock.longest_gap) },
-            clock.longest_gap_row
-        ));
-    }
-    if clock.not_forwards + clock.unreadable > 0 {
-        findings.push(format!(
-            "{}: the time does not increase in {} row(s), and {} row(s) have no time",
-            clock.column, clock.not_forwards, clock.unreadable
-        ));
-    }
-    if clock.is_reversed {
-        findings.push(format!(
-            "{}: the newest row comes first: turn the file round, as a window is in the order of time",
-            clock.column
-        ));
-    }
-    if clock.off_median > IRREGULAR {
-        findings.push(format!(
-            "{}: {:.0} % of the intervals are more than a fifth off their median of {}: the rate is rows by time, and what a window sees depends \
-             on its rows' intervals",
-            clock.column,
-            100.0 * clock.off_median,
-            if clock.question.is_none() { duration(clock.interval) } else { significant(clock.interval) }
-        ));
-    }
+    findings.extend(of_clock(clock));
     if let Some((rate, own)) = inspected.rate.zip(clock.rate).filter(|(rate, own)| (rate / own - 1.0).abs() > 0.01) {
         findings.push(format!("{}: says {} Hz where --rate says {rate}", clock.column, significant(own)));
-    }
-    findings
-}
-
-/// Columns without values, of one value, or of bits, and what stands out in each of the others.
-fn of_columns(columns: &[Column]) -> Vec<String> {
-    let mut findings = Vec::new();
-    for (distinct, what) in [
-        (0, "have no value: fit leaves them out"),
-        (1, "never vary: a change of this size or more in them will count as an anomaly"),
-    ] {
-        let of_kind = columns.iter().filter(|column| column.distinct == distinct);
-        let shown = |column: &Column| match column.least_change {
-            Some(change) => format!("`{}` by {}", excerpt(&column.name), significant(change)),
-            None => format!("`{}`", excerpt(&column.name)),
-        };
-        let names: Vec<String> = of_kind.map(shown).collect();
-        if !names.is_empty() {
-            findings.push(format!("{} column(s) {what}: {}", names.len(), list_some(&names, 8)));
-        }
-    }
-    // Not where most are, as in pictures.
-    let of_bits = |column: &&Column| column.distinct == 2 && (column.least, column.largest) == (Some(0.0), Some(1.0));
-    let bits: Vec<&String> = columns.iter().filter(of_bits).map(|column| &column.name).collect();
-    if let [first, ..] = bits[..]
-        && 2 * bits.len() < columns.len()
-    {
-        findings.push(format!(
-            "{} column(s) hold 0 and 1 only: {}; if one of them marks anomalies, give it as the label (--label {first}); leave out other \
-             labels and states (fit --ignore {first})",
-            bits.len(),
-            list(&bits),
-            first = quoted(first)
-        ));
-    }
-    for column in columns.iter().filter(|column| column.distinct > 1) {
-        findings.extend(column.findings.iter().map(|finding| format!("{}: {finding}", column.name)));
-    }
-    findings
-}
-
-/// Rows and columns that are copies of others.
-fn of_copies(inspection: &Inspection) -> Vec<String> {
-    let mut findings = Vec::new();
-    // In a series of few levels equal rows are no wonder.
-    if inspection.duplicates > 0 && inspection.suggestion.window == 1 {
-        findings.push(format!(
-            "{} row(s) ({:.1} %) are copies of earlier rows: a held-out row whose copy is trained on makes a model look better than it is; \
-             remove the copies",
-            inspection.duplicates,
-            100.0 * inspection.duplicates as f64 / (inspection.rows - inspection.anomalies).max(1) as f64
-        ));
-    }
-    for pair in inspection.correlated.iter().take(SHOWN_PAIRS) {
-        let [a, b] = &pair.columns;
-        findings.push(format!("{a}, {b}: correlation {:.4}, nearly copies of each other", pair.correlation));
-    }
-    if inspection.correlated.len() > SHOWN_PAIRS {
-        findings.push(format!("and {} more such pairs", inspection.correlated.len() - SHOWN_PAIRS));
     }
     findings
 }
@@ -432,20 +340,6 @@ fn of_copies(inspection: &Inspection) -> Vec<String> {
 /// Rows a second in Hz, or for rare ones how far they are apart.
 fn frequency(rate: f64) -> String {
     if rate >= 0.01 { format!("{} Hz", significant(rate)) } else { format!("a row every {}", duration(1.0 / rate)) }
-}
-
-/// A time in the unit that suits it.
-fn duration(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s <= 0.0 => (s, "s"),
-        s if s < 1e-3 => (1e6 * s, "µs"),
-        s if s < 1.0 => (1e3 * s, "ms"),
-        s if s < 120.0 => (s, "s"),
-        s if s < 7200.0 => (s / 60.0, "min"),
-        s if s < 172_800.0 => (s / 3600.0, "h"),
-        s => (s / 86_400.0, "days"),
-    };
-    format!("{} {unit}", significant((10.0 * value).round() / 10.0))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What one column of a table is like.
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -51,7 +50,9 @@ pub struct Column {
     pub clipped_above: Option<f64>,
     /// Shift of the mean from the first quarter of the rows to the last, in standard deviations.
     pub drift: Option<f64>,
-    /// What the user should know, in words.
+    /// A value that outweighs all others.
+    pub outlier: Option<f64>,
+    /// What else the user should know, in words.
     pub findings: Vec<String>,
 }
 
@@ -60,13 +61,14 @@ impl Column {
     pub(crate) fn of(table: &Table, column: usize, normal: &[usize]) -> Self {
         let name = table.columns[column].clone();
         let origin = table.origin(column);
-        let at = |row: &usize| table.values[row * table.columns.len() + column];
+        // One behind the other: in the table they are far apart.
+        let values: Vec<f32> = normal.iter().map(|row| table.values[row * table.columns.len() + column]).collect();
         let mut moments = Moments::default();
-        let mut sorted: Vec<f32> = normal.iter().map(at).filter(|value| !value.is_nan()).collect();
+        let mut sorted: Vec<f32> = values.iter().copied().filter(|value| !value.is_nan()).collect();
         sorted.iter().for_each(|value| moments.push(f64::from(*value)));
-        sorted.par_sort_unstable_by(f32::total_cmp);
+        sorted.sort_unstable_by(f32::total_cmp);
         let differences = || sorted.windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0])).filter(|d| *d > 0.0);
-        let runs = || runs(normal.iter().map(|row| (*row, at(row))));
+        let runs = || runs(normal.iter().copied().zip(values.iter().copied()));
         let longest = |is_missing: bool| {
             let of_kind = runs().filter(|run| run.value.is_none() == is_missing);
             // The first of several.
@@ -91,6 +93,7 @@ impl Column {
             clipped_below: None,
             clipped_above: None,
             drift: None,
+            outlier: None,
             findings: Vec::new(),
         };
         if !moments.is_constant() {
@@ -100,7 +103,8 @@ impl Column {
                 found.clipped_below = clipped(runs(), sorted.iter());
                 found.clipped_above = clipped(runs(), sorted.iter().rev());
             }
-            found.drift = drift(normal.iter().map(at), normal.len(), moments.deviation());
+            found.outlier = moments.outlier().map(|outlier| absolute(outlier as f32, origin));
+            found.drift = drift(values.iter().copied(), normal.len(), moments.deviation());
         }
         found.findings = found.describe(&moments, normal.len());
         found
@@ -135,14 +139,6 @@ impl Column {
                  becomes a 32-bit number",
                 self.origin
             ));
-        }
-        if let Some(outlier) = moments.outlier() {
-            let shown = match self.origin {
-                0.0 => format!("{:e}", outlier as f32),
-                origin => absolute(outlier as f32, origin).to_string(),
-            };
-            findings
-                .push(format!("a single value, {shown}, outweighs all others: leave it empty if it was not measured"));
         }
         if let Some(Stuck { runs, share, longest }) = self.stuck {
             findings.push(format!(

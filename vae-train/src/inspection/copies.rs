@@ -48,17 +48,29 @@ pub(crate) fn correlated(table: &Table, columns: &[usize], normal: &[usize]) -> 
         .iter()
         .map(|column| rows.iter().map(|row| f64::from(table.values[normal[*row] * width + column])).collect())
         .collect();
+    // Of unit length about 0, so that a product is the correlation, where no value is missing.
+    let unit: Vec<Option<Vec<f64>>> = values.iter().map(|values| unit(values)).collect();
     let mut pairs: Vec<Pair> = (0..columns.len())
         .into_par_iter()
         .flat_map_iter(|a| (0..a).map(move |b| (b, a)))
         .filter_map(|(a, b)| {
-            let correlation = correlation(&values[a], &values[b]);
+            let correlation = match (&unit[a], &unit[b]) {
+                (Some(a), Some(b)) => a.iter().zip(b).map(|(a, b)| a * b).sum(),
+                _ => correlation(&values[a], &values[b]),
+            };
             let names = [a, b].map(|index| table.columns[columns[index]].clone());
             (correlation.abs() > COPIES).then_some(Pair { columns: names, correlation })
         })
         .collect();
     pairs.sort_by(|a, b| b.correlation.abs().total_cmp(&a.correlation.abs()));
     pairs
+}
+
+/// Values less their mean, by the root of their sum of squares; `None` where one is missing.
+fn unit(values: &[f64]) -> Option<Vec<f64>> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let length = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>().sqrt();
+    length.is_finite().then(|| values.iter().map(|value| (value - mean) / length).collect())
 }
 
 /// Pearson's correlation of the pairs without NaN; NaN where one side does not vary.

@@ -274,7 +274,7 @@ impl Clock {
         let backwards = intervals().filter(|(_, interval)| *interval < 0.0).count();
         Self {
             column: column.to_owned(),
-            rate: question.is_none().then_some(1.0 / mean),
+            rate: (question.is_none() && mean > 0.0 && mean.is_finite()).then_some(1.0 / mean),
             interval,
             jitter: (regular().map(|interval| (interval - mean).powi(2)).sum::<f64>() / count).sqrt(),
             off_median: if interval > 0.0 { off } else { 0.0 },

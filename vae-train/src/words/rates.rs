@@ -3,12 +3,28 @@
 use anyhow::{Context, Result};
 use vae_core::Alarms;
 
+use crate::words::numbers::significant;
+
 /// A time in words, `1.5 h`.
 #[must_use]
 pub fn span(seconds: f64) -> String {
     let times = [(172_800.0, 86400.0, "days"), (3600.0, 3600.0, "h"), (60.0, 60.0, "min")];
     let fitting = times.into_iter().find(|(least, ..)| seconds >= *least);
     fitting.map_or(format!("{seconds:.1} s"), |(_, unit, name)| format!("{:.1} {name}", seconds / unit))
+}
+
+/// A time in the unit that suits it.
+pub(crate) fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s <= 0.0 => (s, "s"),
+        s if s < 1e-3 => (1e6 * s, "µs"),
+        s if s < 1.0 => (1e3 * s, "ms"),
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "min"),
+        s if s < 172_800.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "days"),
+    };
+    format!("{} {unit}", significant((10.0 * value).round() / 10.0))
 }
 
 /// How often something comes, with its name in the plural and in the singular: `25.000 windows a second`, `a row every 60.0 min`.
