@@ -34,6 +34,8 @@ mod growth;
 mod header;
 #[path = "../../../vae-train/src/tables/idx.rs"]
 mod idx;
+#[path = "../../../vae-train/src/tables/intervals.rs"]
+mod intervals;
 #[path = "../../../vae-train/src/tables/labels.rs"]
 mod labels;
 #[path = "../../../vae-train/src/words/messages.rs"]
@@ -85,7 +87,7 @@ mod words {
 
 mod tables {
     pub(crate) use crate::{
-        array_shape, calendar, clock, csv, dialect, encoding, fields, fillers, format, growth, header, idx, labels,
+        array_shape, calendar, clock, csv, dialect, encoding, fields, fillers, format, growth, header, idx, intervals, labels,
         npy, npz, open, origin, packed, pcm, reading, recording, riff, roles, source, table, texts, times, unread, wav,
     };
 }

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod hostile_sizes;
 mod import;
+mod loggers;
 mod machines;
 mod missing;
 mod next_steps;

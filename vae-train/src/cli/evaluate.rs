@@ -129,7 +129,10 @@ impl Evaluate {
         if self.likelihood {
             return self.explain(context);
         }
-        let label = self.input.label.as_deref().unwrap_or(LABEL);
+        let label = match self.input.reading.label_intervals {
+            Some(_) => Label::None,
+            None => Label::Column(self.input.label.as_deref().unwrap_or(LABEL)),
+        };
         let evaluation = evaluate(&self.input.model, &self.input.data, label, &self.input.reading)?;
         let Evaluation { detection, baseline_independent_gaussians: baseline, .. } = &evaluation;
         let mut text = format!("{} windows, {} of them anomalies\n\n", detection.windows, detection.anomalies);
@@ -229,10 +232,10 @@ fn list(evaluation: &Evaluation) -> String {
     text
 }
 
-fn evaluate(model_path: &Path, data: &[PathBuf], label: &str, reading: &Reading) -> Result<Evaluation> {
+fn evaluate(model_path: &Path, data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Evaluation> {
     let file = AlignedFile::read(model_path)?;
     let model = file.model()?;
-    let DataForModel { table, notes, .. } = read_table_for_model(data, Label::Column(label), reading, &model)?;
+    let DataForModel { table, notes, .. } = read_table_for_model(data, label, reading, &model)?;
     notes.iter().for_each(|message| note(message));
     let name = table.path.display().to_string();
     Evaluation::of(&model, &Scored::of(model, table)?).context(name)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     config::Config,
-    tables::{recording::Recording, table::Table},
+    tables::{recording::Recording, roles::is_named_like_label, table::Table},
 };
 
 /// Bytes that are added to the checksum at once.
@@ -23,6 +23,8 @@ pub fn training_fingerprint(recording: &Recording, config: &Config) -> Option<St
     let kept = config.reading.kept(&recording.names);
     let is_left_out = |name: &&String| !config.data.condition.contains(name) && !kept.contains(name);
     let mut left_out: HashSet<String> = recording.left_out().filter(is_left_out).cloned().collect();
+    // Another column may be the label now than was then.
+    left_out.extend(recording.label.iter().filter(|label| is_named_like_label(label) && is_left_out(label)).cloned());
     left_out.extend(config.data.ignore.iter().chain(&config.data.label).cloned());
     let Recording { table, names, label, not_numbers, .. } = recording;
     let kept: Vec<&str> = names.iter().filter(|name| !left_out.contains(*name)).map(String::as_str).collect();
@@ -75,21 +77,23 @@ mod tests {
     #[test]
     fn a_recording_is_known_again_whatever_its_label_is_now() {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
-        let rows = (0..3000).map(|row| format!("{row},{},x,{},{}\n", row * row, row % 2, row / 1500));
+        let rows = (0..3000).map(|row| format!("{row},{},x,{},{}\n", row * row % 1013, row % 2, row / 1500));
         std::fs::write(file.path(), format!("time,a,name,label,b\n{}", rows.collect::<String>())).unwrap();
         let read = |label: Label<'_>| open(file.path(), label, &Reading::default(), |_, _| {}).unwrap();
-        let trained_on = |label: Option<&str>, columns: &[&str]| {
+        let trained_on = |label: Option<&str>, kept: &[&str], columns: &[&str]| {
             let mut config = Config::default();
             config.data.label = label.map(str::to_owned);
+            config.reading.keep = kept.iter().map(|name| (*name).to_owned()).collect();
             config.data.ignore = vec!["name".to_owned()];
             let expected = fingerprint(&read(label.into()).select(columns).unwrap().0);
             for now in [Label::None, Label::Usual, Label::Column("b")] {
                 assert_eq!(training_fingerprint(&read(now), &config).as_ref(), Some(&expected), "{label:?}, {now:?}");
             }
         };
-        trained_on(Some("label"), &["a", "b"]);
-        trained_on(Some("b"), &["a", "label"]);
-        trained_on(None, &["a", "label", "b"]);
+        trained_on(Some("label"), &[], &["a", "b"]);
+        trained_on(Some("b"), &[], &["a"]);
+        trained_on(Some("b"), &["label"], &["a", "label"]);
+        trained_on(None, &["label"], &["a", "label", "b"]);
         assert_eq!(training_fingerprint(&read(Label::Usual), &Config::default()), None, "a column of names");
     }
 

@@ -93,6 +93,9 @@ pub struct Clock {
     pub is_reversed: bool,
     /// What has to be asked for to know the unit.
     pub question: Option<String>,
+    /// Seconds in one unit of its numbers; 1 where that is not known.
+    #[serde(skip)]
+    pub(crate) unit: f64,
     /// Rows, by index, at which another recording begins.
     #[serde(skip)]
     pub starts: Vec<usize>,
@@ -285,6 +288,7 @@ impl Clock {
             backwards,
             unreadable: times.len() - known().count(),
             is_reversed,
+            unit,
             question,
             starts: intervals().filter(|(_, i)| *i < 0.0 || *i > longest).map(|(row, _)| row).collect(),
         }

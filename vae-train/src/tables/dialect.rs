@@ -124,7 +124,11 @@ impl Rows<'_> {
                 let Some(last) = (0..data).rev().find(|line| !is_empty(*line)) else { return self.at(0) };
                 let above = (0..last).rev().find(|line| !is_empty(*line));
                 match above {
-                    Some(above) if self.is_units(last) && self.is_header(above, kinds.len()) => {
+                    Some(above)
+                        if self.is_units(last)
+                            && self.is_header(above, kinds.len())
+                            && self.names(above).len() == self.names(last).len() =>
+                    {
                         Place { has_units: true, ..self.headed(above, data) }
                     }
                     _ if self.is_header(last, kinds.len()) => self.headed(last, data),
@@ -226,14 +230,14 @@ impl Rows<'_> {
         (names.len() == width || names.len() + 1 == width) && !names.iter().any(|name| is_number(&name))
     }
 
-    /// Whether a line holds units: those that are not empty, in brackets or without, are known, and there is one.
+    /// Whether a line holds units: of those that are not empty, in brackets or without, two thirds are known.
     fn is_units(&self, line: usize) -> bool {
         let fields = self.dialect.fields(self.lines[line]);
         let plain = |field: &&[u8]| text(field).trim_matches(['(', ')', '[', ']', '"', ' ']).to_lowercase();
         let units: Vec<String> = fields.iter().map(plain).filter(|unit| !unit.is_empty() && unit != "-").collect();
         let known = units.iter().filter(|unit| UNITS.contains(&unit.as_str())).count();
         let all_short = units.iter().all(|unit| unit.chars().count() <= 12);
-        known > 0 && all_short && 2 * known >= units.len() && units.len() > 1
+        known > 0 && all_short && 3 * known >= 2 * units.len() && units.len() > 1
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a user says of a table that the table itself does not say, or says in a way that nobody would guess.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// The unit of a clock's numbers, or the order of day and month in its dates.
@@ -51,6 +53,9 @@ pub struct Reading {
     /// What the label column says of an anomaly, where that is neither 1 nor true nor yes.
     #[arg(long, hide_short_help = true)]
     pub anomaly_label: Option<String>,
+    /// File of intervals whose rows are anomalies, a start and an end in each line: times as the clock has them, dates, or without a clock rows.
+    #[arg(long, hide_short_help = true, conflicts_with = "label")]
+    pub label_intervals: Option<PathBuf>,
     /// Lines before the header [default: none, or those that look like a preamble].
     #[arg(long, hide_short_help = true)]
     pub skip_lines: Option<usize>,

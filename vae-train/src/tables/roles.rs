@@ -1,6 +1,9 @@
 //! What each column of a recording is for, told by how it goes on from row to row, and where recordings end.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use anyhow::{Result, ensure};
 
@@ -10,6 +13,7 @@ use crate::{
         clock::{Clock, counts, restarts, words},
         fields::words as missing_words,
         fillers::fillers,
+        intervals::{RowTimes, labels},
         reading::Reading,
         recording::Recording,
         table::Table,
@@ -80,6 +84,9 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
     }
     let kept = reading.kept(&recording.names);
     find_clocks(&mut recording, reading, &kept)?;
+    if let Some(path) = &reading.label_intervals {
+        label_by_intervals(&mut recording, path)?;
+    }
     let counters = find_counters(&mut recording, &kept);
     find_groups(&mut recording, &kept, &counters);
     find_labels(&mut recording, &kept);
@@ -247,6 +254,31 @@ fn find_clocks(recording: &mut Recording, reading: &Reading, kept: &[String]) ->
     Ok(())
 }
 
+/// Labels the rows within the intervals of a file.
+fn label_by_intervals(recording: &mut Recording, path: &Path) -> Result<()> {
+    let table = &recording.table;
+    ensure!(
+        table.labels.is_none(),
+        "{} has labels already, in its column `{}`: leave out --label-intervals, or the column",
+        table.path.display(),
+        recording.label.as_deref().unwrap_or_default()
+    );
+    let clock = recording.clocks.first();
+    let values = clock.and_then(|clock| recording.times.iter().find(|(name, _)| *name == clock.column));
+    let times = clock.zip(values).map(|(clock, (_, times))| RowTimes { values: &times.values, unit: clock.unit });
+    let (labels, empty) = labels(path, table.rows(), times)?;
+    let anomalies = labels.iter().filter(|label| **label).count();
+    recording.notes.push(format!(
+        "{}: {anomalies} of {} rows are in the intervals of {}{}",
+        table.path.display(),
+        table.rows(),
+        path.display(),
+        if empty > 0 { format!(", {empty} of which hold no row") } else { String::new() }
+    ));
+    recording.table.labels = Some(labels);
+    Ok(())
+}
+
 /// A column of days and one of times of day are one clock.
 fn join_date_and_time(recording: &mut Recording, reading: &Reading) {
     let of = |wanted: &dyn Fn(&Times) -> bool| {
@@ -266,6 +298,9 @@ fn join_date_and_time(recording: &mut Recording, reading: &Reading) {
     let joined = Times { values, seconds: true, dates: true, question: days.question.clone() };
     let (date, time) = (date.clone(), time.clone());
     if let Some(clock) = Clock::of(&time, &joined, None, true) {
+        if let Some((_, times)) = recording.times.iter_mut().find(|(name, _)| *name == time) {
+            *times = joined;
+        }
         recording.clocks.retain(|clock| clock.column != time);
         recording.clocks.insert(0, clock);
         // The days alone know no more.
@@ -362,12 +397,18 @@ fn suggested_group(recording: &Recording) -> Option<String> {
     recording.texts.iter().find(may_be).map(|(name, _)| name.clone())
 }
 
+/// Whether a column of this name is taken for a label, if it holds 0 and 1 only.
+pub(crate) fn is_named_like_label(name: &str) -> bool {
+    words(name).any(|word| LABEL_WORDS.contains(&&*word))
+}
+
 /// Columns that are named like labels and hold what labels do.
 fn find_labels(recording: &mut Recording, kept: &[String]) {
     let Recording { table, .. } = &*recording;
     let is_label = |(index, name): &(usize, &String)| {
-        let is_named = words(name).any(|word| LABEL_WORDS.contains(&&*word));
-        is_named && !kept.contains(name) && column_of(table, *index).all(|value| value == 0.0 || value == 1.0)
+        is_named_like_label(name)
+            && !kept.contains(name)
+            && column_of(table, *index).all(|value| value == 0.0 || value == 1.0)
     };
     let found: Vec<String> = table.columns.iter().enumerate().filter(is_label).map(|(_, name)| name.clone()).collect();
     recording.label_like = found;
