@@ -378,3 +378,70 @@ fn split_takes_a_pipe_and_other_formats() {
     let whole = Table::read(Path::new(&place.path("sound.wav")), None).unwrap();
     assert_eq!((again.columns, &again.values[..]), (whole.columns.clone(), &whole.values[80..]));
 }
+
+/// Bursts of 40 samples at 100 Hz, 50 s apart, of which each has a level of its own; and of which machine each is.
+fn bursts(seed: u64, count: usize) -> Vec<String> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let burst = |burst: usize| {
+        let level: f32 = rng.random_range(-3.0..3.0);
+        let row = |row: usize| {
+            let (time, x) = (1000.0 + 50.0 * burst as f64 + 0.01 * row as f64, level + rng.random_range(-0.1..0.1f32));
+            format!("{time:.2},{x},{}\n", ["north", "south"][burst % 2])
+        };
+        (0..40).map(row).collect::<String>()
+    };
+    (0..count).map(burst).collect()
+}
+
+#[test]
+fn gaps_and_groups_are_ends_as_those_of_files_are() {
+    let place = Workplace::new();
+    let head = "time (s),x,site\n";
+    let all = bursts(1, 30);
+    place.write("joined.csv", format!("{head}{}", all.concat()));
+    fs::create_dir(place.path("bursts")).unwrap();
+    for (index, burst) in all.iter().enumerate() {
+        place.write(&format!("bursts/{index}.csv"), format!("{head}{burst}"));
+    }
+    let settings = "--ignore site --window 8 --hop 4 --epochs 2 --batch 32 --hidden 8 --latent 2";
+    let fitted = ["joined.csv", "bursts"].map(|given| {
+        let fitted = place.json(&format!("fit {given} {settings} --out run-{given}"));
+        ["training_windows", "held_out_windows", "validation_elbo"].map(|what| fitted[what].clone())
+    });
+    assert_eq!(fitted[0], fitted[1]);
+    // (40 − 8) / 4 + 1 in each.
+    assert_eq!(fitted[0][0].as_u64().unwrap() + fitted[0][1].as_u64().unwrap(), 30 * 9);
+    place.succeed("export run-joined.csv --out model.vae --force");
+    let verdicts = ["joined.csv", "bursts"].map(|given| {
+        place.succeed(&format!("score model.vae {given} --out scores.csv --force"));
+        let text = fs::read_to_string(place.path("scores.csv")).unwrap();
+        // From the column `elbo` on.
+        text.lines().map(|line| line[line.find(",-").unwrap_or(0)..].to_owned()).skip(1).collect::<Vec<String>>()
+    });
+    assert_eq!((verdicts[0].len(), &verdicts[0]), (30 * 9, &verdicts[1]));
+
+    // Without a clock the group is all that tells; rows of one site that follow each other are of one piece.
+    let two: String = all.iter().step_by(2).chain(all.iter().skip(1).step_by(2)).cloned().collect();
+    let no_clock: String = two.lines().map(|line| line.split_once(',').unwrap().1.to_owned() + "\n").collect();
+    place.write("sites.csv", format!("x,site\n{no_clock}"));
+    let fitted = place
+        .json("fit sites.csv --group site --window 8 --hop 4 --epochs 1 --batch 32 --hidden 8 --latent 2 --out sites");
+    let count = |what: &str| fitted[what].as_u64().unwrap();
+    assert_eq!(count("training_windows") + count("held_out_windows"), 2 * ((600 - 8) / 4 + 1));
+}
+
+#[test]
+fn split_refuses_rows_that_are_not_in_the_order_of_time() {
+    let place = Workplace::new();
+    let row =
+        |row: usize| format!("2024-05-01 {:02}:{:02}:00,{},{}\n", row / 60, row % 60, row % 7, ["a", "b"][row % 2]);
+    place.write("newest.csv", format!("time,x,who\n{}", (0..600).rev().map(row).collect::<String>()));
+    place.write("mixed.csv", format!("time,x,who\n{}", (0..600).map(row).collect::<String>()));
+    let said = place.fail("split newest.csv --out-dir parts");
+    assert!(said.contains("the newest row comes first"), "{said}");
+    let said = place.fail("split mixed.csv --group who --out-dir parts");
+    assert!(said.contains("the groups of `who` are mixed"), "{said}");
+    assert!(!place.path("parts").exists());
+    let said = place.succeed("split mixed.csv --time time --out-dir parts");
+    assert!(said.contains("vae-train fit parts/training.csv --time time --out runs/a"), "{said}");
+}

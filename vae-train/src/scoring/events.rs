@@ -378,7 +378,6 @@ mod tests {
         let (one, two) = (of(&[]), of(&[10]));
         assert_eq!((delays(&one), one.alarms), (vec![(7, 11, Some(1))], 1));
         assert_eq!((delays(&two), two.alarms), (vec![(7, 9, Some(1)), (10, 11, Some(0))], 2));
-        // Of the first it is not known when the alarm would have cleared; the second's was not on before.
         assert_eq!(done(&two), [(Some(2.0 / 3.0), 1, false, None), (Some(1.0), 1, false, Some(1))]);
         // One that is on at the end of a recording is not carried over to the next, where it is false.
         let found = EventDetection::of(&bits("0011000000"), &[4], 1, &ends[..10], &bits("0011110000"), None).unwrap();

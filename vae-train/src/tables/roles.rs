@@ -448,7 +448,8 @@ fn cut(recording: &mut Recording, counters: Vec<Counter>) {
     {
         let mut last = f64::NAN;
         starts.extend(column_of(&recording.table, index).enumerate().filter_map(|(row, value)| {
-            let changes = value != last && row > 0;
+            // Words are no numbers, and have been told apart by themselves.
+            let changes = value != last && row > 0 && !(value.is_nan() && last.is_nan());
             last = value;
             changes.then_some(row)
         }));
