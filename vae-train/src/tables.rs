@@ -4,6 +4,7 @@
 //! nobody opens it again, and a pipe does as well.
 
 mod array_shape;
+mod blanks;
 mod calendar;
 pub mod clock;
 pub mod copy;
@@ -13,6 +14,7 @@ mod encoding;
 mod fields;
 mod fillers;
 mod format;
+mod groups;
 mod growth;
 mod header;
 mod idx;
@@ -31,10 +33,13 @@ pub mod reading;
 pub mod recording;
 mod riff;
 pub(crate) mod roles;
+mod rows;
 pub mod several;
 mod source;
+mod steps;
 pub mod table;
 mod texts;
+mod time_unit;
 mod times;
 mod unread;
 mod wav;

@@ -2,53 +2,14 @@
 
 use serde::Serialize;
 
-use crate::{
-    tables::{
-        calendar::{DAY, of_digits},
-        reading::TimeUnit,
-        times::{MOST_DOWNWARDS, Times},
-    },
-    words::numbers::significant,
+use crate::tables::{
+    calendar::of_digits,
+    reading::TimeUnit,
+    steps::{MOST_BACKWARDS, Steps},
+    time_unit::{are_dates, is_name, seconds_of, since_1970, unit},
+    times::Times,
 };
 
-/// Words of which the name of a clock has one.
-const WORDS: [&str; 33] = [
-    "time",
-    "timestamp",
-    "datetime",
-    "date",
-    "ts",
-    "t",
-    "seconds",
-    "sec",
-    "s",
-    "millis",
-    "micros",
-    "ms",
-    "us",
-    "epoch",
-    "unix",
-    "uptime",
-    "elapsed",
-    "clock",
-    "when",
-    "utc",
-    "gmt",
-    "datenum",
-    "datum",
-    "zeit",
-    "uhrzeit",
-    "zeitstempel",
-    "heure",
-    "horodatage",
-    "fecha",
-    "hora",
-    "timestep",
-    "tijd",
-    "ora",
-];
-/// Names of days that a spreadsheet or a program counts.
-const DAY_WORDS: [&str; 9] = ["date", "datum", "day", "days", "excel", "serial", "datenum", "julian", "jd"];
 /// An interval longer than this many typical ones is a gap, where intervals are alike.
 const GAP: f64 = 1.5;
 /// One longer than this many is, where they scatter: of exponential intervals one in 2²⁰.
@@ -57,13 +18,6 @@ const LONG_GAP: f64 = 20.0;
 const SCATTERED: f64 = 0.02;
 /// An interval is off the median if it differs by more than this share of it.
 const OFF: f64 = 0.2;
-/// Share of a clock's intervals that may go backwards, where it does not begin anew.
-const MOST_BACKWARDS: f64 = 0.01;
-/// Fewest steps of a column that counts and is not named like a clock.
-const LEAST_STEPS: usize = 20;
-/// Share of the steps that are alike in a column that counts rows.
-const ALIKE: f64 = 0.8;
-
 /// What a column of times says: in seconds where its unit is known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Clock {
@@ -101,123 +55,6 @@ pub struct Clock {
     pub starts: Vec<usize>,
 }
 
-/// Whether a column of this name may tell the time, if it counts: `Timestamp (ms)`, `created_at`, `DeviceTime`, `t` …
-pub(crate) fn is_name(name: &str) -> bool {
-    let words: Vec<String> = words(name).collect();
-    words.iter().any(|word| WORDS.contains(&&**word))
-        || (words.len() > 1 && words.last().is_some_and(|word| word == "at"))
-}
-
-/// How a column goes on from row to row.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Steps {
-    up: usize,
-    down: usize,
-    equal: usize,
-    /// Share of the steps up that are like the median one.
-    alike: f64,
-    /// Share of the steps down that lead to where the column began.
-    to_start: f64,
-    /// Median step up.
-    step: f64,
-    /// Share of the runs of equal values that are about as long as the median one.
-    even: f64,
-}
-
-impl Steps {
-    /// Of values, as a column of `f32` or as times; NaN is passed over. `None` without two of them.
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
-        let known = || values.clone().filter(|value| !value.is_nan());
-        let steps = || known().zip(known().skip(1)).map(|(from, to)| (to - from, to));
-        let (mut least, mut largest) = (f64::INFINITY, f64::NEG_INFINITY);
-        known().for_each(|value| (least, largest) = (least.min(value), largest.max(value)));
-        let mut ups: Vec<f64> = steps().map(|(step, _)| step).filter(|step| *step > 0.0).collect();
-        let downs = || steps().filter(|(step, _)| *step < 0.0);
-        let equal = steps().filter(|(step, _)| *step == 0.0).count();
-        let (up, down) = (ups.len(), downs().count());
-        if up + down + equal == 0 {
-            return None;
-        }
-        let step = if up == 0 { 0.0 } else { *ups.select_nth_unstable_by(up / 2, f64::total_cmp).1 };
-        let alike = ups.iter().filter(|up| (*up - step).abs() <= OFF * step).count() as f64 / up.max(1) as f64;
-        let even = even_runs(known());
-        let start = least + 0.1 * (largest - least);
-        let to_start = downs().filter(|(_, to)| *to <= start).count() as f64 / down.max(1) as f64;
-        Some(Self { up, down, equal, alike, to_start, step, even })
-    }
-
-    fn all(&self) -> f64 {
-        (self.up + self.down + self.equal) as f64
-    }
-
-    /// Whether it counts on, beginning anew now and then.
-    fn begins_anew(&self) -> bool {
-        self.down > 0
-            && self.down as f64 <= MOST_DOWNWARDS * (self.up + self.down) as f64
-            && self.to_start >= 0.9
-            && self.alike >= ALIKE
-    }
-
-    /// Whether a column of this behaviour may be a clock, if its name or its dates say so.
-    fn is_of_clock(&self, dates: bool) -> bool {
-        let forwards = self.down as f64 <= MOST_BACKWARDS * (self.up + self.down) as f64;
-        // Times that are coarser than the rows go on by equal steps, after as many rows each.
-        let repeats = 2 * self.equal > self.up + self.down + self.equal;
-        let is_coarse = self.up >= LEAST_STEPS && self.alike >= ALIKE && self.even >= ALIKE;
-        self.up >= 2 && (forwards || self.begins_anew()) && (!repeats || is_coarse || dates)
-    }
-}
-
-/// The share of the runs of equal values, but for the last, that are as long as the median one, or differ by a row or a fifth.
-fn even_runs(values: impl Iterator<Item = f64>) -> f64 {
-    let mut lengths = Vec::new();
-    let mut last = f64::NAN;
-    for value in values {
-        match lengths.last_mut() {
-            Some(length) if value == last => *length += 1,
-            _ => lengths.push(1usize),
-        }
-        last = value;
-    }
-    lengths.pop();
-    if lengths.is_empty() {
-        return 1.0;
-    }
-    let middle = lengths.len() / 2;
-    let median = *lengths.select_nth_unstable(middle).1;
-    let is_even = |length: &&usize| length.abs_diff(median) <= 1.max(median / 5);
-    lengths.iter().filter(is_even).count() as f64 / lengths.len() as f64
-}
-
-/// Whether a column counts its rows, or something that never comes again: each value is above the last one, but where it begins anew.
-pub(crate) fn counts(values: impl Iterator<Item = f64> + Clone) -> bool {
-    // What repeats, or goes down as often as up, is told by its beginning.
-    let may_count = |rows: usize| {
-        Steps::of(values.clone().take(rows)).is_some_and(|steps| {
-            let changes = (steps.up + steps.down) as f64;
-            steps.down as f64 <= MOST_DOWNWARDS * changes && 4 * steps.equal <= rows
-        })
-    };
-    if !may_count(32) || !may_count(512) {
-        return false;
-    }
-    Steps::of(values).is_some_and(|steps| {
-        let rarely_equal = steps.equal as f64 <= MOST_BACKWARDS * steps.all();
-        steps.up >= LEAST_STEPS && rarely_equal && (steps.down == 0 || steps.begins_anew())
-    })
-}
-
-/// The rows at which a column that counts begins anew.
-pub(crate) fn restarts(values: impl Iterator<Item = f64>) -> Vec<usize> {
-    let mut last = f64::NAN;
-    let begins = values.enumerate().filter_map(|(row, value)| {
-        let begins = value < last;
-        last = if value.is_nan() { last } else { value };
-        begins.then_some(row)
-    });
-    begins.collect()
-}
-
 impl Clock {
     /// The clock of a column's times; `None` if they do not count up, or its name and its fields say nothing of time.
     #[must_use]
@@ -234,7 +71,7 @@ impl Clock {
             steps = Steps::of(values.iter().copied())?;
         }
         let (middle, digits) =
-            (values.iter().copied().filter(|time| !time.is_nan()).nth(known / 2)?, digits(values, steps.step));
+            (values.iter().copied().filter(|time| !time.is_nan()).nth(known / 2)?, are_dates(values, steps.step));
         let is_meant = is_asked || *seconds || is_name(column) || since_1970(middle).is_some() && steps.step >= 1e-3;
         if !is_meant || 2 * known < values.len() || !(is_asked && steps.up > 0 || steps.is_of_clock(*dates)) {
             return None;
@@ -319,103 +156,6 @@ impl Clock {
     }
 }
 
-pub(crate) fn words(name: &str) -> impl Iterator<Item = String> {
-    let mut spaced = String::new();
-    let mut before = ' ';
-    for c in name.chars() {
-        // `DeviceTime` and `timeMs` are two words, `UTC` is one.
-        if c.is_uppercase() && before.is_lowercase() {
-            spaced.push(' ');
-        }
-        spaced.push(if c.is_alphanumeric() { c } else { ' ' });
-        before = c;
-    }
-    spaced.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().into_iter()
-}
-
-/// Seconds in a unit; none for what is no unit.
-fn seconds_of(unit: TimeUnit) -> Option<f64> {
-    match unit {
-        TimeUnit::Ns => Some(1e-9),
-        TimeUnit::Us => Some(1e-6),
-        TimeUnit::Ms => Some(1e-3),
-        TimeUnit::S => Some(1.0),
-        TimeUnit::Min => Some(60.0),
-        TimeUnit::H => Some(3600.0),
-        TimeUnit::Days => Some(DAY),
-        TimeUnit::DayFirst | TimeUnit::MonthFirst => None,
-    }
-}
-
-/// Whether the numbers are dates without marks between them: `20240501`, `20240501224000`.
-fn digits(times: &[f64], step: f64) -> bool {
-    let mut known = times.iter().filter(|time| !time.is_nan());
-    step >= 1.0 && known.clone().next().is_some() && known.all(|time| of_digits(*time).is_some())
-}
-
-/// Seconds in one unit of times since 1970, by their size: from 1998 to 2103.
-fn since_1970(time: f64) -> Option<f64> {
-    [1.0, 1e-3, 1e-6, 1e-9].into_iter().find(|unit| (9e8..4.2e9).contains(&(time * unit)))
-}
-
-/// Seconds in one unit of a clock of numbers, of which one is `time` and a usual step is `step`: by its name, by their size, by what is plausible.
-///
-/// # Errors
-/// If that does not tell, with what has to be asked for.
-fn unit(name: &str, time: f64, step: f64) -> Result<f64, String> {
-    let words: Vec<String> = words(name).collect();
-    let has = |names: &[&str]| words.iter().any(|word| names.contains(&&**word));
-    let of_1970 = since_1970(time);
-    // The unit comes last, and a time of day has another; `timestamp_1min` is in seconds, of an average over a minute.
-    let last = words.iter().rev().find_map(|word| unit_of_word(word));
-    match last {
-        Some(unit) if unit < 1.0 => return Ok(unit),
-        Some(1.0) => return Ok(of_1970.unwrap_or(1.0)),
-        Some(DAY) if has(&["of"]) => {}
-        Some(unit) if of_1970.is_none() => return Ok(unit),
-        _ => {}
-    }
-    if let Some(unit) = of_1970 {
-        return Ok(unit);
-    }
-    let every = |unit: f64| significant(step * unit);
-    // 1954 to 2119 of a spreadsheet, years about 2000 of MATLAB, and Julian days.
-    let is_of_days = [20_000.0..80_000.0, 6.9e5..7.7e5, 2.4e6..2.5e6].iter().any(|range| range.contains(&time));
-    if is_of_days && has(&DAY_WORDS) {
-        return Ok(DAY);
-    }
-    if is_of_days && step.fract() != 0.0 && step < 0.5 {
-        return Err(format!(
-            "its unit is not clear: as days, which spreadsheets count, there is a row every {} s, and as seconds one every {} s; give \
-             --time-unit days or s",
-            every(DAY),
-            every(1.0)
-        ));
-    }
-    let is_usual = step < 4.0 || step == 15.0 || step == 30.0 || step % 60.0 == 0.0;
-    if has(&["epoch", "unix"]) || (step.fract() == 0.0 && time.fract() == 0.0 && !is_usual) {
-        return Err(format!(
-            "its unit is not clear: a row every {}; give --time-unit s, ms, us, ns, min, h or days",
-            every(1.0)
-        ));
-    }
-    Ok(1.0)
-}
-
-/// Seconds in the unit that a word names.
-fn unit_of_word(word: &str) -> Option<f64> {
-    match word {
-        "ms" | "msec" | "millis" | "millisecond" | "milliseconds" => Some(1e-3),
-        "us" | "µs" | "μs" | "usec" | "micros" | "microsecond" | "microseconds" => Some(1e-6),
-        "ns" | "nsec" | "nanos" | "nanosecond" | "nanoseconds" => Some(1e-9),
-        "s" | "sec" | "secs" | "second" | "seconds" => Some(1.0),
-        "min" | "mins" | "minute" | "minutes" => Some(60.0),
-        "h" | "hr" | "hrs" | "hour" | "hours" => Some(3600.0),
-        "d" | "day" | "days" => Some(DAY),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,52 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_clocks() {
-        for name in
-            ["time", "Time (s)", "timestamp_ms", "t", "datetime", "date-time", "created_at", "DeviceTime", "epoch"]
-        {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["temperature", "x", "tension", "", "format", "at", "entry_id"] {
-            assert!(!is_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_unit_is_that_of_the_name_unless_the_times_say_otherwise() {
-        for (name, time, step, seconds) in [
-            ("time", 5.0, 1.0, 1.0),
-            ("time", 5.5, 0.01, 1.0),
-            ("time", 7200.0, 60.0, 1.0),
-            ("time", 1.7e9, 10.0, 1.0),
-            ("time", 1.7e12, 1.0, 1e-3),
-            ("time", 1.7e15, 1.0, 1e-6),
-            ("time", 1.7e18, 1.0, 1e-9),
-            ("Time (ms)", 5.0, 10.0, 1e-3),
-            ("t_us", 5.0, 1.0, 1e-6),
-            ("t [µs]", 5.0, 1.0, 1e-6),
-            ("ts_ns", 5.0, 1.0, 1e-9),
-            ("Time (min)", 5.0, 1.0, 60.0),
-            ("time_minutes", 5.0, 1.0, 60.0),
-            ("Time/h", 5.0, 1.0, 3600.0),
-            ("time (days)", 5.0, 1.0, DAY),
-            ("Time of day (s)", 5.0, 1.0, 1.0),
-            ("time_of_day", 5.0, 1.0, 1.0),
-            ("timestamp_1min", 1.7e9, 1.0, 1.0),
-            ("timestamp (s)", 1.7e12, 1.0, 1e-3),
-            ("Date", 45_413.25, 1.0 / 1440.0, DAY),
-            ("datenum", 739_000.5, 1.0 / 1440.0, DAY),
-        ] {
-            assert_eq!(unit(name, time, step), Ok(seconds), "{name} {time}");
-        }
-        for (name, time, step, words) in [
-            ("time", 45_413.25, 1.0 / 1440.0, "as days, which spreadsheets count, there is a row every 60 s"),
-            ("time", 500.0, 10.0, "a row every 10; give --time-unit s, ms"),
-            ("epoch", 1_714_521.0, 1.0, "give --time-unit"),
-        ] {
-            let question = unit(name, time, step).unwrap_err();
-            assert!(question.contains(words), "{question}");
-        }
+    fn dates_numbers_and_units_that_are_asked_for() {
         // Dates are in seconds by now.
         let values = (0..1000).map(|i| 1.7e9 + 0.01 * f64::from(i)).collect();
         let dates = Times { values, seconds: true, dates: true, question: None };
@@ -561,19 +256,5 @@ mod tests {
         let heating: Vec<f64> =
             (0..6000).map(|i| (2.0 * (62.0 - 17.0 * (-f64::from(i) / 1500.0).exp())).round() / 2.0).collect();
         assert_eq!(of_numbers("T_oil", &heating), None);
-    }
-
-    #[test]
-    fn counting_is_told_from_measuring() {
-        let count = |of: &dyn Fn(usize) -> f64| counts((0..1000).map(of));
-        assert!(count(&|row| 10_417.0 + row as f64));
-        assert!(count(&|row| (row % 150) as f64));
-        assert!(count(&|row| if row == 500 { f64::NAN } else { row as f64 }));
-        assert!(count(&|row| (row * row) as f64), "what never comes again");
-        assert!(!count(&|row| (row / 100) as f64), "repeats");
-        assert!(!count(&|row| ((row * 7919) % 997) as f64));
-        assert!(!count(&|row| (row as f64 / 10.0).sin()));
-        assert!(!counts((0..10).map(f64::from)), "too few rows to tell");
-        assert_eq!(restarts([3.0, 4.0, 1.0, f64::NAN, 2.0, 0.0].into_iter()), [2, 5]);
     }
 }

@@ -18,13 +18,13 @@ use parquet::{
 
 use crate::{
     tables::{
-        clock::is_name,
         growth::{Expected, reserve},
         origin::Origins,
         packed::check_unpacked,
         recording::{Label, Recording},
         source::Source,
         table::MAX_FEATURES,
+        time_unit::is_name,
         times::Times,
     },
     words::{foreign::excerpt, messages::list},

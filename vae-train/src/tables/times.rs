@@ -2,8 +2,8 @@
 
 use crate::tables::{
     calendar::{self, DAY, Stamp},
-    clock::is_name,
     reading::TimeUnit,
+    time_unit::is_name,
 };
 
 /// Changes of a column after which it is first judged whether it counts.
