@@ -5,7 +5,8 @@
 //! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
 //! - `normal.bin`: the normal data that `calibrate` was given, and what was asked of it
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on where there is no `normal.bin`
-//! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data
+//! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data; `auto.json`:
+//!   what `--auto` tried
 //! - `.lock`: locked by who uses the directory, as long as the process lives; holds the number of one that writes, and nothing else
 //!
 //! Each file is replaced as a whole. What a run begins with is put in place at once, without a checkpoint meanwhile: a process that is
@@ -19,4 +20,5 @@ pub mod import;
 pub mod lock;
 pub mod quantisation;
 pub mod screening;
+pub mod search;
 pub mod standing_out;

@@ -1,5 +1,6 @@
 //! The trainer, as its users run it, and what it makes.
 
+mod auto;
 mod calibrate;
 mod command_line;
 mod errors;

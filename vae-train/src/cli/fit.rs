@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use super::progress;
 use crate::{
     cli::{
+        auto::{Auto, Found},
         context::{Context, note},
         table::{columns_to_leave_out, open_table},
     },
@@ -20,6 +21,7 @@ use crate::{
         directory::RunDirectory,
         fit::{self, Fitted},
         lock::Access,
+        search::{Search, fit_best},
         standing_out::{Rows, StandingOut},
     },
     tables::{
@@ -38,6 +40,7 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train fit train.csv --label label --out runs/a
   vae-train fit recording.csv --window 256 --front-end bands:16 --out runs/b
+  vae-train fit recording.csv --auto --core cortex-m0 --clock 48MHz --load 10% --flash 16KiB --ram 2KiB --rate 200 --out runs/d
   vae-train fit day1.csv day2.csv --out runs/c
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
@@ -50,6 +53,8 @@ pub(super) struct Fit {
     data: Vec<PathBuf>,
     #[command(flatten)]
     config: Config,
+    #[command(flatten)]
+    auto: Auto,
     /// Run directory to write.
     #[arg(long, help_heading = "Run")]
     out: PathBuf,
@@ -77,7 +82,7 @@ impl Fit {
     /// Fits with the settings of these names that are `given`, over those of --config.
     pub(super) fn run(self, context: Context, given: &HashSet<String>) -> Result<()> {
         let device = device(&self.device)?;
-        let fitted = if self.resume {
+        let (search, fitted) = if self.resume {
             let sets = Config::names().any(|(_, name)| given.contains(&name));
             ensure!(
                 !sets && self.file.is_none() && context.seed.is_none(),
@@ -91,12 +96,14 @@ impl Fit {
                         format!("the run in {out} goes on with the data that it was started with: give them again")
                     })?;
             let table = training_table(recording, &state.plan.config)?;
-            fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?
+            (None, fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?)
         } else {
             let config = self.configuration(context.seed, given)?;
-            fit(&self.data, &self.out, config, &device, Existing::from_force(self.force))?
+            let auto = self.auto.is_on().then_some(&self.auto);
+            fit_or_search(&self.data, &self.out, config, auto, &device, Existing::from_force(self.force))?
         };
-        context.print(&fitted, &summary(&fitted))
+        let text = search.as_ref().map_or_else(String::new, |search| search.table() + "\n");
+        context.print(&Found { search: search.as_ref(), fitted: &fitted }, &(text + &summary(&fitted)))
     }
 
     fn configuration(&self, seed: Option<u64>, given: &HashSet<String>) -> Result<Config> {
@@ -199,13 +206,19 @@ fn standing_out(fitted: &Fitted) -> Vec<String> {
 const OVER_FITTED: f64 = 0.25;
 
 /// Fits a model to a file; the run directory is written once the first epoch is done.
-pub(super) fn fit(
+pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
+    Ok(fit_or_search(data, out, config, None, device, existing)?.1)
+}
+
+/// [`fit`], with the setting that a search finds where one is asked for.
+fn fit_or_search(
     data: &[PathBuf],
     out: &Path,
     mut config: Config,
+    auto: Option<&Auto>,
     device: &Device,
     existing: Existing,
-) -> Result<Fitted> {
+) -> Result<(Option<Search>, Fitted)> {
     // Before much is read.
     config.check()?;
     RunDirectory::check(out, existing)?;
@@ -215,14 +228,20 @@ pub(super) fn fit(
         *names = names_meant(names, &recording.names);
     }
     let of_clock = recording.clocks.first().map(of_clock).unwrap_or_default();
+    let rate = auto.map_or(Ok(None), |auto| auto.rate(&recording, &recording.table.path))?;
     let table = training_table(recording, &config)?;
     // What inspect would say, before time is spent on it.
     let inspection = Inspection::of(&table);
     tell(&table.path, &of_clock.into_iter().chain(inspection.findings_for_fit()).collect::<Vec<_>>());
+    let listener = &mut progress::Fitting::default();
+    if let Some(auto) = auto {
+        let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, device, listener)?;
+        return Ok((Some(search), fitted));
+    }
     if config.data.window == 1 {
         advise_on_window(&table, &config, inspection.suggestion);
     }
-    fit::fit(table, config, out, existing, device, &mut progress::Fitting::default())
+    Ok((None, fit::fit(table, config, out, existing, device, listener)?))
 }
 
 /// The columns to train on: without those to be ignored, and without clocks.

@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 mod attribute;
+mod auto;
 mod calibrate;
 mod context;
 mod demo;

@@ -254,7 +254,7 @@ fn some_of(held: Vec<usize>, name: &str, notes: &mut Vec<String>) -> Vec<usize> 
 }
 
 /// Brings all windows to standardised units, in their place.
-fn standardise(windows: &mut Windows, schema: &Schema) {
+pub(crate) fn standardise(windows: &mut Windows, schema: &Schema) {
     let width = windows.features + windows.conditions;
     let mut standardised = Vec::with_capacity(width);
     for window in windows.values.chunks_exact_mut(width) {

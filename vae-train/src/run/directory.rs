@@ -33,6 +33,7 @@ const HOLDOUT: &str = "holdout.safetensors";
 const METRICS: &str = "metrics.csv";
 const NORMAL: &str = "normal.bin";
 const STANDARDISER: &str = "standardiser.csv";
+const SEARCH: &str = "auto.json";
 const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
@@ -222,7 +223,7 @@ impl RunDirectory {
             self.pending(METRICS, |out| write_metrics(checkpoint, out))?,
             self.pending_checkpoint(plan, checkpoint)?,
         ];
-        self.remove(&[CHECKPOINT, SUMMARY, NORMAL])?;
+        self.remove(&[CHECKPOINT, SUMMARY, NORMAL, SEARCH])?;
         parts.into_iter().try_for_each(Pending::publish)
     }
 
@@ -266,6 +267,17 @@ impl RunDirectory {
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_summary(&self, summary: &impl Serialize) -> Result<()> {
         self.write(SUMMARY, |out| Ok(serde_json::to_writer_pretty(out, summary)?))
+    }
+
+    /// Keeps what a search has tried in a directory that holds a run; nothing where there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_search(path: &Path, search: &impl Serialize) -> Result<()> {
+        if !path.join(CHECKPOINT).exists() {
+            return Ok(());
+        }
+        write_file(&path.join(SEARCH), Existing::Replace, |out| Ok(serde_json::to_writer_pretty(out, search)?))
     }
 
     /// What [`Self::save_summary`] wrote; nothing before the fit has ended.
