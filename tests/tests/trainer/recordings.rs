@@ -312,7 +312,7 @@ fn split_cuts_a_recording_and_copies_its_lines() {
         text += &format!("2024-05-01 12:{:02}:{:02};\"a; b\";{x:.3};{label}\n", row / 60, row % 60);
     }
     place.write("recording.csv", &text);
-    let said = place.succeed("split recording.csv --out-dir parts");
+    let said = place.succeed("split recording.csv --out parts");
     let lines: Vec<&str> = text.lines().collect();
     let check = |folder: &str, rows: [usize; 3]| {
         let parts = lines_of(&place, folder);
@@ -334,12 +334,12 @@ fn split_cuts_a_recording_and_copies_its_lines() {
         assert!(said.contains(line), "{line}: {said}");
     }
     // Nothing is replaced unless that is said.
-    let refused = place.fail("split recording.csv --out-dir parts --shares 1/1/1");
+    let refused = place.fail("split recording.csv --out parts --shares 1/1/1");
     assert!(refused.contains("exists") && refused.contains("--force"), "{refused}");
     check("parts", [600, 190, 210]);
-    place.succeed("split recording.csv --out-dir parts --shares 1/1/2 --force");
+    place.succeed("split recording.csv --out parts --shares 1/1/2 --force");
     check("parts", [250, 250, 500]);
-    let early = place.run("split recording.csv --out-dir late --shares 90/5/5");
+    let early = place.run("split recording.csv --out late --shares 90/5/5");
     check("late", [900, 50, 50]);
     assert!(message(&early).contains("40 rows labelled 1 are in the part to train on"), "{}", message(&early));
     for (arguments, part) in [
@@ -347,7 +347,7 @@ fn split_cuts_a_recording_and_copies_its_lines() {
         ("--shares 60/20/0", "three shares"),
         ("--shares 99998/1/1", "leave a part without rows"),
     ] {
-        let output = place.run(&format!("split recording.csv --out-dir none {arguments}"));
+        let output = place.run(&format!("split recording.csv --out none {arguments}"));
         assert!(!output.status.success() && message(&output).contains(part), "{}", message(&output));
     }
     assert!(!place.path("none").exists());
@@ -357,7 +357,7 @@ fn split_cuts_a_recording_and_copies_its_lines() {
 fn split_takes_a_pipe_and_other_formats() {
     let place = with_days();
     let mut child = place
-        .command("split - --out-dir piped")
+        .command("split - --out piped")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -365,12 +365,12 @@ fn split_takes_a_pipe_and_other_formats() {
     let text = fs::read(place.path("new1.csv")).unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), &text).unwrap();
     assert!(child.wait().unwrap().success());
-    place.succeed("split new1.csv --out-dir parts");
+    place.succeed("split new1.csv --out parts");
     assert_eq!(lines_of(&place, "piped"), lines_of(&place, "parts"));
 
     let samples: Vec<i16> = (0..100).map(|sample| 100 * sample).collect();
     place.write("sound.wav", wav(8000, &samples));
-    place.succeed("split sound.wav --out-dir sound");
+    place.succeed("split sound.wav --out sound");
     let parts = lines_of(&place, "sound");
     assert_eq!(parts.iter().map(|part| part.len() - 1).collect::<Vec<_>>(), [60, 20, 20]);
     // The numbers are those that are read of the file: they can be fitted, and read again.
@@ -437,11 +437,11 @@ fn split_refuses_rows_that_are_not_in_the_order_of_time() {
         |row: usize| format!("2024-05-01 {:02}:{:02}:00,{},{}\n", row / 60, row % 60, row % 7, ["a", "b"][row % 2]);
     place.write("newest.csv", format!("time,x,who\n{}", (0..600).rev().map(row).collect::<String>()));
     place.write("mixed.csv", format!("time,x,who\n{}", (0..600).map(row).collect::<String>()));
-    let said = place.fail("split newest.csv --out-dir parts");
+    let said = place.fail("split newest.csv --out parts");
     assert!(said.contains("the newest row comes first"), "{said}");
-    let said = place.fail("split mixed.csv --group who --out-dir parts");
+    let said = place.fail("split mixed.csv --group who --out parts");
     assert!(said.contains("the groups of `who` are mixed"), "{said}");
     assert!(!place.path("parts").exists());
-    let said = place.succeed("split mixed.csv --time time --out-dir parts");
+    let said = place.succeed("split mixed.csv --time time --out parts");
     assert!(said.contains("vae-train fit parts/training.csv --time time --out runs/a"), "{said}");
 }

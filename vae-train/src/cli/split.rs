@@ -36,19 +36,19 @@ const PARTS: [&str; 3] = ["training", "calibration", "trial"];
 
 /// Cut a recording in time into a part to train on, a part to calibrate on, and a part to try the model on.
 ///
-/// Each part is a CSV file with the recording's header: training.csv, calibration.csv and trial.csv in --out-dir. Lines of text are copied as
+/// Each part is a CSV file with the recording's header: training.csv, calibration.csv and trial.csv in --out. Lines of text are copied as
 /// they stand; of other formats the numbers are written. A cut is made where a piece ends if one does nearby (a file with gaps or of several
 /// machines is of several pieces), and never within an event, which is a run of rows labelled 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  vae-train split recording.csv --out-dir parts
-  vae-train split recording.csv --label label --shares 50/20/30 --out-dir parts")]
+  vae-train split recording.csv --out parts
+  vae-train split recording.csv --label label --shares 50/20/30 --out parts")]
 pub(super) struct Split {
     /// Table: CSV (a header, then rows in order of time) or another format, also compressed by gzip or zstd; `-` for standard input.
     data: PathBuf,
     /// Directory to write the parts into.
     #[arg(long, help_heading = "Output")]
-    out_dir: PathBuf,
+    out: PathBuf,
     /// Shares of the rows to train on, to calibrate on, and to try the model on.
     #[arg(long, default_value = "60/20/20", value_parser = shares)]
     shares: Shares,
@@ -85,7 +85,7 @@ struct Part {
 impl Split {
     pub(super) fn run(self, context: Context) -> Result<()> {
         let existing = Existing::from_force(self.force);
-        let paths = PARTS.map(|part| self.out_dir.join(format!("{part}.csv")));
+        let paths = PARTS.map(|part| self.out.join(format!("{part}.csv")));
         paths.iter().try_for_each(|path| existing.check(path))?;
         ensure!(
             !self.data.is_dir(),
