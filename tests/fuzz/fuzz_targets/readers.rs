@@ -142,6 +142,8 @@ fn check(table: &Table, label: Option<&str>) {
     assert!(!table.columns.is_empty() && !table.values.is_empty());
     assert_eq!(table.values.len(), table.rows() * table.columns.len());
     assert!(!table.values.iter().any(|value| value.is_infinite()));
+    assert!(table.origins.is_empty() || table.origins.len() == table.columns.len());
+    assert!(table.origins.iter().all(|origin| origin.is_finite()));
     assert!(table.columns.iter().all(|name| !name.is_empty() && Some(name.as_str()) != label));
     if let Some(labels) = &table.labels {
         assert_eq!(labels.len(), table.rows());
