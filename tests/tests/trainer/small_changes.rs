@@ -148,6 +148,12 @@ fn files_of_any_format_and_beginning_are_brought_to_the_model_s_origin() {
     place.succeed("export array --out array.vae");
     let metrics = place.json("info array.vae")["metrics"].to_string();
     assert!(metrics.contains("origin 1000000") && metrics.contains(" x0"), "{metrics}");
+    // Two models of different origins are each given what is theirs: the second knows the level at which the first sees a fault.
+    place.write("moved.csv", csv(&oscillator(1, 1500, 0, 1e8 + 50.0)));
+    place.succeed(&format!("fit moved.csv --out moved {FIT}"));
+    place.succeed("export moved --out moved.vae");
+    let scores = &place.json("diff model.vae moved.vae --data far.csv")["scores"];
+    assert!(scores["no_longer_anomalous"].as_u64().unwrap() >= 90, "{scores}");
     // Files that are fitted together have one origin.
     let notes = String::from_utf8(place.run(&format!("fit train.csv far.csv --out two {FIT}")).stderr).unwrap();
     assert!(notes.contains("`freq_hz` less 100000000"), "{notes}");

@@ -11,7 +11,7 @@ use super::info::Description;
 use crate::{
     cli::context::{Context, note},
     data::{
-        for_model::{DataForModel, columns_of, read_table_for_model},
+        for_model::{DataForModel, columns_of, origins_of, read_table_for_model},
         front_end::of_model,
         windows::Windows,
     },
@@ -145,13 +145,16 @@ impl Diff {
         notes.iter().for_each(|message| note(message));
         let path = table.path.clone();
         let name = || path.display().to_string();
-        // The same samples, of which each model sees the features of its own front-ends.
-        let windows = Windows::cut(table, old.conditions(), old.window(), old.hop())?;
-        let elbos = |model| {
+        // The same samples, of which each model sees the features of its own front-ends, less its own origins.
+        let origins = origins_of(new)?;
+        let moved = (origins != origins_of(old)?).then(|| table.rebased(&origins));
+        let cut = |table| Windows::cut(table, old.conditions(), old.window(), old.hop());
+        let (windows, moved) = (cut(table)?, moved.map(cut).transpose()?);
+        let elbos = |windows: &Windows, model| {
             let features = windows.clone().through(&of_model(model)?)?;
             scoring::of_device(model, &features.values).with_context(name)
         };
-        let elbos = [elbos(old)?, elbos(new)?];
+        let elbos = [elbos(&windows, old)?, elbos(moved.as_ref().unwrap_or(&windows), new)?];
         let calibrations = [old.calibration()?, new.calibration()?];
         let verdicts = [0, 1].map(|model| {
             elbos[model].iter().map(|elbo| calibrations[model].is_anomalous(*elbo)).collect::<Vec<bool>>()

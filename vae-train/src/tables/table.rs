@@ -55,6 +55,14 @@ impl Table {
         self.origins.get(column).copied().unwrap_or(0.0)
     }
 
+    /// A copy with its values brought to other origins, one a column, or none at all.
+    #[must_use]
+    pub fn rebased(&self, origins: &[f64]) -> Self {
+        let mut copy = self.clone();
+        copy.rebase(origins);
+        copy
+    }
+
     /// Brings the values to other origins, one a column, or none at all.
     pub fn rebase(&mut self, origins: &[f64]) {
         let width = self.columns.len();
