@@ -70,8 +70,10 @@ impl Clock {
             values = &turned;
             steps = Steps::of(values.iter().copied())?;
         }
-        let (middle, digits) =
-            (values.iter().copied().filter(|time| !time.is_nan()).nth(known / 2)?, are_dates(values, steps.step));
+        let mut ordered = values.iter().copied().filter(|time| !time.is_nan());
+        let first = ordered.next()?;
+        let middle = if known < 3 { first } else { ordered.nth(known / 2 - 1)? };
+        let digits = are_dates(values, steps.step);
         let is_meant = is_asked || *seconds || is_name(column) || since_1970(middle).is_some() && steps.step >= 1e-3;
         if !is_meant || 2 * known < values.len() || !(is_asked && steps.up > 0 || steps.is_of_clock(*dates)) {
             return None;
@@ -85,7 +87,7 @@ impl Clock {
                 values = &converted;
                 Ok(1.0)
             }
-            (false, None) => unit(column, middle, steps.step),
+            (false, None) => unit(column, (first, middle), steps.step),
         };
         let question = question.clone().or(unit.as_ref().err().cloned());
         Some(Self::with_unit(column, values, unit.unwrap_or(1.0), question, is_reversed))
@@ -171,6 +173,9 @@ mod tests {
         let dates = Times { values, seconds: true, dates: true, question: None };
         let clock = Clock::of("Time (ms)", &dates, None, false).unwrap();
         assert!((clock.rate.unwrap() - 100.0).abs() < 0.1, "{clock:?}");
+        // From 0 on for days, which are no days of a spreadsheet.
+        let long: Vec<f64> = (0..3000).map(|i| 0.01 * f64::from(i) + 600.0 * f64::from(i / 30)).collect();
+        assert!((of_numbers("time", &long).unwrap().rate.unwrap() - 100.0).abs() < 1e-6);
         // Without marks between their digits, a row a minute over the end of an hour.
         let compact: Vec<f64> =
             (0..100).map(|i| 20_240_501_220_000.0 + f64::from(i / 60 * 10_000 + i % 60 * 100)).collect();

@@ -93,11 +93,12 @@ pub(crate) fn since_1970(time: f64) -> Option<f64> {
     [1.0, 1e-3, 1e-6, 1e-9].into_iter().find(|unit| (9e8..4.2e9).contains(&(time * unit)))
 }
 
-/// Seconds in one unit of a clock of numbers, of which one is `time` and a usual step is `step`: by its name, by their size, by what is plausible.
+/// Seconds in one unit of a clock of numbers, of which the first is `first`, one in the middle `time`, and a usual step `step`: by its name, by
+/// their size, by what is plausible.
 ///
 /// # Errors
 /// If that does not tell, with what has to be asked for.
-pub(crate) fn unit(name: &str, time: f64, step: f64) -> Result<f64, String> {
+pub(crate) fn unit(name: &str, (first, time): (f64, f64), step: f64) -> Result<f64, String> {
     let words: Vec<String> = words(name).collect();
     let has = |names: &[&str]| words.iter().any(|word| names.contains(&&**word));
     let of_1970 = since_1970(time);
@@ -115,7 +116,9 @@ pub(crate) fn unit(name: &str, time: f64, step: f64) -> Result<f64, String> {
     }
     let every = |unit: f64| significant(step * unit);
     // 1954 to 2119 of a spreadsheet, years about 2000 of MATLAB, and Julian days.
-    let is_of_days = [20_000.0..80_000.0, 6.9e5..7.7e5, 2.4e6..2.5e6].iter().any(|range| range.contains(&time));
+    let is_of_days = [20_000.0..80_000.0, 6.9e5..7.7e5, 2.4e6..2.5e6]
+        .iter()
+        .any(|range| range.contains(&first) && range.contains(&time));
     if is_of_days && has(&DAY_WORDS) {
         return Ok(DAY);
     }
@@ -192,14 +195,14 @@ mod tests {
             ("Date", 45_413.25, 1.0 / 1440.0, DAY),
             ("datenum", 739_000.5, 1.0 / 1440.0, DAY),
         ] {
-            assert_eq!(unit(name, time, step), Ok(seconds), "{name} {time}");
+            assert_eq!(unit(name, (time, time), step), Ok(seconds), "{name} {time}");
         }
         for (name, time, step, words) in [
             ("time", 45_413.25, 1.0 / 1440.0, "as days, which spreadsheets count, there is a row every 60 s"),
             ("time", 500.0, 10.0, "a row every 10; give --time-unit s, ms"),
             ("epoch", 1_714_521.0, 1.0, "give --time-unit"),
         ] {
-            let question = unit(name, time, step).unwrap_err();
+            let question = unit(name, (time, time), step).unwrap_err();
             assert!(question.contains(words), "{question}");
         }
     }
