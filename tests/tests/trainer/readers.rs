@@ -144,8 +144,7 @@ fn a_recording_that_was_cut_off_is_read_with_a_note_by_every_verb() {
     let whole = wav(1, 16, 1, 8000, &samples);
     fs::write(place.join("whole.wav"), &whole).unwrap();
     fs::write(place.join("cut.wav"), &whole[..whole.len() - 2001]).unwrap();
-    let said =
-        "cut.wav: its header promises 4000 samples, and there are 2999, and 1 bytes of one more, which are left out";
+    let said = "its header promises 4000 samples, and there are 2999, and 1 bytes of one more, which are left out";
     for command in ["inspect cut.wav", "fit cut.wav --window 8 --hop 8 --epochs 1 --out run"] {
         let output = run(place, command);
         let said_by = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
