@@ -251,7 +251,7 @@ fn a_loggers_file_is_taken_as_it_is() {
     assert!(place.succeed("inspect log.csv").contains(next));
     place.write("states.csv", "a,b,on\n1,5,0\n2,3,1\n3,4,0\n");
     assert!(place.succeed("inspect states.csv").contains("1 column(s) hold 0 and 1 only: `on`; if one of them marks"));
-    assert!(place.refuse("fit log.csv --out runs/a").contains("leave columns of names out (`fit --ignore Zeit`)"));
+    assert!(place.refuse("fit log.csv --out runs/a").contains("leave the column out (--ignore Zeit)"));
     assert!(place.refuse("fit log.csv --ignore Zeiten --out runs/a").contains("no column `Zeiten` to ignore"));
     let output = place.run("fit log.csv --ignore Zeit,Zustand --out runs/a --epochs 2");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -274,7 +274,7 @@ fn clocks_of_all_kinds_tell_the_rate_and_are_left_out() {
     let half: Time = |i| format!("{}", 0.5 * i as f64);
     let date: Time = |i| format!("2026-03-09 {:02}:{:02}:{:02}.{:03}", 10, i / 6000, i / 100 % 60, 10 * (i % 100));
     let cases: [(&str, bool, Time, &str, f64); 4] = [
-        ("timestamp,t", false, second, "columns `timestamp`, `t` tell the time and are left out", 1.0),
+        ("timestamp,t", false, second, "column `timestamp` tells the time and is left out", 1.0),
         ("time", true, half, "column `time` tells", 2.0),
         ("Time (min)", false, |i| i.to_string(), "column `Time (min)` tells", 1.0 / 60.0),
         ("Time (ms)", false, date, "column `Time (ms)` tells", 100.0),

@@ -27,7 +27,7 @@ use crate::{
     },
     words::{
         messages::{list, quoted},
-        rates::{pace, parse_alarms, rate_at_most, span},
+        rates::{parse_alarms, rate_at_most, span},
     },
 };
 
@@ -187,7 +187,7 @@ impl Calibrate {
                 Ok(Some(rate))
             }
             (None, Some(RateOfFile { rate, column: Some(column), .. })) => {
-                note(&format!("no --rate: {}, by column `{column}`", pace(rate, ["rows", "row"])));
+                note(&format!("no --rate: {}, by column `{column}`", rows_a_second(rate)));
                 Ok(Some(rate))
             }
             (None, None) if self.alarms.is_some() => {
@@ -226,7 +226,7 @@ fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) ->
         write!(text, " in {pieces} pieces")?;
     }
     match windows_per_second {
-        Some(rate) => writeln!(text, ", {}, {}", span(*windows as f64 / rate), pace(*rate, ["windows", "window"]))?,
+        Some(rate) => writeln!(text, ", {} {}", span(*windows as f64 / rate), pace(*rate))?,
         None => writeln!(text)?,
     }
     write!(text, "threshold  {threshold:.3} nats: {needed} of the last {of} windows below it raise an alarm")?;
@@ -251,6 +251,18 @@ fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) ->
     }
     Ok(())
 }
+
+/// How often a window comes, behind how long all took.
+fn pace(rate: f64) -> String {
+    if rate >= RARE { format!("at {rate:.3} a second") } else { format!("with one every {}", span(1.0 / rate)) }
+}
+
+fn rows_a_second(rate: f64) -> String {
+    if rate >= RARE { format!("{rate:.6} rows a second") } else { format!("a row every {}", span(1.0 / rate)) }
+}
+
+/// What comes less often, in Hz, has an interval and no rate.
+const RARE: f64 = 0.1;
 
 fn positive(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && value.is_finite());

@@ -107,7 +107,8 @@ pub fn screen(
         };
         let scores = scores(&next, &some)?;
         model = Some(next);
-        let explained = scores.iter().filter(|score| **score <= cut(&scores)).count();
+        let cut = cut(&scores);
+        let explained = scores.iter().filter(|score| **score <= cut).count();
         if round > 0 && explained == scores.len() {
             break;
         }

@@ -209,7 +209,7 @@ impl Rows<'_> {
         matches!(fields.parse(field), Field::Number(_)) || calendar::parse(&text(field)).is_some()
     }
 
-    /// Whether a line is a row: of as many fields, most of those of columns of numbers and times such ones or empty, and one of them not empty.
+    /// Whether a line is a row: of as many fields, those of columns of numbers and times such ones or missing, and one of them not missing.
     fn is_data(&self, line: usize, kinds: &[bool]) -> bool {
         let fields = self.dialect.fields(self.lines[line]);
         if fields.len() != kinds.len() || self.lines[line].starts_with(b"#") {
@@ -217,10 +217,8 @@ impl Rows<'_> {
         }
         let of_kind: Vec<&[u8]> = fields.iter().zip(kinds).filter(|(_, is)| **is).map(|(field, _)| *field).collect();
         let measured = of_kind.iter().filter(|field| self.is_measured(field)).count();
-        let no_words = of_kind
-            .iter()
-            .filter(|field| self.is_measured(field) || !matches!(Fields::default().parse(field), Field::Text));
-        measured > 0 && 2 * no_words.count() > of_kind.len()
+        let is_word = |field: &&[u8]| !self.is_measured(field) && matches!(Fields::default().parse(field), Field::Text);
+        measured > 0 && !of_kind.iter().any(|field| is_word(field))
     }
 
     /// Whether a line names columns: about as many as rows have fields, and none of them a number.

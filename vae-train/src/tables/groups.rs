@@ -33,8 +33,8 @@ const GROUP_WORDS: [&str; 24] = [
     "vehicle",
     "cell",
 ];
-/// A counter that begins anew more often than once in so many rows tells devices that are logged in turn.
-pub(crate) const LEAST_PIECE: usize = 8;
+/// Fewest rows of a group, on average.
+const LEAST_PIECE: usize = 8;
 /// Most different words of a column that says what a row is of.
 const MOST_GROUPS: usize = 200;
 

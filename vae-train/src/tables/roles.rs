@@ -13,7 +13,7 @@ use crate::{
         clock::Clock,
         fields::words as missing_words,
         fillers::fillers,
-        groups::{LEAST_PIECE, by_group, column_of, find_groups},
+        groups::{by_group, column_of, find_groups},
         intervals::{RowTimes, labels},
         reading::Reading,
         recording::Recording,
@@ -266,7 +266,6 @@ fn find_labels(recording: &mut Recording, kept: &[String]) {
 
 /// Where recordings end: behind gaps and steps back of the clock, where a counter begins anew, where the group changes.
 fn cut(recording: &mut Recording, counters: Vec<Counter>) {
-    let rows = recording.table.rows();
     let mut notes = Vec::new();
     let mut starts: BTreeSet<usize> = recording.table.starts.iter().copied().collect();
     if let Some(clock) = recording.clocks.first() {
@@ -282,17 +281,7 @@ fn cut(recording: &mut Recording, counters: Vec<Counter>) {
                 .flat_map(|(_, times)| restarts(times.values.iter().copied())),
         );
     }
-    for Counter { column, restarts } in counters {
-        if restarts.len() * LEAST_PIECE > rows {
-            notes.push(format!(
-                "column `{column}` begins anew every {:.1} rows: are several devices logged in turn? Their rows belong into a model one after the \
-                 other: name the column that tells them apart by --group",
-                rows as f64 / (restarts.len() + 1) as f64
-            ));
-        } else {
-            starts.extend(restarts);
-        }
-    }
+    starts.extend(counters.into_iter().flat_map(|counter| counter.restarts));
     if let Some(group) = &recording.group
         && let Some(index) = recording.table.columns.iter().position(|name| name == group)
     {

@@ -106,7 +106,9 @@ pub(crate) fn counts(values: impl Iterator<Item = f64> + Clone) -> bool {
     }
     Steps::of(values).is_some_and(|steps| {
         let rarely_equal = steps.equal as f64 <= MOST_BACKWARDS * steps.all();
-        steps.up >= LEAST_STEPS && rarely_equal && (steps.down == 0 || steps.begins_anew())
+        // What begins anew every few rows is a sawtooth.
+        let pieces_are_long = steps.down as f64 * LEAST_STEPS as f64 <= steps.all();
+        steps.up >= LEAST_STEPS && rarely_equal && (steps.down == 0 || (steps.begins_anew() && pieces_are_long))
     })
 }
 
@@ -133,6 +135,7 @@ mod tests {
         assert!(count(&|row| if row == 500 { f64::NAN } else { row as f64 }));
         assert!(count(&|row| (row * row) as f64), "what never comes again");
         assert!(!count(&|row| (row / 100) as f64), "repeats");
+        assert!(!count(&|row| (row % 13) as f64), "a sawtooth");
         assert!(!count(&|row| ((row * 7919) % 997) as f64));
         assert!(!count(&|row| (row as f64 / 10.0).sin()));
         assert!(!counts((0..10).map(f64::from)), "too few rows to tell");

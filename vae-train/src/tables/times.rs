@@ -44,6 +44,8 @@ pub(crate) struct Candidate {
     last: f64,
     is_named: bool,
     next_judged: usize,
+    /// Whether it was found to count nothing.
+    is_out: bool,
 }
 
 impl Candidate {
@@ -61,6 +63,7 @@ impl Candidate {
             last: f64::NAN,
             is_named: is_name(name),
             next_judged: if is_asked { usize::MAX } else { FIRST_JUDGED },
+            is_out: false,
         }
     }
 
@@ -108,8 +111,8 @@ impl Candidate {
     /// Whether it may still be a clock or an index, as far as can be told now.
     pub(crate) fn may_count(&mut self) -> bool {
         let (rows, changes) = (self.values.len(), self.up + self.down);
-        if rows < self.next_judged {
-            return true;
+        if self.is_out || rows < self.next_judged {
+            return !self.is_out;
         }
         self.next_judged = rows.saturating_mul(2);
         let known = self.numbers + self.moments;
@@ -117,7 +120,8 @@ impl Candidate {
         let dates = 2 * self.moments > known;
         let counts = changes < FIRST_JUDGED || self.down as f64 <= MOST_DOWNWARDS * changes as f64;
         let is_frequent = self.is_named || rows < LONG || changes * RARE >= rows;
-        is_known && (dates || (counts && is_frequent))
+        self.is_out = !(is_known && (dates || (counts && is_frequent)));
+        !self.is_out
     }
 
     /// The times, of dates in the order of day and month that fits.

@@ -27,15 +27,6 @@ pub(crate) fn duration(seconds: f64) -> String {
     format!("{} {unit}", significant((10.0 * value).round() / 10.0))
 }
 
-/// How often something comes, with its name in the plural and in the singular: `25.000 windows a second`, `a row every 60.0 min`.
-pub(crate) fn pace(per_second: f64, [many, one]: [&str; 2]) -> String {
-    if per_second >= 0.1 {
-        format!("{per_second:.3} {many} a second")
-    } else {
-        format!("a {one} every {}", span(1.0 / per_second))
-    }
-}
-
 /// A rate per second in words, `2.5/day`, rounded up, in the shortest time with at least one.
 #[must_use]
 pub fn rate_at_most(per_second: f64) -> String {
@@ -97,15 +88,6 @@ mod tests {
     fn spans_have_the_unit_that_people_would_use() {
         for (seconds, text) in [(59.0, "59.0 s"), (90.0, "1.5 min"), (3600.0, "1.0 h"), (864_000.0, "10.0 days")] {
             assert_eq!(span(seconds), text);
-        }
-    }
-
-    #[test]
-    fn what_comes_rarely_has_an_interval() {
-        for (rate, text) in
-            [(25.0, "25.000 rows a second"), (0.1, "0.100 rows a second"), (1.0 / 3600.0, "a row every 1.0 h")]
-        {
-            assert_eq!(pace(rate, ["rows", "row"]), text);
         }
     }
 
