@@ -10,6 +10,8 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../../vae-train/src/tables/array_shape.rs"]
 mod array_shape;
+#[path = "../../../vae-train/src/tables/blanks.rs"]
+mod blanks;
 #[path = "../../../vae-train/src/tables/calendar.rs"]
 mod calendar;
 #[path = "../../../vae-train/src/tables/clock.rs"]
@@ -28,6 +30,8 @@ mod fillers;
 mod foreign;
 #[path = "../../../vae-train/src/tables/format.rs"]
 mod format;
+#[path = "../../../vae-train/src/tables/groups.rs"]
+mod groups;
 #[path = "../../../vae-train/src/tables/growth.rs"]
 mod growth;
 #[path = "../../../vae-train/src/tables/header.rs"]
@@ -54,6 +58,8 @@ mod origin;
 mod packed;
 #[path = "../../../vae-train/src/tables/pcm.rs"]
 mod pcm;
+#[path = "../../../vae-train/src/statistics/pieces.rs"]
+mod pieces;
 #[path = "../../../vae-train/src/tables/reading.rs"]
 mod reading;
 #[path = "../../../vae-train/src/tables/recording.rs"]
@@ -62,12 +68,18 @@ mod recording;
 mod riff;
 #[path = "../../../vae-train/src/tables/roles.rs"]
 mod roles;
+#[path = "../../../vae-train/src/tables/rows.rs"]
+mod rows;
 #[path = "../../../vae-train/src/tables/source.rs"]
 mod source;
+#[path = "../../../vae-train/src/tables/steps.rs"]
+mod steps;
 #[path = "../../../vae-train/src/tables/table.rs"]
 mod table;
 #[path = "../../../vae-train/src/tables/texts.rs"]
 mod texts;
+#[path = "../../../vae-train/src/tables/time_unit.rs"]
+mod time_unit;
 #[path = "../../../vae-train/src/tables/times.rs"]
 mod times;
 #[path = "../../../vae-train/src/tables/unread.rs"]
@@ -80,15 +92,15 @@ mod statistics {
     pub(crate) use crate::pieces;
 }
 
-/// Where the sources look for each other.
 mod words {
     pub(crate) use crate::{foreign, messages, numbers};
 }
 
 mod tables {
     pub(crate) use crate::{
-        array_shape, calendar, clock, csv, dialect, encoding, fields, fillers, format, growth, header, idx, intervals, labels,
-        npy, npz, open, origin, packed, pcm, reading, recording, riff, roles, source, table, texts, times, unread, wav,
+        array_shape, blanks, calendar, clock, csv, dialect, encoding, fields, fillers, format, groups, growth, header,
+        idx, intervals, labels, npy, npz, origin, packed, pcm, reading, recording, riff, roles, rows, source, steps,
+        table, texts, time_unit, times, unread, wav,
     };
 }
 

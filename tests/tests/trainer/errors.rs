@@ -56,15 +56,13 @@ fn workplace() -> Workplace {
         ("held.csv", held.join("\n")),
         ("empty.csv", String::new()),
         ("header-only.csv", "a,b\n".into()),
-        ("pipes.csv", good.replace(',', "|")),
         ("no-header.csv", rows[1..].join("\n")),
-        ("unnamed.csv", with(0, "a,,c,speed,label")),
         ("twins.csv", with(0, "a,b,b,speed,label")),
         ("multi-line-name.csv", with(0, "a,\"b\nb\",c,speed,label")),
         ("ragged.csv", with(7, "1,2,3")),
         ("words.csv", with(7, "1,two,3,0,0")),
         ("infinite.csv", with(7, "1,inf,3,0,0")),
-        ("bad-label.csv", with(7, "1,2,3,0,yes")),
+        ("bad-label.csv", with(7, "1,2,3,0,maybe")),
         ("no-condition.csv", with(7, "1,2,3,,0")),
         ("all-faulty.csv", fill("a,label", &|i| format!("{i},1"))),
         ("all-normal.csv", rows[..100].join("\n")),
@@ -79,7 +77,6 @@ fn workplace() -> Workplace {
     ] {
         place.write(name, contents);
     }
-    place.write("latin1.csv", b"gr\xF6\xDFe,b\n1,2\n".repeat(20));
     place.write("no-idx", b"\x00\x00\x0D\x02rest");
     place.write("labels.idx", b"\x00\x00\x08\x01\x00\x00\x00\x01\x05");
     place.write("short.idx", b"\x00\x00\x08\x03\x00\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00\x02\x01");
@@ -120,7 +117,7 @@ fn workplace() -> Workplace {
     let checkpoint = fs::read(place.path("old/checkpoint.bin")).unwrap();
     place.write("old/checkpoint.bin", [&[1], &checkpoint[1..]].concat());
     place.copy("run", "bad-normal");
-    place.write("bad-normal/normal.bin", [6, 1, 2]);
+    place.write("bad-normal/normal.bin", [7, 1, 2]);
     fs::create_dir(place.path("folder")).unwrap();
     place.write("folder/notes.txt", "mine");
     place
@@ -187,9 +184,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("fit /dev/null --out new", &["/dev/null is empty", "header line is needed"]),
     ("fit empty.csv --out new", &["empty.csv is empty", "header line is needed"]),
     ("fit header-only.csv --out new", &["header-only.csv has a header and no rows"]),
-    ("fit pipes.csv --out new", &["pipes.csv", "`|`", "separate fields by commas"]),
     ("fit no-header.csv --out new", &["no-header.csv", "the first line holds the number", "add a header line"]),
-    ("fit unnamed.csv --out new", &["unnamed.csv", "no name", "name every column"]),
     ("fit twins.csv --out new", &["twins.csv", "two columns are named `b`", "rename one"]),
     ("fit multi-line-name.csv --out new", &["multi-line-name.csv", "b\\nb", "spans lines"]),
     ("fit ragged.csv --out new", &["ragged.csv: row 7 (line 8) has 3 fields where the header has 5", "mend or remove"]),
@@ -197,9 +192,13 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("fit infinite.csv --out new", &["infinite.csv: row 7 (line 8)", "column `b`", "`inf`"]),
     (
         "fit bad-label.csv --out new",
-        &["bad-label.csv: row 7 (line 8), column `label`", "`yes`", "0 (normal) or 1 (anomaly)"],
+        &[
+            "bad-label.csv: row 7 (line 8), column `label`",
+            "`maybe`",
+            "0 (normal) or 1 (anomaly)",
+            "give --anomaly-label maybe",
+        ],
     ),
-    ("fit latin1.csv --out new", &["latin1.csv", "UTF-8"]),
     ("fit train.csv --label fault --out new", &["train.csv has no column `fault`", "`a`, `b`, `c`, `speed`, `label`"]),
     ("fit only-label.csv --out new", &["only-label.csv has no column of data beside its label"]),
     ("fit all-faulty.csv --out new", &["all-faulty.csv: every row is labelled 1", "labelled 0"]),

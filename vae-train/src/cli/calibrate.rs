@@ -262,7 +262,7 @@ fn rows_a_second(rate: f64) -> String {
 }
 
 /// What comes less often, in Hz, has an interval and no rate.
-const RARE: f64 = 0.1;
+const RARE: f64 = 0.01;
 
 fn positive(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && value.is_finite());

@@ -75,7 +75,7 @@ impl Clock {
         let middle = if known < 3 { first } else { ordered.nth(known / 2 - 1)? };
         let digits = are_dates(values, steps.step);
         let is_meant = is_asked || *seconds || is_name(column) || since_1970(middle).is_some() && steps.step >= 1e-3;
-        if !is_meant || 2 * known < values.len() || !(is_asked && steps.up > 0 || steps.is_of_clock(*dates)) {
+        if !is_meant || 2 * known < values.len() || !(is_asked && steps.mostly_goes_up() || steps.is_of_clock(*dates)) {
             return None;
         }
         let converted: Vec<f64>;

@@ -53,12 +53,14 @@ impl Steps {
         (self.up + self.down + self.equal) as f64
     }
 
+    /// Whether it goes up, if not always.
+    pub(crate) fn mostly_goes_up(&self) -> bool {
+        self.up > 0 && self.down as f64 <= MOST_DOWNWARDS * (self.up + self.down) as f64
+    }
+
     /// Whether it counts on, beginning anew now and then.
     fn begins_anew(&self) -> bool {
-        self.down > 0
-            && self.down as f64 <= MOST_DOWNWARDS * (self.up + self.down) as f64
-            && self.to_start >= 0.9
-            && self.alike >= ALIKE
+        self.down > 0 && self.mostly_goes_up() && self.to_start >= 0.9 && self.alike >= ALIKE
     }
 
     /// Whether a column of this behaviour may be a clock, if its name or its dates say so.
