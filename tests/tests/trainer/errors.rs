@@ -64,7 +64,7 @@ fn workplace() -> Workplace {
         ("infinite.csv", with(7, "1,inf,3,0,0")),
         ("bad-label.csv", with(7, "1,2,3,0,maybe")),
         ("no-condition.csv", with(7, "1,2,3,,0")),
-        ("all-faulty.csv", fill("a,label", &|i| format!("{i},1"))),
+        ("all-faulty.csv", fill("a,label", &|i| format!("{},1", i % 7))),
         ("all-normal.csv", rows[..100].join("\n")),
         ("few.csv", rows[..8].join("\n")),
         ("some.csv", rows[..50].join("\n")),

@@ -50,7 +50,8 @@ fn time_is_told_by_how_a_column_goes_on_and_not_by_its_name() {
         }
     };
     // A name, what it holds, rows a second, and whether it is a sensor.
-    let cases: Vec<(&str, Box<dyn Fn(usize) -> String>, Option<f64>, bool)> = vec![
+    type Field = Box<dyn Fn(usize) -> String>;
+    let cases: Vec<(&str, Field, Option<f64>, bool)> = vec![
         ("entry_id", Box::new(|row| (10_417 + row).to_string()), None, false),
         ("Unnamed: 0", Box::new(|row| row.to_string()), None, false),
         ("", Box::new(|row| row.to_string()), None, false),
@@ -74,8 +75,7 @@ fn time_is_told_by_how_a_column_goes_on_and_not_by_its_name() {
         (
             "Date Time",
             Box::new(clock(move |d, h, m| {
-                let twelve =
-                    |hour: usize| (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour < 12 { "AM" } else { "PM" });
+                let twelve = |hour: usize| ((hour + 11) % 12 + 1, if hour < 12 { "AM" } else { "PM" });
                 let (hour, half) = twelve(h);
                 format!("05/{d:02}/2024 {hour:02}:{m:02}:00 {half}")
             })),

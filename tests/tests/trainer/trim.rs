@@ -42,7 +42,7 @@ fn faults_in_the_training_data_are_listed_and_left_out_where_asked() {
     let faults = [400..440, 1200..1240];
     place.write("clean.csv", recording(2000, &[], false));
     place.write("train.csv", recording(2000, &faults, false));
-    place.write("test.csv", recording(1000, &[500..600], true));
+    place.write("test.csv", recording(1000, &vec![500..600; 1], true));
 
     let clean = place.json(&format!("fit clean.csv {FIT} --out clean"));
     assert_eq!((&clean["standing_out"]["windows"], ranges(&clean["standing_out"]).len()), (&0.into(), 0), "{clean}");

@@ -36,9 +36,9 @@ mod tests {
 
     #[test]
     fn pieces_lie_one_behind_the_other() {
-        assert_eq!(pieces(&[], 5).collect::<Vec<_>>(), [0..5]);
+        assert!(pieces(&[], 5).eq(std::iter::once(0..5)));
         assert_eq!(pieces(&[2, 3], 5).collect::<Vec<_>>(), [0..2, 2..3, 3..5]);
-        assert_eq!(pieces(&[], 0).collect::<Vec<_>>(), [0..0]);
+        assert!(pieces(&[], 0).eq(std::iter::once(0..0)));
     }
 
     #[test]

@@ -134,7 +134,7 @@ mod tests {
     fn no_sum_spans_two_recordings() {
         // Recordings of ten windows, high and low in turn: by sums across them they would be told from independent windows by far, as
         // the variance of a sum of twenty would be next to none.
-        let level = |window: usize| if window / 10 % 2 == 0 { 0.25 } else { 0.75 };
+        let level = |window: usize| if (window / 10).is_multiple_of(2) { 0.25 } else { 0.75 };
         let p_values: Vec<f64> = (0..4000).map(level).collect();
         let starts: Vec<usize> = (1..400).map(|piece| 10 * piece).collect();
         let walk = Walk::of(&p_values, &starts);

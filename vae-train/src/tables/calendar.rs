@@ -82,7 +82,7 @@ pub(crate) fn of_digits(number: f64) -> Option<f64> {
     let midnight = midnight((date / 1e4).trunc(), (date / 100.0).trunc() % 100.0, date % 100.0)?;
     let (hour, minute, second) = ((time / 1e4).trunc(), (time / 100.0).trunc() % 100.0, time % 100.0);
     (hour < 24.0 && minute < 60.0 && second < 60.0)
-        .then(|| midnight + 3600.0 * hour + 60.0 * minute + second + (number - whole))
+        .then_some(midnight + 3600.0 * hour + 60.0 * minute + second + (number - whole))
 }
 
 /// Seconds since 1970 at which a day begins.

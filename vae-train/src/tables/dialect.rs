@@ -218,14 +218,14 @@ impl Rows<'_> {
         let of_kind: Vec<&[u8]> = fields.iter().zip(kinds).filter(|(_, is)| **is).map(|(field, _)| *field).collect();
         let measured = of_kind.iter().filter(|field| self.is_measured(field)).count();
         let is_word = |field: &&[u8]| !self.is_measured(field) && matches!(Fields::default().parse(field), Field::Text);
-        measured > 0 && !of_kind.iter().any(|field| is_word(field))
+        measured > 0 && !of_kind.iter().any(is_word)
     }
 
     /// Whether a line names columns: about as many as rows have fields, and none of them a number.
     fn is_header(&self, line: usize, width: usize) -> bool {
         let names = self.names(line);
         let is_number = |name: &&[u8]| matches!(Fields::default().parse(name), Field::Number(_));
-        (names.len() == width || names.len() + 1 == width) && !names.iter().any(|name| is_number(&name))
+        (names.len() == width || names.len() + 1 == width) && !names.iter().any(is_number)
     }
 
     /// Whether a line holds units: of those that are not empty, in brackets or without, two thirds are known.
@@ -309,7 +309,7 @@ fn separator(lines: &[&[u8]]) -> (u8, bool) {
     let widths: Vec<usize> = of_blanks.iter().map(Vec::len).collect();
     let is_number =
         |field: &&[u8]| matches!(Fields::new(true, &[]).parse(field), Field::Number(_) | Field::Empty | Field::Missing);
-    let of_numbers = of_blanks.iter().filter(|fields| fields.iter().all(|field| is_number(field))).count();
+    let of_numbers = of_blanks.iter().filter(|fields| fields.iter().all(is_number)).count();
     let are_blanks = alike(&widths) as f64 >= MOST * lines.len() as f64
         && lines.len() > 1
         && of_numbers + 1 >= lines.len().min(alike(&widths));

@@ -327,7 +327,7 @@ mod tests {
             (0x0001, 0.5f32.powi(24)),
             (0x03FF, 1023.0 * 0.5f32.powi(24)),
             (0x0400, 0.5f32.powi(14)),
-            (0x2E66, 0.0999755859375),
+            (0x2E66, 0.099_975_586),
             (0x7C00, f32::INFINITY),
         ] {
             assert_eq!(half(bits), value, "{bits:04x}");
