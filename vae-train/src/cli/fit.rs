@@ -244,7 +244,7 @@ fn fit_or_search(
     Ok((None, fit::fit(table, config, out, existing, device, listener)?))
 }
 
-/// The columns to train on: without those to be ignored, and without clocks.
+/// The columns to train on: without those to be ignored, and without those that [`columns_to_leave_out`] names.
 fn training_table(recording: Recording, config: &Config) -> Result<Table> {
     let Table { path, columns, .. } = &recording.table;
     let known: HashSet<&String> = columns.iter().collect();

@@ -92,7 +92,7 @@ pub struct Recording {
     pub group: Option<String>,
     /// The columns that look like labels that nobody named.
     pub label_like: Vec<String>,
-    /// A column of words that may be the group, and how it goes on.
+    /// A column of words that may be the group, where none is known.
     pub suggested_group: Option<String>,
     /// Fields that are no numbers, by column.
     pub not_numbers: Vec<NotNumbers>,
