@@ -17,7 +17,7 @@ use crate::{
         calibration::CalibrationRecord,
         model_file::{AlignedFile, ModelFile},
     },
-    model::architecture::Architecture,
+    model::{architecture::Architecture, network::Weights},
     scoring::elbo,
     statistics::metrics::quantile,
     training::{
@@ -176,9 +176,14 @@ pub(crate) fn short_fit(
 /// The best network as a model of windows in standardised units.
 fn standardised(config: &Config, architecture: &Architecture, checkpoint: &Checkpoint) -> Result<ModelFile> {
     let weights = checkpoint.best_network(architecture, &Device::flex())?.weights()?;
+    Ok(ModelFile { seed: config.seed, ..model_of_standardised(architecture, weights) })
+}
+
+/// A model of one row of standardised features, in 32-bit numbers and without a calibration, with these weights.
+pub(crate) fn model_of_standardised(architecture: &Architecture, weights: Weights) -> ModelFile {
     let names = |prefix: &str, count: usize| (0..count).map(|index| format!("{prefix}{index}")).collect();
     let (features, conditions) = (architecture.features, architecture.conditions);
-    Ok(ModelFile {
+    ModelFile {
         precision: Precision::F32,
         posterior: architecture.posterior.kind(),
         likelihood: architecture.likelihood.kind(),
@@ -203,7 +208,7 @@ fn standardised(config: &Config, architecture: &Architecture, checkpoint: &Check
         calibration: CalibrationRecord::default(),
         golden_inputs: Vec::new(),
         data: String::new(),
-        seed: config.seed,
+        seed: 0,
         metrics: Vec::new(),
-    })
+    }
 }

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 use vae_core::{FrontEnd, format::Precision};
 
 use crate::{
-    file::{
-        calibration::CalibrationRecord,
-        model_file::{AlignedFile, ModelFile},
-    },
+    file::model_file::{AlignedFile, ModelFile},
     model::{architecture::Architecture, network::Vae},
+    run::screening::model_of_standardised,
     scoring::cost::{CORES, instructions},
     words::numbers::{count, percent},
 };
@@ -91,31 +89,13 @@ pub fn cost(
     let names = |prefix: &str, count: usize| (0..count).map(|index| format!("{prefix}{index}")).collect();
     let file = ModelFile {
         precision: Precision::Int8,
-        posterior: architecture.posterior.kind(),
-        likelihood: architecture.likelihood.kind(),
         channels: names("channel", channels),
         window,
         hop,
         front_ends: front_ends.to_vec(),
-        latent: architecture.latent,
-        mean: vec![0.0; features],
-        scale: vec![1.0; features],
-        variance: weights.variance,
-        log_variance_bounds: architecture.log_variance_bounds(),
         conditions: names("condition", conditions),
-        condition_mean: vec![0.0; conditions],
-        condition_scale: vec![1.0; conditions],
-        prior: weights.prior,
-        mixture: None,
-        second_stage: None,
-        attributes: Vec::new(),
-        encoder: weights.encoder,
-        decoder: weights.decoder,
-        calibration: CalibrationRecord::default(),
         golden_inputs: vec![vec![0.0; features + conditions]; 2],
-        data: String::new(),
-        seed: 0,
-        metrics: Vec::new(),
+        ..model_of_standardised(architecture, weights)
     };
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
