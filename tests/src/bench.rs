@@ -1,5 +1,7 @@
 //! The models whose cost is measured, and the cores that it is measured on.
 
+pub mod recipe;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -107,7 +109,24 @@ impl Core {
     /// # Errors
     /// If it cannot be built, or exits with a failure.
     pub fn emulate(&self, binary: &str, models: &Path) -> Result<String> {
-        let image = self.build(binary, models, &[])?;
+        self.run(binary, models, &[])
+    }
+
+    /// Instructions of front-ends for a window, by their names and the window's samples, as `firmware-example/src/bin/front_ends.rs` prints them.
+    ///
+    /// # Errors
+    /// If the firmware cannot be built, fails in QEMU, or prints something else.
+    pub fn count_front_ends(&self, models: &Path) -> Result<Vec<(String, u64)>> {
+        let printed = self.run("front_ends", models, &["front-ends"])?;
+        let counts = printed.lines().map(|line| {
+            let (name, ticks) = line.rsplit_once(' ').with_context(|| format!("unexpected line: {line}"))?;
+            Ok((name.to_owned(), ticks.parse::<u64>()? * self.instructions_per_tick))
+        });
+        counts.collect()
+    }
+
+    fn run(&self, binary: &str, models: &Path, features: &[&str]) -> Result<String> {
+        let image = self.build(binary, models, features)?;
         let output = self.machine().args(["-monitor", "none", "-kernel"]).arg(image).output().context("no QEMU")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{} {binary}: {printed}", self.name);

@@ -9,7 +9,7 @@ use vae_core::{
 };
 use vae_train::file::{calibration::CalibrationRecord, model_file::ModelFile};
 
-use crate::{Family, family_model, plain_model, random_layer};
+use crate::{Family, family_model, plain_model, random_layer, related_model};
 
 /// A calibration with all that there is in one, by which some windows of these models are out of the ordinary and most are not.
 fn calibration(channels: usize, score_kind: ScoreKind) -> CalibrationRecord {
@@ -97,6 +97,10 @@ pub fn fuzz_models() -> Result<Vec<(String, Vec<u8>)>> {
     models.push(("stream".into(), of_windows(Precision::Int8, 4, 2, &[])));
     models.push(("statistics".into(), of_windows(Precision::F32, 8, 11, &features)));
     models.push(("bands".into(), of_windows(Precision::Int8, 16, 4, &[FrontEnd::Raw, FrontEnd::Bands(4)])));
+    let mel = FrontEnd::Mel { bands: 3, frames: 2, rate: 8000 };
+    models.push(("mel".into(), of_windows(Precision::F32, 24, 8, &[FrontEnd::Mean, mel])));
+    models.push(("related".into(), related_model(false, Precision::Int8, 2)));
+    models.push(("related-inputs".into(), related_model(true, Precision::F32, 3)));
     // Not calibrated, and nothing behind the layers but the card.
     let plain = of_windows(Precision::F32, 1, 1, &[]);
     models.push((

@@ -15,19 +15,23 @@ use vae_core::{
 };
 use vae_train::{
     file::{calibration::CalibrationRecord, model_file::ModelFile},
-    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage},
+    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, relations::Relations, second_stage::SecondStage},
 };
 
 pub mod baselines;
 pub mod bench;
 pub mod browser;
 pub mod coverage;
+pub mod density;
+pub mod detection;
 pub mod fuzz_models;
 pub mod house;
 pub mod machines;
 pub mod processes;
+pub mod relations;
 pub mod soak;
 pub mod tables;
+pub mod trainer;
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {
@@ -51,11 +55,13 @@ pub fn plain_model(encoder: Vec<Dense>, decoder: Vec<Dense>, likelihood: Likelih
         mean: vec![0.0; features],
         scale: vec![1.0; features],
         variance: vec![variance; features],
+        families: Vec::new(),
         log_variance_bounds: (-6.0, 6.0),
         conditions: Vec::new(),
         condition_mean: Vec::new(),
         condition_scale: Vec::new(),
         prior: None,
+        relations: None,
         mixture: None,
         second_stage: None,
         attributes: Vec::new(),
@@ -92,6 +98,42 @@ pub fn varied_model(precision: Precision, seed: u64) -> ModelFile {
         variance,
         golden_inputs,
         ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 1.0)
+    }
+}
+
+/// [`family_model`] of 7 independent features with a learned variance, with relations between them: of the differences from the mean or from the
+/// reconstruction, and a mixture of the input.
+pub fn related_model(of_inputs: bool, precision: Precision, seed: u64) -> ModelFile {
+    let family = Family {
+        posterior: PosteriorKind::DiagonalGaussian,
+        likelihood: LikelihoodKind::GaussianPerFeature,
+        conditions: 0,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut given_others = random_layer(&mut rng, 7, 7, Activation::Identity, 1.0);
+    (0..7).for_each(|feature| given_others.weights[8 * feature] += 1.2);
+    // Two components: rows of a lower triangle, each with its offset.
+    let mixture = (0..2).flat_map(|component| {
+        let constant = -14.0 - 0.5 * component as f32;
+        let rows = (0..7).flat_map(|row| (0..=row + 1).map(move |column| (row, column))).collect::<Vec<_>>();
+        let values = rows.into_iter().map(|(row, column)| match column.cmp(&row) {
+            std::cmp::Ordering::Equal => 0.8,
+            _ => rng.random_range(-0.3..0.3),
+        });
+        std::iter::once(constant).chain(values).collect::<Vec<f32>>()
+    });
+    let mixture = mixture.collect();
+    ModelFile {
+        relations: Some(Relations {
+            of_inputs,
+            offset: 1.5,
+            ceiling: -12.0,
+            given_others,
+            range: vec![(-0.8, 0.8); 7],
+            outside: -25.0,
+            mixture,
+        }),
+        ..family_model(family, precision, seed)
     }
 }
 
@@ -140,7 +182,7 @@ pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFil
         conditions: names("c", conditions),
         condition_mean: vec![0.2; conditions],
         condition_scale: vec![1.5; conditions],
-        prior: (posterior == PosteriorKind::DiagonalGaussian).then(|| Mixture {
+        prior: gaussian.then(|| Mixture {
             weight: vec![0.7, 0.3],
             mean: vec![0.5, 0.0, -1.0, -0.5, 1.5, 0.0],
             deviation: vec![0.8, 1.2, 0.5, 1.5, 0.4, 1.0],

@@ -11,7 +11,12 @@ pub(crate) mod record;
 pub(crate) mod signature;
 pub(crate) mod size;
 
+#[cfg(feature = "mixed")]
+pub use kind::FeatureFamily;
 pub use kind::{LikelihoodKind, PosteriorKind, Precision};
 pub use prelude::{MAGIC, PRELUDE_LEN, Prelude, VERSION};
-pub use record::{Card, GoldenVector, Header, LayerRecord, NamedArray, SecondStage, mixture_len, values};
+pub use record::{
+    Card, GoldenVector, Header, LayerRecord, MAX_MIXED_INPUTS, NamedArray, RELATION_CONSTANTS, SecondStage,
+    input_mixture_len, mixture_len, values,
+};
 pub use size::{MAX_INT8_COLUMNS, MAX_LAYER_SIDE, hidden_len, padded_rows, vector_len};

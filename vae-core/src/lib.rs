@@ -31,8 +31,10 @@
 //!
 //! # Features
 //! None is on by default, and none changes a bit of what is computed without it.
-//! - `spectrum`: front-ends that compute the energy in bands of frequencies, [`FrontEnd::Bands`]; some ten kilobytes of tables and code. Without it
-//!   a model that asks for them is refused by [`Detector::new`].
+//! - `spectrum`: front-ends that compute the energy in bands of frequencies, [`FrontEnd::Bands`] and [`FrontEnd::Mel`]; some ten kilobytes of tables
+//!   and code. Without it a model that asks for them is refused by [`Detector::new`].
+//! - `mixed`: likelihoods that are Gaussian, Bernoulli or categorical by column, for tables in which states stand beside numbers. Without it such a
+//!   model is refused, by [`LoadError::Malformed`].
 //! - `signature`: `SignedModel`, a model file with an Ed25519 signature and a counter, for models that come from elsewhere.
 //! - `defmt`: `defmt::Format` for errors, scores and verdicts.
 //!
@@ -91,6 +93,7 @@ pub use format::signature::{SIGNATURE_TRAILER_LEN, SignatureError, SignedModel};
 pub use front_end::FrontEnd;
 pub use inference::{
     elbo::Score,
+    evidence::Evidence,
     importance::{Importance, LogLikelihood, Proposal},
     score_kind::{DECIDED, ScoreKind},
     self_test::SelfTestError,

@@ -16,8 +16,8 @@ use vae_core::standard_normal;
 
 use crate::{
     config::{
-        data::DataConfig,
-        model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR, ModelConfig},
+        data::{ColumnFamily, DataConfig},
+        model::{CONTINUOUS_FLOOR, DENSITY_FLOOR, DISCRETE_FLOOR, ModelConfig, Purpose},
         objective::ObjectiveConfig,
         training::TrainingConfig,
     },
@@ -35,7 +35,13 @@ use crate::{
 const INPUT_VARIANCE: f32 = 0.09;
 /// Components of the learned prior by default.
 const PRIOR_COMPONENTS: usize = 16;
-/// Samples of the score-function estimator by default: its baseline needs others.
+/// First step size of a model of densities by default, and the share of it that is left in the last epoch.
+const DENSITY_RATE: f64 = 2e-3;
+const DENSITY_LAST: f64 = 0.005;
+const DENSITY_BATCH: usize = 128;
+/// One of so many epochs passes until a model of densities pays for all of its KL.
+const DENSITY_WARM_UP: usize = 4;
+/// Samples of the score-function estimator by default: of more than one, each one's baseline is the others' mean.
 const SCORE_FUNCTION_SAMPLES: usize = 4;
 
 /// The configuration of a fit, in sections. A setting that is `None` is chosen from the others and the data.
@@ -63,6 +69,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a purpose chooses of the settings that have a value from the start; what is `None` is chosen by the purpose where it is needed.
+    #[must_use]
+    pub fn for_purpose(purpose: Purpose) -> Self {
+        let mut config = Self::default();
+        config.model.purpose = purpose;
+        if purpose == Purpose::Density {
+            config.model.likelihood = Likelihood::GaussianPredicted;
+            config.model.relations = false;
+            config.training.batch = DENSITY_BATCH;
+            config.training.learning_rate = DENSITY_RATE;
+        }
+        config
+    }
+
     /// Reads a TOML file. A setting stands in its section or, as names are unique, before all sections.
     ///
     /// # Errors
@@ -71,7 +91,7 @@ impl Config {
         Self::default().over(Some(path), |_| false)
     }
 
-    /// The settings `is_given` by their names, over those of a TOML file, over the defaults. The seed is the file's.
+    /// The settings `is_given` by their names, over those of a TOML file, over those of the purpose, over the defaults. The seed is the file's.
     ///
     /// # Errors
     /// If the file cannot be read, or names an unknown setting.
@@ -86,6 +106,13 @@ impl Config {
             let given = values.into_iter().filter(|(name, _)| is_given(name));
             if let Value::Table(file) = settings.entry(section).or_insert_with(|| Value::Table(Table::new())) {
                 file.extend(given);
+            }
+        }
+        let Self { model: ModelConfig { purpose, .. }, .. } = settings.clone().try_into().with_context(context)?;
+        let chosen = Table::try_from(Self::for_purpose(purpose)).context("the settings cannot be written as TOML")?;
+        for (section, values) in chosen {
+            if let (Value::Table(values), Some(Value::Table(given))) = (values, settings.get_mut(&section)) {
+                values.into_iter().for_each(|(name, value)| _ = given.entry(name).or_insert(value));
             }
         }
         settings.try_into().with_context(context)
@@ -128,15 +155,15 @@ impl Config {
         );
         let prior = self.prior_components();
         ensure!(
-            prior == 0 || (posterior == Posterior::Diagonal && self.objective.free_bits == 0.0),
-            "a learned prior needs a diagonal posterior and no free bits: leave out --prior"
+            prior == 0 || (posterior != Posterior::Bernoulli && self.objective.free_bits == 0.0),
+            "a learned prior needs a Gaussian posterior and no free bits: leave out --prior"
         );
         ensure!(prior <= 1024, "prior {prior}: give at most 1024 components");
         Ok(())
     }
 
     fn check_estimator(&self) -> Result<()> {
-        let Objective { samples, estimator, bound, .. } = self.objective();
+        let Objective { estimator, bound, .. } = self.objective();
         let posterior = self.model.posterior;
         ensure!(
             !(posterior == Posterior::Bernoulli && estimator == Estimator::Reparameterised),
@@ -144,15 +171,19 @@ impl Config {
         );
         if estimator == Estimator::ScoreFunction {
             ensure!(
-                samples > 1,
-                "the score-function estimator's baseline needs other samples: give --samples 2 or more"
-            );
-            ensure!(
                 bound == Bound::Elbo && posterior != Posterior::Full,
                 "the score-function estimator is for the ELBO with diagonal or Bernoulli posteriors: leave out --estimator"
             );
         }
         Ok(())
+    }
+
+    /// How a table is read, with the columns that hold categories.
+    ///
+    /// # Errors
+    /// If a column's family is none.
+    pub fn reading(&self) -> Result<Reading> {
+        Ok(Reading { categorical: self.data.columns_of(ColumnFamily::Categorical)?, ..self.reading.clone() })
     }
 
     /// What training maximises, once the warm-up is over.
@@ -172,6 +203,7 @@ impl Config {
     #[must_use]
     pub fn architecture(&self, features: usize) -> Architecture {
         let ModelConfig { activation, posterior, likelihood, variance, variance_floor, .. } = self.model;
+        let floor = if self.is_of_densities() { DENSITY_FLOOR } else { CONTINUOUS_FLOOR };
         Architecture {
             features,
             conditions: self.data.condition.len(),
@@ -183,7 +215,8 @@ impl Config {
             likelihood,
             variance,
             variance_floor: self.variance_floor(),
-            variance_floors: vec![variance_floor.unwrap_or(CONTINUOUS_FLOOR); features],
+            variance_floors: vec![variance_floor.unwrap_or(floor); features],
+            families: Vec::new(),
         }
     }
 
@@ -194,11 +227,14 @@ impl Config {
         self.model.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
     }
 
-    /// What is added to the encoder's inputs: `count` values, or none.
-    pub(crate) fn blur(&self, count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    /// What is added to the encoder's inputs, of so many windows: a value for each feature, 0 for those of zeros and ones; or none.
+    pub(crate) fn blur(&self, windows: usize, architecture: &Architecture, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let Architecture { features, families, .. } = architecture;
         match self.objective.input_noise {
             Some(deviation) if deviation > 0.0 && self.model.likelihood != Likelihood::Bernoulli => {
-                (0..count).map(|_| deviation * standard_normal(rng)).collect()
+                let is_discrete = |place: usize| families.get(place % features).is_some_and(|f| f.is_discrete());
+                let noise = |place| if is_discrete(place) { 0.0 } else { deviation * standard_normal(rng) };
+                (0..windows * features).map(noise).collect()
             }
             _ => Vec::new(),
         }
@@ -207,8 +243,18 @@ impl Config {
     /// Least variance of the predicted Gaussian, in standardised units.
     #[must_use]
     pub fn variance_floor(&self) -> f32 {
-        let by_data = if self.data.window > 1 { CONTINUOUS_FLOOR } else { DISCRETE_FLOOR };
+        let by_data = match self.model.purpose {
+            Purpose::Density => DENSITY_FLOOR,
+            Purpose::Detection if self.data.window > 1 => CONTINUOUS_FLOOR,
+            Purpose::Detection => DISCRETE_FLOOR,
+        };
         self.model.variance_floor.unwrap_or(by_data)
+    }
+
+    /// Whether the model is to say how likely values are.
+    #[must_use]
+    pub fn is_of_densities(&self) -> bool {
+        self.model.purpose == Purpose::Density
     }
 
     /// Fills in what is left to choose, for a model of `features` values that is fitted to so many `windows`.
@@ -217,10 +263,24 @@ impl Config {
         self.model.hidden = Some(self.model.hidden_for(features));
         self.model.latent = Some(self.model.latent_for(features));
         self.model.prior = Some(self.prior_components());
+        if self.is_of_densities() {
+            self.settle_for_densities(windows);
+        }
         let share = features as f32 / windows.max(1) as f32;
         self.objective.input_noise.get_or_insert((INPUT_VARIANCE + share).min(1.0).sqrt());
         self.training.epochs = Some(self.training.epochs_for(windows));
         self.training.patience = Some(self.training.patience_for(windows));
+    }
+
+    fn settle_for_densities(&mut self, windows: usize) {
+        self.model.variance_floor = Some(self.variance_floor());
+        self.objective.input_noise.get_or_insert(0.0);
+        let training = &mut self.training;
+        let epochs = *training.epochs.get_or_insert(training.epochs_for_densities(windows));
+        training.last_rate.get_or_insert(DENSITY_LAST * training.learning_rate);
+        if self.objective.objective == Bound::Elbo {
+            self.objective.warm_up.get_or_insert(epochs / DENSITY_WARM_UP);
+        }
     }
 }
 
@@ -271,6 +331,41 @@ mod tests {
             let message = format!("{:#}", Config::read(&path).unwrap_err());
             assert!(message.contains(expected) && message.contains("vae.toml"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_purpose_stands_below_what_is_given_in_a_file_or_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vae.toml");
+        std::fs::write(&path, "batch = 16\n[model]\npurpose = \"density\"\nlatent = 3\n").unwrap();
+        let mut given = Config::default();
+        given.model.likelihood = Likelihood::GaussianFixed;
+        let mut config = given.over(Some(&path), |name| name == "likelihood").unwrap();
+        let expected = Config::for_purpose(Purpose::Density);
+        assert_eq!((config.model.purpose, config.training.batch), (Purpose::Density, 16));
+        assert_eq!((config.model.likelihood, config.model.relations), (Likelihood::GaussianFixed, false));
+        assert_eq!(config.training.learning_rate, expected.training.learning_rate);
+        config.check().unwrap();
+        config.settle(2, 4000);
+        assert_eq!((config.objective.input_noise, config.model.variance_floor), (Some(0.0), Some(DENSITY_FLOOR)));
+        assert_eq!(config.model.prior, Some(PRIOR_COMPONENTS));
+        let epochs = config.training.epochs.unwrap();
+        assert_eq!((config.training.patience, config.objective.warm_up), (Some(epochs), Some(epochs / 4)));
+        // What a purpose chooses contradicts nothing that is given with it.
+        for change in [
+            (|config| config.objective.objective = Bound::Importance) as fn(&mut Config),
+            |config| config.model.posterior = Posterior::Bernoulli,
+            |config| config.model.likelihood = Likelihood::Bernoulli,
+            |config| config.objective.free_bits = 0.1,
+            |config| config.training.learning_rate = 1e-6,
+        ] {
+            let mut config = Config::for_purpose(Purpose::Density);
+            change(&mut config);
+            config.settle(2, 4000);
+            config.check().unwrap();
+        }
+        // And detection is what it was without a purpose.
+        assert_eq!(Config::for_purpose(Purpose::Detection), Config::default());
     }
 
     #[test]

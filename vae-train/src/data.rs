@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub mod cuts;
 pub mod dataset;
 pub mod drift;
+pub(crate) mod families;
 pub mod fingerprint;
 pub mod for_model;
 pub mod front_end;

@@ -2,7 +2,7 @@
 //!
 //! - `checkpoint.bin`: configuration, schema, weights and optimiser state, replaced as a whole; what the verbs read
 //! - `imported.bin`: in its place, a model that was trained elsewhere
-//! - `extras.bin`: what was learned after the model: mixture, second stage, attributes
+//! - `extras.bin`: what was learned after the model: mixture, posteriors, second stage, attributes
 //! - `normal.bin`: the normal data that `calibrate` was given, and what was asked of it
 //! - `holdout.safetensors`: the held-out normal windows, in physical units, that `export` calibrates on where there is no `normal.bin`
 //! - `config.toml`, `metrics.csv`, `standardiser.csv`: the same for people; `summary.json`: what the fit came to, on which data; `auto.json`:
@@ -13,12 +13,18 @@
 //! killed leaves the old run, none, or the new one, and never parts of both.
 
 pub mod candidate;
+pub mod collapse;
 pub mod directory;
 pub mod export;
 pub mod fit;
 pub mod import;
 pub mod lock;
+pub mod posteriors;
 pub mod quantisation;
+pub mod relations;
 pub mod screening;
 pub mod search;
+mod second_stage;
+pub mod simpler;
 pub mod standing_out;
+pub mod tensor_file;

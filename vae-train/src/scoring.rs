@@ -7,13 +7,14 @@ pub mod evaluation;
 pub mod event_outcome;
 pub mod events;
 pub mod false_alarm_test;
+pub mod generation;
 pub mod log_likelihood;
 
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use vae_core::{Importance, InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch};
+use vae_core::{Evidence, Importance, InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch};
 
 /// The ELBO at the posterior mean of each window, of the density of what was observed; `windows` holds [`Model::features`] values each, followed by the
 /// condition of a conditional model.
@@ -57,10 +58,30 @@ pub fn log_likelihood(
     seed: u64,
 ) -> Result<Vec<LogLikelihood>> {
     for_each_window(model, windows, |index, model, x, scratch| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(index as u64);
-        model.log_likelihood_by(x, importance, &mut rng, scratch)
+        model.log_likelihood_by(x, importance, &mut draws(seed, index), scratch)
     })
+}
+
+/// The ELBO of each window without bias, whatever the prior is, and its log-likelihood, which is that of [`log_likelihood()`] with as many samples
+/// of the posterior: where nothing is missing by the same draws, else by others, some of them from the prior.
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn evidence(model: &Model<'_>, windows: &[f32], samples: u32, seed: u64) -> Result<Vec<Evidence>> {
+    for_each_window(model, windows, |index, model, x, scratch| {
+        let found = model.evidence(x, samples, &mut draws(seed, index), scratch)?;
+        if found.elbo.missing == 0 {
+            return Ok(found);
+        }
+        Ok(Evidence { log_likelihood: model.log_likelihood(x, samples, &mut draws(seed, index), scratch)?, ..found })
+    })
+}
+
+/// What a window's samples are drawn by.
+fn draws(seed: u64, window: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(window as u64);
+    rng
 }
 
 /// The mean latent vector under the posterior of each window.

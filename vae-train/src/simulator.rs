@@ -2,5 +2,6 @@
 
 pub mod files;
 pub mod motor;
+pub mod plane;
 pub mod pump;
 pub mod toy;

@@ -6,6 +6,8 @@
 mod array_shape;
 mod blanks;
 mod calendar;
+pub(crate) mod categories;
+pub mod category;
 pub mod clock;
 pub mod copy;
 mod csv;

@@ -1,11 +1,13 @@
 //! The training loop: Adam on the negative ELBO, early stopping on the validation ELBO, checkpoints that survive anything.
 
+pub(crate) mod aggregate;
 pub mod checkpoint;
 mod culprits;
 pub mod divergence;
 pub mod extras;
 mod fine_tuning;
 pub mod listener;
+pub(crate) mod second_stage;
 pub(crate) mod step;
 
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ use crate::{
     config::{Config, data::Binarise},
     cpu::adam::FusedAdam,
     data::part::{Part, binarise},
-    model::{architecture::Architecture, network::Vae, objective::Objective},
+    model::{architecture::Architecture, baseline::Baseline, network::Vae, objective::Objective},
     training::{
         checkpoint::{Checkpoint, EpochMetrics, load, record, record_optimizer},
         culprits::{culprits, loss},
@@ -85,7 +87,9 @@ impl<'a> Training<'a> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let device = device.clone().autodiff();
-        let mut network = Vae::init(architecture, config.seed, &device);
+        let is_learned = config.objective().has_learned_baseline();
+        let baseline = is_learned.then(|| Baseline::init(architecture, config.seed, &device));
+        let mut network = Vae::init(architecture, config.seed, &device).with_baseline(baseline);
         let mut optimizer = FusedAdam::init();
         let checkpoint = match checkpoint {
             Some(checkpoint) => {
@@ -205,7 +209,7 @@ impl<'a> Training<'a> {
                 None => self.train.windows(indices, inputs).collect(),
             };
             let noise = objective.noise(network.architecture(), indices.len(), &mut rng);
-            let blur = self.config.blur(indices.len() * network.architecture().features, &mut rng);
+            let blur = self.config.blur(indices.len(), network.architecture(), &mut rng);
             let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
             let found = step::gradient(&objective, &computing, batch, &self.device);
             let share = indices.len() as f64 / order.len() as f64;
@@ -234,10 +238,15 @@ impl<'a> Training<'a> {
         Ok(Pass::Whole)
     }
 
+    /// The network as files take it.
+    fn without_baseline(&self) -> Vae {
+        self.network.clone().with_baseline(None)
+    }
+
     /// The objective with the weight that the KL has in this epoch.
     fn objective_of(&self, epoch: usize) -> Objective {
         let mut objective = self.config.objective();
-        let warm_up = self.config.objective.warm_up;
+        let warm_up = self.config.objective.warm_up.unwrap_or(0);
         if epoch < warm_up {
             objective.beta *= epoch as f32 / warm_up as f32;
         }
@@ -258,7 +267,7 @@ impl<'a> Training<'a> {
         self.optimizer = optimizer;
         if metrics.validation_elbo > self.checkpoint.best_elbo() {
             self.checkpoint.best_epoch = metrics.epoch;
-            self.checkpoint.best.clone_from(&last);
+            self.checkpoint.best = record(&self.without_baseline())?;
         }
         self.checkpoint.metrics.push(metrics);
         self.checkpoint.last = last;

@@ -10,7 +10,9 @@ use core::hint::black_box;
 use firmware_example::{exit, start_timer, ticks, ticks_since};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
-use vae_core::{Aligned, Detector, DetectorError, InferError, Model, Scratch, format::Precision, kernel};
+use vae_core::{
+    Aligned, Detector, DetectorError, InferError, Model, ScoreKind, Scoring, Scratch, format::Precision, kernel,
+};
 
 /// Models and windows, one after the other: the model's length in bytes and the window's in values (a word each), the model,
 /// padded to whole words, and the window.
@@ -68,6 +70,10 @@ fn run() -> Result<(), DetectorError> {
 fn stages(index: u32, model: &Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) -> Result<(), InferError> {
     let mut result = Ok(());
     count(index, "score", 10, || result = result.and(model.elbo_at_mean(x, scratch).map(drop)));
+    result?;
+    let calibration = model.calibration()?;
+    let scoring = Scoring { kind: ScoreKind::AtMean, threshold: None, seed: 0 };
+    count(index, "judged", 10, || result = result.and(model.score(x, &calibration, scoring, scratch).map(drop)));
     result?;
     // The first three are the table's; the cost model is fitted to the whole scores of the others.
     if index > 2 {

@@ -14,6 +14,10 @@ mod array_shape;
 mod blanks;
 #[path = "../../../vae-train/src/tables/calendar.rs"]
 mod calendar;
+#[path = "../../../vae-train/src/tables/categories.rs"]
+mod categories;
+#[path = "../../../vae-train/src/tables/category.rs"]
+mod category;
 #[path = "../../../vae-train/src/tables/clock.rs"]
 mod clock;
 #[path = "../../../vae-train/src/tables/csv.rs"]
@@ -98,9 +102,9 @@ mod words {
 
 mod tables {
     pub(crate) use crate::{
-        array_shape, blanks, calendar, clock, csv, dialect, encoding, fields, fillers, format, groups, growth, header,
-        idx, intervals, labels, npy, npz, origin, packed, pcm, reading, recording, riff, roles, rows, source, steps,
-        table, texts, time_unit, times, unread, wav,
+        array_shape, blanks, calendar, categories, category, clock, csv, dialect, encoding, fields, fillers, format,
+        groups, growth, header, idx, intervals, labels, npy, npz, origin, packed, pcm, reading, recording, riff, roles,
+        rows, source, steps, table, texts, time_unit, times, unread, wav,
     };
 }
 

@@ -1,7 +1,8 @@
 //! What a score costs on each core: instructions by stage, bytes of code, RAM and stack.
 //!
-//! Usage: `bench [--json | --fit | --host] [core…]`, with the cores' names as the table prints them; all of them by default.
-//! `--fit` prints the coefficients of the cost model in `vae-train/src/cost.rs`; `--host` scores a million rows here.
+//! Usage: `bench [--json | --fit | --front-ends | --recipe | --host] [core…]`, with the cores' names as the table prints them; all of them by
+//! default. `--fit` prints the coefficients of the cost model in `vae-train/src/cost.rs`; `--front-ends` what those take of a window;
+//! `--recipe` counts scores of the default recipe without and with relations; `--host` scores a million rows here.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -9,7 +10,11 @@ use anyhow::{Result, bail};
 use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
-use vae_tests::bench::{CORES, Counts, Footprint, MODELS, measured_model, rows_model, varied_shapes, write_models};
+use vae_tests::bench::{
+    CORES, Counts, Footprint, MODELS, measured_model,
+    recipe::{RECIPE_FEATURES, recipe_models},
+    rows_model, varied_shapes, write_models,
+};
 use vae_train::{
     file::model_file::{AlignedFile, ModelFile},
     scoring::{self, cost},
@@ -30,24 +35,37 @@ For comparison, one forward pass of the same layers, 640-128-128-128-128-8-128-1
 Counted in QEMU in the same way, not in this run: docs/performance.md.";
 
 fn main() -> Result<()> {
-    let (mut json, mut fit) = (false, false);
+    let (mut json, mut fit, mut front_ends, mut recipe) = (false, false, false, false);
     let mut wanted = Vec::new();
     for argument in std::env::args().skip(1) {
         match &argument[..] {
             "--json" => json = true,
             "--fit" => fit = true,
+            "--front-ends" => front_ends = true,
+            "--recipe" => recipe = true,
             "--host" => return score_on_the_host(),
             name if CORES.iter().any(|core| core.name == name) => wanted.push(argument),
             other => bail!("no core is called {other}: {}", CORES.map(|core| core.name).join(", ")),
         }
     }
     let folder = tempfile::tempdir()?;
-    let shapes = if fit { varied_shapes() } else { Vec::new() };
+    let shapes = match (fit, recipe) {
+        (true, _) => varied_shapes(),
+        (_, true) => recipe_models(),
+        _ => Vec::new(),
+    };
     write_models(folder.path(), &shapes)?;
     let mut costs = BTreeMap::new();
     for core in CORES.iter().filter(|core| wanted.is_empty() || wanted.iter().any(|name| name == core.name)) {
         if fit && core.can_emulate() {
             print_coefficients(core.name, &core.count(folder.path())?, &shapes)?;
+        } else if front_ends && core.can_emulate() {
+            println!("{}: instructions of a window of so many samples", core.name);
+            for (name, count) in core.count_front_ends(folder.path())? {
+                println!("  {name:<16} {count:>12}");
+            }
+        } else if recipe && core.can_emulate() {
+            print_recipe(core.name, &core.count(folder.path())?);
         } else if core.can_emulate() {
             let (instructions, footprint) = (core.count(folder.path())?, core.footprint(folder.path())?);
             if !json {
@@ -56,7 +74,7 @@ fn main() -> Result<()> {
             costs.insert(core.name, Cost { instructions, footprint });
         }
     }
-    if fit {
+    if fit || front_ends || recipe {
         return Ok(());
     }
     if json {
@@ -95,6 +113,18 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()
     }
     println!();
     Ok(())
+}
+
+/// Prints what relations add to a score of the default recipe.
+fn print_recipe(core: &str, counts: &Counts) {
+    println!("{core:<11} {:>8} {:>16} {:>12} {:>8}", "features", "without", "relations", "more, %");
+    for (index, features) in RECIPE_FEATURES.iter().enumerate() {
+        let score = |place: usize| counts[&(MODELS.len() + 2 * index + place).to_string()]["judged"];
+        let (plain, related) = (score(0), score(1));
+        let more = 100.0 * (related as f64 / plain as f64 - 1.0);
+        println!("{:<11} {features:>8} {plain:>16} {related:>12} {more:>8.1}", "");
+    }
+    println!();
 }
 
 /// Fits the cost model to the counted scores, by least squares of the relative errors.

@@ -30,7 +30,7 @@ fn print() -> Result<()> {
         motors: 9,
         healthy: 1800,
         faulty: 60,
-        baselines: vec![256, 512, 1024, 2048, 4096],
+        baselines: vec![512, 1024, 2048, 4096],
     };
     let folder = tempfile::tempdir()?;
     let file = model(&plan, folder.path(), || {

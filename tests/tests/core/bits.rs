@@ -5,11 +5,14 @@ use std::{fmt::Write, path::Path};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Scratch,
+    Activation, FrontEnd, ScoreKind, Scoring, Scratch,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_tests::{Family, can_emulate, emulate, family_model, varied_model};
-use vae_train::file::model_file::{AlignedFile, ModelFile};
+use vae_tests::{Family, can_emulate, emulate, family_model, plain_model, random_layer, related_model, varied_model};
+use vae_train::{
+    file::model_file::{AlignedFile, ModelFile},
+    weights::dense::Dense,
+};
 
 /// 256 windows: ordinary, extreme, constant, denormal, and with missing values.
 fn windows(features: usize) -> Vec<f32> {
@@ -52,9 +55,16 @@ fn host(directory: &Path, windows: &[f32]) -> String {
         let mut scratch = Scratch::new(&mut memory);
         model.self_test(&mut scratch).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        for window in windows.chunks(model.features() + model.conditions()) {
-            let (x, condition) = window.split_at(model.features());
+        let (mut work, mut features) = (vec![0.0; model.window()], vec![0.0; model.features()]);
+        for window in windows.chunks(model.window_len() + model.conditions()) {
+            let (samples, condition) = window.split_at(model.window_len());
             let model = model.given(condition).unwrap();
+            model.extract(samples, &mut work, &mut features).unwrap();
+            if model.has_front_end() {
+                let sum = features.iter().fold(0u32, |sum, x| sum.wrapping_mul(31).wrapping_add(x.to_bits()));
+                writeln!(lines, "{name} features {sum:08x}").unwrap();
+            }
+            let x = &features[..];
             for (method, score) in
                 [("mean", model.elbo_at_mean(x, &mut scratch)), ("sigma", model.elbo_sigma_points(x, &mut scratch))]
             {
@@ -72,6 +82,16 @@ fn host(directory: &Path, windows: &[f32]) -> String {
                 }
                 .unwrap();
             }
+            let scoring = Scoring { kind: ScoreKind::AtMean, threshold: None, seed: 0 };
+            let scored = model.score(x, &model.calibration().unwrap(), scoring, &mut scratch);
+            let mut digest = 0u32;
+            let mut each = |feature: usize, nats: f32| {
+                digest = digest.wrapping_mul(31).wrapping_add(nats.to_bits() ^ feature as u32)
+            };
+            match scored.and_then(|score| model.attribute(x, &mut scratch, &mut each).map(|()| score)) {
+                Ok(score) => writeln!(lines, "{name} score {:08x} {digest:08x}", score.to_bits()).unwrap(),
+                Err(error) => writeln!(lines, "{name} score {error}").unwrap(),
+            }
             let estimate = model.log_likelihood(x, 3, &mut rng, &mut scratch).unwrap();
             let [value, error, samples] =
                 [estimate.value, estimate.standard_error, estimate.effective_samples].map(f32::to_bits);
@@ -79,6 +99,26 @@ fn host(directory: &Path, windows: &[f32]) -> String {
         }
     }
     lines
+}
+
+/// Mel bands of three frames of 1024 samples, bands of 2048, and statistics: 118 features of three channels.
+fn front_end_model(precision: Precision) -> ModelFile {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let mut layer = |rows, columns| random_layer(&mut rng, rows, columns, Activation::Tanh, 2.0);
+    let encoder = vec![layer(6, 118)];
+    let decoder = vec![Dense { activation: Activation::Identity, ..layer(118, 3) }];
+    ModelFile {
+        precision,
+        channels: ["sound", "vibration", "current"].map(str::to_owned).to_vec(),
+        window: 2048,
+        hop: 512,
+        front_ends: vec![
+            FrontEnd::Mel { bands: 32, frames: 3, rate: 16_000 },
+            FrontEnd::Bands(16),
+            FrontEnd::Statistics,
+        ],
+        ..plain_model(encoder, decoder, LikelihoodKind::GaussianFixed, 1.0)
+    }
 }
 
 /// Compares host and cores on two models of the same shape and on windows (each followed by its condition).
@@ -115,6 +155,10 @@ fn host_and_cores_give_the_same_bits() {
     ];
     compare([Precision::F32, Precision::Int8].map(|precision| varied_model(precision, 3)), &windows(30), &TARGETS);
 
+    // The first nine windows: one of each kind.
+    let samples = &windows(3 * 2048)[..9 * 3 * 2048];
+    compare([Precision::F32, Precision::Int8].map(front_end_model), samples, &TARGETS);
+
     let families = [
         (PosteriorKind::FullGaussian, LikelihoodKind::GaussianPredicted, 2),
         (PosteriorKind::Bernoulli, LikelihoodKind::Bernoulli, 0),
@@ -126,4 +170,9 @@ fn host_and_cores_give_the_same_bits() {
         let models = [Precision::F32, Precision::Int8].map(|precision| family_model(family, precision, 6));
         compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
     }
+
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let windows: Vec<f32> = (0..20 * 7).map(|_| rng.random_range(-3.0..3.0)).collect();
+    let models = [Precision::F32, Precision::Int8].map(|precision| related_model(false, precision, 6));
+    compare(models, &windows, &[TARGETS[0], TARGETS[2], TARGETS[4]]);
 }

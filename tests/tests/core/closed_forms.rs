@@ -19,24 +19,24 @@ use vae_train::{
     weights::{dense::Dense, mixture::Mixture},
 };
 
-const TAU: f64 = std::f64::consts::TAU;
+pub(crate) const TAU: f64 = std::f64::consts::TAU;
 
-struct LinearGaussian {
-    w: DMatrix<f64>,
-    b: DVector<f64>,
-    variance: f64,
+pub(crate) struct LinearGaussian {
+    pub(crate) w: DMatrix<f64>,
+    pub(crate) b: DVector<f64>,
+    pub(crate) variance: f64,
     mean: DVector<f64>,
-    scale: DVector<f64>,
+    pub(crate) scale: DVector<f64>,
     /// `q(z|x) = N(A x̂ + c, L Lᵀ)`
-    a: DMatrix<f64>,
-    c: DVector<f64>,
-    l: DMatrix<f64>,
-    kind: PosteriorKind,
+    pub(crate) a: DMatrix<f64>,
+    pub(crate) c: DVector<f64>,
+    pub(crate) l: DMatrix<f64>,
+    pub(crate) kind: PosteriorKind,
 }
 
 /// What the encoder of a case is like.
 #[derive(Clone, Copy, PartialEq)]
-enum Encoder {
+pub(crate) enum Encoder {
     /// Random, of the given family.
     Random(PosteriorKind),
     /// The exact posterior, which is diagonal because the columns of W are orthogonal.
@@ -54,7 +54,7 @@ fn rounded(value: f64) -> f64 {
 
 impl LinearGaussian {
     /// A decoder with random `W` and an encoder as asked for.
-    fn random(features: usize, latent: usize, encoder: Encoder, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn random(features: usize, latent: usize, encoder: Encoder, rng: &mut ChaCha8Rng) -> Self {
         let mut normal = || rounded(f64::from(standard_normal(rng)));
         let mut w = DMatrix::from_fn(features, latent, |_, _| normal() / (latent as f64).sqrt());
         if encoder == Encoder::ExactDiagonal {
@@ -97,7 +97,7 @@ impl LinearGaussian {
         DMatrix::identity(self.w.ncols(), self.w.ncols()) + self.w.transpose() * &self.w / self.variance
     }
 
-    fn standardise(&self, x: &DVector<f64>) -> DVector<f64> {
+    pub(crate) fn standardise(&self, x: &DVector<f64>) -> DVector<f64> {
         (x - &self.mean).component_div(&self.scale)
     }
 
@@ -109,7 +109,7 @@ impl LinearGaussian {
     }
 
     /// `ln N(x; …)`, from the definition, with the covariance as it stands in physical units.
-    fn log_evidence(&self, x: &DVector<f64>) -> f64 {
+    pub(crate) fn log_evidence(&self, x: &DVector<f64>) -> f64 {
         let n = x.len();
         let s = DMatrix::from_diagonal(&self.scale);
         let marginal = &self.w * self.w.transpose() + DMatrix::identity(n, n) * self.variance;
@@ -120,7 +120,7 @@ impl LinearGaussian {
     }
 
     /// `KL(q(z|x) ‖ p(z|x))` between the encoder's Gaussian and the exact posterior.
-    fn kl_gap(&self, x: &DVector<f64>) -> f64 {
+    pub(crate) fn kl_gap(&self, x: &DVector<f64>) -> f64 {
         let (mean, covariance) = self.exact_posterior(x);
         let inverse = covariance.clone().try_inverse().unwrap();
         let difference = mean - (&self.a * self.standardise(x) + &self.c);
@@ -130,7 +130,7 @@ impl LinearGaussian {
     }
 
     /// The model, in the file's f32.
-    fn file(&self) -> ModelFile {
+    pub(crate) fn file(&self) -> ModelFile {
         let (features, latent) = self.w.shape();
         let dense = |weights: &DMatrix<f64>, bias: &DVector<f64>| Dense {
             activation: Activation::Identity,
@@ -163,7 +163,7 @@ impl LinearGaussian {
     }
 
     /// A draw from the model, made `stretch` times as far from its mean.
-    fn draw(&self, stretch: f64, rng: &mut ChaCha8Rng) -> DVector<f64> {
+    pub(crate) fn draw(&self, stretch: f64, rng: &mut ChaCha8Rng) -> DVector<f64> {
         let z = DVector::from_fn(self.w.ncols(), |_, _| f64::from(standard_normal(rng)));
         let noise = DVector::from_fn(self.w.nrows(), |_, _| f64::from(standard_normal(rng)) * self.variance.sqrt());
         (&self.mean + self.scale.component_mul(&((&self.w * z + noise) * stretch + &self.b))).map(rounded)
@@ -172,12 +172,20 @@ impl LinearGaussian {
 
 /// What f32 may lose: each of the sums over at most 64 features and 16 latents errs by at most that many half-ulps of the
 /// sum of its terms' magnitudes, which the two largest parts of the score bound.
-fn tolerance(parts: [f64; 2]) -> f64 {
+pub(crate) fn tolerance(parts: [f64; 2]) -> f64 {
     64.0 * f64::from(f32::EPSILON) / 2.0 * parts.iter().map(|part| part.abs()).sum::<f64>() + 1e-3
 }
 
+/// Says how far off a law was at most, with `--nocapture`: the figures of `docs/mathematics.md`.
+pub(crate) fn measured(law: &str, deviations: impl IntoIterator<Item = f64>) {
+    println!("{law}: off by at most {:.1e}", deviations.into_iter().fold(0.0, |most: f64, d| most.max(d.abs())));
+}
+
 /// Calls `check` with models of all sizes and draws from each, ordinary and far out.
-fn for_each_case(encoders: [Encoder; 2], mut check: impl FnMut(&LinearGaussian, &AlignedFile, &DVector<f64>, &[f32])) {
+pub(crate) fn for_each_case(
+    encoders: [Encoder; 2],
+    mut check: impl FnMut(&LinearGaussian, &AlignedFile, &DVector<f64>, &[f32]),
+) {
     let mut rng = ChaCha8Rng::seed_from_u64(17);
     for (features, latent) in [(1, 1), (2, 1), (5, 3), (16, 4), (33, 7), (64, 16)] {
         for encoder in encoders.repeat(2) {
@@ -192,11 +200,12 @@ fn for_each_case(encoders: [Encoder; 2], mut check: impl FnMut(&LinearGaussian, 
     }
 }
 
-const EXACT: [Encoder; 2] = [Encoder::ExactDiagonal, Encoder::ExactFull];
-const RANDOM: [Encoder; 2] = [Encoder::Random(DiagonalGaussian), Encoder::Random(FullGaussian)];
+pub(crate) const EXACT: [Encoder; 2] = [Encoder::ExactDiagonal, Encoder::ExactFull];
+pub(crate) const RANDOM: [Encoder; 2] = [Encoder::Random(DiagonalGaussian), Encoder::Random(FullGaussian)];
 
 #[test]
 fn elbo_equals_evidence_where_the_encoder_is_the_exact_posterior() {
+    let mut off = Vec::new();
     for_each_case(EXACT, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
@@ -205,11 +214,14 @@ fn elbo_equals_evidence_where_the_encoder_is_the_exact_posterior() {
         let allowed = tolerance([score.reconstruction.into(), score.kl.into()]);
         assert!((f64::from(score.elbo) - evidence).abs() <= allowed, "{score:?} for {evidence} ± {allowed}");
         assert!(exact.kl_gap(x).abs() < 1e-9);
+        off.push((f64::from(score.elbo) - evidence) / evidence.abs().max(1.0));
     });
+    measured("ELBO = ln p(x) under the exact posterior, relative", off);
 }
 
 #[test]
 fn evidence_exceeds_the_elbo_by_the_kl_gap_for_any_encoder() {
+    let mut off = Vec::new();
     for_each_case(RANDOM, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
@@ -219,11 +231,14 @@ fn evidence_exceeds_the_elbo_by_the_kl_gap_for_any_encoder() {
         let found = evidence - f64::from(score.elbo);
         assert!((found - gap).abs() <= allowed, "gap {found} for {gap} ± {allowed}");
         assert!(found >= -allowed, "Jensen's gap is negative: {found}");
+        off.push((found - gap) / evidence.abs().max(1.0));
     });
+    measured("ln p(x) = ELBO + KL(q ‖ p(z|x)), relative", off);
 }
 
 #[test]
 fn elbo_at_the_mean_exceeds_the_elbo_by_the_trace() {
+    let mut off = Vec::new();
     for_each_case(RANDOM, |exact, file, _, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
@@ -232,9 +247,12 @@ fn elbo_at_the_mean_exceeds_the_elbo_by_the_trace() {
         let elbo = model.elbo_sigma_points(input, &mut scratch).unwrap();
         let trace = 0.5 * (&exact.w * &exact.l).norm_squared() / exact.variance;
         let allowed = tolerance([elbo.reconstruction.into(), elbo.kl.into()]);
-        assert!((f64::from(at_mean.elbo - elbo.elbo) - trace).abs() <= allowed);
+        let found = f64::from(at_mean.elbo) - f64::from(elbo.elbo);
+        assert!((found - trace).abs() <= allowed);
         assert_eq!(at_mean.kl, elbo.kl);
+        off.push((found - trace) / f64::from(elbo.elbo).abs().max(1.0));
     });
+    measured("ELBO at the mean − ELBO = ½ tr(W Σ Wᵀ) / σ², relative", off);
 }
 
 #[test]
@@ -254,10 +272,12 @@ fn sampled_elbo_agrees_within_its_standard_error() {
     let mean_square = deviations.iter().map(|d| d * d).sum::<f32>() / deviations.len() as f32;
     assert!(deviations.iter().all(|d| d.abs() < 4.5), "{deviations:?}");
     assert!((mean_square - 1.0).abs() < 0.58, "{mean_square}");
+    println!("sampled ELBO: mean square deviation of {mean_square:.2} squared standard errors");
 }
 
 #[test]
 fn importance_weights_are_constant_where_the_encoder_is_the_exact_posterior() {
+    let mut off = Vec::new();
     for_each_case(EXACT, |exact, file, x, input| {
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
@@ -268,7 +288,9 @@ fn importance_weights_are_constant_where_the_encoder_is_the_exact_posterior() {
         let allowed = tolerance([score.reconstruction.into(), score.kl.into()]);
         assert!((f64::from(estimate.value) - evidence).abs() <= allowed, "{estimate:?} for {evidence}");
         assert!(f64::from(estimate.standard_error) <= allowed, "{estimate:?}");
+        off.push((f64::from(estimate.value) - evidence) / evidence.abs().max(1.0));
     });
+    measured("importance-weighted ln p(x) under the exact posterior, relative", off);
 }
 
 /// Mean and variance of `repeats` estimates of the evidence of one window by `samples` draws each.
@@ -287,7 +309,7 @@ fn estimates(file: &AlignedFile, x: &[f32], importance: &Importance, repeats: u6
 }
 
 /// A model of 5 features and 3 latents whose encoder is off, and a window of it.
-fn inexact_case() -> (LinearGaussian, AlignedFile, DVector<f64>, Vec<f32>) {
+pub(crate) fn inexact_case() -> (LinearGaussian, AlignedFile, DVector<f64>, Vec<f32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(23);
     // Wider than the exact posterior and a little beside it, so that the weights have a variance.
     let mut model = LinearGaussian::random(5, 3, Encoder::ExactFull, &mut rng);
@@ -316,6 +338,10 @@ fn importance_weighted_bound_rises_with_k_and_its_error_falls_as_one_over_root_k
     let ratio = (runs[2].1.1 / runs[4].1.1).sqrt();
     assert!((3.2..5.2).contains(&ratio), "{ratio}");
     assert!((runs[4].1.0 - evidence).abs() < 0.02, "{runs:?} for {evidence}");
+    let deficits = runs.map(|(k, (mean, _))| format!("{k}: {:.3}", evidence - mean));
+    println!(
+        "importance-weighted bound below ln p(x), by K: {deficits:?}; deviation of K = 16 over that of 256: {ratio:.2}"
+    );
 }
 
 /// `∫ p(z|x)² / p(z) dz` of a Gaussian posterior and `N(0, I)`.
@@ -402,6 +428,7 @@ fn stated_standard_error_is_the_spread_of_repeated_estimates() {
     let ratio = f64::from(stated.standard_error) / variance.sqrt();
     assert!((0.6..1.6).contains(&ratio), "{stated:?}, spread {}", variance.sqrt());
     assert!(stated.effective_samples > 40.0 && stated.effective_samples < 400.0);
+    println!("stated standard error over the spread of estimates: {ratio:.2}");
 }
 
 #[test]
@@ -418,6 +445,11 @@ fn the_prior_as_proposal_fails_where_the_posterior_does_not() {
     let (prior, _) = estimates(&file, &input, &by(Proposal::Prior), 4);
     assert!((posterior - evidence).abs() < 0.01, "{posterior} for {evidence}");
     assert!(prior < evidence - 5.0, "{prior} for {evidence}: the prior did not fail");
+    println!(
+        "1000 draws below ln p(x): {:.4} of the posterior, {:.1} of the prior",
+        evidence - posterior,
+        evidence - prior
+    );
 }
 
 #[test]
@@ -478,6 +510,7 @@ fn a_mixture_as_prior_has_the_evidence_of_a_mixture() {
         // Sigma points are exact for a linear decoder, and the KL is an upper bound: the ELBO is below the evidence.
         let score = model.elbo_sigma_points(&input[..], &mut scratch).unwrap();
         assert!(f64::from(score.elbo) < evidence, "{score:?} above {evidence}");
+        measured("ln p(x) of a mixture as prior, 40,000 draws", [f64::from(estimate.value) - evidence]);
     }
 }
 
@@ -495,6 +528,7 @@ fn log_joint_is_the_sum_of_conditional_and_prior() {
     let found = f64::from(model.log_joint(&input[..], &z, &mut Scratch::new(&mut memory)).unwrap());
     assert!((found - conditional - prior).abs() < 1e-4, "{found} for {}", conditional + prior);
     assert!((f64::from(model.log_prior(&z).unwrap()) - prior).abs() < 1e-5);
+    measured("ln p(x, z) = ln p(x|z) + ln p(z)", [found - conditional - prior]);
 }
 
 #[test]
@@ -526,5 +560,6 @@ fn density_in_physical_units_integrates_to_one() {
         total *= deviation.iter().map(|deviation| 0.2 * deviation).product::<f64>();
         // Correlated features make the grid coarser than a fifth along their short axis.
         assert!((total - 1.0).abs() < 1e-3, "{features}-D: {total}");
+        measured("∫ p(x) dx = 1", [total - 1.0]);
     }
 }

@@ -63,3 +63,21 @@ fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
         }
     }
 }
+
+#[test]
+fn front_ends_cost_what_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(vae_tests::root().join("docs/performance.md")).unwrap();
+    let documented = text.split("## Front-ends").nth(1).unwrap();
+    // The first core's figures.
+    for core in CORES[..1].iter().filter(|core| core.can_emulate()) {
+        for (name, count) in core.count_front_ends(folder.path()).unwrap() {
+            let (front_end, window) = name.split_once(' ').unwrap();
+            let row = |line: &&str| line.starts_with(&format!("| `{front_end}` | {window} |"));
+            let line = documented.lines().find(row).unwrap();
+            let figure: u64 = line.split('|').nth(3).unwrap().trim().replace(',', "").parse().unwrap();
+            // Another compiler may need some more.
+            assert!(count as f64 <= 1.03 * figure as f64, "{name}: {count} for {figure}");
+        }
+    }
+}

@@ -3,11 +3,14 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    InferError, Scratch,
+    Activation, InferError, Scratch,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{Family, family_model};
-use vae_train::file::model_file::{AlignedFile, ModelFile};
+use vae_train::{
+    file::model_file::{AlignedFile, ModelFile},
+    weights::{dense::Dense, second_stage::SecondStage},
+};
 
 const DRAWS: usize = 40_000;
 
@@ -103,6 +106,54 @@ fn latent_vectors_have_the_moments_of_their_source() {
     let mut memory = vec![0.0; model.scratch_len()];
     let mut scratch = Scratch::new(&mut memory);
     check(moments(|z| model.sample_second_stage(&mut rng, z, &mut scratch).unwrap()), exact);
+}
+
+#[test]
+fn a_second_stage_may_be_given_the_condition() {
+    // A linear stage: z = A (u, c̃) + b + s ε with c̃ = (c − 0.2) / 1.5, as `family_model` standardises. Given c its mean is A_c c̃ + b, and
+    // its variance the squares of A_u and s.
+    let spec = gaussian(LikelihoodKind::GaussianFixed, 1);
+    let (rows, bias, deviation) = (
+        [[1.0f32, 0.5, 0.0, 2.0], [0.0, 0.3, -0.4, -1.0], [0.2, 0.0, 0.6, 0.5]],
+        vec![0.5, -0.2, 1.0],
+        vec![0.1f32, 0.2, 0.3],
+    );
+    let stage = |columns: usize| SecondStage {
+        decoder: vec![Dense {
+            activation: Activation::Identity,
+            rows: 3,
+            columns,
+            weights: rows.iter().flat_map(|row| row.iter().cycle().take(columns).copied()).collect(),
+            bias: bias.clone(),
+        }],
+        deviation: deviation.clone(),
+    };
+    let file = |columns| ModelFile { second_stage: Some(stage(columns)), ..spec.clone() };
+    let bytes = AlignedFile::new(&file(4).to_bytes().unwrap());
+    let model = bytes.model().unwrap();
+    model.verify().unwrap();
+    let mut memory = vec![0.0; model.scratch_len()];
+    let mut scratch = Scratch::new(&mut memory);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for condition in [-2.5f32, 3.2] {
+        let given = model.given(std::slice::from_ref(&condition)).unwrap();
+        let standardised = (f64::from(condition) - 0.2) / 1.5;
+        let exact = [0, 1, 2].map(|axis| {
+            let row = rows[axis].map(f64::from);
+            let variance = row[..3].iter().map(|a| a * a).sum::<f64>() + f64::from(deviation[axis]).powi(2);
+            (row[3] * standardised + f64::from(bias[axis]), variance)
+        });
+        check(moments(|z| given.sample_second_stage(&mut rng, z, &mut scratch).unwrap()), exact);
+    }
+    let mut z = [0.0; 3];
+    let without = model.sample_second_stage(&mut rng, &mut z[..], &mut scratch);
+    assert_eq!(without, Err(InferError::WrongCondition { needed: 1, found: 0 }));
+    // Its own latent vector may be as long as z, and with a condition no shorter and no longer.
+    for (columns, is_sound) in [(2, true), (3, true), (5, false)] {
+        let bytes = AlignedFile::new(&file(columns).to_bytes().unwrap_or_default());
+        let verified = bytes.model().map_err(|_| ()).and_then(|model| model.verify().map_err(|_| ()));
+        assert_eq!(verified.is_ok(), is_sound, "{columns} columns");
+    }
 }
 
 #[test]

@@ -21,6 +21,53 @@ fn check(crate_name: &str, floors: &[&str]) {
     }
 }
 
+/// All Rust sources below a folder, one behind the other.
+fn sources(folder: &Path) -> String {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => std::fs::read_to_string(&path).unwrap(),
+            _ => String::new(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_row_of_the_mathematics_has_its_tests_and_every_reference_its_row() {
+    let text = std::fs::read_to_string(root().join("docs/mathematics.md")).unwrap();
+    let sources: String =
+        ["vae-core/src", "vae-train/src", "tests/tests"].iter().map(|folder| sources(&root().join(folder))).collect();
+    let cells = |line: &str| line.replace("\\|", "¦").split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let (mut rows, mut tests) = (0, 0);
+    for line in
+        text.lines().skip_while(|line| *line != "|---:|---|---|---|---|").skip(1).take_while(|line| !line.is_empty())
+    {
+        rows += 1;
+        let cells = cells(line);
+        assert_eq!((cells.len(), &cells[1]), (7, &rows.to_string()), "{line}");
+        assert!(cells[2..6].iter().all(|cell| !cell.is_empty()), "{line}");
+        for name in cells[4].split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {name}()")), "row {rows}: there is no test `{name}`");
+            tests += 1;
+        }
+    }
+    assert!(rows > 50 && tests > rows, "{rows} {tests}");
+    // Of the texts: where, what, rows.
+    let (_, texts) = text.split_once("## The four texts").unwrap();
+    let (texts, _) = texts.split_once("\n## ").unwrap();
+    let mut references = 0;
+    for line in texts.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| where")) {
+        let cells = cells(line);
+        let numbers = cells[3].split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
+        let numbers: Vec<usize> = numbers.collect();
+        assert!(!numbers.is_empty() || cells[3].contains("not there"), "{line}");
+        assert!(numbers.iter().all(|number| (1..=rows).contains(number)), "{line}");
+        references += numbers.len();
+    }
+    assert!(references > rows, "{references}");
+}
+
 #[test]
 fn the_cores_floors_import_from_below_and_in_no_circle() {
     check("vae-core", FLOORS_OF_CORE);

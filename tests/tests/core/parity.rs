@@ -12,7 +12,7 @@ use vae_core::{
 use vae_tests::{plain_model, random_layer, varied_model};
 use vae_train::{
     file::model_file::{AlignedFile, ModelFile},
-    run::export::safetensors,
+    run::tensor_file::safetensors,
 };
 
 /// Scores windows of another program's: reads names, shapes and activations from the safetensors file alone, in f64.

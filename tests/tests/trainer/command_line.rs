@@ -41,12 +41,13 @@ const FIT: &str =
     "fit train.csv --label label --out run --epochs 60 --batch 16 --hidden 16 --latent 2 --learning-rate 0.01";
 
 /// What `score` writes.
-const SCORE_COLUMNS: &str = "row,elbo,reconstruction,kl,log_likelihood,p_value,anomaly,alarm,score,missing,verdict";
+const SCORE_COLUMNS: &str =
+    "row,elbo,reconstruction,kl,log_likelihood,p_value,anomaly,alarm,score,missing,elbo_sampled,verdict";
 
 /// The numbers of a line of scores, and the verdict behind them.
 fn numbers(line: &str) -> (Vec<f64>, &str) {
     // The verdict may be quoted: a channel's name may hold a comma.
-    let fields: Vec<&str> = line.splitn(11, ',').collect();
+    let fields: Vec<&str> = line.splitn(12, ',').collect();
     let (verdict, numbers) = fields.split_last().unwrap();
     (numbers.iter().map(|field| field.parse().unwrap()).collect(), verdict)
 }
@@ -71,7 +72,7 @@ fn fit_export_score_evaluate_info() {
     let rows: Vec<Vec<f64>> = lines.map(|line| numbers(line).0).collect();
     assert_eq!(rows.len(), 400);
     for (index, row) in rows.iter().enumerate() {
-        assert_eq!((row[0], row.len()), (index as f64, 10));
+        assert_eq!((row[0], row.len()), (index as f64, 11));
         assert!(
             (row[1] - (row[2] - row[3])).abs() < 1e-4 * row[1].abs().max(1.0),
             "elbo = reconstruction − kl: {row:?}"
@@ -410,6 +411,19 @@ fn inspect_says_what_is_wrong_with_a_table_and_which_window_it_asks_for() {
     assert!(place.refuse("inspect none.csv").contains("cannot read none.csv"));
 }
 
+/// The score of each window of what `score` has written, and whether it is anomalous.
+fn judged(text: &str) -> Vec<(f64, bool)> {
+    let mut lines = text.lines();
+    let header: Vec<_> = lines.next().unwrap().split(',').collect();
+    let column = |name: &str| header.iter().position(|title| *title == name).unwrap();
+    let (score, anomaly) = (column("score"), column("anomaly"));
+    let row = |line: &str| {
+        let fields: Vec<_> = line.split(',').collect();
+        (fields[score].parse().unwrap(), fields[anomaly] == "1")
+    };
+    lines.map(row).collect()
+}
+
 #[test]
 fn diff_says_what_changes_when_a_model_replaces_another() {
     let place = Workplace::with_tables();
@@ -417,7 +431,7 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     place.succeed("export run --out old.vae");
     place.succeed("export run --out f32.vae --precision f32");
     place.succeed(&format!(
-        "{} --latent 1 --seed 5",
+        "{} --latent 1 --seed 5 --relations false",
         FIT.replace("--latent 2", "").replace("run", "other").replace("--epochs 60", "--epochs 2")
     ));
     place.succeed("export other --out poor.vae --force");
@@ -442,11 +456,7 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
     let mut columns = ["old", "poor"].map(|model| {
         place.succeed(&format!("score {model}.vae test.csv --out {model}.csv"));
         let text = fs::read_to_string(place.path(&format!("{model}.csv"))).unwrap();
-        let row = |line: &str| {
-            let (fields, _) = numbers(line);
-            (fields[1], fields[6] == 1.0)
-        };
-        text.lines().skip(1).map(row).collect::<Vec<_>>()
+        judged(&text)
     });
     let pairs = || columns[0].iter().zip(&columns[1]);
     assert_eq!(scores["newly_anomalous"], pairs().filter(|(a, b)| !a.1 && b.1).count());
@@ -481,9 +491,8 @@ fn diff_says_what_changes_when_a_model_replaces_another() {
         for (index, model) in ["statistics", new].into_iter().enumerate() {
             place.succeed(&format!("score {model}.vae test.csv --out {model}-{new}.csv"));
             let text = fs::read_to_string(place.path(&format!("{model}-{new}.csv"))).unwrap();
-            let scores: Vec<f64> = text.lines().skip(1).map(|line| numbers(line).0[1]).collect();
-            assert_eq!(found["scores"]["windows"], scores.len());
-            columns[index] = scores.iter().map(|score| (*score, false)).collect();
+            columns[index] = judged(&text);
+            assert_eq!(found["scores"]["windows"], columns[index].len());
         }
         let mean = columns[0].iter().zip(&columns[1]).map(|(a, b)| b.0 - a.0).sum::<f64>() / columns[0].len() as f64;
         let shift = found["scores"]["score_shift"]["mean"].as_f64().unwrap();
@@ -545,7 +554,7 @@ fn bad_input_is_named_and_nothing_is_written() {
             "fit categories.csv --out new",
             "row 1 (line 2), column `day`: `2024-05-01` is not a number (nor are all fields of `colour`)",
         ),
-        ("fit categories.csv --out new", "turn each category into a column of 0 and 1"),
+        ("fit categories.csv --out new", "if these are categories, fit with --column"),
         ("fit unlabelled.csv --out new", "row 2 (line 3), column `label`: the label is `` where 0 (normal) or 1"),
         ("fit words.csv --out new", "the label is `normal` where 0 (normal) or 1 (anomaly) belongs"),
         ("fit huge.csv --out new", "row 2 (line 3), column `a`: `1e39` is beyond the range of 32-bit numbers"),
@@ -787,12 +796,12 @@ fn a_linear_source_is_explained_as_well_as_its_own_evidence_allows() {
 }
 
 #[test]
-fn generation_from_all_sources_and_along_an_attribute() {
+fn generation_from_prior_and_aggregate_and_along_an_attribute() {
     let place = Workplace::new();
     place.succeed("simulate ring --out data --rows 1500");
     place.succeed(
         "fit data/train.csv --out run --hidden 32,32 --latent 2 --batch 50 --epochs 60 --learning-rate 0.003 \
-         --mixture 6 --second-stage --warm-up 20",
+         --mixture 6 --warm-up 20",
     );
     // An attribute: the right half of the ring.
     let test = fs::read_to_string(place.path("data/test.csv")).unwrap();
@@ -812,7 +821,7 @@ fn generation_from_all_sources_and_along_an_attribute() {
         };
         text.lines().skip(1).map(row).collect()
     };
-    for source in ["prior", "aggregate", "second-stage"] {
+    for source in ["prior", "aggregate"] {
         place.succeed(&format!("generate model.vae -n 400 --from {source} --sample --out {source}.csv"));
         let points = read(&format!("{source}.csv"));
         assert_eq!(points.len(), 400);
@@ -1271,7 +1280,7 @@ fn front_ends_are_fitted_exported_calibrated_and_scored() {
         ),
         ("--window 16 --front-end bands:8", "at most a quarter as many bands"),
         ("--window 64 --front-end w=mean", "there is no channel `w`; the channels are `x`, `y`, `z`"),
-        ("--window 64 --front-end median", "`median` is no front-end: give raw, mean, statistics or bands:N"),
+        ("--window 64 --front-end median", "`median` is no front-end: give raw, mean, statistics, bands:N, mel:N"),
         ("--window 64 --front-end bands:2", "`bands:2`: give 3 to 255 bands"),
         ("--front-end mean", "means of windows of 1 samples: give a --window of at least 2"),
         ("--window 6 --front-end statistics", "give a --window of at least 7"),

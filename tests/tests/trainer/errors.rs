@@ -117,7 +117,7 @@ fn workplace() -> Workplace {
     let checkpoint = fs::read(place.path("old/checkpoint.bin")).unwrap();
     place.write("old/checkpoint.bin", [&[1], &checkpoint[1..]].concat());
     place.copy("run", "bad-normal");
-    place.write("bad-normal/normal.bin", [7, 1, 2]);
+    place.write("bad-normal/normal.bin", [checkpoint[0], 1, 2]);
     fs::create_dir(place.path("folder")).unwrap();
     place.write("folder/notes.txt", "mine");
     place
@@ -229,8 +229,8 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("fit train.csv --out new --input-noise=-1", &["input_noise -1", "0 or more"]),
     ("fit train.csv --out new --drift=-1", &["drift -1", "0 or more"]),
     ("fit train.csv --out new --prior 2000", &["prior 2000", "at most 1024"]),
-    ("fit train.csv --out new --prior 4 --posterior full", &["learned prior", "leave out --prior"]),
-    ("fit train.csv --out new --estimator score-function --samples 1", &["--samples 2"]),
+    ("fit train.csv --out new --prior 4 --posterior bernoulli", &["learned prior", "leave out --prior"]),
+    ("fit train.csv --out new --prior 4 --free-bits 0.1", &["learned prior", "leave out --prior"]),
     (
         "fit train.csv --out new --estimator score-function --samples 2 --posterior full",
         &["score-function", "leave out --estimator"],

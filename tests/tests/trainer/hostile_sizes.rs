@@ -209,7 +209,8 @@ fn features_belong_to_the_channels_that_they_are_made_of() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     for _ in 0..100 {
         let (channels, window) = (rng.random_range(1..9), 1 << rng.random_range(4..7));
-        let kinds = [FrontEnd::Raw, FrontEnd::Mean, FrontEnd::Statistics, FrontEnd::Bands(3), FrontEnd::Bands(4)];
+        let mel = FrontEnd::Mel { bands: 3, frames: 2, rate: 8000 };
+        let kinds = [FrontEnd::Raw, FrontEnd::Mean, FrontEnd::Statistics, FrontEnd::Bands(3), FrontEnd::Bands(4), mel];
         let mut front_ends: Vec<FrontEnd> = (0..channels).map(|_| kinds[rng.random_range(0..kinds.len())]).collect();
         if rng.random_bool(0.2) || front_ends.iter().all(|front_end| *front_end == FrontEnd::Raw) {
             front_ends.clear();

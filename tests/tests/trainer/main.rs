@@ -1,18 +1,24 @@
 //! The trainer, as its users run it, and what it makes.
 
 mod auto;
+mod blame;
 mod calibrate;
 mod command_line;
+mod density;
 mod errors;
 #[cfg(unix)]
 mod faults;
 mod hostile;
 mod hostile_sizes;
 mod import;
+mod judges;
+mod likelihood;
 mod loggers;
 mod machines;
 mod missing;
+mod mixed;
 mod next_steps;
+mod numpy;
 #[cfg(target_os = "linux")]
 mod peak_memory;
 #[cfg(unix)]
@@ -23,8 +29,11 @@ mod real_data;
 mod recordings;
 mod report;
 mod reproducible;
+mod second_stage;
 mod signing;
+mod simpler;
 mod small_changes;
+mod sound;
 mod trim;
 #[cfg(unix)]
 mod tutorial;

@@ -223,7 +223,7 @@ fn events_are_judged_as_the_scores_tell() {
         .skip(1)
         .map(|line| {
             let cells: Vec<&str> = line.split(',').collect();
-            (cells[0].parse().unwrap(), cells[7] == "1", cells[10])
+            (cells[0].parse().unwrap(), cells[7] == "1", cells[11])
         })
         .collect();
     let events = events_of(&fs::read_to_string(place.path("data/test.csv")).unwrap());

@@ -43,7 +43,11 @@ impl Model<'_> {
     /// where `calibration` does not know the channel: that of a Gaussian, by the definition of its variance). How far apart two windows
     /// are then does not depend on units, and a window is not the less normal for what it lacks, beyond what the encoder misses of it.
     ///
-    /// Where nothing is missing, this is [`Self::elbo_at_mean`], [`Self::elbo`] or [`Self::log_likelihood_by`], bit for bit.
+    /// Where nothing is missing, this is [`Self::elbo_at_mean`], [`Self::elbo`] or [`Self::log_likelihood_by`], bit for bit; of a model with
+    /// relations ([`RELATION_CONSTANTS`](crate::format::RELATION_CONSTANTS)) it is at most that. There the log-likelihood of a reconstruction is the
+    /// least of that of independent features, that of each feature given all the others, and a ceiling; and the score at most the log-density of
+    /// a mixture of the input and, of a window with a value beyond those of the training windows, what the file says. So it is no density any
+    /// more, but a number in nats whose tail the calibration knows.
     ///
     /// # Errors
     /// [`InferError::NoSamples`] for a kind of no samples; see [`InferError`].
@@ -65,8 +69,10 @@ impl Model<'_> {
         let mut estimate = Estimate::new(kind, seed, observation.missing() > 0, threshold);
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
-        vae.estimate(&observation, &posterior, z, &mut layers, &mut estimate, |density| density.completed_nats())?;
-        let score = estimate.score(&vae, &posterior, z)?;
+        vae.estimate(&posterior, z, &mut layers, &mut estimate, |vae, pass, layers| {
+            vae.finish_judged(&observation, pass, layers)
+        })?;
+        let score = vae.capped(estimate.score(&vae, &posterior, z)?, &observation)?;
         with_missing(score, observation.missing(), calibration, self, &vae.likelihood, x)
     }
 }

@@ -1,6 +1,8 @@
 //! A new normal, made of a machine that is known to be healthy.
 
 use crate::detector::{Detector, channel::channels, error::DetectorError};
+#[cfg(feature = "mixed")]
+use crate::format::kind::FeatureFamily;
 
 /// Fewest windows of a new baseline, and fewest independent ones' worth of them.
 pub const LEAST_BASELINE: u32 = 32;
@@ -73,8 +75,21 @@ impl Detector<'_, '_> {
             self.running.baseline_size = self.running.baseline_done;
             // Where features follow the machine, by what the model tells of its load, a channel's scale does not, which its load changes.
             let width = if self.adapts_features() { f32::INFINITY } else { self.running.width(&self.calibration) };
-            channels(self.state, &self.calibration, self.model.channels())
-                .for_each(|(mut channel, normal)| channel.rebase(&normal, width));
+            let channels = channels(self.state, &self.calibration, self.model.channels());
+            // States have no level that could be another's on this machine, and stay zeros and ones.
+            #[cfg(feature = "mixed")]
+            let channels = {
+                let mut families = self.model.families().ok().into_iter().flatten();
+                channels.filter_map(move |(mut channel, normal)| {
+                    if families.next().is_some_and(FeatureFamily::is_discrete) {
+                        *channel.ordinary_power = 1.0;
+                        channel.forget_drift(&normal);
+                        return None;
+                    }
+                    Some((channel, normal))
+                })
+            };
+            channels.for_each(|(mut channel, normal)| channel.rebase(&normal, width));
             self.window.clear();
         }
     }

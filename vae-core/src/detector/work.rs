@@ -132,14 +132,14 @@ impl<'m> Task<'_, 'm> {
     /// Finishes the decoder's pass and adds the window's log-likelihood to the estimate.
     fn decoded(&mut self, pass: &mut Pass<'m>, seen: Seen, estimate: &mut Estimate) -> Result<Step, InferError> {
         let x = self.vae.observe(self.x)?.resumed(seen.careful, seen.missing);
-        let density = self.vae.finish_log_conditional(&x, *pass, &mut self.buffers.layers)?;
-        if estimate.add(density.completed_nats()?) {
+        let nats = self.vae.finish_judged(&x, *pass, &mut self.buffers.layers)?;
+        if estimate.add(nats) {
             *pass = self.draw(estimate)?;
             return Ok(Step::Pending);
         }
         let Buffers { posterior, latent, .. } = &mut self.buffers;
         let posterior = self.vae.posterior(latent.len(), posterior)?;
-        let score = estimate.score(&self.vae, &posterior, latent)?;
+        let score = self.vae.capped(estimate.score(&self.vae, &posterior, latent)?, &x)?;
         let score = with_missing(score, seen.missing, self.calibration, self.model, &self.vae.likelihood, self.x)?;
         Ok(Step::Scored(score, seen.missing))
     }
@@ -151,7 +151,9 @@ impl<'m> Task<'_, 'm> {
         channels(self.channels, calibration, model.channels()).for_each(|(channel, _)| *channel.nats = 0.0);
         let states = self.channels.as_chunks_mut::<CHANNEL_STATE>().0;
         let mut owners = model.owners()?;
-        self.vae.finish_attribution(self.x, pass, &mut self.buffers.layers, &mut |index, nats| {
+        let Buffers { posterior, latent, layers } = &mut self.buffers;
+        let posterior = self.vae.posterior(latent.len(), posterior)?;
+        self.vae.finish_attribution(self.x, (&posterior, latent), pass, layers, &mut |index, nats| {
             if nats > feature_nats {
                 (feature, feature_nats) = (index as u32, nats);
             }

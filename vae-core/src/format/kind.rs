@@ -46,6 +46,9 @@ pub enum LikelihoodKind {
     GaussianPerFeature,
     /// The decoder gives, for each feature in turn, its mean and its log-variance.
     GaussianPredicted,
+    /// Each feature has a family of its own, see `FeatureFamily`; the decoder gives a mean or a logit per feature.
+    #[cfg(feature = "mixed")]
+    Mixed,
 }
 
 impl LikelihoodKind {
@@ -55,6 +58,64 @@ impl LikelihoodKind {
         match self {
             Self::Bernoulli | Self::GaussianFixed | Self::GaussianPerFeature => features,
             Self::GaussianPredicted => features.saturating_mul(2),
+            #[cfg(feature = "mixed")]
+            Self::Mixed => features,
         }
+    }
+}
+
+/// The family of one feature of [`LikelihoodKind::Mixed`].
+///
+/// A column of K categories is K features of zeros and ones, one behind the other: the first is a [`Self::FirstCategory`], the others are
+/// [`Self::NextCategory`]. All of them are NaN where the category was not observed.
+#[cfg(feature = "mixed")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FeatureFamily {
+    /// The decoder gives the mean; the feature has its own learned variance.
+    Gaussian,
+    /// 0 or 1; the decoder gives its logit.
+    Bernoulli,
+    /// Whether the first category of a column was seen; the decoder gives its logit.
+    FirstCategory {
+        /// `ln p` of none of the column's categories, in nats, below 0: what a category costs that training has not seen.
+        log_other: f32,
+    },
+    /// Whether the next category of the column of the feature before was seen; the decoder gives its logit.
+    NextCategory,
+}
+
+#[cfg(feature = "mixed")]
+impl FeatureFamily {
+    /// As the file has it: 0 Gaussian, 1 Bernoulli, 2 a next category, a negative number the `log_other` of a first one.
+    #[must_use]
+    pub const fn code(self) -> f32 {
+        match self {
+            Self::Gaussian => 0.0,
+            Self::Bernoulli => 1.0,
+            Self::NextCategory => 2.0,
+            Self::FirstCategory { log_other } => log_other,
+        }
+    }
+
+    /// What a file means; `None` for what no file has.
+    #[must_use]
+    pub fn of_code(code: f32) -> Option<Self> {
+        if code == 0.0 {
+            Some(Self::Gaussian)
+        } else if code == 1.0 {
+            Some(Self::Bernoulli)
+        } else if code == 2.0 {
+            Some(Self::NextCategory)
+        } else if code < 0.0 && code.is_finite() {
+            Some(Self::FirstCategory { log_other: code })
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is of values that are 0 or 1, and no measured numbers.
+    #[must_use]
+    pub const fn is_discrete(self) -> bool {
+        !matches!(self, Self::Gaussian)
     }
 }

@@ -38,10 +38,14 @@ pub struct Header<'a> {
     /// Arrays of an `f32` per feature, one after the other:
     /// - the mean, subtracted from the input,
     /// - the inverse scale, which multiplies the difference,
-    /// - fixed and learned variances only, the inverse deviation, `inverse scale / σ`: multiplies the difference where the
+    /// - fixed and learned variances and mixed features only, the inverse deviation, `inverse scale / σ`: multiplies the difference where the
     ///   likelihood compares the input with the decoder's outputs, whose unit is the likelihood's standard deviation,
     /// - Gaussian likelihoods only, the log normaliser, `−½ ln(2πσ²) − ln(scale)`: the log density at the mean in physical units;
-    ///   for a predicted variance that of σ² = 1.
+    ///   for a predicted variance that of σ² = 1; 0 for a mixed feature of zeros and ones,
+    /// - mixed features only, the family, as `FeatureFamily::code` has it,
+    /// - with relations, the least and the largest value of the training windows, in physical units; and behind these arrays
+    ///   [`RELATION_CONSTANTS`] and, for at most [`MAX_MIXED_INPUTS`] features, the components of a mixture of Gaussians of the input, as
+    ///   [`input_mixture_len`] says, or none.
     #[serde(borrow)]
     pub features: &'a [u8],
     /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale. Then the prior's components, as
@@ -76,17 +80,40 @@ pub struct LayerRecord<'a> {
     pub bias_exponent: i32,
 }
 
+/// Numbers of relations, behind the features' arrays, in nats of densities in physical units:
+/// - the score that a window outside the range of the training windows has at most,
+/// - an offset: with a layer `A r + b` behind the decoder's, of as many rows and columns as features, `offset − ½ ‖A r + b‖²` is the
+///   log-likelihood of the features given each other, shifted so that of normal windows it is about that of independent features. Row j is the
+///   difference of feature j from what all others make expect of it, in its standard deviation given them,
+/// - a ceiling: what the log-likelihood of a reconstruction counts at most, so that one that is better than those of normal windows does not
+///   make up for a latent vector that is not,
+/// - 0 where `r` is the window's difference from its reconstruction, else from the mean; in the likelihood's standard deviations, as the inverse
+///   deviations make it.
+pub const RELATION_CONSTANTS: usize = 4;
+
+/// Features for which there may be a mixture of Gaussians of the input, at most.
+pub const MAX_MIXED_INPUTS: usize = 16;
+
+/// `f32`s of a component of the mixture of the input `y`, the window's difference from the mean in the likelihood's standard deviations:
+/// its constant `c`, then for each feature `i` the `i + 1` entries of the row of a lower triangular `U`, and `bᵢ`. The log-density of
+/// the component is `c − ½ ‖U y − b‖²`.
+#[must_use]
+pub const fn input_mixture_len(features: usize) -> usize {
+    features.saturating_mul(features.saturating_add(3)) / 2 + 1
+}
+
 /// `f32`s of a component of a mixture `Σ πₖ N(mₖ, diag 1/pₖ)`: `ln πₖ + ½ Σ ln pₖ`, then the means, then the precisions.
 #[must_use]
 pub const fn mixture_len(latent: usize) -> usize {
     latent.saturating_mul(2).saturating_add(1)
 }
 
-/// The second stage of Dai & Wipf (2019): a decoder from `u ~ N(0, I)` to the first stage's latent vector; its layers follow.
+/// The second stage of Dai & Wipf (2019): a decoder from `u ~ N(0, I)` to the first stage's latent vector `z`; its layers follow.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SecondStage<'a> {
-    /// Dimensions of `u`, at most those of `z`.
-    pub latent: u32,
+    /// What its first layer reads: the dimensions of `u`, at most those of `z`; or, given the condition of a conditional model, as many as `z`
+    /// has and behind them the condition's values.
+    pub inputs: u32,
     /// `f32` per latent dimension of the first stage: the standard deviation of `p(z|u)`.
     #[serde(borrow)]
     pub deviation: &'a [u8],
@@ -95,7 +122,7 @@ pub struct SecondStage<'a> {
 /// An array with a name.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct NamedArray<'a> {
-    /// Of the calibration the channels' front-ends, a byte each (none: all raw); of an attribute what changes along its direction,
+    /// Of the calibration the channels' front-ends, as [`FrontEnd::of_record`](crate::FrontEnd::of_record) reads them; of an attribute what changes along its direction,
     /// in UTF-8; of the aggregated posterior empty.
     #[serde(borrow)]
     pub name: &'a [u8],

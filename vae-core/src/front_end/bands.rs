@@ -1,41 +1,17 @@
 //! The energy of a channel's samples in bands of frequencies.
 
 #[cfg(feature = "spectrum")]
-use crate::arithmetic::number::finite;
-use crate::network::error::InferError;
+use crate::{arithmetic::number::finite, front_end::spectrum::spectrum, network::error::InferError};
 
-/// Windows whose spectrum can be computed: powers of two from 2⁴ to 2¹¹ samples.
-pub(super) const SPECTRUM: core::ops::RangeInclusive<usize> = 16..=2048;
-
-#[cfg(not(feature = "spectrum"))]
-pub(super) fn bands(_: &mut [f32], _: &mut [f32]) -> Result<(), InferError> {
-    Err(InferError::Unsupported)
-}
-
-/// [`FrontEnd::Bands`] of distances from the mean.
+/// [`FrontEnd::Bands`](super::FrontEnd::Bands) of distances from the mean.
 #[cfg(feature = "spectrum")]
 pub(super) fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), InferError> {
-    use microfft::real::{rfft_16, rfft_32, rfft_64, rfft_128, rfft_256, rfft_512, rfft_1024, rfft_2048};
-
     let len = distances.len() as f32;
     for (index, distance) in distances.iter_mut().enumerate() {
         let phase = core::f32::consts::TAU * (index as f32 + 0.5) / len;
         *distance *= 0.5 - 0.5 * libm::cosf(phase);
     }
-    macro_rules! spectrum {
-        ($($size:literal $transform:ident),*) => {
-            match distances.len() {
-                $($size => match distances.first_chunk_mut::<$size>() {
-                    Some(samples) => $transform(samples).as_mut_slice(),
-                    None => return Err(InferError::Unsupported),
-                },)*
-                _ => return Err(InferError::Unsupported),
-            }
-        };
-    }
-    let spectrum = spectrum!(
-        16 rfft_16, 32 rfft_32, 64 rfft_64, 128 rfft_128, 256 rfft_256, 512 rfft_512, 1024 rfft_1024, 2048 rfft_2048
-    );
+    let spectrum = spectrum(distances).ok_or(InferError::Unsupported)?;
     // The first holds the mean, and in its imaginary part the highest frequency; neither counts.
     let mut frequencies = spectrum.iter().skip(1);
     let (bands, count) = (features.len(), frequencies.len());
@@ -82,9 +58,8 @@ mod tests {
             };
             let mut found = [0.0; 32];
             let found = &mut found[..bands];
-            let mut x = [0.0; 2048];
-            (0..window).for_each(|i| x[i] = samples(i) as f32);
-            FrontEnd::Bands(bands as u8).extract(&mut x[..window], found).unwrap();
+            let x: [f32; 2048] = core::array::from_fn(|i| samples(i) as f32);
+            FrontEnd::Bands(bands as u8).extract(&x[..window], (0, 1), &mut [0.0; 2048][..window], found).unwrap();
             let (mut start, frequencies) = (1, window / 2 - 1);
             for (band, found) in found.iter().enumerate() {
                 let end = band_end(band, bands, frequencies) + 1;

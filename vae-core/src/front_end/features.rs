@@ -8,7 +8,7 @@ impl<'m> Model<'m> {
     /// # Errors
     /// If the file is faulty.
     pub fn front_end(&self, channel: usize) -> Result<FrontEnd, LoadError> {
-        Ok(self.front_ends()?.get(channel).map_or(FrontEnd::Raw, |code| FrontEnd::from_code(*code)))
+        Ok(FrontEnd::of_record(self.front_ends()?, channel, self.channels()))
     }
 
     /// The features of a window: its samples as they are for a model without front-end; else channel after channel, each through its
@@ -32,13 +32,10 @@ impl<'m> Model<'m> {
         let work = work.get_mut(..needed).ok_or(InferError::WrongLength { needed, found })?;
         for channel in 0..self.channels() {
             let front_end = self.front_end(channel)?;
-            for (slot, sample) in work.iter_mut().zip(samples.iter().skip(channel).step_by(self.channels())) {
-                *slot = *sample;
-            }
             let own = front_end.features(self.window());
             let error = LoadError::Shape { expected: own, found: rest.len() };
             let (features, behind) = rest.split_at_mut_checked(own).ok_or(error)?;
-            front_end.extract(work, features)?;
+            front_end.extract(samples, (channel, self.channels()), work, features)?;
             rest = behind;
         }
         // What is not written is whatever was there before.
@@ -67,8 +64,9 @@ impl<'m> Model<'m> {
     }
 
     pub(crate) fn owners(&self) -> Result<Owners<'m>, LoadError> {
-        let codes = if self.has_front_end() { Some(self.front_ends()?) } else { None };
-        let mut owners = Owners { codes, channels: self.channels(), window: self.window(), channel: 0, own: 0, end: 0 };
+        let record = if self.has_front_end() { Some(self.front_ends()?) } else { None };
+        let mut owners =
+            Owners { record, channels: self.channels(), window: self.window(), channel: 0, own: 0, end: 0 };
         owners.take();
         Ok(owners)
     }
@@ -77,7 +75,7 @@ impl<'m> Model<'m> {
 /// Which channels features belong to, asked for in ascending order: all of them together take as many steps as there are channels.
 pub(crate) struct Owners<'m> {
     /// None where features are samples.
-    codes: Option<&'m [u8]>,
+    record: Option<&'m [u8]>,
     channels: usize,
     window: usize,
     channel: usize,
@@ -90,7 +88,7 @@ pub(crate) struct Owners<'m> {
 impl Owners<'_> {
     /// The channel of a feature that is not before the last one asked for.
     pub(crate) fn of(&mut self, feature: usize) -> usize {
-        if self.codes.is_none() {
+        if self.record.is_none() {
             return feature % self.channels.max(1);
         }
         while feature >= self.end && self.channel + 1 < self.channels {
@@ -101,8 +99,8 @@ impl Owners<'_> {
     }
 
     fn take(&mut self) {
-        let code = self.codes.and_then(|codes| codes.get(self.channel));
-        self.own = code.map_or(FrontEnd::Raw, |code| FrontEnd::from_code(*code)).features(self.window);
+        let front_end = FrontEnd::of_record(self.record.unwrap_or_default(), self.channel, self.channels);
+        self.own = front_end.features(self.window);
         self.end = self.end.saturating_add(self.own);
     }
 }

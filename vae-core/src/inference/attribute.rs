@@ -2,19 +2,25 @@
 
 use crate::{
     arithmetic::vector::{AsWindow, Samples},
-    inference::vae::Vae,
+    inference::{related::Attribution, vae::Vae},
     model::Model,
     network::{
         error::InferError,
         pass::Pass,
-        scratch::{LayerBuffers, Scratch},
+        scratch::{Buffers, LayerBuffers, Scratch},
     },
+    probability::{likelihood::Open, posterior::Posterior},
 };
 
 impl Model<'_> {
     /// Gives each observed feature and the nats that it costs to `each`: half its squared distance from the reconstruction at the
     /// posterior mean, in variances (for a Bernoulli model: the cross-entropy), which is what `ln p(x|z)` loses by it. About ½ for an
-    /// ordinary feature. `x` is as for [`Self::encode`].
+    /// ordinary feature. Of a column of categories, the category that was seen costs `−ln p` of it and the others 0; where none of them was, what
+    /// a category costs that training has not seen is owed to the first. `x` is as for [`Self::encode`].
+    ///
+    /// Where the score is owed to how features go together, half the squared distance from what all other features make expect of this one, in
+    /// its variance given them: what would be regained if this one were as expected. If two features that belong together do not, both
+    /// are off by that, and no other feature need be.
     ///
     /// # Errors
     /// See [`InferError`].
@@ -28,21 +34,38 @@ impl Model<'_> {
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
         vae.encode(&mut x, &mut buffers)?;
-        vae.posterior(self.latent(), buffers.posterior)?.mean(buffers.latent)?;
-        let pass = vae.begin_decoding(vae.decoder, buffers.latent, &mut buffers.layers)?;
-        vae.finish_attribution(x.x, pass, &mut buffers.layers, each)
+        let Buffers { posterior, latent: z, mut layers } = buffers;
+        let posterior = vae.posterior(z.len(), posterior)?;
+        posterior.mean(&mut *z)?;
+        let pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
+        vae.finish_attribution(x.x, (&posterior, z), pass, &mut layers, each)
     }
 }
 
 impl Vae<'_> {
-    /// The rest of [`Model::attribute`].
+    /// The rest of [`Model::attribute`]; `z` is room for a latent vector.
     pub(crate) fn finish_attribution(
         &self,
         x: Samples<'_>,
+        (posterior, z): (&Posterior<'_>, &mut [f32]),
         pass: Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         each: &mut dyn FnMut(usize, f32),
     ) -> Result<(), InferError> {
-        pass.finish(buffers, &mut |start, outputs, chunk| self.likelihood.costs(x, start, outputs, chunk, each))
+        let mut open = Open::default();
+        if self.is_related() && (0..x.len()).all(|feature| !x.get(feature).is_nan()) {
+            let attribution = Attribution { kl: self.prior.kl(posterior, z), each };
+            if self.relate(x, true, pass, buffers, Some(attribution))?.1 {
+                return Ok(());
+            }
+            // What the pass was to run on has been overwritten.
+            posterior.mean(&mut *z)?;
+            return self.decode(z, buffers, &mut |start, outputs, chunk| {
+                self.likelihood.costs(x, start, outputs, chunk, &mut open, each)
+            });
+        }
+        pass.finish(buffers, &mut |start, outputs, chunk| {
+            self.likelihood.costs(x, start, outputs, chunk, &mut open, each)
+        })
     }
 }

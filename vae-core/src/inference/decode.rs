@@ -2,6 +2,8 @@
 
 use nalgebra::DVectorView;
 
+#[cfg(feature = "mixed")]
+use crate::format::kind::FeatureFamily;
 use crate::{
     arithmetic::{
         activation::sigmoid,
@@ -22,7 +24,7 @@ use crate::{
 
 impl<'m> Model<'m> {
     /// Decodes a latent vector `z` into `mean`, the mean of `p(x|z)` in physical units (for a Bernoulli model: the
-    /// probabilities).
+    /// probabilities; for a column of categories: the probability of each, given that it is one of them).
     ///
     /// # Errors
     /// See [`InferError`].
@@ -34,7 +36,7 @@ impl<'m> Model<'m> {
     ) -> Result<(), InferError> {
         self.decode_with(z.as_vector(), mean.values_mut(), scratch, &mut |likelihood, output, _| match likelihood {
             Likelihood::Bernoulli => sigmoid(output),
-            Likelihood::Gaussian { .. } | Likelihood::Predicted { .. } => output,
+            _ => output,
         })
     }
 
@@ -59,15 +61,34 @@ impl<'m> Model<'m> {
         let Standardiser { mean, inverse_scale } = match likelihood {
             Likelihood::Gaussian { standardiser, .. } | Likelihood::Predicted { standardiser, .. } => standardiser,
             Likelihood::Bernoulli => &vae.standardiser,
+            #[cfg(feature = "mixed")]
+            Likelihood::Mixed(mixed) => &mixed.standardiser,
         };
         let mut slots = x.iter_mut().zip(mean.iter().zip(*inverse_scale));
         let mut pending = None;
         let mut is_finite = true;
-        vae.decode(z.as_slice(), &mut buffers.layers, &mut |_, outputs, _| {
+        #[cfg_attr(not(feature = "mixed"), expect(unused_variables, reason = "the features of a Mixed differ"))]
+        vae.decode(z.as_slice(), &mut buffers.layers, &mut |start, outputs, _| {
+            #[cfg(feature = "mixed")]
+            if let Likelihood::Mixed(mixed) = likelihood {
+                for ((feature, output), (slot, (mean, inverse_scale))) in
+                    (start..).zip(outputs.numbers()).zip(&mut slots)
+                {
+                    *slot = match mixed.family(feature)? {
+                        FeatureFamily::Gaussian => value(likelihood, *output, 1.0) / inverse_scale + mean,
+                        FeatureFamily::Bernoulli => value(&Likelihood::Bernoulli, *output, 0.0),
+                        FeatureFamily::FirstCategory { .. } | FeatureFamily::NextCategory => *output,
+                    };
+                    is_finite &= slot.is_finite();
+                }
+                return Some(());
+            }
             for &output in outputs.numbers() {
                 let (output, deviation) = match (likelihood, pending.take()) {
                     (Likelihood::Bernoulli, _) => (output, 0.0),
                     (Likelihood::Gaussian { .. }, _) => (output, 1.0),
+                    #[cfg(feature = "mixed")]
+                    (Likelihood::Mixed(_), _) => continue,
                     (Likelihood::Predicted { .. }, None) => {
                         pending = Some(output);
                         continue;
@@ -83,6 +104,10 @@ impl<'m> Model<'m> {
             }
             Some(())
         })?;
+        #[cfg(feature = "mixed")]
+        if let Likelihood::Mixed(mixed) = likelihood {
+            mixed.finish(x);
+        }
         if is_finite { Ok(()) } else { Err(InferError::Overflow) }
     }
 

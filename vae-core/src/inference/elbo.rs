@@ -23,9 +23,10 @@ pub struct Score {
     /// `E_q[ln p(x|z)]`, or the approximation that the method's name says.
     pub reconstruction: f32,
     /// `KL(q(z|x) ‖ p(z))`, in closed form. To a learned prior, a mixture, it is the upper bound `−ln Σ πₖ exp −KL(q ‖ pₖ)`
-    /// of Hershey & Olsen (2007), section 7, so that `elbo` stays a lower bound.
+    /// of Hershey & Olsen (2007), section 7, so that `elbo` stays a lower bound, though a lower one than the ELBO;
+    /// [`Model::evidence`] has both without bias, by samples.
     pub kl: f32,
-    /// Standard error of `elbo` and `reconstruction`; 0 for a method without randomness, and for a single sample.
+    /// Standard error of `elbo`; 0 for a method without randomness, and for a single sample.
     pub standard_error: f32,
     /// Features that were not observed (NaN) and are left out of `reconstruction`.
     pub missing: u32,
@@ -66,20 +67,44 @@ impl Expectation for AtMean {
     }
 }
 
-/// The mean over draws from the posterior.
-#[derive(Clone, Debug)]
-pub(crate) struct BySamples<R> {
-    rng: R,
-    samples: u32,
+/// A mean in the making, with its standard error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Average {
     count: u32,
     mean: f32,
     /// Sum of the squared deviations.
     deviations: f32,
 }
 
+impl Average {
+    pub(crate) const EMPTY: Self = Self { count: 0, mean: 0.0, deviations: 0.0 };
+
+    /// Welford (1962): mean and sum of squared deviations in one pass.
+    pub(crate) fn add(&mut self, value: f32) {
+        self.count += 1;
+        let difference = value - self.mean;
+        self.mean += difference / self.count as f32;
+        self.deviations += difference * (value - self.mean);
+    }
+
+    pub(crate) fn mean_and_error(&self) -> (f32, f32) {
+        let degrees = self.count.saturating_sub(1) as f32;
+        let variance = self.deviations / (degrees * self.count as f32);
+        (self.mean, if self.count > 1 { libm::sqrtf(variance) } else { 0.0 })
+    }
+}
+
+/// The mean over draws from the posterior.
+#[derive(Clone, Debug)]
+pub(crate) struct BySamples<R> {
+    rng: R,
+    samples: u32,
+    average: Average,
+}
+
 impl<R: Rng> BySamples<R> {
     pub(crate) fn new(samples: u32, rng: R) -> Self {
-        Self { rng, samples, count: 0, mean: 0.0, deviations: 0.0 }
+        Self { rng, samples, average: Average::EMPTY }
     }
 }
 
@@ -95,20 +120,14 @@ impl<R: Rng> Estimator for BySamples<R> {
     }
 
     fn add(&mut self, nats: f32) -> bool {
-        // Welford (1962): mean and sum of squared deviations in one pass.
-        self.count += 1;
-        let difference = nats - self.mean;
-        self.mean += difference / self.count as f32;
-        self.deviations += difference * (nats - self.mean);
-        self.count < self.samples
+        self.average.add(nats);
+        self.average.count < self.samples
     }
 }
 
 impl<R: Rng> Expectation for BySamples<R> {
     fn expectation(&self) -> (f32, f32) {
-        let degrees = self.count.saturating_sub(1) as f32;
-        let variance = self.deviations / (degrees * self.count as f32);
-        (self.mean, if self.count > 1 { libm::sqrtf(variance) } else { 0.0 })
+        self.average.mean_and_error()
     }
 }
 
@@ -173,7 +192,8 @@ impl Model<'_> {
         self.elbo_by(x.as_window(), AtMean::default(), scratch)
     }
 
-    /// The ELBO by the mean over `samples` draws from `q(z|x)`.
+    /// The ELBO by the mean of `ln p(x|z)` over `samples` draws from `q(z|x)`, less the KL of [`Score::kl`]: without bias, but for a learned
+    /// prior, of whose KL that is an upper bound; [`Self::evidence`] is without bias for that too.
     ///
     /// `x` is as for [`Model::encode`].
     ///
@@ -227,7 +247,9 @@ impl Model<'_> {
         vae.encode(&mut x, &mut buffers)?;
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
-        vae.estimate(&x, &posterior, z, &mut layers, &mut estimator, |density| density.nats())?;
+        vae.estimate(&posterior, z, &mut layers, &mut estimator, |vae, pass, layers| {
+            vae.finish_log_conditional(&x, pass, layers)?.nats()
+        })?;
         let (reconstruction, standard_error) = estimator.expectation();
         let (elbo, kl) = vae.bound(reconstruction, &posterior, z)?;
         Ok(Score { elbo, reconstruction, kl, standard_error, missing: x.missing() })

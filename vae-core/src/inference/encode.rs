@@ -47,22 +47,17 @@ impl Vae<'_> {
     pub(crate) fn finish_encoding(&self, pass: Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
         let (kind, latent) = (self.kind, buffers.latent.len());
         let mut slots = buffers.posterior.iter_mut().enumerate();
-        // Of the Cholesky factor: the row that is being written, and the outputs until its diagonal.
-        let (mut row, mut until_diagonal) = (0, 0);
+        // Of the Cholesky factor: where the next entry on the diagonal is, and how many entries its row has.
+        let (mut diagonal, mut entries) = (latent, 1);
         pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
                 let limit = match kind {
                     PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
                     PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
-                    PosteriorKind::FullGaussian if index >= latent => {
-                        if until_diagonal == 0 {
-                            row += 1;
-                            until_diagonal = row;
-                            0.5 * LOG_VARIANCE_LIMIT
-                        } else {
-                            until_diagonal -= 1;
-                            f32::MAX
-                        }
+                    PosteriorKind::FullGaussian if index == diagonal => {
+                        entries += 1;
+                        diagonal += entries;
+                        0.5 * LOG_VARIANCE_LIMIT
                     }
                     _ => f32::MAX,
                 };

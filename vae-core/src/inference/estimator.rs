@@ -1,9 +1,9 @@
 //! How a score is estimated: latent vectors are drawn and decoded, and what the window's log-likelihoods add up to is the score.
 
 use crate::{
-    inference::vae::{Observation, Vae},
-    network::{error::InferError, scratch::LayerBuffers},
-    probability::{log_density::LogDensity, posterior::Posterior},
+    inference::vae::Vae,
+    network::{error::InferError, pass::Pass, scratch::LayerBuffers},
+    probability::posterior::Posterior,
 };
 
 /// A score in the making. Drawing and adding take turns; between them the decoder runs, which may be interrupted.
@@ -22,21 +22,20 @@ pub(crate) trait Estimator {
 }
 
 impl Vae<'_> {
-    /// Draws, decodes and adds until the estimator has enough, for an observation and its posterior; `z` has room for a latent vector. `nats` is
-    /// what counts of the log-likelihood of each latent vector.
+    /// Draws, decodes and adds until the estimator has enough, for an observation's posterior; `z` has room for a latent vector. `nats` finishes the
+    /// decoder's pass and is what counts of the log-likelihood of each latent vector.
     pub(crate) fn estimate(
         &self,
-        x: &Observation<'_>,
         posterior: &Posterior<'_>,
         z: &mut [f32],
         layers: &mut LayerBuffers<'_>,
         estimator: &mut impl Estimator,
-        nats: impl Fn(&LogDensity<'_>) -> Result<f32, InferError>,
+        nats: impl Fn(&Self, Pass<'_>, &mut LayerBuffers<'_>) -> Result<f32, InferError>,
     ) -> Result<(), InferError> {
         loop {
             estimator.draw(self, posterior, z, layers)?;
             let pass = self.begin_decoding(self.decoder, z, layers)?;
-            if !estimator.add(nats(&self.finish_log_conditional(x, pass, layers)?)?) {
+            if !estimator.add(nats(self, pass, layers)?) {
                 return Ok(());
             }
         }

@@ -14,7 +14,12 @@ use crate::{
     },
     inference::vae::Vae,
     model::Model,
-    network::{error::InferError, input::Source, pass::Pass, scratch::Scratch},
+    network::{
+        error::InferError,
+        input::{First, Source},
+        pass::Pass,
+        scratch::Scratch,
+    },
     probability::likelihood::Likelihood,
 };
 
@@ -53,10 +58,12 @@ impl<'m> Model<'m> {
         self.extras()?.aggregate.ok_or(InferError::Absent)?.sample(rng, z)
     }
 
-    /// Draws `z` from the second stage: `u ~ N(0, I)`, then `z ~ p(z|u)`, into `z`.
+    /// Draws `z` from the second stage: `u ~ N(0, I)`, then `z ~ p(z|u)`, into `z`; in a conditional model `z ~ p(z|u, c)`, if the stage was
+    /// trained so.
     ///
     /// # Errors
-    /// [`InferError::Absent`] if the file holds none; see [`InferError`].
+    /// [`InferError::Absent`] if the file holds none, [`InferError::WrongCondition`] if it asks for a condition that was not given; see
+    /// [`InferError`].
     ///
     /// # Source
     /// Dai & Wipf (2019), *Diagnosing and Enhancing VAE Models*, section 4.
@@ -70,15 +77,22 @@ impl<'m> Model<'m> {
         self.fits_latent(z)?;
         let (stage, layers) = self.extras()?.second_stage.ok_or(InferError::Absent)?;
         let deviations: &[f32] = values(stage.deviation, z.len())?;
+        let vae = Vae::of(self)?;
         let mut buffers = scratch.split(self)?;
-        let found = buffers.latent.len();
-        let needed = stage.latent as usize;
+        let (inputs, found) = (stage.inputs as usize, buffers.latent.len());
+        let is_conditional = inputs > z.len();
+        let needed = inputs.min(z.len());
         let u = buffers.latent.get_mut(..needed).ok_or(LoadError::Shape { expected: found, found: needed })?;
         for u in u.iter_mut() {
             *u = standard_normal(rng);
         }
         let mut slots = z.iter_mut();
-        let mut source = Source::unconditional(u);
+        let mut source = if is_conditional {
+            vae.check_condition()?;
+            Source::new(First::Latent(u), &vae.condition)
+        } else {
+            Source::unconditional(u)
+        };
         let pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
         pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
@@ -92,7 +106,7 @@ impl<'m> Model<'m> {
         Ok(())
     }
 
-    /// Decodes `z` and draws a window from `p(x|z)` into `x`, in physical units.
+    /// Decodes `z` and draws a window from `p(x|z)` into `x`, in physical units; of a column of categories one is 1 and the others are 0.
     ///
     /// # Errors
     /// See [`InferError`].
@@ -103,15 +117,16 @@ impl<'m> Model<'m> {
         x: &mut (impl AsVectorMut + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
-        self.decode_with(
-            z.as_vector(),
-            x.values_mut(),
-            scratch,
-            &mut |likelihood, output, deviation| match likelihood {
-                Likelihood::Bernoulli => coin(sigmoid(output), rng),
-                _ => output + deviation * standard_normal(rng),
-            },
-        )
+        let x = x.values_mut();
+        self.decode_with(z.as_vector(), x, scratch, &mut |likelihood, output, deviation| match likelihood {
+            Likelihood::Bernoulli => coin(sigmoid(output), rng),
+            _ => output + deviation * standard_normal(rng),
+        })?;
+        #[cfg(feature = "mixed")]
+        if let Likelihood::Mixed(mixed) = Vae::of(self)?.likelihood {
+            mixed.draw(x, rng);
+        }
+        Ok(())
     }
 
     /// The named directions in latent space that the file holds.

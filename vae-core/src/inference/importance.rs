@@ -223,7 +223,9 @@ impl Model<'_> {
         let mut estimator = Weighted::new(*importance, x.missing() > 0, rng);
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
-        vae.estimate(&x, &posterior, z, &mut layers, &mut estimator, |density| density.nats())?;
+        vae.estimate(&posterior, z, &mut layers, &mut estimator, |vae, pass, layers| {
+            vae.finish_log_conditional(&x, pass, layers)?.nats()
+        })?;
         estimator.log_likelihood()
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     format::{
         error::LoadError,
         kind::{LikelihoodKind, PosteriorKind},
-        record::{Header, NamedArray, Records, SecondStage, all_values, values},
+        record::{Header, NamedArray, RELATION_CONSTANTS, Records, SecondStage, all_values},
     },
     model::Model,
     network::{
@@ -17,11 +17,16 @@ use crate::{
     },
     probability::{likelihood::Likelihood, mixture::Mixture, posterior::Posterior, prior::Prior},
 };
+#[cfg(feature = "mixed")]
+use crate::{format::kind::FeatureFamily, probability::mixed::Mixed};
 
 /// The file's hot records: an encoder and a decoder, what they read, and the distributions that their outputs are parameters of.
 #[derive(Clone, Copy)]
 pub(crate) struct Vae<'m> {
     pub(crate) kind: PosteriorKind,
+    /// The features' constants of relations, see [`Vae::relations`]. Empty where the file has none. They
+    /// count for the score by which a window is judged; the ELBO and the log-likelihood are the model's own.
+    pub(crate) beyond: &'m [f32],
     pub(crate) prior: Prior<'m>,
     pub(crate) standardiser: Standardiser<'m>,
     pub(crate) likelihood: Likelihood<'m>,
@@ -78,8 +83,10 @@ impl<'m> Vae<'m> {
             LikelihoodKind::Bernoulli => 2,
             LikelihoodKind::GaussianPredicted => 3,
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
+            #[cfg(feature = "mixed")]
+            LikelihoodKind::Mixed => 5,
         };
-        let mut rest = values(header.features, arrays * features)?;
+        let mut rest = all_values(header.features)?;
         let misfit = LoadError::Shape { expected: arrays * features, found: rest.len() };
         let mut constants = || {
             let (own, behind) = rest.split_at_checked(features).ok_or(misfit)?;
@@ -88,22 +95,31 @@ impl<'m> Vae<'m> {
         };
         let standardiser = Standardiser { mean: constants()?, inverse_scale: constants()? };
         let (condition, prior) = conditions_and_prior(model, &header)?;
+        let likelihood = match header.likelihood {
+            LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => Likelihood::Gaussian {
+                standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
+                log_normaliser: constants()?,
+                log_normaliser_sum: header.log_normaliser_sum,
+            },
+            LikelihoodKind::GaussianPredicted => {
+                Likelihood::Predicted { standardiser, log_normaliser: constants()?, bounds: header.log_variance_bounds }
+            }
+            #[cfg(feature = "mixed")]
+            LikelihoodKind::Mixed => Likelihood::Mixed(Mixed {
+                standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
+                log_normaliser: constants()?,
+                families: constants()?,
+            }),
+        };
+        if !rest.is_empty() && (arrays != 4 || rest.len() < 2 * features + RELATION_CONSTANTS) {
+            return Err(misfit);
+        }
         Ok(Self {
             standardiser,
             condition,
-            likelihood: match header.likelihood {
-                LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
-                LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => Likelihood::Gaussian {
-                    standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
-                    log_normaliser: constants()?,
-                    log_normaliser_sum: header.log_normaliser_sum,
-                },
-                LikelihoodKind::GaussianPredicted => Likelihood::Predicted {
-                    standardiser,
-                    log_normaliser: constants()?,
-                    bounds: header.log_variance_bounds,
-                },
-            },
+            likelihood,
+            beyond: rest,
             encoder: Layers::new(encoder, header.precision, header.encoder_layers, header.posterior.parameters(latent)),
             decoder: Layers::new(
                 model.records_at(model.prelude().decoder_at)?,
@@ -191,6 +207,19 @@ impl<'m> Model<'m> {
         Ok((mean, inverse_scale))
     }
 
+    /// The family of each feature, of a model whose features have families of their own; else none.
+    ///
+    /// # Errors
+    /// If the file is faulty.
+    #[cfg(feature = "mixed")]
+    pub fn families(&self) -> Result<impl Iterator<Item = FeatureFamily> + use<'m>, LoadError> {
+        let codes = match Vae::of(self)?.likelihood {
+            Likelihood::Mixed(mixed) => mixed.families,
+            _ => &[],
+        };
+        Ok(codes.iter().filter_map(|code| FeatureFamily::of_code(*code)))
+    }
+
     /// Components of the learned prior; 0 for a model with the standard one.
     ///
     /// # Errors
@@ -213,7 +242,7 @@ impl<'m> Model<'m> {
             let stage: SecondStage<'_> = records.read()?;
             let mut layers = self.second_stage(&header, records);
             second_stage = Some((stage, layers));
-            let mut width = stage.latent as usize;
+            let mut width = stage.inputs as usize;
             while let Some(layer) = layers.next(width) {
                 width = layer?.rows;
             }

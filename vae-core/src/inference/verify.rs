@@ -6,11 +6,11 @@ use crate::{
         kind::PosteriorKind,
         prelude::Prelude,
         record::{GoldenVector, NamedArray, RawCard, Records, SecondStage, all_values, values},
-        size::{hidden_len, vector_len},
+        size::{CHUNK, hidden_len, vector_len},
     },
     inference::vae::Vae,
     model::Model,
-    network::{pass::Layers, standardise::Standardiser},
+    network::pass::Layers,
     probability::{likelihood::Likelihood, mixture::Mixture, prior::Prior},
 };
 
@@ -30,24 +30,31 @@ impl Model<'_> {
         let records = checks.layers(vae.encoder, features + self.conditions())?;
         checks.equal(self.prelude().decoder_at as usize, self.place(records));
         let mut records = checks.layers(vae.decoder, latent + self.conditions())?;
+        if vae.is_related() {
+            records = checks.layers(vae.decoder.one_more(records), features)?;
+            // The differences lie behind what a last layer needs.
+            checks.hidden = checks.hidden.max(2 * CHUNK + features);
+        }
         checks.equal(self.prelude().extras_at as usize, self.place(records));
 
         let (low, high) = header.log_variance_bounds;
         checks.finite(&[low, high, header.log_normaliser_sum]);
         checks.sound(low <= high);
-        for Standardiser { mean, inverse_scale } in [vae.standardiser, vae.condition.standardiser] {
-            checks.finite(mean);
-            checks.positive(inverse_scale);
-        }
-        if let Likelihood::Gaussian { standardiser, log_normaliser, .. }
-        | Likelihood::Predicted { standardiser, log_normaliser, .. } = vae.likelihood
-        {
+        checks.finite(all_values(header.features)?);
+        checks.finite(all_values(header.conditions_and_prior)?);
+        checks.positive(vae.standardiser.inverse_scale);
+        checks.positive(vae.condition.standardiser.inverse_scale);
+        if let Likelihood::Gaussian { standardiser, .. } | Likelihood::Predicted { standardiser, .. } = vae.likelihood {
             checks.positive(standardiser.inverse_scale);
-            checks.finite(log_normaliser);
         }
-        if let Prior::Mixture(mixture) = vae.prior {
-            checks.sound(header.posterior == PosteriorKind::DiagonalGaussian);
-            checks.finite(mixture.parameters);
+        #[cfg(feature = "mixed")]
+        if let Likelihood::Mixed(mixed) = &vae.likelihood {
+            checks.sound(!self.has_front_end());
+            checks.positive(mixed.standardiser.inverse_scale);
+            mixed.verify(&vae.standardiser, self.channels())?;
+        }
+        if let Prior::Mixture(_) = vae.prior {
+            checks.sound(header.posterior != PosteriorKind::Bernoulli);
         }
         let NamedArray { array, .. } = records.read()?;
         checks.finite(all_values(array)?);
@@ -57,9 +64,12 @@ impl Model<'_> {
         }
         if header.second_stage_layers > 0 {
             let stage: SecondStage<'_> = records.read()?;
-            checks.positive(values(stage.deviation, latent)?);
-            checks.sound((1..=latent).contains(&(stage.latent as usize)));
-            records = checks.layers(self.second_stage(&header, records), stage.latent as usize)?;
+            let deviation = values(stage.deviation, latent)?;
+            checks.finite(deviation);
+            checks.positive(deviation);
+            let inputs = stage.inputs as usize;
+            checks.sound((1..=latent).contains(&inputs) || inputs == latent + self.conditions());
+            records = checks.layers(self.second_stage(&header, records), inputs)?;
         }
         for _ in 0..header.attributes {
             let NamedArray { array, .. } = records.read()?;
@@ -117,7 +127,6 @@ impl Checks {
 
     #[inline(never)]
     fn positive(&mut self, values: &[f32]) {
-        self.finite(values);
         self.sound(values.iter().all(|value| *value > 0.0));
     }
 

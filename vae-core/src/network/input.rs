@@ -14,7 +14,7 @@ use crate::{
 /// What a network reads: features or latents, then the condition.
 pub(crate) struct Source<'a> {
     first: First<'a>,
-    /// None for a second stage, which knows no condition.
+    /// None for a second stage that knows no condition.
     condition: Option<&'a Condition<'a>>,
     missing: u32,
     /// Whether values are missing or beyond [`STANDARDISED_LIMIT`].

@@ -38,6 +38,11 @@ impl<'m> Layers<'m> {
         Self { records, precision, remaining, last }
     }
 
+    /// One layer with as many outputs, whose record is the first of these.
+    pub(crate) fn one_more(self, records: Records<'m>) -> Self {
+        Self { records, remaining: 1, ..self }
+    }
+
     /// The next layer, which must have so many inputs. One that does not fit those around it is refused: it would read what was left in the
     /// scratch, or leave it there.
     pub(crate) fn next(&mut self, inputs: usize) -> Option<Result<Layer<'m>, LoadError>> {
@@ -75,6 +80,11 @@ impl<'m> Pass<'m> {
         let layer = first?;
         let exponent = layer.load(source, buffers.vector, LayerBuffers::chunk(buffers.hidden)?.0)?;
         Ok(Self { layer, exponent, behind: layers })
+    }
+
+    /// The records behind the last layer, once it is the one that is left.
+    pub(crate) fn behind(&self) -> Records<'m> {
+        self.behind.records
     }
 
     /// Runs a hidden layer; false where only the last layer is left.

@@ -12,6 +12,10 @@ use crate::{
     probability::{posterior::Posterior, prior::Prior},
 };
 
+fn squares(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |sum, value| sum + value * value)
+}
+
 impl Posterior<'_> {
     /// `KL(q(z|x) ‖ p(z))` to the standard prior, in nats, in closed form: diagonal `½ Σ (σ² + μ² − 1 − ln σ²)`, full
     /// `½ (tr Σ + μᵀμ − d − ln |Σ|)`, both to `N(0, I)`; Bernoulli `Σ p ln 2p + (1 − p) ln 2(1 − p)`, to fair coins.
@@ -24,20 +28,12 @@ impl Posterior<'_> {
     /// Kingma & Welling (2014), appendix B; seed text "Variational autoencoders", appendix "The KL divergence".
     #[must_use]
     pub fn kl(&self) -> f32 {
-        let squares = |values: &[f32]| values.iter().fold(0.0, |sum, value| sum + value * value);
         match self.kind {
-            PosteriorKind::DiagonalGaussian => {
+            PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => {
                 let mut twice = 0.0;
-                for (mean, log_variance) in self.location.iter().zip(self.spread) {
-                    twice += mean * mean + (expm1(*log_variance) - log_variance);
-                }
-                0.5 * twice
-            }
-            PosteriorKind::FullGaussian => {
-                let mut twice = squares(self.location);
-                for (below, log_diagonal) in self.factor().rows() {
-                    let log_variance = 2.0 * log_diagonal;
-                    twice += squares(below) + (expm1(log_variance) - log_variance);
+                for (row, mean) in self.location.iter().enumerate() {
+                    let Some((below, log_variance)) = self.row(row) else { break };
+                    twice += (squares(below) + mean * mean) + (expm1(log_variance) - log_variance);
                 }
                 0.5 * twice
             }
@@ -77,14 +73,16 @@ impl Posterior<'_> {
 }
 
 impl Prior<'_> {
-    /// `KL(q ‖ p(z))` in nats, in closed form; of a diagonal Gaussian to a mixture, which has none, the upper bound
+    /// `KL(q ‖ p(z))` in nats, in closed form; of a Gaussian to a mixture, which has none, the upper bound
     /// `−ln Σ πₖ exp −KL(q ‖ pₖ)`. `work` has one value per latent dimension and is overwritten.
     #[inline(never)] // its frame need not be there while layers run
     pub(crate) fn kl(&self, posterior: &Posterior<'_>, work: &mut [f32]) -> f32 {
         let Self::Mixture(mixture) = self else { return posterior.kl() };
+        // The components are diagonal: of the posterior's covariance they see the diagonal, and its entropy the determinant.
         let mut twice = 0.0;
-        for (variance, log_variance) in work.iter_mut().zip(posterior.spread) {
-            *variance = libm::expf(*log_variance);
+        for (row, variance) in work.iter_mut().enumerate() {
+            let Some((below, log_variance)) = posterior.row(row) else { break };
+            *variance = squares(below) + libm::expf(log_variance);
             twice += log_variance + 1.0;
         }
         let expected_squares = |centre: &[f32], precision: &[f32]| {

@@ -1,10 +1,13 @@
 //! The decoder's likelihood `p(x|z)`.
 
+#[cfg(feature = "mixed")]
+use crate::probability::mixed::{Group, Mixed};
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::{error::LoadError, size::CHUNK},
     network::{
         error::InferError,
+        fixed::power_of_two,
         layer::Outputs,
         standardise::{Standardiser, limited},
     },
@@ -32,11 +35,25 @@ pub(crate) enum Likelihood<'m> {
         /// The log-variance is limited to the range between these.
         bounds: (f32, f32),
     },
+    /// Independent columns, each with its family; the decoder gives means in units of the standard deviation, and logits.
+    #[cfg(feature = "mixed")]
+    Mixed(Mixed<'m>),
+}
+
+/// The column of categories that a chunk of the decoder's outputs ends within.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Open {
+    #[cfg(feature = "mixed")]
+    pub(crate) group: Group,
 }
 
 impl Likelihood<'_> {
-    /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli.
+    /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli, or categorical.
     pub(crate) fn check(&self, x: Samples<'_>) -> Result<(), InferError> {
+        #[cfg(feature = "mixed")]
+        if let Self::Mixed(mixed) = self {
+            return mixed.check(x);
+        }
         if matches!(self, Self::Bernoulli) {
             for feature in 0..x.len() {
                 let value = x.get(feature);
@@ -50,15 +67,21 @@ impl Likelihood<'_> {
 
     /// Gives the nats that each observed feature costs to `each`, from the decoder's outputs from `start` on; see
     /// [`Model::attribute`](crate::Model::attribute).
-    /// None where the standardiser does not fit `x`.
+    /// `open` is what the chunk before has left. None where the standardiser does not fit `x`.
     pub(crate) fn costs(
         &self,
         x: Samples<'_>,
         start: usize,
         outputs: Outputs<'_>,
         chunk: &mut [f32; CHUNK],
+        open: &mut Open,
         each: &mut dyn FnMut(usize, f32),
     ) -> Option<()> {
+        #[cfg(feature = "mixed")]
+        if let Self::Mixed(mixed) = self {
+            return mixed.costs(x, start, outputs, chunk, &mut open.group, each);
+        }
+        let Open { .. } = open;
         let mut give = |feature: usize, nats: f32| {
             if !nats.is_nan() {
                 each(feature, nats);
@@ -85,12 +108,14 @@ impl Likelihood<'_> {
                     give(feature, 0.5 * difference * difference * libm::expf(-clamp(*output, *bounds)));
                 }
             }
+            #[cfg(feature = "mixed")]
+            Self::Mixed(_) => {}
         }
         Some(())
     }
 
     /// Gives each observed feature and by how much it is off its reconstruction, in its own unit and within `reach` of its standard
-    /// deviations to each side, to `each`, from the decoder's outputs from `start` on; none where features have no levels.
+    /// deviations to each side, to `each`, from the decoder's outputs from `start` on; none where features have no levels, or not all of them.
     /// None where the standardiser does not fit `x`.
     pub(crate) fn residuals(
         &self,
@@ -108,6 +133,8 @@ impl Likelihood<'_> {
         };
         match self {
             Self::Bernoulli => {}
+            #[cfg(feature = "mixed")]
+            Self::Mixed(_) => {}
             Self::Gaussian { standardiser, .. } => {
                 let x = standardiser.apply(x, start, chunk)?;
                 for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
@@ -125,18 +152,45 @@ impl Likelihood<'_> {
         Some(())
     }
 
+    /// Writes the differences between a window and the decoder's outputs from `start` on to `differences`, from there on, in the likelihood's
+    /// standard deviations; where its variance is predicted, or features have none, they stay.
+    /// None where the standardiser does not fit `x`.
+    pub(crate) fn differences(
+        &self,
+        x: Samples<'_>,
+        start: usize,
+        outputs: &Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+        differences: &mut [f32],
+    ) -> Option<()> {
+        if let Self::Gaussian { standardiser, .. } = self {
+            let slots = differences.iter_mut().skip(start).zip(standardiser.apply(x, start, chunk)?);
+            match outputs {
+                Outputs::F32(means) => {
+                    slots.zip(means.iter()).for_each(|((slot, x), mean)| *slot = limited(*x) - mean);
+                }
+                Outputs::Fixed { values, exponent, .. } => {
+                    let unit = power_of_two(*exponent);
+                    slots.zip(values.iter()).for_each(|((slot, x), mean)| *slot = limited(*x) - *mean as f32 * unit);
+                }
+            }
+        }
+        Some(())
+    }
+
     /// What an ordinary observation of a feature adds to the log-likelihood beside what it costs and what depends on the window.
     ///
     /// # Errors
     /// [`LoadError::Shape`] if the model has no such feature.
     pub(crate) fn log_normaliser(&self, feature: usize) -> Result<f32, LoadError> {
-        match self {
-            Self::Bernoulli => Ok(0.0),
-            Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => {
-                let (expected, found) = (feature, log_normaliser.len());
-                log_normaliser.get(feature).copied().ok_or(LoadError::Shape { expected, found })
-            }
-        }
+        let log_normaliser = match self {
+            Self::Bernoulli => return Ok(0.0),
+            Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => log_normaliser,
+            #[cfg(feature = "mixed")]
+            Self::Mixed(mixed) => mixed.log_normaliser,
+        };
+        let (expected, found) = (feature, log_normaliser.len());
+        log_normaliser.get(feature).copied().ok_or(LoadError::Shape { expected, found })
     }
 }
 

@@ -1,21 +1,19 @@
 //! The log-likelihood of a window, added up as the decoder puts it out.
 
+#[cfg(feature = "mixed")]
+use crate::probability::mixed::Group;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
-    kernel::{FRACTION_BITS, squared_differences},
     network::{error::InferError, layer::Outputs, standardise::limited},
-    probability::likelihood::Likelihood,
+    probability::{likelihood::Likelihood, squares::Squares},
 };
-
-/// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed in `f32`.
-const NEAR: u32 = 1 << 16;
 
 /// Adds up a log-likelihood chunk by chunk, as the decoder's last layer produces its outputs.
 ///
 /// # Source
 /// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
-/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`.
+/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`; of mixed features, each by its family.
 pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
@@ -23,12 +21,12 @@ pub(crate) struct LogDensity<'a> {
     careful: bool,
     /// What the normalisers and the other likelihoods come to.
     sum: f32,
-    /// Squared differences of an int8 model, in units of `2^(−2 · FRACTION_BITS) σ²`, where they are small.
-    near: u64,
-    /// The other squared differences, in σ², and predicted log-variances.
-    far: f32,
+    /// Squared differences, in σ², and predicted log-variances.
+    squares: Squares,
     /// The log-variances predicted for features that are missing.
     unseen: f32,
+    #[cfg(feature = "mixed")]
+    group: Group,
 }
 
 impl<'a> LogDensity<'a> {
@@ -38,7 +36,16 @@ impl<'a> LogDensity<'a> {
             Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
             _ => 0.0,
         };
-        Self { likelihood, x, careful, sum, near: 0, far: 0.0, unseen: 0.0 }
+        Self {
+            likelihood,
+            x,
+            careful,
+            sum,
+            squares: Squares::default(),
+            unseen: 0.0,
+            #[cfg(feature = "mixed")]
+            group: Group::default(),
+        }
     }
 
     /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
@@ -55,26 +62,18 @@ impl<'a> LogDensity<'a> {
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
                 let x = standardiser.apply(self.x, start, chunk)?;
-                if !self.careful {
-                    // Means in a unit so coarse that they would have to be shifted left are far from everything.
-                    if let Outputs::Fixed { ref values, exponent, .. } = outputs
-                        && let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
-                        && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
-                        && magnitude < NEAR
-                    {
-                        self.near += sum;
-                        return Some(());
-                    }
+                if !self.careful && self.squares.add_near(x, &outputs) {
+                    return Some(());
                 }
                 let log_normaliser = log_normaliser.iter().skip(start);
                 for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
                     if !self.careful {
                         let difference = x - mean;
-                        self.far += difference * difference;
+                        self.squares.add_far(difference * difference);
                     } else if !x.is_nan() {
                         let difference = limited(*x) - mean;
                         self.sum += log_normaliser;
-                        self.far += difference * difference;
+                        self.squares.add_far(difference * difference);
                     }
                 }
             }
@@ -91,9 +90,17 @@ impl<'a> LogDensity<'a> {
                         let difference = limited(*x) - mean;
                         let quadratic = difference * difference * libm::expf(-log_variance);
                         self.sum += log_normaliser;
-                        self.far += log_variance + quadratic;
+                        self.squares.add_far(log_variance + quadratic);
                     }
                 }
+            }
+            #[cfg(feature = "mixed")]
+            Likelihood::Mixed(mixed) => {
+                let Self { x, group, squares, sum, .. } = self;
+                mixed.costs(*x, start, outputs, chunk, group, &mut |feature, nats| {
+                    *sum += mixed.log_normaliser.get(feature).unwrap_or(&0.0);
+                    squares.add_far(2.0 * nats);
+                })?;
             }
         }
         Some(())
@@ -101,8 +108,7 @@ impl<'a> LogDensity<'a> {
 
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
-        const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
-        let nats = self.sum - 0.5 * (self.near as f32 * UNIT + self.far);
+        let nats = self.sum - self.squares.half();
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 

@@ -124,6 +124,17 @@ impl<'s> Posterior<'s> {
         Cholesky { dimensions: self.location.len(), entries: self.spread }
     }
 
+    /// Of a Gaussian, a row of the covariance's Cholesky factor: what stands below the diagonal (nothing of a diagonal covariance), and twice the
+    /// logarithm of what stands on it.
+    pub(crate) fn row(&self, row: usize) -> Option<(&'s [f32], f32)> {
+        match self.kind {
+            PosteriorKind::FullGaussian => {
+                self.factor().row(row).map(|(below, log_diagonal)| (below, 2.0 * log_diagonal))
+            }
+            _ => self.spread.get(row).map(|log_variance| (&[][..], *log_variance)),
+        }
+    }
+
     /// Writes `E[z]` to `z` (one value per latent dimension): the means, or the probabilities.
     ///
     /// # Errors

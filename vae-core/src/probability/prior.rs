@@ -16,7 +16,7 @@ pub(crate) enum Prior<'m> {
     Normal,
     /// Fair coins, for Bernoulli latents.
     Coins,
-    /// Learned with the model, beside diagonal posteriors. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
+    /// Learned with the model, beside Gaussian posteriors. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
     /// the middle of a ring of them, likely; a mixture does not.
     ///
     /// # Source

@@ -3,7 +3,7 @@
 use std::ops;
 
 use anyhow::{Result, bail, ensure};
-use vae_core::{ChannelCalibration, Location, Model, REACH};
+use vae_core::{ChannelCalibration, Location, Model, REACH, format::FeatureFamily};
 
 use crate::{
     calibration::{
@@ -63,7 +63,11 @@ pub fn channels(
         );
     }
     let nats = channel_nats(model, windows)?;
+    let families: Vec<FeatureFamily> = model.families()?.take(names.len()).collect();
     let of = |(channel, nats): (usize, f64)| {
+        if families.get(channel).is_some_and(|family| family.is_discrete()) {
+            return Ok(of_states(table, channel, nats));
+        }
         let (series, firsts) = series(table, channel);
         let range = ranges.iter().find(|(range, ..)| range == names[channel]);
         let origin = table.origin(channel);
@@ -102,6 +106,18 @@ pub fn channels(
         })
     };
     nats.into_iter().enumerate().map(of).collect()
+}
+
+/// How a channel of zeros and ones behaves: a machine may stay in a state for as long as it likes, so that no run is too long, and states have no
+/// level that drifts.
+fn of_states(table: &Table, channel: usize, nats: f64) -> ChannelCalibration {
+    let (series, firsts) = series(table, channel);
+    ChannelCalibration {
+        range: (0.0, 1.0),
+        longest_gap: runs(&series, &firsts).1 as f32,
+        nats: nats as f32,
+        ..ChannelCalibration::UNKNOWN
+    }
 }
 
 /// What each channel's features cost in a window in which all of them are observed, on average.

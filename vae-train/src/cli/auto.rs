@@ -1,22 +1,14 @@
 //! `fit --auto`: the budget as it is typed, and the fit of the setting that a search has chosen.
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use crate::{
-    run::{
-        fit::Fitted,
-        search::{
-            Search,
-            budget::{Budget, core_named},
-        },
+use crate::run::{
+    fit::Fitted,
+    search::{
+        Search,
+        budget::{Budget, core_named},
     },
-    tables::recording::Recording,
 };
-
-use super::rate::RateOfFile;
 
 /// The options of a search.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,9 +35,6 @@ pub(super) struct Auto {
     /// With --auto: the RAM that scratch, window and detector may take beside the stack, as in 2KiB.
     #[arg(long, requires = "auto", hide_short_help = true, value_parser = |text: &str| quantity(text, &BYTES))]
     ram: Option<f64>,
-    /// With --auto: rows a second, where the data do not say.
-    #[arg(long, requires = "auto", hide_short_help = true)]
-    rate: Option<f64>,
 }
 
 const HERTZ: [(&str, f64); 4] = [("ghz", 1e9), ("mhz", 1e6), ("khz", 1e3), ("hz", 1.0)];
@@ -87,17 +76,6 @@ impl Auto {
             flash: bytes(self.flash),
             ram: bytes(self.ram),
         }
-    }
-
-    /// Rows a second, by the recording or as it was given.
-    pub(super) fn rate(&self, recording: &Recording, path: &Path) -> Result<Option<f64>> {
-        let of_file = RateOfFile::of(recording, &[])?;
-        if let Some(rate) = self.rate {
-            ensure!(rate > 0.0 && rate.is_finite(), "--rate {rate}: give a number above 0, in rows a second");
-            of_file.iter().try_for_each(|of_file| of_file.check(rate, path)).context("--rate")?;
-            return Ok(Some(rate));
-        }
-        Ok(of_file.map(|of_file| of_file.rate))
     }
 }
 

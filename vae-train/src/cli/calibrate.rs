@@ -11,9 +11,14 @@ use crate::{
     calibration::{Normal, Report, Settings},
     cli::{
         context::{Context, GENERAL, Notes, note},
-        table::open_table,
+        table::open_quietly,
     },
-    data::{fingerprint::training_fingerprint, for_model::origins_of, outliers::outliers},
+    data::{
+        fingerprint::training_fingerprint,
+        for_model::{categories_of, origins_of, reading_for},
+        front_end::rate_of,
+        outliers::outliers,
+    },
     file::model_file::AlignedFile,
     run::{
         candidate::{Doubts, calibrate},
@@ -23,10 +28,12 @@ use crate::{
     tables::{
         reading::Reading,
         recording::{Label, Recording},
+        several::note_on_pieces,
         table::LABEL,
     },
     words::{
         messages::{list, quoted},
+        numbers::significant,
         rates::{parse_alarms, rate_at_most, span},
     },
 };
@@ -110,12 +117,19 @@ impl Calibrate {
         }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
-        let recording = open_table(&self.normal, Label::of(self.label.as_deref(), &columns), &self.reading)?;
-        let sample_rate = self.sample_rate(&recording, RateOfFile::of(&recording, &run.file.channels)?)?;
+        let bytes = AlignedFile::new(&run.file.to_bytes()?);
+        let categories = categories_of(&bytes.model()?)?;
+        let reading = reading_for(&self.reading, &categories);
+        let label = Label::of(self.label.as_deref(), &columns);
+        let mut recording = open_quietly(&self.normal, label, &reading)?.0;
+        recording.spread(&categories)?;
+        recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
+        let of_file = RateOfFile::of(&recording, &run.file.channels)?;
+        let sample_rate = self.sample_rate(&recording, of_file, rate_of(&run.file.front_ends))?;
         let is_new = check_that_it_is_new(&run, &recording);
         let label = recording.label.clone();
         let (mut table, left_out) = recording.select(&columns)?;
-        table.rebase(&origins_of(&AlignedFile::new(&run.file.to_bytes()?).model()?)?);
+        table.rebase(&origins_of(&bytes.model()?)?);
         if !left_out.is_empty() {
             note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
         }
@@ -170,8 +184,33 @@ impl Calibrate {
         Ok(())
     }
 
-    /// Rows a second, as they are given, or as the file says; where neither does, one if alarms are asked for by the hour, which need a rate.
-    fn sample_rate(&self, recording: &Recording, of_file: Option<RateOfFile>) -> Result<Option<f64>> {
+    /// Rows a second, as they are given, or as the file says; where neither does, those of the model's mel bands, else one if alarms are asked
+    /// for by the hour, which need a rate.
+    fn sample_rate(
+        &self,
+        recording: &Recording,
+        of_file: Option<RateOfFile>,
+        of_mel: Option<u32>,
+    ) -> Result<Option<f64>> {
+        let rate = self.rate_of_data(recording, of_file, of_mel)?;
+        if let (Some(rate), Some(of_mel)) = (rate, of_mel) {
+            let refusal = anyhow!(
+                "{}: has {} rows a second, and the model's mel bands are computed by {of_mel}: give data of that rate, or fit anew",
+                recording.table.path.display(),
+                significant(rate)
+            );
+            let is_same = (rate / f64::from(of_mel) - 1.0).abs() <= SAME_RATE;
+            self.doubts().pass(if is_same { Ok(()) } else { Err(refusal) }, &mut Notes)?;
+        }
+        Ok(rate)
+    }
+
+    fn rate_of_data(
+        &self,
+        recording: &Recording,
+        of_file: Option<RateOfFile>,
+        of_mel: Option<u32>,
+    ) -> Result<Option<f64>> {
         let path = &recording.table.path;
         let name = path.display();
         if self.rate.is_none() && self.alarms.is_some() {
@@ -190,6 +229,7 @@ impl Calibrate {
                 note(&format!("no --rate: {}, by column `{column}`", rows_a_second(rate)));
                 Ok(Some(rate))
             }
+            (None, None) if of_mel.is_some() => Ok(of_mel.map(f64::from)),
             (None, None) if self.alarms.is_some() => {
                 note(
                     "no --rate: one row a second is assumed, here and of the samples on the device; give --rate if that is wrong",
@@ -200,6 +240,9 @@ impl Calibrate {
         }
     }
 }
+
+/// Share by which the rate of the data may differ from that of the model's mel bands: as `score` has it.
+const SAME_RATE: f64 = 0.05;
 
 /// Refuses the file that the model was trained on.
 fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {

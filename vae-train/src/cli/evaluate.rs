@@ -1,5 +1,7 @@
 //! `vae-train evaluate`: judge a model on labelled data.
 
+mod generation;
+
 use std::{
     path::{Path, PathBuf},
     slice,
@@ -21,7 +23,7 @@ use crate::{
     scoring::{
         evaluation::{Evaluation, Scored},
         event_outcome::Fate,
-        log_likelihood::{Estimate, LogLikelihoods, log_likelihoods},
+        log_likelihood::{ELBO_SAMPLES, Estimate, KernelEstimate, LogLikelihoods, MOST_SAMPLES, log_likelihoods},
     },
     tables::{reading::Reading, recording::Label, table::LABEL},
     words::{messages::quoted_paths, numbers::percent},
@@ -30,26 +32,45 @@ use crate::{
 /// Events that are listed.
 const MOST_EVENTS: usize = 12;
 
-/// Try a model on data: how well it tells anomalies from normal windows and events from normal running, or (--likelihood) how well it
-/// explains the data.
+/// Try a model on data: how well it tells anomalies from normal windows and events from normal running, or how well it explains the data
+/// (--likelihood) or generates such (--generation).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train evaluate model.vae test.csv --label label --json
-  vae-train evaluate model.vae test.csv --likelihood --train train.csv --windows 200")]
+  vae-train evaluate model.vae test.csv --likelihood --train train.csv --windows 200
+  vae-train evaluate model.vae test.csv --generation")]
 pub(super) struct Evaluate {
     #[command(flatten)]
     input: ModelAndData,
     /// Estimate the mean log-likelihood instead: ELBO, importance-weighted by 1 to 1000 samples, and by the prior.
-    #[arg(long, help_heading = "Log-likelihood")]
+    ///
+    /// The ELBO comes in two ways: with the KL in closed form, of which a learned prior has only an upper bound, so that this is a lower bound of
+    /// the ELBO; and by samples alone, without bias. What ln p(x) exceeds the latter by is KL(q(z|x) || p(z|x)), the encoder's distance from
+    /// the exact posterior: it, and ln p(x), are a little too small by 1000 samples.
+    #[arg(long, help_heading = "Log-likelihood", group = "estimates")]
     likelihood: bool,
-    /// With --likelihood: compare with a Gaussian and a kernel density estimate that are fitted to this table.
+    /// With --likelihood: compare with a Gaussian and kernel density estimates that are fitted to this table.
     #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true)]
     train: Option<PathBuf>,
-    /// With --likelihood: use at most this many windows, evenly spaced over the file.
-    #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
+    /// With --train: a kernel density estimate with this bandwidth, too, in standard deviations of each feature.
+    ///
+    /// Those by Scott's rule and by the likelihood of each row given the others are there in any case.
+    #[arg(long, requires = "train", help_heading = "Log-likelihood", hide_short_help = true)]
+    bandwidth: Option<f64>,
+    /// Compare generated windows and their latent vectors with those of normal data instead, by each source that the model has.
+    ///
+    /// By the squared maximum mean discrepancy, beside its standard deviation by chance: prior, aggregated posterior and second stage, and N(0, I) where
+    /// the prior is a learned one.
+    #[arg(long, help_heading = "Generation", group = "estimates")]
+    generation: bool,
+    /// With --generation: compare with the aggregated posterior itself, too, by the posteriors that the model's run keeps (fit --posteriors).
+    #[arg(long, requires = "generation", help_heading = "Generation", hide_short_help = true)]
+    run: Option<PathBuf>,
+    /// With --likelihood or --generation: use at most this many windows, evenly spaced over the file.
+    #[arg(long, requires = "estimates", help_heading = "Log-likelihood", hide_short_help = true, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
     windows: u32,
-    /// With --likelihood: turn grey values into zeros and ones first, by the seed.
-    #[arg(long, requires = "likelihood", help_heading = "Log-likelihood", hide_short_help = true)]
+    /// With --likelihood or --generation: turn grey values into zeros and ones first, by the seed.
+    #[arg(long, requires = "estimates", help_heading = "Log-likelihood", hide_short_help = true)]
     binarise: bool,
 }
 
@@ -90,28 +111,47 @@ impl Evaluate {
                 &self.input.reading,
                 &model,
             )?;
-            report.compare(&chosen, &rows).with_context(|| train.display().to_string())?;
+            report.compare(&chosen, &rows, self.bandwidth).with_context(|| train.display().to_string())?;
         }
-        let line = |name: &str, e: &Estimate| format!("{name:<34}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
-        let mut text = format!("mean log-likelihood of {} windows, in nats\n\n", report.windows);
-        text += &line("ELBO (10 samples)", &report.elbo);
-        for (samples, estimate) in &report.importance_weighted {
-            text += &line(&format!("importance-weighted, K = {samples}"), estimate);
-        }
-        for (samples, estimate) in &report.prior_proposal {
-            text += &line(&format!("samples of the prior, K = {samples}"), estimate);
-        }
-        for (name, estimate) in
-            [("Gaussian, maximum likelihood", &report.gaussian), ("kernel density estimate", &report.kernel_density)]
-        {
-            if let Some(estimate) = estimate {
-                text += &line(name, estimate);
-            }
-        }
-        text += &line("KL", &report.kl);
-        text += &format!("active units                      {:>12} of {}", report.active_units, report.latent);
+        let text = estimates(&report);
         context.print(&Explained { model: self.input.model.clone(), report }, &text)
     }
+}
+
+/// All estimates, a line each.
+fn estimates(report: &LogLikelihoods) -> String {
+    let mut text = format!("mean log-likelihood of {} windows, in nats\n\n", report.windows);
+    let mut line = |name: &str, e: &Estimate| {
+        text += &format!("{name:<38}{:>12.4} ± {:.4}\n", e.mean, e.standard_error);
+    };
+    line(&format!("ELBO, K = {MOST_SAMPLES}"), &report.elbo_sampled);
+    // A learned prior has no KL in closed form.
+    let of_bound = if report.prior_components > 0 { "bound of the ELBO" } else { "ELBO, KL in closed form" };
+    line(&format!("{of_bound}, K = {ELBO_SAMPLES}"), &report.elbo);
+    for (samples, estimate) in &report.importance_weighted {
+        line(&format!("importance-weighted, K = {samples}"), estimate);
+    }
+    for (samples, estimate) in &report.prior_proposal {
+        line(&format!("samples of the prior, K = {samples}"), estimate);
+    }
+    if let Some(gaussian) = &report.gaussian {
+        line("Gaussian, maximum likelihood", gaussian);
+    }
+    let kernels = [
+        ("Scott's", &report.kernel_density),
+        ("likeliest", &report.kernel_density_left_out),
+        ("given", &report.kernel_density_given),
+    ];
+    for (rule, found) in kernels {
+        if let Some(KernelEstimate { estimate, bandwidth }) = found {
+            line(&format!("kernel density, {rule} h = {bandwidth:.4}"), estimate);
+        }
+    }
+    line("KL(q(z|x) ‖ p(z))", &report.kl_sampled);
+    let of_bound = if report.prior_components > 0 { "upper bound of it" } else { "the same in closed form" };
+    line(of_bound, &report.kl);
+    line("KL(q(z|x) ‖ p(z|x))", &report.gap);
+    text + &format!("{:<38}{:>12} of {}", "active units", report.active_units, report.latent)
 }
 
 /// What was judged, and how.
@@ -128,6 +168,9 @@ impl Evaluate {
     pub(super) fn run(self, context: Context) -> Result<()> {
         if self.likelihood {
             return self.explain(context);
+        }
+        if self.generation {
+            return self.generate(context);
         }
         let label = match self.input.reading.label_intervals {
             Some(_) => Label::None,

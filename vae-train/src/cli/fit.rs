@@ -1,6 +1,7 @@
 //! `vae-train fit`: train on normal data.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     path::{Path, PathBuf},
 };
@@ -13,20 +14,25 @@ use crate::{
     cli::{
         auto::{Auto, Found},
         context::{Context, note},
-        table::{columns_to_leave_out, open_table},
+        rate::RateOfFile,
+        table::{columns_to_leave_out, open_quietly},
     },
-    config::Config,
+    config::{Config, data::ColumnFamily, model::Purpose},
+    data::front_end::needs_rate,
     inspection::{Inspection, autocorrelation::Suggestion, findings::of_clock},
     run::{
         directory::RunDirectory,
         fit::{self, Fitted},
         lock::Access,
         search::{Search, fit_best},
+        simpler::Simpler,
         standing_out::{Rows, StandingOut},
     },
     tables::{
+        category::category_of,
         reading::names_meant,
         recording::{Label, Recording},
+        several::note_on_pieces,
         table::{LABEL, Table},
     },
     words::{
@@ -40,8 +46,11 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train fit train.csv --label label --out runs/a
   vae-train fit recording.csv --window 256 --front-end bands:16 --out runs/b
+  vae-train fit machine.wav --window 3072 --hop 512 --front-end mel:32x5 --out runs/e
   vae-train fit recording.csv --auto --core cortex-m0 --clock 48MHz --load 10% --flash 16KiB --ram 2KiB --rate 200 --out runs/d
   vae-train fit day1.csv day2.csv --out runs/c
+  vae-train fit points.csv --purpose density --out runs/f
+  vae-train fit plant.csv --column state=categorical --out runs/g
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
     /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
@@ -89,12 +98,11 @@ impl Fit {
                 "--resume takes the configuration of the run: give no other settings with it"
             );
             let (directory, state) = RunDirectory::open(&self.out, Access::Write)?;
-            let recording =
-                open_table(&self.data, state.plan.config.data.label.as_deref().into(), &state.plan.config.reading)
-                    .with_context(|| {
-                        let out = self.out.display();
-                        format!("the run in {out} goes on with the data that it was started with: give them again")
-                    })?;
+            let recording = open_spread(&self.data, state.plan.config.data.label.as_deref().into(), &state.plan.config)
+                .with_context(|| {
+                    let out = self.out.display();
+                    format!("the run in {out} goes on with the data that it was started with: give them again")
+                })?;
             let table = training_table(recording, &state.plan.config)?;
             (None, fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?)
         } else {
@@ -116,7 +124,9 @@ impl Fit {
 /// What a fit came to, and what to do next, in lines.
 fn summary(fitted: &Fitted) -> String {
     let Fitted { epochs, best_epoch, divergences, validation_elbo, baseline, training_elbo, .. } = fitted;
-    let more = if best_epoch == epochs { " (the last was the best: more --epochs may help)" } else { "" };
+    // Where the step size falls, the last epoch is the best as a rule.
+    let may_go_on = best_epoch == epochs && fitted.purpose == Purpose::Detection;
+    let more = if may_go_on { " (the last was the best: more --epochs may help)" } else { "" };
     let mut lines = vec![format!(
         "best epoch {best_epoch} of {epochs}{more}: validation ELBO {validation_elbo:.4} nats per window (standardised)"
     )];
@@ -141,12 +151,10 @@ fn summary(fitted: &Fitted) -> String {
         "{} windows trained on ({training_elbo:.3} nats), {} held out{judgement}",
         fitted.training_windows, fitted.held_out_windows
     ));
-    let unused = if fitted.active_units < fitted.latent && fitted.active_units > 0 {
-        format!(": --latent {} would do", fitted.active_units)
-    } else {
-        String::new()
-    };
-    lines.push(format!("{} of {} latent dimensions in use{unused}", fitted.active_units, fitted.latent));
+    let mut unused = fitted.unused.iter().flat_map(|unused| unused.lines(fitted.active_units));
+    let in_use = format!("{} of {} latent dimensions in use", fitted.active_units, fitted.latent);
+    lines.push(in_use + &unused.next().unwrap_or_default());
+    lines.extend(unused);
     if !divergences.is_empty() {
         let rate = fitted.learning_rate;
         lines.push(format!(
@@ -154,17 +162,35 @@ fn summary(fitted: &Fitted) -> String {
             divergences.len()
         ));
     }
+    // One that was left out has been noted.
+    let stored = fitted.second_stage.iter().filter(|judgement| judgement.is_stored);
+    lines.extend(stored.map(|judgement| format!("second stage: {}", judgement.line())));
     lines.extend(standing_out(fitted));
+    lines.extend(fitted.simpler.iter().flat_map(Simpler::lines));
+    lines.extend(next_steps(fitted));
+    lines.join("\n")
+}
+
+/// What to do next, in lines.
+fn next_steps(fitted: &Fitted) -> Vec<String> {
     let run = quoted(fitted.run.display());
+    if fitted.purpose == Purpose::Density {
+        return vec![
+            format!("next: vae-train export {run} --precision f32 --out model.vae"),
+            "then: vae-train evaluate model.vae TEST.csv --likelihood --train TRAIN.csv".to_owned(),
+            "      (how likely data are that were not trained on, beside kernel densities)".to_owned(),
+        ];
+    }
     // That column is found without being named.
     let label = match fitted.label.as_deref() {
         None | Some(LABEL) => String::new(),
         Some(label) => format!(" --label {}", quoted(label)),
     };
-    lines.push(format!("next: vae-train calibrate {run} --normal HOLDOUT.csv{label} --alarms 1/week"));
-    lines.push("      (normal data that were not trained on, in the order of time)".to_owned());
-    lines.push(format!("then: vae-train export {run} --out model.vae"));
-    lines.join("\n")
+    vec![
+        format!("next: vae-train calibrate {run} --normal HOLDOUT.csv{label} --alarms 1/week"),
+        "      (normal data that were not trained on, in the order of time)".to_owned(),
+        format!("then: vae-train export {run} --out model.vae"),
+    ]
 }
 
 /// Most stretches of rows that are listed.
@@ -221,27 +247,89 @@ fn fit_or_search(
 ) -> Result<(Option<Search>, Fitted)> {
     // Before much is read.
     config.check()?;
+    ensure!(
+        auto.is_none() || !config.is_of_densities(),
+        "--auto judges settings by how well they tell anomalies: leave it out, or leave out --purpose density"
+    );
     RunDirectory::check(out, existing)?;
-    let recording = open_table(data, Label::of(config.data.label.as_deref(), &[""; 0]), &config.reading)?;
+    ensure!(
+        auto.is_none() || config.data.column.is_empty(),
+        "--auto searches among models of numbers: leave out --column, and what it names with --ignore"
+    );
+    let recording = open_spread(data, Label::of(config.data.label.as_deref(), &[""; 0]), &config)?;
     config.data.label.clone_from(&recording.label);
     for names in [&mut config.data.condition, &mut config.data.ignore] {
         *names = names_meant(names, &recording.names);
     }
+    // A condition that is a category is one for each.
+    let categorical = config.data.columns_of(ColumnFamily::Categorical)?;
+    config.data.condition = spread_names(&config.data.condition, &categorical, &recording.names);
     let of_clock = recording.clocks.first().map(of_clock).unwrap_or_default();
-    let rate = auto.map_or(Ok(None), |auto| auto.rate(&recording, &recording.table.path))?;
+    let is_mel = needs_rate(&config.data.front_end);
+    ensure!(
+        is_mel || auto.is_some() || config.data.rate.is_none(),
+        "--rate is for mel bands (--front-end mel:32x5) and for --auto: leave it out; calibrate takes one for rates of alarms"
+    );
+    let rate = if is_mel || auto.is_some() { RateOfFile::or_given(&recording, config.data.rate)? } else { None };
+    // So that the run goes on with it.
+    config.data.rate = rate.filter(|_| is_mel);
     let table = training_table(recording, &config)?;
     // What inspect would say, before time is spent on it.
-    let inspection = Inspection::of(&table);
-    tell(&table.path, &of_clock.into_iter().chain(inspection.findings_for_fit()).collect::<Vec<_>>());
+    tell_of(&table, &config, of_clock, auto.is_none())?;
     let listener = &mut progress::Fitting::default();
     if let Some(auto) = auto {
         let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, device, listener)?;
         return Ok((Some(search), fitted));
     }
-    if config.data.window == 1 {
-        advise_on_window(&table, &config, inspection.suggestion);
-    }
     Ok((None, fit::fit(table, config, out, existing, device, listener)?))
+}
+
+/// Reads files and says what is to be known of how they were read, with a column of zeros and ones for each category that normal rows have.
+fn open_spread(data: &[PathBuf], label: Label<'_>, config: &Config) -> Result<Recording> {
+    let reading = config.reading()?;
+    let mut recording = open_quietly(data, label, &reading)?.0;
+    let categories = recording.normal_categories(&reading.categorical)?;
+    recording.spread(&categories)?;
+    recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
+    Ok(recording)
+}
+
+/// These names, with those of its categories for each that is a column of some.
+fn spread_names(names: &[String], categorical: &[String], columns: &[String]) -> Vec<String> {
+    let of_name = |name: &String| match categorical.contains(name) {
+        true => columns.iter().filter(|column| category_of(column, name).is_some()).cloned().collect(),
+        false => vec![name.clone()],
+    };
+    names.iter().flat_map(of_name).collect()
+}
+
+/// Says what inspect would of the columns of numbers, behind what is known of the clock, and which window they ask for.
+fn tell_of(table: &Table, config: &Config, of_clock: Vec<String>, advises: bool) -> Result<()> {
+    let numbers = numbers_of(table, config)?;
+    let inspection = numbers.as_deref().map(Inspection::of);
+    let findings = inspection.iter().flat_map(Inspection::findings_for_fit);
+    tell(&table.path, &of_clock.into_iter().chain(findings).collect::<Vec<_>>());
+    if let (1, true, Some((numbers, inspection))) = (config.data.window, advises, numbers.as_deref().zip(inspection)) {
+        advise_on_window(numbers, config, inspection.suggestion);
+    }
+    Ok(())
+}
+
+/// The table without its columns of zeros and ones, which are neither stuck where they stay nor have a rhythm; none where there are no others.
+fn numbers_of<'t>(table: &'t Table, config: &Config) -> Result<Option<Cow<'t, Table>>> {
+    let families = config.data.column_families()?;
+    if families.is_empty() {
+        return Ok(Some(Cow::Borrowed(table)));
+    }
+    let is_number = |column: &&String| {
+        !families.iter().any(|(name, family)| match family {
+            ColumnFamily::Gaussian => false,
+            ColumnFamily::Bernoulli => name == *column,
+            ColumnFamily::Categorical => category_of(column, name).is_some(),
+        })
+    };
+    let numbers: Vec<&String> = table.columns.iter().filter(is_number).collect();
+    if numbers.is_empty() { Ok(None) } else { Ok(Some(Cow::Owned(table.clone().select(&numbers)?.0))) }
 }
 
 /// The columns to train on: without those to be ignored, and without those that [`columns_to_leave_out`] names.

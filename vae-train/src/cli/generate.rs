@@ -13,10 +13,15 @@ use vae_core::{InferError, Model, Scratch};
 
 use crate::{
     cli::context::{Context, note},
-    data::for_model::{origins_of, read_for_model},
+    data::for_model::{categories_of, origins_of, read_for_model},
     file::model_file::AlignedFile,
     report::image,
-    tables::{reading::Reading, recording::Label},
+    run::posteriors::posteriors_for,
+    tables::{
+        category::{Categories, category_of},
+        reading::Reading,
+        recording::Label,
+    },
     words::{
         messages::list,
         numbers::absolute,
@@ -39,11 +44,14 @@ pub(super) struct Generate {
     /// Where latent vectors are drawn from.
     #[arg(long, help_heading = "Latent vectors", value_enum, default_value_t = Source::Prior)]
     from: Source,
+    /// Run that keeps posteriors (fit with --posteriors), for --from posteriors.
+    #[arg(long, help_heading = "Latent vectors", required_if_eq("from", "posteriors"))]
+    run: Option<PathBuf>,
     /// Value of a condition of a conditional model, as name=value; give one for each condition.
     #[arg(long, help_heading = "Latent vectors", value_name = "NAME=VALUE")]
     condition: Vec<String>,
     /// Table of windows to encode, instead of drawing latent vectors.
-    #[arg(long, help_heading = "Latent vectors", value_name = "DATA", conflicts_with_all = ["from", "condition"])]
+    #[arg(long, help_heading = "Latent vectors", value_name = "DATA", conflicts_with_all = ["from", "condition", "run"])]
     like: Option<PathBuf>,
     /// Attribute of the model to move the latent vectors along: `vae-train attribute` learns one.
     #[arg(long, help_heading = "Latent vectors")]
@@ -73,6 +81,8 @@ enum Source {
     Aggregate,
     /// The second stage (fit with --second-stage).
     SecondStage,
+    /// The aggregated posterior itself: the posterior of one of the training windows that --run keeps, whatever their conditions were.
+    Posteriors,
 }
 
 /// What a window is generated from.
@@ -97,6 +107,11 @@ impl Generate {
         let model = file.model()?;
         let mut rng = ChaCha8Rng::seed_from_u64(context.seed.unwrap_or(0));
         let inputs = self.inputs(&model)?;
+        let posteriors = match (self.from, &self.run) {
+            (Source::Posteriors, Some(run)) => Some(posteriors_for(&model, run)?),
+            (_, Some(_)) => bail!("--run is for --from posteriors: leave it out, or give both"),
+            (_, None) => None,
+        };
         let mut memory = vec![0.0; model.scratch_len()];
         let mut scratch = Scratch::new(&mut memory);
         let (mut z, mut x) = (vec![0.0; model.latent()], vec![0.0; model.features()]);
@@ -109,6 +124,9 @@ impl Generate {
                     (None, Source::Prior) => model.sample_prior(&mut rng, &mut z[..])?,
                     (None, Source::Aggregate) => model.sample_aggregate(&mut rng, &mut z[..])?,
                     (None, Source::SecondStage) => model.sample_second_stage(&mut rng, &mut z[..], &mut scratch)?,
+                    (None, Source::Posteriors) => {
+                        posteriors.as_ref().ok_or(InferError::Absent)?.sample(&mut rng, &mut z[..])?;
+                    }
                 }
                 if let Some(attribute) = &self.attribute {
                     model.move_along(attribute, self.amount, &mut z[..])?;
@@ -145,9 +163,21 @@ impl Generate {
         let card = model.card()?;
         let names: Vec<&str> = card.conditions.lines().collect();
         let (mut condition, origins) = (vec![f32::NAN; names.len()], origins_of(model)?);
+        let categories = categories_of(model)?;
         for given in &self.condition {
             let (name, value) =
                 given.split_once('=').with_context(|| format!("--condition {given}: give name=value"))?;
+            if let Some(known) = categories.iter().find(|known| known.column == name) {
+                ensure!(
+                    known.names.iter().any(|category| category == value),
+                    "--condition {given}: the categories of `{name}` are {}",
+                    list(&known.names)
+                );
+                let own = condition.iter_mut().zip(&names);
+                let own = own.filter_map(|(slot, column)| Some((slot, category_of(column, name)?)));
+                own.for_each(|(slot, category)| *slot = f32::from(u8::from(category == value)));
+                continue;
+            }
             let Some(index) = names.iter().position(|known| *known == name) else {
                 bail!("the model has no condition `{name}`: its conditions are {}", list(&names));
             };
@@ -177,12 +207,12 @@ impl Generate {
             }
             (None, Source::Aggregate) => format!("window {index} from the aggregated posterior (fit with --mixture 8)"),
             (None, Source::SecondStage) => format!("window {index} from the second stage (fit with --second-stage)"),
-            (None, Source::Prior) => format!("window {index}"),
+            (None, Source::Prior | Source::Posteriors) => format!("window {index}"),
         }
     }
 }
 
-/// One row a sample; windows of several samples are numbered in a first column.
+/// One row a sample, its categories by their names; windows of several samples are numbered in a first column.
 fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>) -> Result<()> {
     let (card, origins) = (model.card()?, origins_of(model)?);
     ensure!(
@@ -191,17 +221,51 @@ fn write_csv(path: &Path, existing: Existing, windows: &[f32], model: &Model<'_>
     );
     write_file(path, existing, |out| {
         let numbered = model.window() > 1;
-        let names = numbered.then_some("window").into_iter().chain(card.channels.lines());
-        let mut csv = Csv::under(names, out)?;
+        let channels: Vec<&str> = card.channels.lines().collect();
+        let categories = categories_of(model)?;
+        let columns = columns_of_samples(&channels, &categories);
+        let names = columns.iter().map(|column| column.name);
+        let mut csv = Csv::under(numbered.then_some("window").into_iter().chain(names), out)?;
         for (index, window) in windows.chunks(model.features()).enumerate() {
             for sample in window.chunks(model.channels()) {
                 let number = numbered.then(|| index.to_string());
-                let values = sample.iter().zip(&origins).map(|(value, origin)| absolute(*value, *origin).to_string());
+                let values = columns.iter().map(|Column { first, categories, .. }| {
+                    if categories.is_empty() {
+                        return absolute(sample[*first], origins[*first]).to_string();
+                    }
+                    // The likeliest, or the one that was drawn.
+                    let chances = sample[*first..].iter().zip(categories);
+                    let likeliest = chances.max_by(|a, b| a.0.total_cmp(b.0));
+                    likeliest.map_or_else(String::new, |(_, name)| (*name).to_owned())
+                });
                 csv.write_record(number.into_iter().chain(values))?;
             }
         }
         csv.flush()
     })
+}
+
+/// A column of what is written.
+struct Column<'c> {
+    name: &'c str,
+    /// The channel, or the first of its categories.
+    first: usize,
+    /// Their names; none of a column of numbers.
+    categories: Vec<&'c str>,
+}
+
+/// The columns that a model's channels stand for.
+fn columns_of_samples<'c>(channels: &[&'c str], categories: &'c [Categories]) -> Vec<Column<'c>> {
+    let mut columns: Vec<Column<'c>> = Vec::new();
+    for (first, channel) in channels.iter().enumerate() {
+        let of = |known: &'c Categories| Some((&*known.column, category_of(channel, &known.column)?));
+        match (categories.iter().find_map(of), columns.last_mut()) {
+            (Some((name, category)), Some(last)) if last.name == name => last.categories.push(category),
+            (Some((name, category)), _) => columns.push(Column { name, first, categories: vec![category] }),
+            (None, _) => columns.push(Column { name: channel, first, categories: Vec::new() }),
+        }
+    }
+    columns
 }
 
 /// A grid of square grey images, as square as their number allows.

@@ -12,7 +12,10 @@ use vae_core::{FrontEnd, Model, ScoreKind};
 
 use crate::{
     cli::context::Context,
-    data::for_model::origins_of,
+    data::{
+        for_model::origins_of,
+        front_end::{name as front_end_name, rate_of},
+    },
     file::model_file::AlignedFile,
     scoring::cost,
     words::{foreign::line, numbers::absolute},
@@ -40,6 +43,8 @@ struct Channel {
     name: String,
     /// What the model sees of it, as `fit --front-end` calls it.
     front_end: String,
+    /// Samples a second by which its mel bands are computed, where it has any.
+    mel_rate: Option<u32>,
     /// Of its first feature.
     mean: f64,
     scale: f32,
@@ -176,9 +181,10 @@ fn channels(model: &Model<'_>) -> Result<Vec<Channel>> {
         channels.push(Channel {
             name: name.to_owned(),
             front_end: front_end_name(front_end),
+            mel_rate: rate_of(&[front_end]),
             mean: match front_end {
                 FrontEnd::Raw | FrontEnd::Mean | FrontEnd::Statistics => absolute(mean_of, origin),
-                FrontEnd::Bands(_) => absolute(mean_of, 0.0),
+                FrontEnd::Bands(_) | FrontEnd::Mel { .. } => absolute(mean_of, 0.0),
             },
             scale: inverse_scale.get(feature).map_or(f32::NAN, |inverse| 1.0 / inverse),
             origin,
@@ -192,16 +198,6 @@ fn channels(model: &Model<'_>) -> Result<Vec<Channel>> {
         feature += if model.has_front_end() { front_end.features(model.window()) } else { 1 };
     }
     Ok(channels)
-}
-
-/// The name by which `fit --front-end` knows it.
-fn front_end_name(front_end: FrontEnd) -> String {
-    match front_end {
-        FrontEnd::Raw => "raw".to_owned(),
-        FrontEnd::Mean => "mean".to_owned(),
-        FrontEnd::Statistics => "statistics".to_owned(),
-        FrontEnd::Bands(bands) => format!("bands:{bands}"),
-    }
 }
 
 /// Channels that are listed.
@@ -293,8 +289,9 @@ fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
 }
 
 fn channel_lines(d: &Description, text: &mut String) -> Result<()> {
-    for Channel { name, front_end, mean, scale, range, origin } in d.channels.iter().take(SHOWN) {
-        let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}, first with ") };
+    for Channel { name, front_end, mel_rate, mean, scale, range, origin } in d.channels.iter().take(SHOWN) {
+        let rate = mel_rate.map_or(String::new(), |rate| format!(" at {rate} samples a second"));
+        let front_end = if front_end == "raw" { String::new() } else { format!("{front_end}{rate}, first with ") };
         let range = range.map_or(String::new(), |(low, high)| format!(", sensor {low} to {high}"));
         let origin = if *origin == 0.0 { String::new() } else { format!(", given to the model less {origin}") };
         writeln!(text, "  channel      {name}: {front_end}mean {mean}, scale {scale}{range}{origin}")?;

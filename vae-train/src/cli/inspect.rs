@@ -302,9 +302,12 @@ fn of_texts(inspected: &Inspected) -> Vec<String> {
     let measured = inspected.not_numbers.iter().filter(|found| !clocks.contains(&*found.column));
     let finding = |NotNumbers { column, fields, first, row, .. }: &NotNumbers| {
         let what = if 2 * fields > inspected.inspection.rows {
-            "leave the column out (--ignore), or turn each category into a column of 0 and 1"
+            format!(
+                "leave the column out (--ignore), or fit with --column {} if they are categories",
+                quoted(format!("{column}=categorical"))
+            )
         } else {
-            "leave a missing value empty, or give --missing with what stands for one"
+            "leave a missing value empty, or give --missing with what stands for one".to_owned()
         };
         format!(
             "{column}: {fields} field(s) are no numbers, first `{}` in row {row}; fit refuses them: {what}",

@@ -37,6 +37,18 @@ impl RateOfFile {
         }))
     }
 
+    /// Rows a second by the file, or as they were given; none where neither says.
+    ///
+    /// # Errors
+    /// If they contradict each other.
+    pub(super) fn or_given(recording: &Recording, given: Option<f64>) -> Result<Option<f64>> {
+        let of_file = Self::of(recording, &[])?;
+        if let (Some(of_file), Some(rate)) = (&of_file, given) {
+            of_file.check(rate, &recording.table.path)?;
+        }
+        Ok(given.or(of_file.map(|of_file| of_file.rate)))
+    }
+
     /// Refuses another rate than the file's.
     pub(super) fn check(&self, given: f64, path: &Path) -> Result<()> {
         let says = match &self.column {

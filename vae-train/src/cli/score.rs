@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use vae_core::{Importance, Proposal};
 
 use crate::{
     cli::context::{Context, ModelAndData, note},
@@ -26,7 +25,9 @@ use crate::{
 ///   file            the file that the window is of, where several are given
 ///   row             the window's last row in its file, counted from 0
 ///   elbo, reconstruction, kl
-///                   the evidence lower bound of the values that were observed, and its two terms (elbo = reconstruction - kl)
+///                   the evidence lower bound of the values that were observed, at the posterior's mean, and its two terms (elbo =
+///                   reconstruction - kl); of a model with a learned prior, as is the default, kl is an upper bound of the divergence,
+///                   and elbo below the evidence lower bound by as much
 ///   log_likelihood  the importance-weighted estimate by --samples
 ///   p_value         the share of normal windows that score as low or lower
 ///   anomaly         1 if the score is below the threshold
@@ -34,6 +35,8 @@ use crate::{
 ///   score           what the device and `evaluate` judge by: the ELBO, unless `calibrate --score` said otherwise; for each missing
 ///                   value it has the share of an ordinary one
 ///   missing         the number of missing values
+///   elbo_sampled    the evidence lower bound itself, without bias whatever the prior is, by the same --samples as log_likelihood, which
+///                   exceeds it by about the divergence of the encoder's posterior from the exact one
 ///   verdict         what the device says: normal, anomalous, drifting or a sensor's fault, with the channel to blame
 ///
 /// Names that a spreadsheet would take for formulas have an apostrophe before them (docs/tables.md).
@@ -48,7 +51,7 @@ pub(super) struct Score {
     /// CSV file to write.
     #[arg(long, help_heading = "Output")]
     out: PathBuf,
-    /// Number of samples for the column log_likelihood.
+    /// Number of samples for the columns log_likelihood and elbo_sampled.
     #[arg(long, help_heading = "Log-likelihood", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
     /// Replace an existing file.
@@ -70,6 +73,7 @@ struct Row {
     alarm: u8,
     score: f32,
     missing: u32,
+    elbo_sampled: f32,
     verdict: Cell,
 }
 
@@ -95,20 +99,19 @@ impl Score {
         let judged = detect(model, &table)?;
         let windows = cut_for_model(table, &model)?;
         notes.iter().for_each(|message| note(message));
-        let importance = Importance { samples: self.samples, proposal: Proposal::Posterior, decide: None };
         let name = || data.clone();
         let calibration = model.calibration()?;
         let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
         // What the threshold and the p-values are for.
         let judged_by = scoring::of_device(&model, &windows.values).with_context(name)?;
-        let likelihoods = scoring::log_likelihood(&model, &windows.values, &importance, context.seed.unwrap_or(0))
-            .with_context(name)?;
+        let evidence =
+            scoring::evidence(&model, &windows.values, self.samples, context.seed.unwrap_or(0)).with_context(name)?;
         let card = model.card()?;
         let channels: Vec<&str> = card.channels.lines().collect();
         write_file(&self.out, existing, |out| {
             let mut csv = Csv::new(out);
-            let scored = windows.last_row.iter().zip(&scores).zip(&likelihoods).zip(&judged_by);
-            for ((((row, score), likelihood), device), judged) in scored.zip(&judged) {
+            let scored = windows.last_row.iter().zip(&scores).zip(&evidence).zip(&judged_by);
+            for ((((row, score), evidence), device), judged) in scored.zip(&judged) {
                 let (file, row) = files.place(*row).context("a window is of no file")?;
                 csv.serialize(Row {
                     file: (files.len() > 1).then(|| Cell(file.display().to_string())),
@@ -116,12 +119,13 @@ impl Score {
                     elbo: score.elbo,
                     reconstruction: score.reconstruction,
                     kl: score.kl,
-                    log_likelihood: likelihood.value,
+                    log_likelihood: evidence.log_likelihood.value,
                     p_value: calibration.p_value(*device),
                     anomaly: calibration.is_anomalous(*device).into(),
                     alarm: judged.alarm.into(),
                     score: *device,
                     missing: score.missing,
+                    elbo_sampled: evidence.elbo.elbo,
                     verdict: Cell(verdict_in_words(&judged.verdict, &channels)),
                 })?;
             }

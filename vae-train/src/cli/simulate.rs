@@ -8,19 +8,22 @@ use serde::Serialize;
 use crate::{
     cli::context::Context,
     simulator::{
-        files::{TRAINING_SECONDS, write_motor, write_pump, write_toy},
+        files::{TRAINING_SECONDS, ToyTable, plane_tables, test_seed, write_motor, write_pump, write_toy},
         motor::{CHANNELS, SAMPLE_RATE},
+        plane::Shape,
         toy,
     },
     words::output::Existing,
 };
 
-/// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition, for the pump holdout.csv.
+/// Write simulated data to CSV files: train.csv and test.csv; for the motor also one file per condition, for the pump holdout.csv, for
+/// shapes in the plane density.csv, the true log-density of each row of test.csv in nats.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train simulate motor --out data --seconds 80
   vae-train simulate pump --out pump
-  vae-train simulate linear-gaussian --out toy --rows 1000")]
+  vae-train simulate linear-gaussian --out toy --rows 1000
+  vae-train simulate two-moons --out moons --rows 5000")]
 pub(super) struct Simulate {
     /// What to simulate.
     source: Source,
@@ -47,8 +50,18 @@ enum Source {
     Motor,
     /// The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs.
     Pump,
-    /// The ring z/10 + z/‖z‖ in two dimensions.
+    /// The ring z/10 + z/‖z‖ in the plane.
     Ring,
+    /// Two half circles in the plane that reach into each other, with noise.
+    TwoMoons,
+    /// One and a half turns of a spiral in the plane, with noise.
+    Spiral,
+    /// Eight Gaussians on a circle in the plane.
+    EightGaussians,
+    /// Every other square of a board of four by four.
+    Checkerboard,
+    /// Five bent blades in the plane.
+    Pinwheel,
     /// Six features, linear in two latents, with Gaussian noise: its evidence is known.
     LinearGaussian,
     /// Sixteen bits in groups of four, each group switched by a fair coin.
@@ -58,6 +71,9 @@ enum Source {
 #[derive(Serialize)]
 struct Written {
     files: Vec<PathBuf>,
+    /// Mean of density.csv, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_density: Option<f64>,
 }
 
 impl Simulate {
@@ -70,9 +86,19 @@ impl Simulate {
         let (seed, existing) = (context.seed.unwrap_or(0), Existing::from_force(self.force));
         let rows = self.rows as usize;
         // Other points to test on than to train on.
-        let seeds = [("train.csv", seed), ("test.csv", seed ^ 0x7E57)];
-        let toy = |prefix: &str, columns: usize, draw: &dyn Fn(u64) -> Vec<f32>| {
-            write_toy(&self.out, existing, prefix, columns, &seeds.map(|(name, seed)| (name, draw(seed))))
+        let seeds = [("train.csv", seed), ("test.csv", test_seed(seed))];
+        let toy = |prefix: &str, columns: usize, draw: &dyn Fn(usize, u64) -> Vec<f32>| {
+            let columns: Vec<String> = (0..columns).map(|column| format!("{prefix}{column}")).collect();
+            let table = |(name, seed)| ToyTable { name, columns: columns.clone(), values: draw(rows, seed) };
+            write_toy(&self.out, existing, &seeds.map(table))
+        };
+        let mut log_density = None;
+        let mut plane = |shape: Shape, what: &str| -> Result<(Vec<PathBuf>, String)> {
+            let tables = plane_tables(shape, rows, seed);
+            let mean = tables[2].values.iter().map(|nats| f64::from(*nats)).sum::<f64>() / f64::from(self.rows);
+            log_density = Some(mean);
+            let what = format!("points of {what}, with a mean log-density of {mean:.4} nats in test.csv");
+            Ok((write_toy(&self.out, existing, &tables)?, what))
         };
         let (files, what) = match self.source {
             Source::Motor => {
@@ -80,18 +106,18 @@ impl Simulate {
                 (write_motor(&self.out, self.seconds, seed, existing)?, what)
             }
             Source::Pump => (write_pump(&self.out, seed, existing)?, "the log of a pump, a row a second".to_owned()),
-            Source::Ring => {
-                (toy("x", 2, &|seed| toy::ring(rows, seed).into_flattened())?, "points of a ring".to_owned())
+            Source::Ring => plane(Shape::Ring, "a ring")?,
+            Source::TwoMoons => plane(Shape::TwoMoons, "two moons")?,
+            Source::Spiral => plane(Shape::Spiral, "a spiral")?,
+            Source::EightGaussians => plane(Shape::EightGaussians, "eight Gaussians")?,
+            Source::Checkerboard => plane(Shape::Checkerboard, "a checkerboard")?,
+            Source::Pinwheel => plane(Shape::Pinwheel, "a pinwheel")?,
+            Source::LinearGaussian => {
+                (toy("x", toy::LINEAR.0, &toy::linear_gaussian)?, "a linear-Gaussian source".to_owned())
             }
-            Source::LinearGaussian => (
-                toy("x", toy::LINEAR.0, &|seed| toy::linear_gaussian(rows, seed))?,
-                "a linear-Gaussian source".to_owned(),
-            ),
-            Source::Patterns => {
-                (toy("bit", toy::PATTERN.0, &|seed| toy::patterns(rows, seed))?, "binary patterns".to_owned())
-            }
+            Source::Patterns => (toy("bit", toy::PATTERN.0, &toy::patterns)?, "binary patterns".to_owned()),
         };
         let list: Vec<String> = files.iter().map(|file| format!("  {}", file.display())).collect();
-        context.print(&Written { files }, &format!("{what}, written to\n{}", list.join("\n")))
+        context.print(&Written { files, log_density }, &format!("{what}, written to\n{}", list.join("\n")))
     }
 }

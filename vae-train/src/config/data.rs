@@ -23,6 +23,17 @@ pub enum Split {
     Seeded,
 }
 
+/// The family of a column's likelihood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnFamily {
+    /// A number, with a learned variance.
+    Gaussian,
+    /// 0 or 1.
+    Bernoulli,
+    /// One of some names or whole numbers.
+    Categorical,
+}
+
 /// The section `data`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[command(next_help_heading = "Data")]
@@ -34,13 +45,19 @@ pub struct DataConfig {
     /// Samples between the starts of successive windows [default: half a window].
     #[arg(long)]
     pub hop: Option<usize>,
-    /// What the model sees of the samples in a window: raw, mean, statistics or bands:N [default: raw].
+    /// What the model sees of the samples in a window: raw, mean, statistics, bands:N or mel:NxFRAMES [default: raw].
     ///
     /// `raw` are the samples themselves, `statistics` their mean, RMS, peak, crest factor, kurtosis and zero crossings, `bands:N` the energies
-    /// of N bands of frequencies. `statistics` is for all channels, channel=statistics for one; a later setting replaces an earlier one. Give
-    /// several with commas between them, or repeat the option.
+    /// of N bands of frequencies, `mel:NxFRAMES` those of N mel bands in each of so many half overlapping frames, for sound. `statistics` is for
+    /// all channels, channel=statistics for one; a later setting replaces an earlier one. Give several with commas between them, or repeat the
+    /// option.
     #[arg(long, value_delimiter = ',')]
     pub front_end: Vec<String>,
+    /// Samples (rows) a second, where the data do not say: for mel bands, and for --load [default: what the file says].
+    ///
+    /// A WAV file and a column of times say it, and must not be contradicted.
+    #[arg(long, hide_short_help = true)]
+    pub rate: Option<f64>,
     /// Column that says 0 normal / 1 anomaly; no row labelled 1 is trained on [default: `label`, if there is one].
     #[arg(long)]
     pub label: Option<String>,
@@ -50,7 +67,13 @@ pub struct DataConfig {
     /// between them, or repeat the option.
     #[arg(long)]
     pub condition: Vec<String>,
-    /// Columns to leave out: names, states, other labels.
+    /// Family of a column, as in state=categorical or count=bernoulli; the others are gaussian.
+    ///
+    /// A categorical column holds one of some names or whole numbers, as the mode of a machine; it may be in --condition, too. Give several with
+    /// commas between them, or repeat the option.
+    #[arg(long, value_name = "COLUMN=FAMILY")]
+    pub column: Vec<String>,
+    /// Columns to leave out: names, other labels.
     ///
     /// Give several with commas between them, or repeat the option. Columns of times are left out without being named.
     #[arg(long)]
@@ -88,7 +111,9 @@ impl Default for DataConfig {
             window: 1,
             hop: None,
             front_end: Vec::new(),
+            rate: None,
             condition: Vec::new(),
+            column: Vec::new(),
             ignore: Vec::new(),
             binarise: None,
             drift: 0.0,
@@ -113,6 +138,35 @@ impl DataConfig {
         self.split.unwrap_or(if self.window > 1 { Split::Time } else { Split::Seeded })
     }
 
+    /// The columns whose family is given, each with it.
+    ///
+    /// # Errors
+    /// If a family is none, or a column is given twice.
+    pub fn column_families(&self) -> Result<Vec<(String, ColumnFamily)>> {
+        let mut found: Vec<(String, ColumnFamily)> = Vec::new();
+        for given in &self.column {
+            let is_list = given.split(',').all(|part| family_of(part).is_some());
+            let parts: Vec<&str> = if is_list { given.split(',').collect() } else { vec![given] };
+            for part in parts {
+                let Some((name, family)) = family_of(part) else {
+                    bail!("column {part}: give COLUMN=FAMILY, with gaussian, bernoulli or categorical for FAMILY");
+                };
+                ensure!(!found.iter().any(|(known, _)| *known == name), "column {name}: its family is given twice");
+                found.push((name, family));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The columns of this family, of those whose family is given.
+    ///
+    /// # Errors
+    /// As [`Self::column_families`].
+    pub fn columns_of(&self, wanted: ColumnFamily) -> Result<Vec<String>> {
+        let of_family = self.column_families()?.into_iter().filter(|(_, family)| *family == wanted);
+        Ok(of_family.map(|(name, _)| name).collect())
+    }
+
     /// Refuses values that no fit can work with.
     ///
     /// # Errors
@@ -121,6 +175,10 @@ impl DataConfig {
         for (name, value) in [("window", self.window), ("hop", self.hop())] {
             ensure!(value > 0, "{name} is 0: give at least 1");
         }
+        if let Some(rate) = self.rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
+            bail!("rate {rate}: give a number above 0, in rows a second");
+        }
+        self.column_families()?;
         ensure!(self.drift.is_finite() && self.drift >= 0.0, "drift {}: give 0 or more", self.drift);
         if !(self.validation > 0.0 && self.validation <= 0.9) {
             bail!("validation {}: give a fraction above 0, at most 0.9", self.validation);
@@ -132,5 +190,44 @@ impl DataConfig {
             bail!("false_alarms {}: give a fraction between 0 and 1", self.false_alarms);
         }
         Ok(())
+    }
+}
+
+/// A column and its family, of both with `=` between them.
+fn family_of(given: &str) -> Option<(String, ColumnFamily)> {
+    let (name, family) = given.rsplit_once('=')?;
+    let family = match family.trim() {
+        "gaussian" => ColumnFamily::Gaussian,
+        "bernoulli" => ColumnFamily::Bernoulli,
+        "categorical" => ColumnFamily::Categorical,
+        _ => return None,
+    };
+    Some((name.trim().to_owned(), family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_given_one_by_one_or_with_commas() {
+        let given = |column: &[&str]| DataConfig {
+            column: column.iter().map(|column| (*column).to_owned()).collect(),
+            ..DataConfig::default()
+        };
+        let found = given(&["state=categorical, on=bernoulli", "a,b=gaussian", "x=y=categorical"]).column_families();
+        let expected = [
+            ("state", ColumnFamily::Categorical),
+            ("on", ColumnFamily::Bernoulli),
+            ("a,b", ColumnFamily::Gaussian),
+            ("x=y", ColumnFamily::Categorical),
+        ];
+        assert_eq!(found.unwrap(), expected.map(|(name, family)| (name.to_owned(), family)));
+        for (column, expected) in [("state", "COLUMN=FAMILY"), ("state=poisson", "gaussian, bernoulli or categorical")]
+        {
+            assert!(given(&[column]).check().unwrap_err().to_string().contains(expected));
+        }
+        let twice = given(&["a=gaussian", "a=bernoulli"]).check().unwrap_err().to_string();
+        assert!(twice.contains("given twice"), "{twice}");
     }
 }

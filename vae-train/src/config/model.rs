@@ -10,6 +10,9 @@ pub const CONTINUOUS_FLOOR: f32 = 0.01;
 /// Least learned variance, by default, of a feature that mostly has one value, in standardised units.
 pub const DISCRETE_FLOOR: f32 = 0.1;
 
+/// Least variance of a model of densities by default, in standardised units: a hundredth of a standard deviation.
+pub const DENSITY_FLOOR: f32 = 1e-4;
+
 /// Widths of the hidden layers of a model that has room for them.
 const HIDDEN: [usize; 2] = [128, 64];
 /// Width of a hidden layer of the widest models.
@@ -21,24 +24,48 @@ const BYTES_PER_FEATURE: usize = 40;
 /// Latent dimensions of a model that has more features than twice as many.
 const LATENT: usize = 8;
 
+/// What a model is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To tell what is unlike the data, in int8 too.
+    #[default]
+    Detection,
+    /// To say how likely each value is, and to generate others like the data.
+    Density,
+}
+
 /// The section `model`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[command(next_help_heading = "Model")]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
+    /// What the model is for: to tell what is unlike the data, or to say how likely each value is and generate others.
+    ///
+    /// `density` makes the likelihood as sharp as the data are, where detection keeps it so wide that int8 and windows of the same kind do not matter:
+    /// other defaults for --likelihood (gaussian-predicted), --variance-floor (0.0001), --input-noise (0), --relations (false),
+    /// --hidden, --warm-up, --learning-rate, --last-rate, --batch and --epochs, each of which may be given (docs/density.md). Export such a model with
+    /// `--precision f32`.
+    #[arg(long, value_enum, default_value_t = ModelConfig::default().purpose)]
+    pub purpose: Purpose,
     /// Likelihood `p(x|z)` of the decoder.
     #[arg(long, value_enum, default_value_t = ModelConfig::default().likelihood)]
     pub likelihood: Likelihood,
-    /// Variance of the gaussian-fixed likelihood, in squared standard deviations of the feature.
+    /// Variance of the gaussian-fixed likelihood, in squared standard deviations of the feature: 1e-6 to 100.
     #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().variance)]
     pub variance: f32,
-    /// Least variance that a likelihood may learn, in squared standard deviations of the feature.
+    /// Least variance that a likelihood may learn or predict, in squared standard deviations of the feature: 1e-6 to 100.
     ///
     /// The default is 0.01, and 0.1 for columns that mostly have one value, as the model would otherwise learn that other values are impossible.
-    /// Of gaussian-predicted it is 0.1 for rows and 0.01 for windows of a stream.
+    /// Of gaussian-predicted it is 0.1 for rows and 0.01 for windows of a stream. For densities it is 0.0001.
     #[arg(long, hide_short_help = true)]
     pub variance_floor: Option<f32>,
-    /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 128,64, or fewer for a model of 64 KiB].
+    /// Judge how features go together: each given all the others, and of up to 16 features by a mixture of Gaussians of the input.
+    ///
+    /// The score is then the least of the ELBO with independent features and these. For a gaussian likelihood and up to 64 features.
+    #[arg(long, hide_short_help = true, value_name = "BOOL", action = clap::ArgAction::Set, default_value_t = ModelConfig::default().relations)]
+    pub relations: bool,
+    /// Widths of the encoder's hidden layers, mirrored by the decoder [default: 128,64, or fewer for a model of 64 KiB; 128,128 for densities].
     ///
     /// The default is as much smaller as keeps an int8 model of up to 1,100 features within 64 KiB (less what `calibrate` adds, 36 bytes a
     /// channel). In a configuration file an empty list makes a linear model.
@@ -61,7 +88,14 @@ pub struct ModelConfig {
     /// Components of the aggregated posterior's mixture to store in the model, to generate from; 0 for none.
     #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().mixture)]
     pub mixture: usize,
+    /// Most posteriors of training windows to keep in the run, not in the model: the aggregated posterior itself, to generate from on a desktop; 0
+    /// for none.
+    #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().posteriors)]
+    pub posteriors: usize,
     /// Train a second stage on the latent vectors, to generate from.
+    ///
+    /// It is stored only if it explains at least 5 % of their variance, and its latent vectors are nearer to those of the held-out windows than the prior's are, by more than chance explains; a
+    /// conditional model's is trained given the condition. What was found is in summary.json (docs/evaluation.md).
     #[arg(long, hide_short_help = true)]
     pub second_stage: bool,
 }
@@ -69,15 +103,18 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
+            purpose: Purpose::Detection,
             likelihood: Likelihood::Gaussian,
             variance: 0.1,
             variance_floor: None,
+            relations: true,
             hidden: None,
             latent: None,
             activation: HiddenActivation::Silu,
             posterior: Posterior::Diagonal,
             prior: None,
             mixture: 0,
+            posteriors: 0,
             second_stage: false,
         }
     }
@@ -90,7 +127,8 @@ impl ModelConfig {
         let room = MODEL_BYTES.saturating_sub(BYTES_PER_FEATURE * features) / (2 * (features + HIDDEN[1]));
         // Whole blocks of four rows, as the file has them.
         let first = (room & !3).clamp(LEAST_HIDDEN, HIDDEN[0]);
-        self.hidden.clone().unwrap_or_else(|| vec![first, HIDDEN[1].min(first)])
+        let second = if self.purpose == Purpose::Density { first } else { HIDDEN[1].min(first) };
+        self.hidden.clone().unwrap_or_else(|| vec![first, second])
     }
 
     /// Latent dimensions for a model of `features` values.

@@ -14,6 +14,8 @@ pub struct ObjectiveConfig {
     #[arg(long, hide_short_help = true, value_enum, default_value_t = ObjectiveConfig::default().objective)]
     pub objective: Bound,
     /// Samples per window and step: L of the ELBO, K of the importance-weighted bound [default: 1; 4 for score-function].
+    ///
+    /// Of the score function's, each is compared with the others of its window; a single one with what a network, learned beside, expects.
     #[arg(long, hide_short_help = true)]
     pub samples: Option<usize>,
     /// How the gradient passes the sampling [default: reparameterised; score-function for Bernoulli latents].
@@ -32,9 +34,9 @@ pub struct ObjectiveConfig {
     /// Nats of KL per latent dimension that cost nothing.
     #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().free_bits)]
     pub free_bits: f32,
-    /// Epochs over which the KL's weight rises to --beta.
-    #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().warm_up)]
-    pub warm_up: usize,
+    /// Epochs over which the KL's weight rises to --beta [default: 0; for densities a quarter of the epochs].
+    #[arg(long, hide_short_help = true)]
+    pub warm_up: Option<usize>,
 }
 
 impl Default for ObjectiveConfig {
@@ -46,7 +48,7 @@ impl Default for ObjectiveConfig {
             input_noise: None,
             beta: 1.0,
             free_bits: 0.0,
-            warm_up: 0,
+            warm_up: None,
         }
     }
 }
@@ -59,7 +61,8 @@ impl ObjectiveConfig {
     pub fn check(&self) -> Result<()> {
         ensure!(self.samples != Some(0), "samples is 0: give at least 1");
         ensure!(
-            self.objective == Bound::Elbo || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up == 0),
+            self.objective == Bound::Elbo
+                || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up.unwrap_or(0) == 0),
             "beta, free_bits and warm_up weigh the ELBO's KL, and the importance-weighted bound has no KL: leave them out, or leave out \
              --objective"
         );

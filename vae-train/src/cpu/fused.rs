@@ -15,6 +15,7 @@ use burn::{
     nn::Linear,
     tensor::{Tensor, TensorData},
 };
+use vae_core::format::FeatureFamily;
 
 use crate::{
     cpu::{
@@ -125,20 +126,22 @@ impl Backward<Flex, 3> for Dense {
 
 /// Which likelihood a decoder's output parametrises.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Family {
+pub(crate) enum Family<'f> {
     /// Logits.
     Bernoulli,
     /// Means; the log-variances are given.
     Gaussian,
     /// Means, then log-variances, which are held within the bounds.
     GaussianPredicted((f32, f32)),
+    /// Means, whose log-variances are given, and logits, by the family of each feature.
+    Mixed(&'f [FeatureFamily]),
 }
 
 /// `ln p(x|z)` of each row, `[rows, 1]`; gives `output` back where it is not on the CPU. `log_variance` is that of
-/// [`Family::Gaussian`] and unused by the others.
+/// [`Family::Gaussian`] and of Gaussian features, and unused by the others.
 #[expect(clippy::result_large_err, reason = "the tensor goes back to where it came from")]
 pub(crate) fn log_likelihood(
-    family: Family,
+    family: Family<'_>,
     output: Tensor<2>,
     x: &Tensor<2>,
     observed: Option<&Tensor<2>>,
@@ -147,7 +150,11 @@ pub(crate) fn log_likelihood(
     let (Some(x), observed, Ok(log_variance)) = (constant(x), observed.map(constant), on_cpu(log_variance)) else {
         return Err(output);
     };
-    let data = |log_variance| Data { x, observed: observed.flatten(), log_variance: whole(log_variance) };
+    let not_gaussian = match family {
+        Family::Mixed(families) => (0..families.len()).filter(|feature| families[*feature].is_discrete()).collect(),
+        _ => Vec::new(),
+    };
+    let data = |log_variance| Data { x, observed: observed.flatten(), log_variance: whole(log_variance), not_gaussian };
     match (on_cpu(output)?, log_variance) {
         (OnCpu::Plain(output), OnCpu::Plain(log_variance)) => {
             Ok(Tensor::from_primitive::<Flex>(data(log_variance).forward(family, output).0))
@@ -175,11 +182,13 @@ struct Data {
     x: FlexTensor,
     observed: Option<FlexTensor>,
     log_variance: FlexTensor,
+    /// The features whose log-variance is no parameter.
+    not_gaussian: Vec<usize>,
 }
 
 impl Data {
     /// The rows' nats and their derivatives with respect to `output`.
-    fn forward(&self, family: Family, output: FlexTensor) -> (FlexTensor, FlexTensor) {
+    fn forward(&self, family: Family<'_>, output: FlexTensor) -> (FlexTensor, FlexTensor) {
         let mut output = whole(output);
         let shape = self.x.layout().shape();
         let (rows, features) = (shape[0], shape[1]);
@@ -190,6 +199,7 @@ impl Data {
             Family::Bernoulli => log_likelihood::bernoulli(values, data),
             Family::Gaussian => log_likelihood::gaussian(values, data, self.log_variance.storage()),
             Family::GaussianPredicted(bounds) => log_likelihood::gaussian_predicted(values, data, bounds),
+            Family::Mixed(families) => log_likelihood::mixed(values, data, self.log_variance.storage(), families),
         };
         (matrix(nats, [rows, 1]), output)
     }
@@ -212,12 +222,13 @@ impl Backward<Flex, 2> for LogLikelihood {
         let LogLikelihoodState { data, mut derivatives } = ops.state;
         let [output_node, log_variance_node] = ops.parents;
         if let Some(node) = log_variance_node {
-            let sums = log_likelihood::log_variance_gradient(
+            let mut sums = log_likelihood::log_variance_gradient(
                 derivatives.storage(),
                 data.observed.as_ref().map(FlexTensor::storage),
                 weights.storage(),
                 data.log_variance.storage(),
             );
+            data.not_gaussian.iter().for_each(|feature| sums[*feature] = 0.0);
             let width = sums.len();
             gradients.register::<Flex>(node.id, FlexTensor::from_data(TensorData::new(sums, [width])));
         }
@@ -235,7 +246,7 @@ mod tests {
     use super::*;
     use crate::{
         cpu::tensor::read,
-        model::{batch::Batch, network},
+        model::{batch::Batch, layers, network},
     };
 
     const ROWS: usize = 5;
@@ -274,7 +285,7 @@ mod tests {
                 let y = if fused {
                     dense(&layer, &x, activation).unwrap()
                 } else {
-                    network::activate(layer.forward(x.clone()), activation)
+                    layers::activate(layer.forward(x.clone()), activation)
                 };
                 let gradients = (y.clone() * leaf([ROWS, 19], 1.0, &device).detach()).sum().backward();
                 let bias = layer.bias.unwrap().val().grad(&gradients).unwrap();
@@ -293,13 +304,28 @@ mod tests {
         // More than one block of lanes, and some over.
         const FEATURES: usize = 37;
         let device = Device::flex().autodiff();
-        let families = [Family::Bernoulli, Family::Gaussian, Family::GaussianPredicted((-0.8, 0.9))];
+        // Columns of 2, 3 and 1 categories between numbers and zeros and ones.
+        let mixed: Vec<FeatureFamily> = (0..FEATURES)
+            .map(|feature| match feature % 9 {
+                0 | 6 => FeatureFamily::Gaussian,
+                1 | 3 | 8 => FeatureFamily::FirstCategory { log_other: -3.0 },
+                7 => FeatureFamily::Bernoulli,
+                _ => FeatureFamily::NextCategory,
+            })
+            .collect();
+        let families =
+            [Family::Bernoulli, Family::Gaussian, Family::GaussianPredicted((-0.8, 0.9)), Family::Mixed(&mixed)];
         for (family, masked) in families.into_iter().flat_map(|family| [(family, false), (family, true)]) {
             let run = |fused: bool| {
                 let width = if let Family::GaussianPredicted(_) = family { 2 * FEATURES } else { FEATURES };
                 let (output, log_variance) = (leaf([ROWS, width], 1.5, &device), leaf([FEATURES], 0.7, &device));
                 let x = leaf([ROWS, FEATURES], 1.0, &device).detach().abs();
                 let observed = masked.then(|| x.clone().lower_elem(0.6).float());
+                // As a batch has it: 0 where it was not observed.
+                let x = match (&observed, family) {
+                    (Some(observed), Family::Mixed(_)) => x * observed.clone(),
+                    _ => x,
+                };
                 let nats = if fused {
                     log_likelihood(family, output.clone(), &x, observed.as_ref(), log_variance.clone()).unwrap()
                 } else {
@@ -307,7 +333,8 @@ mod tests {
                     network::log_likelihood(family, output.clone(), batch, log_variance.clone())
                 };
                 let gradients = (nats.clone() * leaf([ROWS, 1], 1.0, &device).detach()).sum().backward();
-                let by_variance = if let Family::Gaussian = family { log_variance.grad(&gradients) } else { None };
+                let has_variances = matches!(family, Family::Gaussian | Family::Mixed(_));
+                let by_variance = if has_variances { log_variance.grad(&gradients) } else { None };
                 (nats.inner(), output.grad(&gradients).unwrap(), by_variance)
             };
             let (found, expected) = (run(true), run(false));

@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail, ensure};
+use vae_core::format::FeatureFamily;
 
 use crate::{
     config::Config,
-    data::outliers::{note_on_outliers, outlier},
+    data::{
+        families::families,
+        outliers::{note_on_outliers, outlier},
+    },
     statistics::moments::{Moments, smallest_deviation},
     tables::table::Table,
     weights::family::Likelihood,
@@ -31,6 +35,8 @@ pub(crate) struct Columns {
     pub(crate) dropped: Vec<String>,
     /// Least and largest value in normal rows of each that is kept.
     pub(crate) ranges: Vec<(f64, f64)>,
+    /// The family of each that is kept, where not all are numbers; else none.
+    pub(crate) families: Vec<FeatureFamily>,
     /// What the user should know of them.
     pub(crate) notes: Vec<String>,
 }
@@ -45,24 +51,32 @@ impl Columns {
         let (normal_rows, moments) = moments(table)?;
         let smallest = smallest_deviation(&moments);
         let conditions: HashSet<&String> = config.data.condition.iter().collect();
+        let watched: Vec<String> = table.columns.iter().filter(|name| !conditions.contains(name)).cloned().collect();
+        let families = families(&watched, config, normal_rows)?;
+        let mut of_kept = Vec::new();
         let (mut kept, mut dropped, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         let (mut constant, mut outliers, mut relative) = (Vec::new(), Vec::new(), Vec::new());
+        let mut place = 0..;
         for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
             if conditions.contains(column) {
                 continue;
             }
+            let family = place.next().and_then(|place: usize| families.get(place)).copied();
+            let is_number = family.is_none_or(|family| !family.is_discrete());
             if config.model.likelihood != Likelihood::Bernoulli {
+                // Of a category that is in no normal row there is no column.
                 if moments.count == 0.0 {
                     dropped.push(column.clone());
                     continue;
                 }
-                if moments.is_constant() {
+                if is_number && moments.is_constant() {
                     constant.push((column, moments.least_change(smallest)));
-                } else {
+                } else if is_number {
                     outliers.extend(outlier(table, index, moments));
                 }
             }
             kept.push(column.clone());
+            of_kept.extend(family);
             let origin = table.origin(index);
             if origin != 0.0 {
                 relative.push(format!("`{}` less {origin}", excerpt(column)));
@@ -102,7 +116,7 @@ impl Columns {
             ));
         }
         notes.extend(note_on_outliers(&table.path, &outliers));
-        Ok(Self { kept, dropped, ranges, notes })
+        Ok(Self { kept, dropped, ranges, families: of_kept, notes })
     }
 }
 
@@ -120,17 +134,17 @@ fn moments(table: &Table) -> Result<(usize, Vec<Moments>)> {
     Ok((normal_rows, Moments::of(rows.map(|(_, values)| values), table.columns.len())))
 }
 
-/// Refuses values beyond 0 and 1 in the first `features` columns.
+/// Refuses values beyond 0 and 1 in the columns of these places.
 ///
 /// # Errors
 /// Names the first one's place.
-pub(crate) fn check_unit_interval(table: &Table, features: usize) -> Result<()> {
+pub(crate) fn check_unit_interval(table: &Table, places: &[usize]) -> Result<()> {
     for (row, values) in table.values.chunks_exact(table.columns.len()).enumerate() {
         let outside = |value: &f32| !value.is_nan() && !(0.0..=1.0).contains(value);
-        if let Some(column) = values[..features].iter().position(outside) {
+        if let Some(column) = places.iter().copied().find(|place| outside(&values[*place])) {
             bail!(
                 "{}: row {}, column `{}` is {}: a Bernoulli likelihood needs values between 0 and 1; rescale the data or use \
-                 --likelihood gaussian",
+                 --likelihood gaussian, and no --column with bernoulli",
                 table.path.display(),
                 row + 1,
                 table.columns[column],

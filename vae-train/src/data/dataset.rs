@@ -9,19 +9,21 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     config::{
         Config,
-        data::{Binarise, Split},
+        data::{Binarise, ColumnFamily, Split},
         model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR},
     },
     data::{
         columns::{Columns, LEAST_WINDOWS, check_unit_interval},
         drift,
+        families::is_discrete,
         fingerprint::fingerprint,
-        front_end::front_ends,
+        front_end::{front_ends, record},
         part::{Part, binarise},
         schema::{Schema, feature_names},
         standardiser::Standardiser,
         windows::{Windows, note_on_short_pieces},
     },
+    model::architecture::Architecture,
     statistics::pieces::starts_among,
     tables::table::Table,
     weights::family::Likelihood,
@@ -68,14 +70,14 @@ impl Dataset {
         let path = table.path.clone();
         let name = path.display().to_string();
         let data = fingerprint(&table);
-        let Columns { kept, dropped, ranges, mut notes } = Columns::of(&table, config)?;
+        let Columns { kept, dropped, ranges, families, mut notes } = Columns::of(&table, config)?;
         let (table, _) = table
             .select(&kept.iter().chain(&config.data.condition).collect::<Vec<_>>())
             .context("--condition names columns of the data")?;
-        if config.model.likelihood == Likelihood::Bernoulli {
-            check_unit_interval(&table, kept.len())?;
-        }
-        let front_ends = front_ends(&config.data.front_end, &kept, config.data.window)?;
+        let all_are_bits = config.model.likelihood == Likelihood::Bernoulli;
+        let is_bit = |place: &usize| all_are_bits || is_discrete(&families, *place);
+        check_unit_interval(&table, &(0..kept.len()).filter(is_bit).collect::<Vec<_>>())?;
+        let front_ends = front_ends(&config.data.front_end, &kept, config.data.window, config.data.rate)?;
         ensure!(
             front_ends.is_empty() || config.model.likelihood != Likelihood::Bernoulli,
             "a Bernoulli likelihood is for zeros and ones, which a front-end does not make: leave out --front-end"
@@ -90,16 +92,20 @@ impl Dataset {
         let mut windows = windows.through(&front_ends)?;
         check_conditions(&windows, [&train, &held], config, &name)?;
         let features = feature_names(&kept, &front_ends, config.data.window);
+        let families = families.repeat(config.data.window);
         // On all normal windows: a column that varies only in the held-out part would otherwise have no scale.
-        let (standardiser, condition_standardiser) =
+        let (mut standardiser, condition_standardiser) =
             standardisers(&windows, train.iter().chain(&held), &features, front_ends.is_empty(), config, &name)?;
+        standardiser.leave((0..features.len()).filter(|feature| is_discrete(&families, *feature)));
         let schema = Schema {
             channels: kept,
             conditions: config.data.condition.clone(),
+            families,
+            categorical: config.data.columns_of(ColumnFamily::Categorical)?,
             dropped,
             window: config.data.window,
             hop: config.data.hop(),
-            front_ends: front_ends.iter().map(|front_end| front_end.code()).collect(),
+            front_ends: record(&front_ends)?,
             origins,
             data,
             standardiser,
@@ -119,6 +125,16 @@ impl Dataset {
     #[must_use]
     pub fn train(&self) -> Part<'_> {
         Part { values: &self.windows.values, chosen: &self.train, last_row: &self.windows.last_row }
+    }
+
+    /// The network that a configuration asks for, for these windows.
+    #[must_use]
+    pub fn architecture(&self, config: &Config) -> Architecture {
+        let plain = config.architecture(self.features());
+        match &self.schema.families[..] {
+            [] => plain,
+            families => Architecture { likelihood: Likelihood::Mixed, families: families.to_vec(), ..plain },
+        }
     }
 
     /// Least learned variance of each feature, in standardised units: larger where most training windows have the same value.

@@ -7,10 +7,12 @@ use vae_core::Model;
 
 use crate::{
     data::{
-        front_end::of_model,
+        front_end::{of_model, rate_of},
+        schema::CATEGORICAL,
         windows::{Windows, note_on_short_pieces},
     },
     tables::{
+        category::Categories,
         reading::Reading,
         recording::{Label, Recording},
         several::{Files, note_on_pieces, open_all},
@@ -51,6 +53,21 @@ pub fn columns_of<'m>(model: &Model<'m>) -> Result<Vec<&'m str>> {
     Ok(card.channels.lines().chain(card.conditions.lines()).collect())
 }
 
+/// The categories of each of a model's columns that has some.
+///
+/// # Errors
+/// If the model's card is damaged.
+pub fn categories_of(model: &Model<'_>) -> Result<Vec<Categories>> {
+    let names: Vec<&str> = model.card()?.metrics.lines().filter_map(|line| line.strip_prefix(CATEGORICAL)).collect();
+    Ok(Categories::among(&names, &columns_of(model)?))
+}
+
+/// How data are read for a model that has columns of categories.
+#[must_use]
+pub fn reading_for(reading: &Reading, categories: &[Categories]) -> Reading {
+    Reading { categorical: categories.iter().map(|known| known.column.clone()).collect(), ..reading.clone() }
+}
+
 /// What is subtracted from each of a model's columns, channels then conditions, before its values become `f32`.
 ///
 /// # Errors
@@ -87,7 +104,11 @@ pub fn read_table_for_model(
     reading: &Reading,
     model: &Model<'_>,
 ) -> Result<DataForModel> {
-    let (recording, files) = open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
+    let categories = categories_of(model)?;
+    let reading = &reading_for(reading, &categories);
+    let (mut recording, files) =
+        open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
+    recording.spread(&categories).context("the data do not fit the model")?;
     check_rate(&recording, model, reading)?;
     let mut notes: Vec<String> = recording.remarks(label).chain(note_on_pieces(&recording)).collect();
     let (mut table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
@@ -105,9 +126,12 @@ const SAME_RATE: [f64; 2] = [0.05, 0.5];
 /// Share of the intervals off their median from which on they scatter.
 const SCATTERED: f64 = 0.2;
 
-/// Refuses data of another sample rate than that which the model was calibrated for, as the device would have: a window would last another time.
+/// Refuses data of another sample rate than that which the model was calibrated for or has mel bands by, as the device would have: a window
+/// would last another time.
 fn check_rate(recording: &Recording, model: &Model<'_>, reading: &Reading) -> Result<()> {
-    let of_model = model.calibration().ok().and_then(|calibration| calibration.sample_rate()).map(f64::from);
+    let calibrated = model.calibration().ok().and_then(|calibration| calibration.sample_rate()).map(f64::from);
+    let of_model = calibrated.or(rate_of(&of_model(model)?).map(f64::from));
+    let known_by = if calibrated.is_some() { "was calibrated for" } else { "has mel bands by" };
     let columns = columns_of(model)?;
     let of_data =
         recording.rate_and_clock().filter(|(_, clock)| clock.is_none_or(|clock| !columns.contains(&&*clock.column)));
@@ -115,7 +139,7 @@ fn check_rate(recording: &Recording, model: &Model<'_>, reading: &Reading) -> Re
     let scatters = clock.is_some_and(|clock| clock.off_median > SCATTERED);
     ensure!(
         (rate / of_model - 1.0).abs() <= SAME_RATE[usize::from(scatters)],
-        "{}: has {} rows a second, by {}, and the model was calibrated for {}: its windows would last another time, and normal data look \
+        "{}: has {} rows a second, by {}, and the model {known_by} {}: its windows would last another time, and normal data look \
          anomalous; give data of the model's rate, or --other-rate to take these as they are",
         recording.table.path.display(),
         significant(rate),

@@ -1,9 +1,12 @@
 //! What a model knows of its data.
 
 use serde::{Deserialize, Serialize};
-use vae_core::FrontEnd;
+use vae_core::{FrontEnd, format::FeatureFamily};
 
-use crate::data::standardiser::Standardiser;
+use crate::data::{front_end::of_record, standardiser::Standardiser};
+
+/// What a line of the model file's card begins with that names a column of categories.
+pub(crate) const CATEGORICAL: &str = "categorical ";
 
 /// What a model knows of its data: kept with the run and written into the model file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,11 +17,15 @@ pub struct Schema {
     pub dropped: Vec<String>,
     /// The columns that the model is conditional on, in order.
     pub conditions: Vec<String>,
+    /// The family of each feature, where not all are numbers; else none.
+    pub families: Vec<FeatureFamily>,
+    /// The columns of categories, for each of which there are channels, or conditions, of zeros and ones.
+    pub categorical: Vec<String>,
     /// Samples in a window.
     pub window: usize,
     /// Samples between the starts of successive windows.
     pub hop: usize,
-    /// The channels' front-ends, by their codes in the model file; none where the model sees samples.
+    /// The channels' front-ends, as the model file has them; none where the model sees samples.
     pub front_ends: Vec<u8>,
     /// What was subtracted in 64 bits from each channel, then from each condition, before the values became `f32`; none where nothing was.
     pub origins: Vec<f64>,
@@ -34,14 +41,24 @@ impl Schema {
     /// A name for each feature.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
-        let front_ends: Vec<FrontEnd> = self.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect();
-        feature_names(&self.channels, &front_ends, self.window)
+        feature_names(&self.channels, &self.front_ends(), self.window)
+    }
+
+    /// The channels' front-ends; none where the model sees samples.
+    #[must_use]
+    pub fn front_ends(&self) -> Vec<FrontEnd> {
+        of_record(&self.front_ends, self.channels.len())
     }
 
     /// The origins as the model file's card has them, a line each.
     pub(crate) fn origin_lines(&self) -> impl Iterator<Item = String> + '_ {
         let named = self.channels.iter().chain(&self.conditions).zip(&self.origins);
         named.filter(|(_, origin)| **origin != 0.0).map(|(name, origin)| format!("origin {origin} {name}"))
+    }
+
+    /// The columns of categories as the model file's card has them, a line each.
+    pub(crate) fn categorical_lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.categorical.iter().map(|column| format!("{CATEGORICAL}{column}"))
     }
 
     /// A window and its condition in standardised units.
@@ -68,6 +85,11 @@ pub(crate) fn feature_names(channels: &[String], front_ends: &[FrontEnd], window
             FrontEnd::Mean => format!("{channel}, mean"),
             FrontEnd::Statistics => format!("{channel}, {}", STATISTICS[index]),
             FrontEnd::Bands(_) => format!("{channel}, band {index}"),
+            FrontEnd::Mel { frames: 1, .. } => format!("{channel}, mel band {index}"),
+            FrontEnd::Mel { bands, .. } => {
+                let (frame, band) = (index / usize::from(*bands), index % usize::from(*bands));
+                format!("{channel}, frame {frame}, mel band {band}")
+            }
         })
     });
     names.collect()

@@ -57,6 +57,13 @@ impl Standardiser {
         }
     }
 
+    /// Leaves these features as they are.
+    pub(crate) fn leave(&mut self, features: impl Iterator<Item = usize>) {
+        for feature in features {
+            (self.mean[feature], self.scale[feature]) = (0.0, 1.0);
+        }
+    }
+
     /// The first feature that does not vary, or so far from 1 that standardised values times its scale leave the range of
     /// `f32`.
     pub(crate) fn unusable(&self) -> Option<usize> {

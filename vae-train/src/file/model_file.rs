@@ -3,12 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use vae_core::{
     Activation, FrontEnd, Model, Score, Scratch, SignedModel,
-    format::{LikelihoodKind, PosteriorKind, Precision, Prelude, hidden_len, vector_len},
+    format::{FeatureFamily, LikelihoodKind, PosteriorKind, Precision, Prelude, hidden_len, vector_len},
 };
 
 use crate::{
+    data::front_end::record,
     file::{body::Body, calibration::CalibrationRecord},
-    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, second_stage::SecondStage},
+    weights::{attribute::Attribute, dense::Dense, mixture::Mixture, relations::Relations, second_stage::SecondStage},
     words::input::{MOST_BINARY, read_file},
 };
 
@@ -37,6 +38,8 @@ pub struct ModelFile {
     pub scale: Vec<f32>,
     /// Per feature, variance of a Gaussian likelihood in standardised units; not used where it is predicted.
     pub variance: Vec<f32>,
+    /// Per feature its family, where the likelihood is mixed; else none.
+    pub families: Vec<FeatureFamily>,
     /// A predicted log-variance is limited to the range between these.
     pub log_variance_bounds: (f32, f32),
     /// Names of the conditions, in order.
@@ -49,6 +52,8 @@ pub struct ModelFile {
     pub encoder: Vec<Dense>,
     /// Latent vector and conditions to the likelihood's parameters.
     pub decoder: Vec<Dense>,
+    /// How features go together; of a learned variance per feature only.
+    pub relations: Option<Relations>,
     /// The learned prior `p(z)`; `N(0, I)` or fair coins where there is none.
     pub prior: Option<Mixture>,
     /// The aggregated posterior, to generate from.
@@ -105,6 +110,7 @@ impl ModelFile {
         room.write(&self.encoder, self.precision, &mut body)?;
         let decoder_at = body.0.len();
         room.write(&self.decoder_in_deviations()?, self.precision, &mut body)?;
+        self.write_relations(&mut body, &mut room)?;
         let extras_at = body.0.len();
         self.write_extras(&mut body, &mut room)?;
         let golden_at = body.0.len();
@@ -152,6 +158,8 @@ impl ModelFile {
         for (name, values) in [("mean", &self.mean), ("scale", &self.scale), ("variance", &self.variance)] {
             ensure!(values.len() == features, "{name} has {} values for {features} features", values.len());
         }
+        let families = if self.likelihood == LikelihoodKind::Mixed { features } else { 0 };
+        ensure!(self.families.len() == families, "{} features have a family, not {families}", self.families.len());
         Ok(features)
     }
 
@@ -162,7 +170,17 @@ impl ModelFile {
             LikelihoodKind::Bernoulli => Vec::new(),
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => pairs().collect(),
             LikelihoodKind::GaussianPredicted => pairs().map(|(scale, _)| (scale, 1.0)).collect(),
+            // Of zeros and ones both are 1.
+            LikelihoodKind::Mixed => pairs().collect(),
         }
+    }
+
+    /// The constant terms of the features' log-densities, of those that have one.
+    fn normalisers(&self) -> Vec<f64> {
+        let spreads = self.spreads();
+        let is_discrete = |feature: usize| self.families.get(feature).is_some_and(|family| family.is_discrete());
+        let each = spreads.iter().enumerate();
+        each.map(|(feature, spread)| if is_discrete(feature) { 0.0 } else { normaliser(spread) }).collect()
     }
 
     /// The fields of `Header` up to the likelihood's normaliser, in order.
@@ -176,7 +194,27 @@ impl ModelFile {
             golden as u32,
         ))?;
         body.value(&self.log_variance_bounds)?;
-        body.value(&(self.spreads().iter().map(normaliser).sum::<f64>() as f32))
+        body.value(&(self.log_normaliser() as f32))
+    }
+
+    /// The sum of the features' log normalisers, in nats.
+    pub(crate) fn log_normaliser(&self) -> f64 {
+        self.normalisers().iter().sum()
+    }
+
+    /// What is behind the decoder's layers, if features are judged together.
+    fn write_relations(&self, body: &mut Body, room: &mut Room) -> Result<()> {
+        let Some(Relations { given_others, .. }) = &self.relations else { return Ok(()) };
+        let (features, found) = (self.mean.len(), (given_others.rows, given_others.columns));
+        ensure!(
+            found == (features, features) && self.likelihood == LikelihoodKind::GaussianPerFeature,
+            "relations of {found:?} features for {features} of a likelihood {:?}: they are for a learned variance per feature",
+            self.likelihood
+        );
+        given_others.write(self.precision, body)?;
+        room.vectors = room.vectors.max(vector_len(self.precision, features));
+        room.hiddens = room.hiddens.max(hidden_len(0) + features);
+        Ok(())
     }
 
     /// The constants of the features, then those of the conditions and the prior.
@@ -186,9 +224,17 @@ impl ModelFile {
         let deviations = self.deviations();
         let inverse_deviations =
             spreads.iter().zip(&deviations).map(|((scale, _), deviation)| (1.0 / (scale * deviation)) as f32);
-        let normalisers = spreads.iter().map(|spread| normaliser(spread) as f32);
+        let normalisers = self.normalisers().into_iter().map(|nats| nats as f32);
+        let families = self.families.iter().map(|family| family.code());
         let constants = self.mean.iter().copied().chain(inverses(&self.scale)).chain(inverse_deviations);
-        body.array(&constants.chain(normalisers).collect::<Vec<_>>())?;
+        let relations = self.relations.iter().flat_map(|relations| {
+            let [least, largest] = relations.limits(&self.mean, &self.scale);
+            let nats = |nats: f32| (f64::from(nats) + self.log_normaliser()) as f32;
+            let Relations { outside, offset, ceiling, of_inputs, .. } = *relations;
+            let constants = vec![nats(outside), nats(offset), nats(ceiling), f32::from(u8::from(of_inputs))];
+            [least, largest, constants].concat().into_iter().chain(relations.mixture_over(self.log_normaliser()))
+        });
+        body.array(&constants.chain(normalisers).chain(families).chain(relations).collect::<Vec<_>>())?;
         let constants = self.condition_mean.iter().copied().chain(inverses(&self.condition_scale));
         let prior = self.prior.as_ref().map_or(Ok(Vec::new()), |prior| prior.array(self.latent))?;
         body.array(&constants.chain(prior).collect::<Vec<_>>())
@@ -196,7 +242,7 @@ impl ModelFile {
 
     /// Front-ends, calibration, and what is there to generate from.
     fn write_extras(&self, body: &mut Body, room: &mut Room) -> Result<()> {
-        body.value(&self.front_ends.iter().map(|front_end| front_end.code()).collect::<Vec<u8>>())?;
+        body.value(&record(&self.front_ends)?)?;
         body.array(&self.calibration.array(self.channels.len())?)?;
         if let Some(mixture) = &self.mixture {
             body.value(&"")?;
@@ -218,7 +264,7 @@ impl ModelFile {
     fn deviations(&self) -> Vec<f64> {
         match self.likelihood {
             LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted => Vec::new(),
-            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => {
+            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature | LikelihoodKind::Mixed => {
                 self.variance.iter().map(|variance| f64::from(*variance).sqrt()).collect()
             }
         }

@@ -108,7 +108,7 @@ fn advice(cause: Cause, event: &Event, outcome: &EventOutcome, window: usize) ->
         ),
         Cause::Unseen => format!(
             "The model hardly sees this fault: its windows score lower than normal ones with a chance of {} only. Try another --window \
-             (longer for what comes slowly, shorter for what is brief), --front-end statistics or bands:16 for vibration, or a sensor \
+             (longer for what comes slowly, shorter for what is brief), --front-end statistics or bands:16 for vibration, mel:32x5 for sound, or a sensor \
              that shows it.",
             share(outcome.auroc)
         ),

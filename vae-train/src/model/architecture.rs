@@ -1,6 +1,7 @@
 //! Sizes and kinds of a network.
 
 use serde::{Deserialize, Serialize};
+use vae_core::format::FeatureFamily;
 
 use crate::weights::family::{HiddenActivation, Likelihood, Posterior};
 
@@ -32,6 +33,8 @@ pub struct Architecture {
     pub variance_floor: f32,
     /// Least learned variance of each feature, in standardised units.
     pub variance_floors: Vec<f32>,
+    /// The family of each feature, of a likelihood that has several; else none.
+    pub families: Vec<FeatureFamily>,
 }
 
 impl Architecture {

@@ -1,5 +1,7 @@
 //! The variational autoencoder as burn trains it.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
@@ -8,23 +10,25 @@ use burn::{
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT};
+use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, format::FeatureFamily};
 
 use crate::{
     cpu::{
         elementwise::{exp, softplus},
         fused::{self, Family},
-        kernel::LN_TWO_PI,
+        kernel::{LN_TWO_PI, log_likelihood},
         tensor::read,
     },
     model::{
         architecture::{Architecture, LARGEST_LOG_VARIANCE},
+        baseline::Baseline,
         batch::Batch,
+        layers::{forward, join},
         prior::LearnedPrior,
     },
     weights::{
         dense::Dense,
-        family::{HiddenActivation, Likelihood, Posterior},
+        family::{Likelihood, Posterior},
         mixture::Mixture,
     },
 };
@@ -38,6 +42,8 @@ pub struct Vae {
     decoder: Vec<Linear>,
     log_variance: Param<Tensor<1>>,
     pub(crate) prior: Option<LearnedPrior>,
+    /// Of training alone.
+    pub(crate) baseline: Option<Baseline>,
 }
 
 /// Numbers the parameters in order: burn draws their ids, by which a checkpoint's moments are found, at random.
@@ -70,14 +76,21 @@ impl Vae {
         });
         let start = match architecture.likelihood {
             Likelihood::GaussianFixed => libm::logf(architecture.variance),
-            Likelihood::Gaussian | Likelihood::GaussianPredicted | Likelihood::Bernoulli => 0.0,
+            _ => 0.0,
         };
         let log_variance = TensorData::new(vec![start; architecture.features], [architecture.features]);
         let prior = (architecture.prior > 0)
             .then(|| LearnedPrior::init(architecture.prior, architecture.latent, &mut rng, device));
         let log_variance = Param::from_data(log_variance, device);
-        let network = Self { architecture: architecture.clone(), encoder, decoder, log_variance, prior };
+        let network =
+            Self { architecture: architecture.clone(), encoder, decoder, log_variance, prior, baseline: None };
         network.map(&mut Numbered(0))
+    }
+
+    /// This network with a baseline for the score function's gradient, or without one.
+    #[must_use]
+    pub(crate) fn with_baseline(self, baseline: Option<Baseline>) -> Self {
+        Self { baseline, ..self }.map(&mut Numbered(0))
     }
 
     /// Its sizes and kinds.
@@ -124,6 +137,7 @@ impl Vae {
             Likelihood::Bernoulli => Family::Bernoulli,
             Likelihood::Gaussian | Likelihood::GaussianFixed => Family::Gaussian,
             Likelihood::GaussianPredicted => Family::GaussianPredicted(self.architecture.log_variance_bounds()),
+            Likelihood::Mixed => Family::Mixed(&self.architecture.families),
         };
         let log_variance = self.likelihood_log_variance();
         fused::log_likelihood(family, output, &batch.x, batch.observed.as_ref(), log_variance.clone())
@@ -134,7 +148,7 @@ impl Vae {
         let Architecture { features, likelihood, variance_floors, .. } = &self.architecture;
         let log_variance = self.log_variance.val();
         match likelihood {
-            Likelihood::Gaussian => {
+            Likelihood::Gaussian | Likelihood::Mixed => {
                 let floors: Vec<f32> = variance_floors.iter().map(|floor| libm::logf(*floor)).collect();
                 let device = log_variance.device();
                 let floors = Tensor::from_data(TensorData::new(floors, [*features]), &device);
@@ -188,7 +202,10 @@ impl Vae {
                 })
                 .collect()
         };
-        let variance = read(exp(self.likelihood_log_variance()))?;
+        let mut variance = read(exp(self.likelihood_log_variance()))?;
+        // Zeros and ones have none.
+        let discrete = variance.iter_mut().zip(&self.architecture.families).filter(|(_, family)| family.is_discrete());
+        discrete.for_each(|(variance, _)| *variance = 1.0);
         let mut decoder = dense(&self.decoder)?;
         if likelihood == Likelihood::GaussianPredicted
             && let Some(last) = decoder.last_mut()
@@ -214,7 +231,12 @@ pub struct Weights {
 }
 
 /// The chains of operations that [`fused::log_likelihood`] does in one.
-pub(crate) fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, log_variance: Tensor<1>) -> Tensor<2> {
+pub(crate) fn log_likelihood(
+    family: Family<'_>,
+    output: Tensor<2>,
+    batch: Batch,
+    log_variance: Tensor<1>,
+) -> Tensor<2> {
     let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
         let difference = batch.x.clone() - mean;
         let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
@@ -228,40 +250,30 @@ pub(crate) fn log_likelihood(family: Family, output: Tensor<2>, batch: Batch, lo
             let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
             gaussian(output.narrow(1, 0, features), log_variance)
         }
+        Family::Mixed(families) => {
+            // Column by column: this is for devices whose operations are not fused.
+            let of_column = |range: Range<usize>| {
+                let narrow = |all: &Tensor<2>| all.clone().narrow(1, range.start, range.len());
+                let (x, output) = (narrow(&batch.x), narrow(&output));
+                match families[range.start] {
+                    FeatureFamily::Gaussian => {
+                        let log_variance = narrow(&log_variance.clone().unsqueeze::<2>());
+                        let difference = x - output;
+                        let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
+                        (quadratic + log_variance).add_scalar(LN_TWO_PI).mul_scalar(-0.5)
+                    }
+                    FeatureFamily::FirstCategory { log_other } => {
+                        let known = libm::log1pf(-libm::expf(log_other));
+                        x * activation::log_softmax(output, 1).add_scalar(known)
+                    }
+                    FeatureFamily::Bernoulli | FeatureFamily::NextCategory => x * output.clone() - softplus(output),
+                }
+            };
+            Tensor::cat(log_likelihood::columns(families).map(of_column).collect(), 1)
+        }
     };
     match batch.observed {
         None => nats.sum_dim(1),
         Some(observed) => (nats * observed).sum_dim(1),
-    }
-}
-
-fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2> {
-    match condition {
-        None => values,
-        Some(condition) => Tensor::cat(vec![values, condition.clone()], 1),
-    }
-}
-
-fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Tensor<2> {
-    for (index, layer) in layers.iter().enumerate() {
-        let activation = if index + 1 < layers.len() { hidden } else { HiddenActivation::Identity };
-        x = match fused::dense(layer, &x, activation) {
-            Some(output) => output,
-            None => activate(layer.forward(x), activation),
-        };
-    }
-    x
-}
-
-/// The activation as burn has it.
-pub(crate) fn activate(x: Tensor<2>, activation: HiddenActivation) -> Tensor<2> {
-    match activation {
-        HiddenActivation::Identity => x,
-        HiddenActivation::Relu => activation::relu(x),
-        HiddenActivation::LeakyRelu => activation::leaky_relu(x, 0.01),
-        HiddenActivation::Tanh => activation::tanh(x),
-        HiddenActivation::Silu => activation::silu(x),
-        HiddenActivation::Sigmoid => activation::sigmoid(x),
-        HiddenActivation::Softplus => softplus(x),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     model::{
         architecture::Architecture,
         batch::Batch,
+        layers::join,
         network::Vae,
         posterior::{Estimator, Samples, kl_per_dimension, kl_to_mixture, log_prior, sample},
     },
@@ -61,6 +62,12 @@ impl Objective {
         Self { beta: 1.0, free_bits: 0.0, ..self }
     }
 
+    /// Whether the gradient needs a baseline that is learned: a single sample has no others to be compared with.
+    #[must_use]
+    pub fn has_learned_baseline(&self) -> bool {
+        self.estimator == Estimator::ScoreFunction && self.samples == 1
+    }
+
     /// Noise for a batch: `windows · samples · latent` values, normal or (for Bernoulli latents) uniform.
     #[must_use]
     pub fn noise(&self, architecture: &Architecture, windows: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
@@ -76,7 +83,7 @@ impl Objective {
     /// # Source
     /// ELBO: Kingma & Welling (2014), equation 10. Importance-weighted bound: Burda, Grosse & Salakhutdinov (2016),
     /// equation 8. Score function: Williams (1992), seed text "Variational autoencoders", "REINFORCE"; the baseline of each
-    /// sample is the mean of the others (Kool, van Hoof & Welling 2019). β: Higgins et al. (2017). Free bits: Kingma et al.
+    /// sample is the mean of the others (Kool, van Hoof & Welling 2019), and of a single one a network's (Mnih & Gregor 2014). β: Higgins et al. (2017). Free bits: Kingma et al.
     /// (2016), appendix C.8.
     #[must_use]
     pub fn loss(&self, network: &Vae, batch: Batch, noise: Tensor<2>) -> Loss {
@@ -89,6 +96,8 @@ impl Objective {
             Some(prior) => kl_to_mixture(prior, architecture, parameters.clone()),
         };
         let repeated = repeat(parameters, samples);
+        let baseline = network.baseline.as_ref().filter(|_| self.has_learned_baseline());
+        let expected = baseline.map(|baseline| (baseline, baseline.expected(join(batch.x.clone(), &batch.condition))));
         let batch = Batch {
             x: repeat(batch.x, samples),
             observed: batch.observed.map(|observed| repeat(observed, samples)),
@@ -112,7 +121,14 @@ impl Objective {
                 };
                 let mut surrogate = paid.mul_scalar(self.beta) - reconstruction.clone();
                 if self.estimator == Estimator::ScoreFunction {
-                    let advantage = leave_one_out(conditional.detach(), windows, samples);
+                    let found = conditional.detach();
+                    let advantage = match expected {
+                        None => leave_one_out(found, windows, samples),
+                        Some((baseline, expected)) => {
+                            surrogate = surrogate + baseline.loss(expected.clone(), found.clone());
+                            found - expected.detach()
+                        }
+                    };
                     // Its value is that of the terms left out of the graph; only its gradient matters.
                     surrogate = surrogate - mean(advantage * log_density);
                 }
@@ -152,13 +168,17 @@ fn repeat(values: Tensor<2>, samples: usize) -> Tensor<2> {
 #[cfg(test)]
 #[expect(clippy::print_stdout, reason = "the estimators' variances are figures worth seeing, with --nocapture")]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::{
+        optim::GradientsParams,
+        tensor::{Device, TensorData},
+    };
     use rand::SeedableRng;
     use vae_core::Activation;
 
     use super::*;
     use crate::{
-        cpu::tensor::read,
+        cpu::{adam::FusedAdam, tensor::read},
+        model::baseline::Baseline,
         weights::family::{HiddenActivation, Likelihood},
     };
 
@@ -178,23 +198,30 @@ mod tests {
             variance: 0.5,
             variance_floor: 0.1,
             variance_floors: vec![0.1; 4],
+            families: Vec::new(),
         }
     }
 
     /// Mean and variance of the gradient of the negative ELBO with respect to the posterior's parameters, which for one
     /// window are the encoder's bias, over many repeats.
     fn gradient(posterior: Posterior, estimator: Estimator, samples: usize) -> Vec<(f64, f64)> {
-        let architecture = architecture(posterior);
         let device = Device::flex().autodiff();
-        let network = Vae::init(&architecture, 3, &device);
+        gradient_of(&Vae::init(&architecture(posterior), 3, &device), estimator, samples, &device)
+    }
+
+    /// The loss of the one window by drawn noise.
+    fn one_window(objective: Objective, network: &Vae, rng: &mut ChaCha8Rng, device: &Device) -> Loss {
+        let noise = objective.noise(network.architecture(), 1, rng);
+        let noise = Tensor::from_data(TensorData::new(noise, [objective.samples, 2]), device);
+        objective.loss(network, Batch::new(X.to_vec(), network.architecture(), device), noise)
+    }
+
+    fn gradient_of(network: &Vae, estimator: Estimator, samples: usize, device: &Device) -> Vec<(f64, f64)> {
         let objective = Objective { bound: Bound::Elbo, samples, beta: 1.0, free_bits: 0.0, estimator };
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let gradients: Vec<Vec<f32>> = (0..REPEATS)
             .map(|_| {
-                let noise = objective.noise(&architecture, 1, &mut rng);
-                let noise = Tensor::from_data(TensorData::new(noise, [samples, 2]), &device);
-                let batch = Batch::new(X.to_vec(), &architecture, &device);
-                let loss = objective.loss(&network, batch, noise);
+                let loss = one_window(objective, network, &mut rng, device);
                 let bias = network.encoder[0].bias.as_ref().unwrap().val();
                 let gradient = bias.grad(&loss.surrogate.backward()).unwrap();
                 read(gradient).unwrap()
@@ -279,18 +306,16 @@ mod tests {
         let (logits, w, b) = parts(Posterior::Bernoulli);
         let p: Vec<f64> = logits.iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect();
         // By enumeration: ∂/∂lⱼ Σ q(z) f(z) = Σ q(z) (zⱼ − pⱼ) f(z), and ∂KL/∂lⱼ = lⱼ pⱼ (1 − pⱼ).
-        let exact: Vec<f64> = (0..2)
-            .map(|axis| {
-                let states = (0..4).map(|state| [f64::from(state & 1), f64::from(state >> 1)]);
-                let expected: f64 = states
-                    .map(|z| {
-                        let mass: f64 = z.iter().zip(&p).map(|(z, p)| if *z == 1.0 { *p } else { 1.0 - p }).product();
-                        mass * (z[axis] - p[axis]) * log_conditional(&w, &b, &z)
-                    })
-                    .sum();
-                logits[axis] * p[axis] * (1.0 - p[axis]) - expected
-            })
-            .collect();
+        let mean = |f: &dyn Fn([f64; 2]) -> f64| -> f64 {
+            let states = (0..4).map(|state| [f64::from(state & 1), f64::from(state >> 1)]);
+            let mass =
+                |z: [f64; 2]| -> f64 { z.iter().zip(&p).map(|(z, p)| if *z == 1.0 { *p } else { 1.0 - p }).product() };
+            states.map(|z| mass(z) * f(z)).sum()
+        };
+        let exact = [0, 1].map(|axis| {
+            let expected = mean(&|z| (z[axis] - p[axis]) * log_conditional(&w, &b, &z));
+            logits[axis] * p[axis] * (1.0 - p[axis]) - expected
+        });
         let with = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 4);
         let without = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 1);
         check(&with, &exact);
@@ -298,6 +323,36 @@ mod tests {
         println!("variance: four samples with baseline {:.5}, one without {:.5}", total(&with), total(&without));
         // Four samples alone would bring a factor of four.
         assert!(total(&without) > 6.0 * total(&with));
+
+        let expected = mean(&|z| log_conditional(&w, &b, &z));
+        let (network, found) = with_trained_baseline(Posterior::Bernoulli);
+        // Steps of 10⁻³ leave the baseline where the last few draws, which differ by nats, have moved it.
+        assert!((found - expected).abs() < 0.3, "{found} for {expected}");
+        let learned = gradient_of(&network, Estimator::ScoreFunction, 1, &Device::flex().autodiff());
+        check(&learned, &exact);
+        println!("variance: one sample with a learned baseline {:.5}", total(&learned));
+        // The draws of a window differ little beside what it costs at all.
+        assert!(total(&without) > 10.0 * total(&learned));
+    }
+
+    /// A network whose baseline alone has been trained on draws for the one window, and what it then expects.
+    fn with_trained_baseline(posterior: Posterior) -> (Vae, f64) {
+        let device = Device::flex().autodiff();
+        let architecture = architecture(posterior);
+        let others = Vae::init(&architecture, 3, &device);
+        let mut network = others.clone().with_baseline(Some(Baseline::init(&architecture, 5, &device)));
+        let estimator = Estimator::ScoreFunction;
+        let objective = Objective { bound: Bound::Elbo, samples: 1, beta: 1.0, free_bits: 0.0, estimator };
+        let (mut optimizer, mut rng) = (FusedAdam::init(), ChaCha8Rng::seed_from_u64(8));
+        for _ in 0..1500 {
+            let loss = one_window(objective, &network, &mut rng, &device);
+            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &network);
+            let baseline = optimizer.step(1e-3, network, gradients).baseline;
+            network = others.clone().with_baseline(baseline);
+        }
+        let inputs = Tensor::from_data(TensorData::new(X.to_vec(), [1, 4]), &device);
+        let expected = network.baseline.as_ref().unwrap().expected(inputs).into_scalar::<f32>();
+        (network, f64::from(expected))
     }
 
     #[test]

@@ -106,17 +106,37 @@ pub(crate) fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2
     }
 }
 
-/// The upper bound `−ln Σ πₖ exp −KL(q(z|x) ‖ pₖ)` of a diagonal Gaussian's KL to a mixture, `[windows, 1]`.
+/// The upper bound `−ln Σ πₖ exp −KL(q(z|x) ‖ pₖ)` of a Gaussian's KL to a mixture of diagonal ones, `[windows, 1]`.
 ///
 /// # Source
 /// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
 pub(crate) fn kl_to_mixture(prior: &LearnedPrior, architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
-    let latent = architecture.latent;
-    let mean = parameters.clone().narrow(1, 0, latent);
-    let log_variance = parameters.narrow(1, latent, latent);
-    let variance = exp(log_variance.clone());
-    let entropy = log_variance.add_scalar(1.0 + LN_TWO_PI).sum_dim(1).mul_scalar(0.5);
+    let mean = parameters.clone().narrow(1, 0, architecture.latent);
+    let (variance, log_determinant) = variances(architecture, parameters);
+    let entropy = log_determinant.add_scalar(architecture.latent as f32 * (1.0 + LN_TWO_PI)).mul_scalar(0.5);
     entropy.neg() - prior.log_density(mean.clone(), mean.clone() * mean + variance)
+}
+
+/// Of a Gaussian posterior, the variance of each latent dimension, `[windows, latent]`, and the logarithm of the covariance's determinant,
+/// `[windows, 1]`.
+fn variances(architecture: &Architecture, parameters: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let latent = architecture.latent;
+    if architecture.posterior != Posterior::Full {
+        let log_variance = parameters.narrow(1, latent, latent);
+        return (exp(log_variance.clone()), log_variance.sum_dim(1));
+    }
+    let rows = (0..latent).map(|row| {
+        let start = latent + row * (row + 1) / 2;
+        let log_variance = parameters.clone().narrow(1, start + row, 1).mul_scalar(2.0);
+        let own = exp(log_variance.clone());
+        if row == 0 {
+            return (own, log_variance);
+        }
+        let below = parameters.clone().narrow(1, start, row);
+        (own + (below.clone() * below).sum_dim(1), log_variance)
+    });
+    let (variances, log_variances): (Vec<_>, Vec<_>) = rows.unzip();
+    (Tensor::cat(variances, 1), Tensor::cat(log_variances, 1).sum_dim(1))
 }
 
 /// `ln p(z)` of the standard prior, `[rows, 1]`.

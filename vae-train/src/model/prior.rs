@@ -97,6 +97,13 @@ mod tests {
 
     #[test]
     fn the_kl_to_a_learned_prior_is_the_core_s() {
+        // Behind the means: two log-variances, or the factor's rows, of which the first and the last are logarithms of its diagonal.
+        compare(Posterior::Diagonal, |spread| 0.5 * (spread[0] + spread[1]));
+        compare(Posterior::Full, |spread| spread[0] + spread[2]);
+    }
+
+    /// With what the posterior's spread says of `½ ln |Σ|`.
+    fn compare(posterior: Posterior, log_deviations: impl Fn(&[f32]) -> f32) {
         let architecture = Architecture {
             features: 4,
             conditions: 0,
@@ -104,11 +111,12 @@ mod tests {
             latent: 2,
             prior: 3,
             activation: HiddenActivation::Identity,
-            posterior: Posterior::Diagonal,
+            posterior,
             likelihood: Likelihood::GaussianFixed,
             variance: 0.5,
             variance_floor: 0.1,
             variance_floors: vec![0.1; 4],
+            families: Vec::new(),
         };
         let mut network = Vae::init(&architecture, 3, &Device::flex());
         if let Some(prior) = &mut network.prior {
@@ -123,7 +131,7 @@ mod tests {
         let weights = network.weights().unwrap();
         let file = crate::file::model_file::ModelFile {
             precision: vae_core::format::Precision::F32,
-            posterior: Posterior::Diagonal.kind(),
+            posterior: posterior.kind(),
             likelihood: Likelihood::GaussianFixed.kind(),
             channels: (0..4).map(|i| format!("x{i}")).collect(),
             window: 1,
@@ -133,6 +141,7 @@ mod tests {
             mean: vec![0.0; 4],
             scale: vec![1.0; 4],
             variance: weights.variance,
+            families: Vec::new(),
             log_variance_bounds: architecture.log_variance_bounds(),
             conditions: Vec::new(),
             condition_mean: Vec::new(),
@@ -140,6 +149,7 @@ mod tests {
             encoder: weights.encoder,
             decoder: weights.decoder,
             prior: weights.prior,
+            relations: None,
             mixture: None,
             second_stage: None,
             attributes: Vec::new(),
@@ -172,7 +182,7 @@ mod tests {
         let objective = Objective { bound: Bound::Importance, ..objective };
         let noise = Tensor::from_data(TensorData::new(vec![0.0f32; 2], [1, 2]), &Device::flex());
         let bound = objective.loss(&network, batch(), noise).bound.into_scalar::<f32>();
-        let q = -0.5 * (z[2] + z[3]) - LN_TWO_PI;
+        let q = -log_deviations(&z[2..]) - LN_TWO_PI;
         assert!((bound - (score.reconstruction + prior - q)).abs() < 1e-4, "{bound}");
     }
 }

@@ -111,6 +111,9 @@ fn columns(material: &Material<'_>) -> Result<Table> {
                 FrontEnd::Mean => "mean".to_owned(),
                 FrontEnd::Statistics => "statistics".to_owned(),
                 FrontEnd::Bands(bands) => format!("{bands} bands"),
+                FrontEnd::Mel { bands, frames, rate } => {
+                    format!("{bands} mel bands in each of {frames} frame(s), at {rate} samples a second")
+                }
             },
             sensor.map_or("any".to_owned(), |(low, high)| format!("{} to {}", number(low.into()), number(high.into()))),
         ]);

@@ -155,7 +155,7 @@ fn training(material: &Material<'_>) -> Finding {
         return Finding::new(
             Grade::Bad,
             "The posterior collapsed: the model decodes the same for every window.".to_owned(),
-            "Fit again with --warm-up 20, --free-bits 0.1, or a lower --beta or --learning-rate.",
+            "Fit again: the fit said what was tried and what would help, and summary.json has it.",
         );
     }
     let what = format!("Epoch {best} of {epochs} was the best on windows that were not trained on, and is used.");

@@ -9,11 +9,7 @@ use vae_core::format::Precision;
 use crate::{
     calibration::{self, Normal},
     file::model_file::{AlignedFile, ModelFile},
-    run::{
-        export::{RunModel, safetensors},
-        lock::Access,
-        quantisation::Quantisation,
-    },
+    run::{export::RunModel, lock::Access, quantisation::Quantisation, tensor_file::safetensors},
     training::listener::Listener,
     words::output::{Existing, write_file},
 };

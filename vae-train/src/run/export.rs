@@ -1,14 +1,10 @@
 //! From a run to a model file: quantise, calibrate, choose golden vectors.
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use safetensors::{Dtype, tensor::TensorView};
-use vae_core::{
-    FrontEnd,
-    format::{LikelihoodKind, Precision},
-};
+use vae_core::format::{FeatureFamily, LikelihoodKind, Precision};
 
 use crate::{
     calibration::{self, Normal},
@@ -98,7 +94,16 @@ impl RunModel {
             LikelihoodKind::Bernoulli => signs.map(|sign| 0.5 + 0.5 * sign).collect(),
             _ => {
                 let scales = file.scale.iter().chain(&file.condition_scale);
-                signs.zip(means().zip(scales)).map(|(sign, (mean, scale))| mean + 8.0 * sign * scale).collect()
+                let values = signs.zip(means().zip(scales)).enumerate();
+                let far = |(index, (sign, (mean, scale))): (usize, (f32, (&f32, &f32)))| match file.families.get(index)
+                {
+                    // Of each column the first category.
+                    Some(FeatureFamily::FirstCategory { .. }) => 1.0,
+                    Some(FeatureFamily::NextCategory) => 0.0,
+                    Some(FeatureFamily::Bernoulli) => 0.5 + 0.5 * sign,
+                    Some(FeatureFamily::Gaussian) | None => mean + 8.0 * sign * scale,
+                };
+                values.map(far).collect()
             }
         };
         file.golden_inputs = vec![ordinary, extreme];
@@ -107,27 +112,29 @@ impl RunModel {
 }
 
 /// The model of a fit's best epoch.
-fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
+pub(crate) fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
     let weights = weights(state)?;
     Ok(ModelFile {
         precision: Precision::F32,
         posterior: state.plan.architecture.posterior.kind(),
-        likelihood: state.plan.config.model.likelihood.kind(),
+        likelihood: state.plan.architecture.likelihood.kind(),
         channels: state.plan.schema.channels.clone(),
         window: state.plan.schema.window,
         hop: state.plan.schema.hop,
-        front_ends: state.plan.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
+        front_ends: state.plan.schema.front_ends(),
         latent: state.plan.architecture.latent,
         mean: state.plan.schema.standardiser.mean.clone(),
         scale: state.plan.schema.standardiser.scale.clone(),
         variance: weights.variance,
+        families: state.plan.architecture.families.clone(),
         log_variance_bounds: state.plan.architecture.log_variance_bounds(),
         conditions: state.plan.schema.conditions.clone(),
         condition_mean: state.plan.schema.condition_standardiser.mean.clone(),
         condition_scale: state.plan.schema.condition_standardiser.scale.clone(),
         prior: weights.prior,
+        relations: extras.relations.clone().flatten(),
         mixture: extras.mixture.clone(),
-        second_stage: extras.second_stage()?,
+        second_stage: extras.second_stage.clone(),
         attributes: extras.attributes.clone(),
         encoder: weights.encoder,
         decoder: weights.decoder,
@@ -141,6 +148,7 @@ fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
         ]
         .into_iter()
         .chain(state.plan.schema.origin_lines())
+        .chain(state.plan.schema.categorical_lines())
         .chain(state.plan.schema.dropped.iter().map(|column| format!("left_out {column}")))
         .collect(),
     })
@@ -154,45 +162,4 @@ pub fn weights(state: &State) -> Result<Weights> {
     ensure!(state.checkpoint.best_epoch > 0, "the run has not finished an epoch: go on with `vae-train fit --resume`");
     // Weights are read on the CPU, whatever they were trained on.
     state.checkpoint.best_network(&state.plan.architecture, &Device::flex())?.weights()
-}
-
-/// The weights, standardiser and variances under the names that `vae-core/FORMAT.md` lists, as a safetensors file.
-///
-/// # Errors
-/// If they cannot be serialised.
-pub fn safetensors(file: &ModelFile) -> Result<Vec<u8>> {
-    let mut tensors: Vec<(String, Vec<usize>, &[f32])> = Vec::new();
-    let mut metadata = HashMap::new();
-    for (half, layers) in [("encoder", &file.encoder), ("decoder", &file.decoder)] {
-        for (index, layer) in layers.iter().enumerate() {
-            tensors.push((format!("{half}.{index}.weight"), vec![layer.rows, layer.columns], &layer.weights));
-            tensors.push((format!("{half}.{index}.bias"), vec![layer.rows], &layer.bias));
-            metadata.insert(format!("{half}.{index}.activation"), format!("{:?}", layer.activation));
-        }
-    }
-    let features = file.mean.len();
-    tensors.push(("standardiser.mean".into(), vec![features], &file.mean));
-    tensors.push(("standardiser.scale".into(), vec![features], &file.scale));
-    if !file.conditions.is_empty() {
-        tensors.push(("condition.mean".into(), vec![file.conditions.len()], &file.condition_mean));
-        tensors.push(("condition.scale".into(), vec![file.conditions.len()], &file.condition_scale));
-    }
-    if matches!(file.likelihood, LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature) {
-        tensors.push(("likelihood.variance".into(), vec![features], &file.variance));
-    }
-    metadata.insert("likelihood".into(), format!("{:?}", file.likelihood));
-    metadata.insert("posterior".into(), format!("{:?}", file.posterior));
-    metadata.insert("log_variance_limit".into(), vae_core::LOG_VARIANCE_LIMIT.to_string());
-    metadata.insert("latent_logit_limit".into(), vae_core::LATENT_LOGIT_LIMIT.to_string());
-    metadata
-        .insert("log_variance_bounds".into(), format!("{} {}", file.log_variance_bounds.0, file.log_variance_bounds.1));
-    metadata.insert("channels".into(), file.channels.join("\n"));
-    metadata.insert("conditions".into(), file.conditions.join("\n"));
-    metadata.insert("window".into(), file.window.to_string());
-    metadata.insert("latent".into(), file.latent.to_string());
-    let views = tensors
-        .into_iter()
-        .map(|(name, shape, values)| Ok((name, TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values))?)))
-        .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize(views, Some(metadata)).context("cannot serialise the weights")
 }

@@ -7,23 +7,28 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::{
-    config::Config,
+    config::{Config, model::Purpose},
     data::{
         dataset::{Dataset, MOST_HELD_OUT},
         part::Part,
     },
     model::architecture::Architecture,
     run::{
+        collapse::{self, Unused},
         directory::{Plan, RunDirectory, State},
+        export::fitted,
+        relations, second_stage,
+        simpler::Simpler,
         standing_out::{StandingOut, leave_out, trimmed},
     },
     statistics::density::Independent,
     tables::table::Table,
     training::{
         Ending, LARGEST_EPOCH, Training,
+        aggregate::active_units,
         checkpoint::Checkpoint,
         divergence::Divergence,
-        extras::{Extras, active_units},
+        extras::{Extras, SecondStageJudgement},
         listener::Listener,
     },
     weights::family::Likelihood,
@@ -40,6 +45,8 @@ pub struct Fitted {
     pub version: &'static str,
     /// The run directory.
     pub run: PathBuf,
+    /// What the model is for.
+    pub purpose: Purpose,
     /// Where the training table is from.
     pub file: PathBuf,
     /// CRC-32 of the training table and its number of rows.
@@ -64,9 +71,11 @@ pub struct Fitted {
     pub latent: usize,
     /// Latent dimensions whose posterior mean varies over the training windows (of very many, the first).
     pub active_units: usize,
+    /// Whether the others are superfluous or have collapsed; none where all are in use.
+    pub unused: Option<Unused>,
     /// Windows in a batch.
     pub batch: usize,
-    /// Adam's step size in the last epoch: half of what was asked for, after each divergence.
+    /// Adam's step size, of the first epoch where it falls: half of what was asked for, after each divergence.
     pub learning_rate: f64,
     /// What went wrong and was taken back.
     pub divergences: Vec<Divergence>,
@@ -82,6 +91,10 @@ pub struct Fitted {
     pub trimmed: StandingOut,
     /// What stands out of the rest and was trained on or held out.
     pub standing_out: StandingOut,
+    /// What became of the second stage; none where none was asked for.
+    pub second_stage: Option<SecondStageJudgement>,
+    /// Whether something simpler would find anomalies as well; none where that cannot be told.
+    pub simpler: Option<Simpler>,
 }
 
 /// Fits a model to the normal rows of a table, all of whose columns are used; the run directory `out` is written once the first epoch is
@@ -103,7 +116,7 @@ pub fn fit(
         bail!("interrupted before the first epoch: nothing to resume");
     };
     suit(&mut config, &dataset, listener)?;
-    let mut architecture = config.architecture(dataset.features());
+    let mut architecture = dataset.architecture(&config);
     if config.model.variance_floor.is_none() {
         architecture.variance_floors = dataset.variance_floors();
     }
@@ -195,27 +208,44 @@ fn train(
     // A complete run that is resumed keeps what it has, its attributes too.
     if !directory.extras()?.fulfil(config) {
         match Extras::learn(config, architecture, &checkpoint, dataset.train(), device, listener)? {
-            Some(extras) => directory.save_extras(&extras)?,
+            Some((mut extras, explained)) => {
+                let weights = checkpoint.best_network(architecture, &Device::flex())?.weights()?;
+                extras.relations = Some(relations::learn(config, architecture, weights, dataset.train(), validation)?);
+                if let Some(explained) = explained {
+                    let state = State { plan: plan.clone(), checkpoint: checkpoint.clone() };
+                    let file = fitted(&state, &extras)?;
+                    second_stage::judge(&mut extras, explained, &file, &dataset.holdout, listener)?;
+                }
+                directory.save_extras(&extras)?;
+            }
             None => bail!(interrupted(directory, "in the second stage")),
         }
     }
-    let standing_out = match config.data.trim {
-        // What is left has been screened.
-        Some(_) => StandingOut::default(),
-        None => StandingOut::find(dataset, config, device, listener)?.unwrap_or_default(),
-    };
-    let fitted = Fitted { standing_out, ..summary(directory, plan, dataset, validation, &checkpoint, device)? };
-    if fitted.active_units == 0 {
-        listener.note(COLLAPSED);
+    let mut fitted = summary(directory, plan, dataset, validation, &checkpoint, device)?;
+    fitted.second_stage = directory.extras()?.judgement;
+    if !config.is_of_densities() {
+        // What is left of a trimmed table has been screened.
+        if config.data.trim.is_none() {
+            fitted.standing_out = StandingOut::find(dataset, config, device, listener)?.unwrap_or_default();
+        }
+        fitted.simpler = Simpler::of_run(directory, plan, dataset, &checkpoint)?;
+    }
+    if let (0, Some(unused)) = (fitted.active_units, &fitted.unused) {
+        listener.note(&collapsed(unused));
     }
     directory.save_summary(&fitted)?;
     Ok(fitted)
 }
 
-/// What to try where the posterior is the prior.
-const COLLAPSED: &str = "the posterior collapsed: no latent dimension is in use, and the model decodes the same for every window. Try \
-     --warm-up 20, --free-bits 0.1, or a lower --beta, --learning-rate, --variance-floor or --variance; columns that are independent of \
-     each other leave nothing for the latents to tell";
+/// What is said where the posterior is the prior.
+fn collapsed(unused: &Unused) -> String {
+    format!(
+        "the posterior collapsed: no latent dimension is in use, and the model decodes the same for every window. Tried: {}. Would help: {}; \
+         columns that are independent of each other leave nothing for the latents to tell",
+        unused.tried.join(", "),
+        unused.would_help.join("; ")
+    )
+}
 
 /// How to go on with a run that was interrupted.
 fn interrupted(directory: &RunDirectory, when: &str) -> String {
@@ -238,10 +268,22 @@ fn summary(
     let train = dataset.train();
     // On training windows: the held-out ones of a small table are too few to have a variance.
     let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
+    let active_units = active_units(architecture, checkpoint, some, device)?;
+    let best_network = checkpoint.best_network(architecture, &Device::flex())?;
+    let unused = Unused::diagnose(collapse::Fit {
+        config,
+        architecture,
+        weights: best_network.weights()?,
+        train,
+        held_out: validation,
+        active: active_units,
+        is_improving: checkpoint.best_epoch == checkpoint.metrics.len(),
+    })?;
     let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
     Ok(Fitted {
         version: env!("CARGO_PKG_VERSION"),
         run: directory.path().to_owned(),
+        purpose: config.model.purpose,
         file: dataset.path.clone(),
         data: schema.data.clone(),
         epochs: checkpoint.metrics.len(),
@@ -253,7 +295,8 @@ fn summary(
         held_out_windows: validation.chosen.len(),
         features: architecture.features,
         latent: architecture.latent,
-        active_units: active_units(architecture, checkpoint, some, device)?,
+        active_units,
+        unused,
         batch: config.training.batch,
         learning_rate: checkpoint.learning_rate(config),
         divergences: checkpoint.divergences.clone(),
@@ -263,6 +306,8 @@ fn summary(
         notes: dataset.notes.clone(),
         trimmed: trimmed.clone(),
         standing_out: StandingOut::default(),
+        second_stage: None,
+        simpler: None,
     })
 }
 
@@ -271,7 +316,7 @@ fn baseline(config: &Config, architecture: &Architecture, train: Part<'_>, held_
     let (inputs, features) = (architecture.inputs(), architecture.features);
     let chosen = train.chosen.iter().map(|index| &train.values[index * inputs..][..features]);
     let floors = (config.model.likelihood != Likelihood::Bernoulli).then_some(&architecture.variance_floors[..]);
-    let fitted = Independent::fit(chosen, features, floors);
+    let fitted = Independent::fit(chosen, features, floors, &architecture.families);
     let nats = |index: &usize| fitted.log_density(&held_out.values[index * inputs..][..features]);
     held_out.chosen.iter().map(nats).sum::<f64>() / held_out.chosen.len() as f64
 }

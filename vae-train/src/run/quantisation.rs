@@ -220,6 +220,7 @@ fn decoder_of(file: &ModelFile, mut decoder: Vec<Dense>) -> ModelFile {
         mean: vec![0.0; features],
         scale: vec![1.0; features],
         variance: vec![1.0; features],
+        families: Vec::new(),
         encoder: nothing(features + file.conditions.len(), file.posterior.parameters(file.latent)),
         decoder,
         ..bare(file)
@@ -230,6 +231,7 @@ fn decoder_of(file: &ModelFile, mut decoder: Vec<Dense>) -> ModelFile {
 fn bare(file: &ModelFile) -> ModelFile {
     ModelFile {
         prior: None,
+        relations: None,
         mixture: None,
         second_stage: None,
         attributes: Vec::new(),
@@ -309,10 +311,12 @@ mod tests {
             mean: vec![0.0; 3],
             scale: vec![1.0; 3],
             variance: vec![0.04; 3],
+            families: Vec::new(),
             log_variance_bounds: (-6.0, 6.0),
             conditions: Vec::new(),
             condition_mean: Vec::new(),
             condition_scale: Vec::new(),
+            relations: None,
             mixture: None,
             second_stage: None,
             attributes: Vec::new(),

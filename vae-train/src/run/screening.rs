@@ -81,8 +81,7 @@ pub fn screen(
     device: &Device,
     listener: &dyn Listener,
 ) -> Result<Option<Screened>> {
-    let architecture =
-        Architecture { variance_floors: dataset.variance_floors(), ..config.architecture(dataset.features()) };
+    let architecture = Architecture { variance_floors: dataset.variance_floors(), ..dataset.architecture(config) };
     let (windows, last_row) = all_windows(dataset, architecture.inputs());
     let count = last_row.len();
     if count < LEAST_WINDOWS {
@@ -195,11 +194,13 @@ pub(crate) fn model_of_standardised(architecture: &Architecture, weights: Weight
         mean: vec![0.0; features],
         scale: vec![1.0; features],
         variance: weights.variance,
+        families: architecture.families.clone(),
         log_variance_bounds: architecture.log_variance_bounds(),
         conditions: names("c", conditions),
         condition_mean: vec![0.0; conditions],
         condition_scale: vec![1.0; conditions],
         prior: weights.prior,
+        relations: None,
         mixture: None,
         second_stage: None,
         attributes: Vec::new(),

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use vae_core::{
     Activation, Model,
-    format::{Precision, padded_rows},
+    format::{LikelihoodKind, Precision, RELATION_CONSTANTS, padded_rows},
 };
 
 /// What a score at the mean is made of.
@@ -89,6 +89,13 @@ pub fn terms(model: &Model<'_>) -> Result<[f64; TERMS.len()]> {
         }
         behind_relu = layer.activation == Activation::Relu;
     }
+    if relation_values(model)?.is_some() {
+        // A layer of the features' differences.
+        let columns = model.features();
+        layers += 1.0;
+        rows += columns as f64;
+        dense += (padded_rows(columns) * columns.next_multiple_of(4)) as f64;
+    }
     let [leaky, tanh, silu, sigmoid, softplus] = activations;
     let (features, latent) = (model.features() as f64, model.latent() as f64);
     let components = model.prior_components()? as f64;
@@ -111,17 +118,40 @@ pub fn terms(model: &Model<'_>) -> Result<[f64; TERMS.len()]> {
     ])
 }
 
+/// Where [`TERMS`] has the product of an f32 row's last columns, one by one, as those of the mixture of the input are computed.
+const PRODUCT_OF_A_TAIL: usize = 5;
+
+/// Numbers that a Gaussian model has behind its features' constants, where features are judged together.
+fn relation_values(model: &Model<'_>) -> Result<Option<usize>> {
+    let header = model.header()?;
+    let arrays = match header.likelihood {
+        LikelihoodKind::Bernoulli => 2,
+        LikelihoodKind::GaussianPredicted => 3,
+        LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
+        LikelihoodKind::Mixed => 5,
+    };
+    let values = header.features.len() / size_of::<f32>() - arrays * model.features();
+    Ok((values > 0).then_some(values))
+}
+
+/// Multiplications by the values of the mixture of the input, if no component is left before its last row.
+fn input_mixture_products(model: &Model<'_>) -> Result<usize> {
+    Ok(relation_values(model)?.map_or(0, |values| values.saturating_sub(2 * model.features() + RELATION_CONSTANTS)))
+}
+
 /// Instructions of a score at the mean on each kind of core: a window without missing or extreme values, a Gaussian likelihood
 /// with a variance per feature, a diagonal posterior.
 ///
 /// # Errors
 /// If the file is faulty.
 pub fn instructions(model: &Model<'_>) -> Result<Vec<(&'static str, u64)>> {
-    let terms = terms(model)?;
+    let (terms, mixture) = (terms(model)?, input_mixture_products(model)? as f64);
     let int8 = model.header()?.precision == Precision::Int8;
     let cost = |core: &Core| {
         let coefficients = if int8 { core.int8 } else { core.f32 };
-        terms.iter().zip(coefficients).map(|(count, each)| count * each).sum::<f64>().max(0.0).round() as u64
+        let network = terms.iter().zip(coefficients).map(|(count, each)| count * each).sum::<f64>().max(0.0);
+        // In 32-bit numbers whatever the layers are.
+        (network + mixture * core.f32[PRODUCT_OF_A_TAIL]).round() as u64
     };
     Ok(CORES.iter().map(|core| (core.name, cost(core))).collect())
 }

@@ -4,21 +4,24 @@ use anyhow::Result;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use vae_core::{Importance, Model, Proposal, format::PosteriorKind};
+use vae_core::{Evidence, Importance, Model, Proposal, format::PosteriorKind};
 
 use crate::{
     data::windows::Windows,
-    scoring::{for_each_window, latent_means, log_likelihood},
+    scoring::{evidence, for_each_window, latent_means, log_likelihood},
     statistics::{
         active_units::active_units,
-        density::{Gaussian, KernelDensity},
+        density::Gaussian,
+        kernel_density::{Bandwidth, KernelDensity},
     },
 };
 
 /// Samples of the importance-weighted estimates.
-pub const SAMPLES: [u32; 4] = [1, 10, 100, 1000];
-/// Samples of the ELBO.
-const ELBO_SAMPLES: u32 = 10;
+pub const SAMPLES: [u32; 4] = [1, 10, 100, MOST_SAMPLES];
+/// Samples of the evidence and its decomposition.
+pub const MOST_SAMPLES: u32 = 1000;
+/// Samples of the ELBO with the KL in closed form, or its bound.
+pub const ELBO_SAMPLES: u32 = 10;
 
 /// A mean over windows, in nats, with its standard error.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -41,15 +44,33 @@ impl Estimate {
     }
 }
 
+/// A kernel density estimate's mean over windows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KernelEstimate {
+    /// In nats.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// In standard deviations of each feature.
+    pub bandwidth: f64,
+}
+
 /// Estimates of the mean log-likelihood of data.
 #[derive(Clone, Debug, Serialize)]
 pub struct LogLikelihoods {
     /// Windows.
     pub windows: usize,
-    /// By ten samples a window.
+    /// Components of the learned prior; 0 for the standard one.
+    pub prior_components: usize,
+    /// By [`ELBO_SAMPLES`] samples a window, with the KL in closed form. A learned prior has none: with a bound of the KL, below the ELBO.
     pub elbo: Estimate,
-    /// KL of the posterior to the prior, by the same windows.
+    /// KL of the posterior to the prior, by the same windows: in closed form, or its upper bound.
     pub kl: Estimate,
+    /// The ELBO without bias whatever the prior is, by [`MOST_SAMPLES`] samples a window.
+    pub elbo_sampled: Estimate,
+    /// KL of the posterior to the prior, by the same samples.
+    pub kl_sampled: Estimate,
+    /// KL of the posterior to the exact one, `ln p(x) − ELBO`, by the same samples: by as much too small as `ln p(x)` by so many samples is.
+    pub gap: Estimate,
     /// Importance-weighted by K samples of the posterior, with K.
     pub importance_weighted: Vec<(u32, Estimate)>,
     /// By K samples of the prior, to show why not.
@@ -60,16 +81,21 @@ pub struct LogLikelihoods {
     pub latent: usize,
     /// By a Gaussian with full covariance that was fitted by maximum likelihood to other windows, where there are some.
     pub gaussian: Option<Estimate>,
-    /// By a kernel density estimate of the same windows.
-    pub kernel_density: Option<Estimate>,
+    /// By a kernel density estimate of the same windows, with Scott's bandwidth.
+    pub kernel_density: Option<KernelEstimate>,
+    /// With the bandwidth by which each of them is likeliest given the others.
+    pub kernel_density_left_out: Option<KernelEstimate>,
+    /// With a bandwidth that was given.
+    pub kernel_density_given: Option<KernelEstimate>,
 }
 
 impl LogLikelihoods {
-    /// Compares with densities that are fitted to the normal windows of `train`, without those of which something is missing.
+    /// Compares with densities that are fitted to the normal windows of `train`, without those of which something is missing; with a kernel
+    /// density estimate of a `given` bandwidth, in standard deviations of each feature, too.
     ///
     /// # Errors
     /// If they determine no density.
-    pub fn compare(&mut self, windows: &[f32], train: &Windows) -> Result<()> {
+    pub fn compare(&mut self, windows: &[f32], train: &Windows, given: Option<f64>) -> Result<()> {
         let features = train.features;
         let is_whole = |x: &&[f32]| !x.iter().any(|value| value.is_nan());
         let is_normal = |index: usize| train.labels.as_ref().is_none_or(|labels| !labels[index]);
@@ -78,8 +104,14 @@ impl LogLikelihoods {
         let x = || windows.chunks(features).filter(is_whole);
         let gaussian = Gaussian::fit(&whole, features)?;
         self.gaussian = Some(Estimate::of(x().map(|x| gaussian.log_density(x))));
-        let kernels = KernelDensity::fit(&whole, features)?;
-        self.kernel_density = Some(Estimate::of(x().map(|x| kernels.log_density(x))));
+        let by = |bandwidth| -> Result<KernelEstimate> {
+            let kernels = KernelDensity::with(&whole, features, bandwidth)?;
+            let estimate = Estimate::of(x().map(|x| kernels.log_density(x)));
+            Ok(KernelEstimate { estimate, bandwidth: kernels.bandwidth() })
+        };
+        self.kernel_density = Some(by(Bandwidth::Scott)?);
+        self.kernel_density_left_out = Some(by(Bandwidth::LeaveOneOut)?);
+        self.kernel_density_given = given.map(|h| by(Bandwidth::Given(h))).transpose()?;
         Ok(())
     }
 }
@@ -94,8 +126,9 @@ pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<
         rng.set_stream(index as u64);
         model.elbo(x, ELBO_SAMPLES, &mut rng, scratch)
     })?;
-    let by = |proposal| -> Result<Vec<(u32, Estimate)>> {
-        SAMPLES
+    let decomposed = evidence(model, windows, MOST_SAMPLES, seed)?;
+    let by = |proposal, samples: &[u32]| -> Result<Vec<(u32, Estimate)>> {
+        samples
             .iter()
             .map(|&samples| {
                 let values = log_likelihood(model, windows, &Importance { samples, proposal, decide: None }, seed)?;
@@ -103,6 +136,9 @@ pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<
             })
             .collect()
     };
+    let terms = |term: fn(&Evidence) -> f32| Estimate::of(decomposed.iter().map(|window| f64::from(term(window))));
+    let mut importance_weighted = by(Proposal::Posterior, &SAMPLES[..SAMPLES.len() - 1])?;
+    importance_weighted.push((MOST_SAMPLES, terms(|window| window.log_likelihood.value)));
     let mut means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
     // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
     if model.header()?.posterior == PosteriorKind::Bernoulli {
@@ -110,13 +146,19 @@ pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<
     }
     Ok(LogLikelihoods {
         windows: scores.len(),
+        prior_components: model.prior_components()?,
         elbo: Estimate::of(scores.iter().map(|score| f64::from(score.elbo))),
         kl: Estimate::of(scores.iter().map(|score| f64::from(score.kl))),
-        importance_weighted: by(Proposal::Posterior)?,
-        prior_proposal: by(Proposal::Prior)?,
+        elbo_sampled: terms(|window| window.elbo.elbo),
+        kl_sampled: terms(|window| window.elbo.kl),
+        gap: terms(Evidence::gap),
+        importance_weighted,
+        prior_proposal: by(Proposal::Prior, &SAMPLES)?,
         active_units: active_units(&means, model.latent()),
         latent: model.latent(),
         gaussian: None,
         kernel_density: None,
+        kernel_density_left_out: None,
+        kernel_density_given: None,
     })
 }

@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::{
     simulator::{
         motor::{CHANNELS, Condition, simulate, simulate_course},
+        plane::Shape,
         pump::{self, Pump},
     },
     words::output::{Csv, Existing, write_file},
@@ -23,23 +24,28 @@ pub const TRAINING_SECONDS: f64 = 80.0;
 /// fault is an event of its own.
 const NORMAL_BETWEEN_SECONDS: f64 = 40.0;
 
-/// Writes a toy set's files, each of so many `columns`, whose names begin with `prefix`; returns their paths.
+/// A table of a toy set.
+#[derive(Clone, Debug)]
+pub struct ToyTable {
+    /// Of its file.
+    pub name: &'static str,
+    /// Names of its columns.
+    pub columns: Vec<String>,
+    /// Row after row.
+    pub values: Vec<f32>,
+}
+
+/// Writes a toy set's tables; returns their paths.
 ///
 /// # Errors
 /// If a file exists or cannot be written.
-pub fn write_toy(
-    out: &Path,
-    existing: Existing,
-    prefix: &str,
-    columns: usize,
-    parts: &[(&str, Vec<f32>)],
-) -> Result<Vec<PathBuf>> {
-    let files: Vec<PathBuf> = parts.iter().map(|(name, _)| out.join(name)).collect();
+pub fn write_toy(out: &Path, existing: Existing, tables: &[ToyTable]) -> Result<Vec<PathBuf>> {
+    let files: Vec<PathBuf> = tables.iter().map(|table| out.join(table.name)).collect();
     files.iter().try_for_each(|file| existing.check(file))?;
-    for (file, (_, values)) in files.iter().zip(parts) {
+    for (file, ToyTable { columns, values, .. }) in files.iter().zip(tables) {
         write_file(file, existing, |out| {
-            let mut csv = Csv::under((0..columns).map(|column| format!("{prefix}{column}")), out)?;
-            for row in values.chunks(columns) {
+            let mut csv = Csv::under(columns.clone(), out)?;
+            for row in values.chunks(columns.len()) {
                 csv.write_record(row.iter().map(f32::to_string))?;
             }
             csv.flush()
@@ -48,8 +54,22 @@ pub fn write_toy(
     Ok(files)
 }
 
+/// The points of a shape: train.csv, as many in test.csv, and `ln p(x)` of the latter in density.csv, in nats.
+#[must_use]
+pub fn plane_tables(shape: Shape, points: usize, seed: u64) -> [ToyTable; 3] {
+    let columns = || vec!["x0".to_owned(), "x1".to_owned()];
+    let (train, test) = (shape.points(points, seed), shape.points(points, test_seed(seed)));
+    let nats = test.iter().map(|x| shape.log_density(x.map(f64::from)) as f32).collect();
+    [
+        ToyTable { name: "train.csv", columns: columns(), values: train.into_flattened() },
+        ToyTable { name: "test.csv", columns: columns(), values: test.into_flattened() },
+        ToyTable { name: "density.csv", columns: vec!["log_density".to_owned()], values: nats },
+    ]
+}
+
 /// Of the data to test on: another seed than the training data's, whatever the user's seed is.
-const fn test_seed(seed: u64) -> u64 {
+#[must_use]
+pub const fn test_seed(seed: u64) -> u64 {
     seed ^ 0x7E57
 }
 

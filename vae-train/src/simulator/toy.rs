@@ -4,22 +4,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::standard_normal;
 
-/// Points `z/10 + z/‖z‖` with `z ~ N(0, I₂)`: a ring of radius about 1.
-///
-/// # Source
-/// Doersch (2016), *Tutorial on Variational Autoencoders*, figure 2; seed texts.
-#[must_use]
-pub fn ring(points: usize, seed: u64) -> Vec<[f32; 2]> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..points)
-        .map(|_| {
-            let z = [standard_normal(&mut rng), standard_normal(&mut rng)];
-            let norm = (z[0] * z[0] + z[1] * z[1]).sqrt().max(f32::MIN_POSITIVE);
-            z.map(|z| z / 10.0 + z / norm)
-        })
-        .collect()
-}
-
 /// Features and latents of the linear-Gaussian source.
 pub const LINEAR: (usize, usize) = (6, 2);
 /// Variance of its noise.
@@ -72,16 +56,6 @@ pub fn patterns(points: usize, seed: u64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_ring_has_radius_one_and_a_tenth_of_the_norm() {
-        let points = ring(20_000, 1);
-        let radii: Vec<f64> = points.iter().map(|p| f64::from(p[0].hypot(p[1]))).collect();
-        // ‖z‖ of two normals is Rayleigh: mean √(π/2) = 1.2533.
-        let mean = radii.iter().sum::<f64>() / radii.len() as f64;
-        assert!((mean - 1.125_33).abs() < 0.002, "{mean}");
-        assert!(radii.iter().all(|r| *r >= 1.0));
-    }
 
     #[test]
     fn patterns_repeat_their_code() {

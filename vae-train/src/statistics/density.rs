@@ -1,17 +1,14 @@
-//! Density baselines: what a model's log-likelihood is compared with.
+//! Density baselines with parameters: what a model's log-likelihood is compared with.
 
 use anyhow::{Result, ensure};
 use nalgebra::{DMatrix, DVector};
-use rayon::prelude::*;
-
-/// Most rows that the kernel density estimate keeps.
-pub const KERNELS: usize = 5000;
+use vae_core::format::FeatureFamily;
 
 /// A Gaussian fitted by maximum likelihood.
 ///
 /// # Source
-/// Seed text on generative models, "maximum likelihood"; the covariance is the training data's, with 1e-6 of its mean
-/// diagonal added so that it can be inverted.
+/// Seed text on variational autoencoders, definition 1.0.2, and on generative models, "maximum likelihood"; the covariance is the training
+/// data's, with 1e-6 of its mean diagonal added so that it can be inverted.
 pub struct Gaussian {
     mean: DVector<f64>,
     cholesky: nalgebra::Cholesky<f64, nalgebra::Dyn>,
@@ -49,67 +46,30 @@ impl Gaussian {
     }
 }
 
-/// A kernel density estimate with one Gaussian bandwidth per feature, by Scott's rule.
-///
-/// # Source
-/// Scott (1992), *Multivariate Density Estimation*, section 6.3: `hᵢ = σᵢ n^(−1 / (d + 4))`.
-pub struct KernelDensity {
-    /// Rows, in bandwidths.
-    rows: Vec<f64>,
-    bandwidth: Vec<f64>,
-    log_normaliser: f64,
-}
-
-impl KernelDensity {
-    /// Fits to rows of `features` values without gaps; of more than [`KERNELS`] rows it keeps evenly spaced ones.
-    ///
-    /// # Errors
-    /// If there are fewer than two rows, or a feature is constant.
-    pub fn fit(rows: &[f32], features: usize) -> Result<Self> {
-        let all = rows.len() / features;
-        ensure!(all > 1, "a kernel density estimate needs at least two rows");
-        let kept: Vec<&[f32]> = rows.chunks(features).step_by(all.div_ceil(KERNELS)).collect();
-        let count = kept.len() as f64;
-        let bandwidth: Vec<f64> = (0..features)
-            .map(|feature| {
-                let values = || kept.iter().map(|row| f64::from(row[feature]));
-                let mean = values().sum::<f64>() / count;
-                let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-                variance.sqrt() * libm::pow(count, -1.0 / (features as f64 + 4.0))
-            })
-            .collect();
-        ensure!(bandwidth.iter().all(|h| *h > 0.0), "a feature is constant: it has no kernel density");
-        let log_normaliser = -libm::log(count)
-            - bandwidth.iter().map(|h| libm::log(*h)).sum::<f64>()
-            - 0.5 * features as f64 * libm::log(std::f64::consts::TAU);
-        let rows = kept.iter().flat_map(|row| row.iter().zip(&bandwidth).map(|(x, h)| f64::from(*x) / h)).collect();
-        Ok(Self { rows, bandwidth, log_normaliser })
-    }
-
-    /// `ln p(x)`, in nats.
-    #[must_use]
-    pub fn log_density(&self, x: &[f32]) -> f64 {
-        let x: Vec<f64> = x.iter().zip(&self.bandwidth).map(|(x, h)| f64::from(*x) / h).collect();
-        let exponents: Vec<f64> = self
-            .rows
-            .par_chunks(x.len())
-            .map(|row| -0.5 * row.iter().zip(&x).map(|(a, b)| (a - b).powi(2)).sum::<f64>())
-            .collect();
-        let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        self.log_normaliser + largest + libm::log(exponents.iter().map(|e| libm::exp(e - largest)).sum::<f64>())
-    }
-}
-
 /// Independent features, fitted by maximum likelihood: what is known of them without how they depend on each other.
 pub struct Independent {
-    /// Mean and variance of each; of zeros and ones, the mean alone.
-    moments: Vec<(f64, Option<f64>)>,
+    features: Vec<Marginal>,
+}
+
+/// What is known of one feature by itself.
+enum Marginal {
+    /// Mean and variance.
+    Gaussian(f64, f64),
+    /// The chance of a 1.
+    Bernoulli(f64),
+    /// The chance of this category among those of its column.
+    Category(f64),
 }
 
 impl Independent {
     /// Gaussians with at least the variances `floors`; or, where there are none, zeros and ones, each as if seen once more than it was.
-    /// NaN is not observed.
-    pub fn fit<'a>(windows: impl Iterator<Item = &'a [f32]>, features: usize, floors: Option<&[f32]>) -> Self {
+    /// NaN is not observed. Where features have `families`, each is what its own says.
+    pub fn fit<'a>(
+        windows: impl Iterator<Item = &'a [f32]>,
+        features: usize,
+        floors: Option<&[f32]>,
+        families: &[FeatureFamily],
+    ) -> Self {
         let mut sums = vec![(0.0, 0.0, 0.0); features];
         for window in windows {
             for ((count, sum, squares), value) in sums.iter_mut().zip(window).filter(|(_, value)| !value.is_nan()) {
@@ -117,25 +77,37 @@ impl Independent {
                 (*count, *sum, *squares) = (*count + 1.0, *sum + value, *squares + value * value);
             }
         }
-        let moments = sums.iter().enumerate().map(|(feature, (count, sum, squares))| match floors {
-            Some(floors) => {
-                let (count, floor) =
-                    (f64::max(*count, 1.0), floors.get(feature).map_or(0.0, |floor| f64::from(*floor)));
+        let usual = if floors.is_some() { FeatureFamily::Gaussian } else { FeatureFamily::Bernoulli };
+        let families: Vec<FeatureFamily> = (0..features).map(|at| families.get(at).copied().unwrap_or(usual)).collect();
+        let columns = families.chunk_by(|_, next| *next == FeatureFamily::NextCategory);
+        let categories = columns.flat_map(|column| vec![column.len() as f64; column.len()]);
+        let marginal = |(((count, sum, squares), feature), categories): ((&(f64, f64, f64), usize), f64)| match families
+            [feature]
+        {
+            FeatureFamily::Gaussian => {
+                let floor = floors.and_then(|floors| floors.get(feature)).map_or(0.0, |floor| f64::from(*floor));
+                let count = f64::max(*count, 1.0);
                 let mean = sum / count;
-                (mean, Some((squares / count - mean * mean).max(floor)))
+                Marginal::Gaussian(mean, (squares / count - mean * mean).max(floor))
             }
-            None => ((sum + 1.0) / (count + 2.0), None),
-        });
-        Self { moments: moments.collect() }
+            FeatureFamily::Bernoulli => Marginal::Bernoulli((sum + 1.0) / (count + 2.0)),
+            FeatureFamily::FirstCategory { .. } | FeatureFamily::NextCategory => {
+                Marginal::Category((sum + 1.0) / (count + categories))
+            }
+        };
+        Self { features: sums.iter().zip(0..).zip(categories).map(marginal).collect() }
     }
 
     /// `ln p(x)`, in nats; features that were not observed are left out.
     #[must_use]
     pub fn log_density(&self, x: &[f32]) -> f64 {
-        let features = self.moments.iter().zip(x.iter().map(|x| f64::from(*x))).filter(|(_, x)| !x.is_nan());
-        let nats = features.map(|((mean, variance), x)| match variance {
-            Some(variance) => -0.5 * ((x - mean).powi(2) / variance + libm::log(std::f64::consts::TAU * variance)),
-            None => x * libm::log(*mean) + (1.0 - x) * libm::log(1.0 - mean),
+        let features = self.features.iter().zip(x.iter().map(|x| f64::from(*x))).filter(|(_, x)| !x.is_nan());
+        let nats = features.map(|(marginal, x)| match marginal {
+            Marginal::Gaussian(mean, variance) => {
+                -0.5 * ((x - mean).powi(2) / variance + libm::log(std::f64::consts::TAU * variance))
+            }
+            Marginal::Bernoulli(chance) => x * libm::log(*chance) + (1.0 - x) * libm::log(1.0 - chance),
+            Marginal::Category(chance) => x * libm::log(*chance),
         });
         nats.sum()
     }
@@ -144,6 +116,7 @@ impl Independent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::kernel_density::KernelDensity;
 
     /// Sum of a density over a fine grid around the data: both must integrate to 1.
     fn integral(log_density: impl Fn(&[f32]) -> f64) -> f64 {
@@ -176,17 +149,55 @@ mod tests {
     }
 
     #[test]
+    fn no_gaussian_makes_the_rows_likelier() {
+        let rows = rows();
+        let total = |gaussian: &Gaussian| rows.chunks(2).map(|x| gaussian.log_density(x)).sum::<f64>();
+        let greatest = total(&Gaussian::fit(&rows, 2).unwrap());
+        // −n/2 (d ln 2π + ln |S| + d), with the covariance S from sums of squares and products.
+        let mean = |of: &dyn Fn(f64, f64) -> f64| {
+            rows.chunks(2).map(|x| of(f64::from(x[0]), f64::from(x[1]))).sum::<f64>() / 60.0
+        };
+        let (a, b) = (mean(&|a, _| a), mean(&|_, b| b));
+        let variances = (mean(&|x, _| x * x) - a * a) * (mean(&|_, y| y * y) - b * b);
+        let determinant = variances - (mean(&|x, y| x * y) - a * b).powi(2);
+        let exact = -30.0 * (2.0 * std::f64::consts::TAU.ln() + determinant.ln() + 2.0);
+        // What is added to the covariance, a millionth, costs its square to first order.
+        assert!((greatest - exact).abs() < 1e-6, "{greatest} for {exact}");
+        // Gaussians about it: wider, narrower, beside it, turned.
+        let changes: [&dyn Fn(f32, f32) -> [f32; 2]; 5] = [
+            &|x, y| [1.05 * x, 1.05 * y],
+            &|x, y| [0.95 * x, y],
+            &|x, y| [x + 0.05, y],
+            &|x, y| [x, y - 0.05],
+            &|x, y| [x + 0.05 * y, y - 0.05 * x],
+        ];
+        for change in changes {
+            let moved: Vec<f32> = rows.chunks(2).flat_map(|x| change(x[0], x[1])).collect();
+            assert!(total(&Gaussian::fit(&moved, 2).unwrap()) < greatest - 0.01);
+        }
+    }
+
+    #[test]
     fn independent_features_have_the_product_of_their_densities() {
         let rows = [[1.0f32, 5.0, 2.0], [3.0, f32::NAN, 2.0]];
-        let fitted = Independent::fit(rows.iter().map(|row| &row[..]), 3, Some(&[0.1, 0.1, 0.5]));
+        let fitted = Independent::fit(rows.iter().map(|row| &row[..]), 3, Some(&[0.1, 0.1, 0.5]), &[]);
         // N(2, 1), N(5, 0.1) and N(2, 0.5): variances below the floor are the floor's.
         let tau = std::f64::consts::TAU;
         let exact = -0.5 * (4.0 + tau.ln()) - 0.5 * (0.4 + (0.1 * tau).ln()) - 0.5 * (2.0 + (0.5 * tau).ln());
         assert!((fitted.log_density(&[4.0, 5.2, 3.0]) - exact).abs() < 1e-5);
         assert!((fitted.log_density(&[4.0, f32::NAN, f32::NAN]) + 0.5 * (4.0 + tau.ln())).abs() < 1e-6);
         let bits = [[1.0f32], [1.0], [0.0], [1.0]];
-        let fitted = Independent::fit(bits.iter().map(|row| &row[..]), 1, None);
+        let fitted = Independent::fit(bits.iter().map(|row| &row[..]), 1, None, &[]);
         let expected = [(1.0, (4.0f64 / 6.0).ln()), (0.0, (2.0f64 / 6.0).ln())];
         assert!(expected.iter().all(|(x, nats)| (fitted.log_density(&[*x]) - nats).abs() < 1e-12));
+        // Of each of two categories as many as were seen and one more, and a number beside.
+        let rows = [[1.0f32, 0.0, 5.0], [1.0, 0.0, 5.0], [0.0, 1.0, 5.0], [f32::NAN, f32::NAN, 5.0]];
+        let families =
+            [FeatureFamily::FirstCategory { log_other: -1.0 }, FeatureFamily::NextCategory, FeatureFamily::Gaussian];
+        let fitted = Independent::fit(rows.iter().map(|row| &row[..]), 3, Some(&[1.0; 3]), &families);
+        let number = -0.5 * tau.ln();
+        for (x, chance) in [([1.0, 0.0, 5.0], 3.0f64 / 5.0), ([0.0, 1.0, 5.0], 2.0 / 5.0)] {
+            assert!((fitted.log_density(&x) - chance.ln() - number).abs() < 1e-12);
+        }
     }
 }

@@ -300,7 +300,7 @@ mod tests {
             (
                 "d,a,b\nx,1,on\n",
                 None,
-                "column `d`: `x` is not a number (nor are all fields of `b`); turn each category",
+                "column `d`: `x` is not a number (nor are all fields of `b`); if these are categories",
             ),
             ("a,b\n1,2\n3,4\n5,on\n", None, "if it stands for a missing value, leave it empty or give --missing on"),
             ("a,b\n1,1e99\n", None, "column `b`: `1e99` is beyond the range"),

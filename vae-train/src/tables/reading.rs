@@ -62,13 +62,19 @@ pub struct Reading {
     /// With a model: take a table of another sample rate than the model's.
     #[arg(long, hide_short_help = true)]
     pub other_rate: bool,
+    /// Columns of categories, which hold names or whole numbers: a fit's setting, or a model, says which.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub categorical: Vec<String>,
 }
 
 impl Reading {
-    /// The columns to keep, of these.
+    /// The columns to keep, of these: those that are said to be measured, and those of categories.
     #[must_use]
     pub fn kept(&self, columns: &[String]) -> Vec<String> {
-        names_meant(&self.keep, columns)
+        let mut kept = names_meant(&self.keep, columns);
+        kept.extend(self.categorical.iter().filter(|name| columns.contains(name)).cloned());
+        kept
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     tables::{
+        category::Categories,
         clock::Clock,
         header::check_names,
         labels::LabelColumn,
@@ -94,6 +95,8 @@ pub struct Recording {
     pub label_like: Vec<String>,
     /// A column of words that may be the group, where none is known.
     pub suggested_group: Option<String>,
+    /// The categories of columns that were said to have some, in the order of the numbers that the table holds.
+    pub categories: Vec<Categories>,
     /// Fields that are no numbers, by column.
     pub not_numbers: Vec<NotNumbers>,
     /// What a reader of it should know of how the file was read.
@@ -121,6 +124,7 @@ impl Recording {
             group: None,
             label_like: Vec::new(),
             suggested_group: None,
+            categories: Vec::new(),
             not_numbers: Vec::new(),
             notes: Vec::new(),
             question: None,

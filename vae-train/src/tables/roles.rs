@@ -10,12 +10,13 @@ use anyhow::{Result, ensure};
 use crate::{
     tables::{
         calendar::DAY,
+        categories::number_values,
         clock::Clock,
         fields::words as missing_words,
         fillers::fillers,
         groups::{by_group, column_of, find_groups},
         intervals::{RowTimes, labels},
-        reading::Reading,
+        reading::{Reading, names_meant},
         recording::Recording,
         steps::{counts, restarts},
         time_unit::words,
@@ -49,6 +50,7 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
     check_names(&recording, reading)?;
     resolve_labels(&mut recording, reading)?;
     take_missing(&mut recording, reading);
+    number_values(&mut recording, &reading.categorical)?;
     if let Some(group) = &reading.group {
         by_group(&mut recording, group)?;
     }
@@ -64,7 +66,9 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
     find_labels(&mut recording, &kept);
     cut(&mut recording, counters);
     let left_out: BTreeSet<String> = recording.left_out().cloned().collect();
-    let found = fillers(&recording.table, |column| !left_out.contains(column));
+    let is_measured =
+        |column: &str| !left_out.contains(column) && !reading.categorical.iter().any(|name| name == column);
+    let found = fillers(&recording.table, is_measured);
     let name = recording.table.path.display().to_string();
     recording.notes.extend(found.iter().take(MOST_QUESTIONS).map(|filler| format!("{name}: {}", filler.question())));
     // They have told what they know.
@@ -77,7 +81,7 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
 const MOST_QUESTIONS: usize = 8;
 
 fn check_names(recording: &Recording, reading: &Reading) -> Result<()> {
-    let kept = reading.kept(&recording.names);
+    let kept = names_meant(&reading.keep, &recording.names);
     let named = kept.iter().map(|name| ("keep", name));
     let named = named
         .chain(reading.time.iter().map(|name| ("time", name)))
@@ -120,7 +124,11 @@ fn take_missing(recording: &mut Recording, reading: &Reading) {
     let width = recording.table.columns.len();
     let mut taken = vec![0usize; width];
     let origins: Vec<f64> = (0..width).map(|column| recording.table.origin(column)).collect();
-    for (index, value) in recording.table.values.iter_mut().enumerate() {
+    // Categories have been taken by their names.
+    let is_named = |column: &String| recording.categories.iter().any(|categories| categories.column == *column);
+    let is_named: Vec<bool> = recording.table.columns.iter().map(is_named).collect();
+    let values = recording.table.values.iter_mut().enumerate();
+    for (index, value) in values.filter(|(index, _)| !is_named[index % width]) {
         let origin = origins[index % width];
         let as_read = if origin == 0.0 { *value } else { (f64::from(*value) + origin) as f32 };
         if numbers.contains(&as_read) {

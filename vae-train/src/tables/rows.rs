@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, path::PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     tables::{
+        category::Numbering,
         dialect::Surplus,
         fields::{Field, Fields, text},
         growth::{Expected, reserve},
@@ -17,7 +18,7 @@ use crate::{
         texts::Texts,
         times::Candidate,
     },
-    words::foreign::{excerpt, short},
+    words::foreign::{excerpt, short, unguarded},
 };
 
 /// Most characters that are kept of a field that is no number.
@@ -28,6 +29,8 @@ pub(crate) const MOST_KEPT: usize = 200;
 enum Role {
     Values,
     Label,
+    /// The index of its categories.
+    Categories(usize),
 }
 
 /// What the rows read so far hold.
@@ -47,6 +50,7 @@ pub(crate) struct Rows {
     candidates: Vec<(usize, Candidate)>,
     /// The columns of words.
     texts: Vec<(usize, Texts)>,
+    categories: Vec<Numbering>,
     /// By column, how many fields are words for a missing value, and the first of them.
     missing: Vec<(usize, String)>,
     not_numbers: Vec<NotNumbers>,
@@ -62,7 +66,18 @@ impl Rows {
         fields: Fields,
         reading: &Reading,
     ) -> Self {
-        let role = |index| if Some(index) == label { Role::Label } else { Role::Values };
+        let mut categories = Vec::new();
+        let mut role = |(index, name): (usize, &String)| {
+            if Some(index) == label {
+                Role::Label
+            } else if reading.categorical.contains(name) {
+                categories.push(Numbering::of(name));
+                Role::Categories(categories.len() - 1)
+            } else {
+                Role::Values
+            }
+        };
+        let roles = names.iter().enumerate().map(&mut role).collect();
         let kept = reading.kept(&names);
         let candidate = |(index, name): (usize, &String)| {
             (Some(index) != label && !kept.contains(name))
@@ -70,7 +85,7 @@ impl Rows {
         };
         Self {
             path,
-            roles: (0..names.len()).map(role).collect(),
+            roles,
             fields,
             values: Vec::new(),
             origins: Origins::new(names.len() - usize::from(label.is_some())),
@@ -79,6 +94,7 @@ impl Rows {
             starts: Vec::new(),
             candidates: names.iter().enumerate().filter_map(candidate).collect(),
             texts: Vec::new(),
+            categories,
             missing: vec![(0, String::new()); names.len()],
             not_numbers: Vec::new(),
             places: vec![None; names.len()],
@@ -121,7 +137,15 @@ impl Rows {
                 self.labels.take(&text(field), place)?;
                 continue;
             }
-            let value = match self.fields.parse(field) {
+            let parsed = self.fields.parse(field);
+            if let (Role::Categories(own), Field::Number(_) | Field::Text) = (role, parsed) {
+                let number = numbered(&mut self.categories[*own], &self.fields, field, parsed);
+                let number = number.with_context(|| format!("{}: row {row} (line {line})", self.path.display()))?;
+                // Whatever the numbers are, nothing is subtracted from them.
+                self.values.push(self.origins.relative(self.values.len() - start, number, || f64::NAN));
+                continue;
+            }
+            let value = match parsed {
                 Field::Number(value) => value,
                 Field::Empty => f32::NAN,
                 Field::Missing => {
@@ -177,12 +201,13 @@ impl Rows {
 
     pub(crate) fn recording(self, reading: &Reading, notes: Vec<String>, repeated: usize) -> Result<Recording> {
         let Self { path, names, roles, mut values, mut origins, .. } = self;
-        let Self { labels, candidates, texts, missing, not_numbers, starts, rows, .. } = self;
+        let Self { labels, candidates, texts, categories, missing, not_numbers, starts, rows, .. } = self;
         origins.decide(|place, value| values[place] = value);
         let name = path.display();
-        let of_role = |wanted: Role| names.iter().zip(&roles).filter(move |(_, role)| **role == wanted);
-        let columns: Vec<String> = of_role(Role::Values).map(|(name, _)| name.clone()).collect();
-        let label = of_role(Role::Label).map(|(name, _)| name.clone()).next();
+        let labelled =
+            |is_label: bool| names.iter().zip(&roles).filter(move |(_, role)| (**role == Role::Label) == is_label);
+        let columns: Vec<String> = labelled(false).map(|(name, _)| name.clone()).collect();
+        let label = labelled(true).map(|(name, _)| name.clone()).next();
         ensure!(!columns.is_empty(), "{name} has no column of data beside its label: give measured values");
         ensure!(!values.is_empty(), "{name} has a header and no rows: give a row of numbers for each sample");
         let mut notes = notes;
@@ -214,11 +239,21 @@ impl Rows {
         Ok(Recording {
             times,
             texts,
+            categories: categories.into_iter().map(|numbering| numbering.categories).collect(),
             not_numbers,
             notes,
             labels: label.is_some().then_some(labels),
             ..Recording::of_table(table, names, label)
         })
+    }
+}
+
+/// The number of the category that a field names, or stands for by a number.
+fn numbered(numbering: &mut Numbering, fields: &Fields, field: &[u8], parsed: Field) -> Result<f32> {
+    let name = text(field);
+    match parsed {
+        Field::Number(value) => numbering.value(fields.number_in_full(&name).unwrap_or(f64::from(value))),
+        _ => numbering.text(&unguarded(&name)),
     }
 }
 

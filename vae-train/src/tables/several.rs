@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     tables::{
+        categories::join,
         growth::{Expected, reserve},
         meant::meant,
         open::open,
@@ -147,6 +148,7 @@ fn name_the_file(recording: &mut Recording) {
 fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
     check_columns(whole, &next)?;
     name_the_file(&mut next);
+    join(whole, &mut next)?;
     if next.table.columns != whole.table.columns {
         next.table = next.table.select(&whole.table.columns)?.0;
     }

@@ -183,7 +183,8 @@ pub fn refuse(path: &Path, rows: usize, found: &[NotNumbers]) -> Result<()> {
     let also = if also.is_empty() { String::new() } else { format!(" (nor are all fields of {})", list(&also)) };
     if 2 * fields > rows {
         bail!(
-            "{place} is not a number{also}; turn each category into a column of 0 and 1, or leave the column out (--ignore {})",
+            "{place} is not a number{also}; if these are categories, fit with --column {}, else leave the column out (--ignore {})",
+            quoted(format!("{column}=categorical")),
             quoted(column)
         )
     }

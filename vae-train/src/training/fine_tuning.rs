@@ -7,7 +7,7 @@ use crate::{
     model::network::Vae,
     training::{
         Training,
-        checkpoint::{FineTuning, load, record_optimizer},
+        checkpoint::{FineTuning, load, record, record_optimizer},
     },
 };
 
@@ -17,7 +17,8 @@ const FINE_TUNING_RATE: f64 = 0.1;
 impl Training<'_> {
     /// Goes back to the best epoch's weights, with a fresh optimiser.
     pub(super) fn start_fine_tuning(&mut self) -> Result<()> {
-        self.network = load(self.network.clone(), &self.checkpoint.best)?;
+        let best = load(self.without_baseline(), &self.checkpoint.best)?;
+        self.network = best.with_baseline(self.network.baseline.clone());
         self.optimizer = FusedAdam::init();
         let start = FineTuning {
             after: self.checkpoint.metrics.len(),
@@ -26,7 +27,7 @@ impl Training<'_> {
                 Err(divergence) => bail!("the rounded weights cannot be fine-tuned: {divergence}"),
             },
         };
-        self.checkpoint.last.clone_from(&self.checkpoint.best);
+        self.checkpoint.last = record(&self.network)?;
         self.checkpoint.optimizer = record_optimizer(&self.optimizer)?;
         self.checkpoint.fine_tuning = Some(start);
         Ok(())
@@ -39,7 +40,11 @@ impl Training<'_> {
 
     /// Adam's step size now.
     pub(super) fn learning_rate(&self) -> f64 {
-        let share = if self.is_fine_tuning() { FINE_TUNING_RATE } else { 1.0 };
+        if self.is_fine_tuning() {
+            return FINE_TUNING_RATE * self.checkpoint.learning_rate(self.config);
+        }
+        let training = &self.config.training;
+        let share = training.rate_of(self.checkpoint.metrics.len() + 1, self.epochs) / training.learning_rate;
         self.checkpoint.learning_rate(self.config) * share
     }
 
@@ -140,6 +145,7 @@ mod tests {
                 learning_rate: 0.005,
                 patience: Some(30),
                 quantisation_aware,
+                ..TrainingConfig::default()
             },
             ..Config::default()
         }

@@ -154,7 +154,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{config::Config, cpu::tensor::read};
+    use crate::{config::Config, cpu::tensor::read, model::objective::Bound, weights::family::Posterior};
 
     #[test]
     fn blur_is_seen_by_the_encoder_and_not_by_the_likelihood() {
@@ -210,6 +210,81 @@ mod tests {
             for (found, expected) in read(sum).unwrap().into_iter().zip(read(whole.get::<2>(id).unwrap()).unwrap()) {
                 assert!((found - expected).abs() < 1e-4 * (0.01 + expected.abs()), "{found} for {expected}");
             }
+        }
+    }
+
+    /// Every number of a gradient that was not taken in parts.
+    struct Flat<'a> {
+        gradients: &'a GradientsParams,
+        values: Vec<f64>,
+    }
+
+    impl ModuleVisitor for Flat<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+                self.values.extend(read(gradient).unwrap().into_iter().map(f64::from));
+            }
+        }
+    }
+
+    const WINDOWS: usize = 6;
+    const TAKEN: usize = 2;
+
+    /// The gradient of all windows, and its expectation over minibatches of two of them, each as likely as any other; each window has its own
+    /// noise, whatever batch it is in.
+    fn expected_gradients(config: &Config) -> [Vec<f64>; 2] {
+        let architecture = config.architecture(3);
+        let (device, latent) = (Device::flex().autodiff(), architecture.latent);
+        let network = Vae::init(&architecture, 5, &device);
+        let objective = config.objective();
+        let noise = objective.noise(&architecture, WINDOWS, &mut ChaCha8Rng::seed_from_u64(2));
+        let inputs: Vec<f32> = (0..WINDOWS * 3).map(|i| (i * 31 % 97) as f32 / 40.0 - 1.2).collect();
+        let of = |chosen: &[usize]| {
+            let rows: Vec<&[f32]> = chosen.iter().map(|window| &inputs[3 * window..][..3]).collect();
+            let noise: Vec<f32> = noise
+                .chunks_exact(WINDOWS * latent)
+                .flat_map(|sample| chosen.iter().flat_map(|window| &sample[latent * window..][..latent]))
+                .copied()
+                .collect();
+            let batch = HostBatch { rows: &rows, noise: &noise, blur: &[] };
+            let found = gradient(&objective, &network, batch, &device).gradients;
+            assert_eq!(found.grads.len(), 1);
+            let mut flat = Flat { gradients: &found.grads[0].0, values: Vec::new() };
+            network.visit(&mut flat);
+            flat.values
+        };
+        let whole = of(&std::array::from_fn::<_, WINDOWS, _>(|window| window));
+        let batches: Vec<[usize; TAKEN]> =
+            (0..WINDOWS).flat_map(|first| (first + 1..WINDOWS).map(move |second| [first, second])).collect();
+        let mut mean = vec![0.0; whole.len()];
+        for batch in &batches {
+            mean.iter_mut().zip(of(batch)).for_each(|(mean, value)| *mean += value / batches.len() as f64);
+        }
+        [whole, mean]
+    }
+
+    /// How far the expectation is from the gradient of all windows, as a share of that.
+    fn bias(config: &Config) -> f64 {
+        let [whole, mean] = expected_gradients(config);
+        let size = whole.iter().map(|value| value * value).sum::<f64>().sqrt();
+        assert!(size > 0.1, "{size}");
+        whole.iter().zip(&mean).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt() / size
+    }
+
+    #[test]
+    fn a_minibatchs_gradient_is_that_of_all_windows_in_expectation() {
+        let mut configs = vec![Config::default(); 4];
+        configs[1].model.posterior = Posterior::Full;
+        configs[1].model.prior = Some(4);
+        configs[2].model.posterior = Posterior::Bernoulli;
+        configs[2].objective.samples = Some(3);
+        configs[3].objective.objective = Bound::Importance;
+        configs[3].objective.samples = Some(3);
+        // The mean over all minibatches is the expectation itself: what is left is f32's rounding. The sum over N windows is N times the mean
+        // over them, so that N / M times a minibatch's sum is without bias for it.
+        for (index, config) in configs.iter().enumerate() {
+            let bias = bias(config);
+            assert!(bias < 2e-6, "{index}: {bias}");
         }
     }
 }

@@ -18,6 +18,9 @@ pub enum Likelihood {
     GaussianPredicted,
     /// Bernoulli, for data between 0 and 1; nothing is standardised.
     Bernoulli,
+    /// By column: Gaussian with a learned variance, Bernoulli or categorical.
+    #[value(skip)]
+    Mixed,
 }
 
 impl Likelihood {
@@ -29,6 +32,7 @@ impl Likelihood {
             Self::GaussianFixed => LikelihoodKind::GaussianFixed,
             Self::GaussianPredicted => LikelihoodKind::GaussianPredicted,
             Self::Bernoulli => LikelihoodKind::Bernoulli,
+            Self::Mixed => LikelihoodKind::Mixed,
         }
     }
 }

@@ -62,7 +62,8 @@ fn change(parts: &mut Parts, numbers: &mut Numbers) {
         19 => {
             let codes = &mut parts.calibration.name;
             if numbers.once_in(4) {
-                codes.resize(numbers.below(4), 3);
+                // Eight are mel bands of two channels.
+                codes.resize(numbers.below(10), 3);
             }
             let (at, code) = (numbers.below(codes.len().max(1)), numbers.bits() as u8);
             if let Some(slot) = codes.get_mut(at) {
@@ -79,8 +80,8 @@ fn change(parts: &mut Parts, numbers: &mut Numbers) {
             }
         }
         21 => {
-            if let Some((latent, _)) = parts.second_stage.first_mut() {
-                *latent = count_instead_of(numbers, *latent);
+            if let Some((inputs, _)) = parts.second_stage.first_mut() {
+                *inputs = count_instead_of(numbers, *inputs);
             }
         }
         22 => {

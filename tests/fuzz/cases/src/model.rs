@@ -59,6 +59,7 @@ impl Case<'_, '_> {
         let Self { model, sound, numbers, digest } = self;
         let first = model.elbo_at_mean(x, scratch);
         let mut outcomes = vec![first, model.elbo(x, 3, numbers.generator(), scratch)];
+        outcomes.push(model.evidence(x, 3, numbers.generator(), scratch).map(|evidence| evidence.elbo));
         if model.latent() <= FEW {
             outcomes.push(model.elbo_sigma_points(x, scratch));
         }

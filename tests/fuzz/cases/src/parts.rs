@@ -34,6 +34,8 @@ pub struct Parts {
     pub(crate) tables: [Vec<u8>; 2],
     pub(crate) encoder: Vec<LayerParts>,
     pub(crate) decoder: Vec<LayerParts>,
+    /// The layer of relations.
+    pub(crate) related_layers: Vec<LayerParts>,
     /// Codes of the front-ends, and the calibration.
     pub(crate) calibration: NamedParts,
     pub(crate) mixture: Vec<NamedParts>,
@@ -104,17 +106,20 @@ impl Parts {
     #[must_use]
     pub fn of(file: &[u8]) -> Option<Self> {
         let words: Vec<u32> = file.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let sizes = *words.get(SIZES_AT / 4..)?.first_chunk()?;
+        let sizes: [u32; 9] = *words.get(SIZES_AT / 4..)?.first_chunk()?;
         let mut reader = Reader { file, at: PRELUDE_LEN };
         let header: Header<'_> = reader.read()?;
         let tables = [header.features, header.conditions_and_prior].map(|array| reader.values(array));
         let encoder = reader.layers(header.encoder_layers)?;
         let decoder = reader.layers(header.decoder_layers)?;
+        // What is behind the features' four arrays of a Gaussian are the constants of relations.
+        let related = u32::from(tables[0].len() > 16 * sizes[0] as usize);
+        let related_layers = reader.layers(related)?;
         let calibration = reader.named()?;
         let mixture = (0..header.mixture_components.min(1)).map(|_| reader.named()).collect::<Option<_>>()?;
         let stage = |_| {
-            let SecondStage { latent, deviation } = reader.read()?;
-            Some((latent, reader.values(deviation)))
+            let SecondStage { inputs, deviation } = reader.read()?;
+            Some((inputs, reader.values(deviation)))
         };
         let second_stage = (0..header.second_stage_layers.min(1)).map(stage).collect::<Option<_>>()?;
         let second_layers = reader.layers(header.second_stage_layers)?;
@@ -141,6 +146,7 @@ impl Parts {
             tables,
             encoder,
             decoder,
+            related_layers,
             calibration,
             mixture,
             second_stage,
@@ -173,6 +179,10 @@ impl Parts {
                 }
             }
         }
+        for layer in &self.related_layers {
+            let features = layer.shape[1].min(1 << 20) as usize;
+            lens = [lens[0].max(vector_len(self.precision, features)), lens[1].max(hidden_len(0) + features)];
+        }
         self.sizes[5..7].copy_from_slice(&lens.map(|len| len as u32));
         self.sizes[7] = self.posterior.parameters(self.sizes[1].min(1 << 10) as usize) as u32;
     }
@@ -186,11 +196,12 @@ impl Parts {
         writer.layers(&self.encoder);
         let decoder_at = writer.place();
         writer.layers(&self.decoder);
+        writer.layers(&self.related_layers);
         let extras_at = writer.place();
         writer.named(&self.calibration);
         self.mixture.iter().for_each(|mixture| writer.named(mixture));
-        for (latent, deviation) in &self.second_stage {
-            writer.write(latent);
+        for (inputs, deviation) in &self.second_stage {
+            writer.write(inputs);
             writer.array(deviation);
         }
         writer.layers(&self.second_layers);

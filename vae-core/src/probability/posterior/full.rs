@@ -17,7 +17,7 @@ impl<'s> Cholesky<'s> {
         (0..self.dimensions).filter_map(move |row| self.row(row))
     }
 
-    fn row(self, row: usize) -> Option<(&'s [f32], f32)> {
+    pub(crate) fn row(self, row: usize) -> Option<(&'s [f32], f32)> {
         let start = row * (row + 1) / 2;
         let (log_diagonal, below) = self.entries.get(start..=start + row)?.split_last()?;
         Some((below, *log_diagonal))

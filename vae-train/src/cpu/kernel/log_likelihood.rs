@@ -1,5 +1,9 @@
 //! Log-likelihoods and their derivatives, window by window.
 
+use std::ops::Range;
+
+use vae_core::format::FeatureFamily;
+
 use crate::cpu::kernel::{LN_TWO_PI, exp, map_and_sum, sigmoid_softplus, vectorised};
 
 /// Data of a likelihood, one row a window.
@@ -122,6 +126,66 @@ pub(crate) fn gaussian_predicted(output: &mut [f32], data: Observations<'_>, bou
             )
         },
     )
+}
+
+/// `ln p(x|z)` of each window, in nats, for means and logits `output`, each by its feature's family; of categories, which are 0 where they were not
+/// observed, `Σ x (ln softmax(l) + ln(1 − p(other)))`.
+pub(crate) fn mixed(
+    output: &mut [f32],
+    data: Observations<'_>,
+    log_variance: &[f32],
+    families: &[FeatureFamily],
+) -> Vec<f32> {
+    let row = |output: &mut [f32], x: &[f32], observed: Option<&[f32]>| -> f32 {
+        let mut nats = 0.0;
+        for range in columns(families) {
+            let start = range.start;
+            let weight = observed.map_or(1.0, |observed| observed[start]);
+            nats += match families[start] {
+                FeatureFamily::Gaussian => {
+                    let difference = x[start] - output[start];
+                    let derivative = difference * libm::expf(-log_variance[start]);
+                    output[start] = weight * derivative;
+                    -0.5 * weight * (difference * derivative + log_variance[start] + LN_TWO_PI)
+                }
+                FeatureFamily::Bernoulli => {
+                    let (sigmoid, softplus) = sigmoid_softplus(output[start]);
+                    let nats = weight * (x[start] * output[start] - softplus);
+                    output[start] = weight * (x[start] - sigmoid);
+                    nats
+                }
+                FeatureFamily::FirstCategory { log_other } => {
+                    categorical(&mut output[range.clone()], &x[range], log_other)
+                }
+                FeatureFamily::NextCategory => f32::NAN,
+            };
+        }
+        nats
+    };
+    data.rows(output, |output, x| row(output, x, None), |output, x, m| row(output, x, Some(m)))
+}
+
+/// The features of each column: one, or those of its categories.
+pub(crate) fn columns(families: &[FeatureFamily]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    families.chunk_by(|_, next| *next == FeatureFamily::NextCategory).map(move |column| {
+        let range = start..start + column.len();
+        start = range.end;
+        range
+    })
+}
+
+/// The nats of the categories of one column, for `logits`, which become the derivatives with respect to them.
+fn categorical(logits: &mut [f32], x: &[f32], log_other: f32) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| libm::expf(logit - largest)).sum();
+    let weight: f32 = x.iter().sum();
+    let mut nats = weight * (libm::log1pf(-libm::expf(log_other)) - libm::logf(sum));
+    for (logit, x) in logits.iter_mut().zip(x) {
+        nats += x * (*logit - largest);
+        *logit = x - weight * libm::expf(*logit - largest) / sum;
+    }
+    nats
 }
 
 /// Gradient of [`gaussian`] with respect to the log-variances, from the derivatives that it left, for a gradient `weights` of

@@ -8,7 +8,7 @@ use vae_core::{FrontEnd, format::Precision};
 use crate::{
     file::model_file::{AlignedFile, ModelFile},
     model::{architecture::Architecture, network::Vae},
-    run::screening::model_of_standardised,
+    run::{relations, screening::model_of_standardised},
     scoring::cost::{CORES, instructions},
     words::numbers::{count, percent},
 };
@@ -95,6 +95,7 @@ pub fn cost(
         front_ends: front_ends.to_vec(),
         conditions: names("condition", conditions),
         golden_inputs: vec![vec![0.0; features + conditions]; 2],
+        relations: relations::largest(architecture),
         ..model_of_standardised(architecture, weights)
     };
     let bytes = AlignedFile::new(&file.to_bytes()?);

@@ -106,10 +106,35 @@ impl Stretch {
 }
 
 impl Disturbance {
-    /// Whether it means anything for so many channels.
+    /// Whether it changes anything of a stretch of so many channels and rows.
     #[must_use]
-    pub fn applies(self, channels: usize) -> bool {
-        channels > 1 || !matches!(self, Self::Foreign | Self::Late(_))
+    pub fn applies(self, channels: usize, rows: usize) -> bool {
+        let is_of_several = matches!(self, Self::Foreign | Self::Late(_));
+        let is_still_in_a_row = matches!(
+            self,
+            Self::Scale(_)
+                | Self::ScaleOfAll(_)
+                | Self::Tone(_)
+                | Self::Stuck
+                | Self::Late(_)
+                | Self::Faster(_)
+                | Self::Smooth
+                | Self::Reversed
+        );
+        (channels > 1 || !is_of_several) && (rows > 1 || !is_still_in_a_row)
+    }
+
+    /// So many times as large a change; `None` where it has no size.
+    #[must_use]
+    pub fn times(self, by: f32) -> Option<Self> {
+        match self {
+            Self::Level(size) => Some(Self::Level(by * size)),
+            Self::Scale(factor) => Some(Self::Scale(1.0 + by * (factor - 1.0))),
+            Self::ScaleOfAll(factor) => Some(Self::ScaleOfAll(1.0 + by * (factor - 1.0))),
+            Self::Noise(size) => Some(Self::Noise(by * size)),
+            Self::Tone(size) => Some(Self::Tone(by * size)),
+            _ => None,
+        }
     }
 
     /// The stretch with this change, of one `channel` where it is of one. `other` is another stretch, and `deviations` are the channels'.
@@ -225,6 +250,23 @@ mod tests {
         assert_eq!(changed(Disturbance::Faster(0.5)), [vec![1.0, 1.5, 2.0, 2.5], vec![0.0, 0.5, 1.0, 0.5]]);
         assert_eq!(changed(Disturbance::Faster(2.0))[0], [1.0, 3.0, 3.0, 1.0]);
         assert_eq!(changed(Disturbance::Smooth)[0], [4.0 / 3.0, 2.0, 11.0 / 3.0, 5.0]);
-        assert!(!Disturbance::Foreign.applies(1) && Disturbance::Stuck.applies(1));
+        assert!(!Disturbance::Foreign.applies(1, 4) && Disturbance::Stuck.applies(1, 4));
+    }
+
+    #[test]
+    fn what_is_said_to_change_a_single_row_does_and_the_rest_leaves_it() {
+        let own = Stretch { values: vec![1.0, 2.0], width: 2, channels: 2 };
+        let other = Stretch { values: vec![3.0, 4.0], width: 2, channels: 2 };
+        for (name, disturbance, _) in FAMILY.into_iter().filter(|(_, _, kind)| kind.is_some()) {
+            let found = disturbance.of(&own, 0, &other, &[2.0, 1.0], &mut ChaCha8Rng::seed_from_u64(1));
+            assert_eq!(found.values != own.values, disturbance.applies(2, 1), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_change_twice_as_large_is_off_by_twice_as_much() {
+        assert_eq!(Disturbance::Level(-1.0).times(2.0), Some(Disturbance::Level(-2.0)));
+        assert_eq!(Disturbance::Scale(1.5).times(2.0), Some(Disturbance::Scale(2.0)));
+        assert_eq!(Disturbance::Foreign.times(2.0), None);
     }
 }

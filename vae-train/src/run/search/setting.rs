@@ -101,7 +101,7 @@ impl Tried {
         rate: Option<f64>,
     ) -> Result<()> {
         let base = self.configured(config);
-        let ends = front_ends(&base.data.front_end, channels, self.window)?;
+        let ends = front_ends(&base.data.front_end, channels, self.window, rate)?;
         let features = match ends.is_empty() {
             true => channels.len() * self.window,
             false => ends.iter().map(|end| end.features(self.window)).sum(),

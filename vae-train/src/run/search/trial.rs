@@ -56,17 +56,13 @@ impl Network {
         let dataset = Dataset::prepare(table, config)?;
         let mut config = config.clone();
         config.settle(dataset.features(), dataset.train().chosen.len());
-        let architecture =
-            Architecture { variance_floors: dataset.variance_floors(), ..config.architecture(dataset.features()) };
+        let architecture = Architecture { variance_floors: dataset.variance_floors(), ..dataset.architecture(&config) };
         let train = dataset.train();
         let chosen = &train.chosen[..train.chosen.len().min(MOST_WINDOWS)];
         let Some(model) = short_fit(&config, &architecture, train.values, chosen, STEPS, device, listener)? else {
             return Ok(None);
         };
-        let front_ends = match dataset.schema.front_ends.is_empty() {
-            true => Vec::new(),
-            false => dataset.schema.front_ends.iter().map(|code| FrontEnd::from_code(*code)).collect(),
-        };
+        let front_ends = dataset.schema.front_ends();
         Ok(Some(Self { front_ends, file: AlignedFile::new(&model.to_bytes()?), schema: dataset.schema }))
     }
 }
@@ -98,7 +94,7 @@ impl Columns {
         let rows: Vec<Vec<f32>> =
             table.values.chunks_exact(table.columns.len()).map(|row| standardised(row, &moments)).collect();
         let density =
-            (!is_by_limits).then(|| Independent::fit(rows.iter().map(Vec::as_slice), channels, Some(&floors)));
+            (!is_by_limits).then(|| Independent::fit(rows.iter().map(Vec::as_slice), channels, Some(&floors), &[]));
         Self { channels, moments, density }
     }
 }
@@ -149,15 +145,35 @@ impl Trials {
         seed: u64,
         is_tried: impl Fn(Option<Kind>) -> bool,
     ) -> Self {
+        Self::changed(normal, rows, moments, seed, FAMILY.into_iter().filter(|(_, _, kind)| is_tried(*kind)))
+    }
+
+    /// With the disturbances that count, those that have a size also so many times as large, under the same names.
+    #[must_use]
+    pub fn graded(normal: &Table, rows: usize, moments: &[(f32, f32)], seed: u64, sizes: &[f32]) -> Self {
+        let larger = sizes.iter().flat_map(|by| {
+            FAMILY.into_iter().filter_map(|(name, change, kind)| change.times(*by).map(|change| (name, change, kind)))
+        });
+        let family = FAMILY.into_iter().chain(larger).filter(|(_, _, kind)| kind.is_some());
+        Self::changed(normal, rows, moments, seed, family)
+    }
+
+    fn changed(
+        normal: &Table,
+        rows: usize,
+        moments: &[(f32, f32)],
+        seed: u64,
+        family: impl Iterator<Item = (&'static str, Disturbance, Option<Kind>)>,
+    ) -> Self {
         let channels = moments.len();
         let width = normal.columns.len();
         let stretch = |values: &[f32]| Stretch { values: values.to_vec(), width, channels };
         let stretches: Vec<Stretch> = normal.values.chunks_exact(rows * width).map(stretch).collect();
         let deviations: Vec<f32> = moments.iter().map(|(_, deviation)| *deviation).collect();
         let mut tables = vec![("", normal.clone())];
-        let applies = |disturbance: &Disturbance, kind: &Option<Kind>| disturbance.applies(channels) && is_tried(*kind);
-        let family = FAMILY.iter().enumerate().filter(|(_, (_, disturbance, kind))| applies(disturbance, kind));
-        for (index, (name, disturbance, _)) in family {
+        for (index, (name, disturbance, _)) in
+            family.enumerate().filter(|(_, (_, disturbance, _))| disturbance.applies(channels, rows))
+        {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(index as u64);
             let changed = stretches.iter().enumerate().flat_map(|(at, stretch)| {
@@ -167,6 +183,12 @@ impl Trials {
             tables.push((name, Table { values: changed.collect(), ..normal.clone() }));
         }
         Self { rows, tables }
+    }
+
+    /// Tables of stretches with a change.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.tables.len() - 1
     }
 
     /// For each change, the chance that a stretch with it scores higher on average than one without, by this judge.

@@ -1,0 +1,31 @@
+//! The spectrum of real numbers, in their place.
+
+#[cfg(feature = "spectrum")]
+use microfft::Complex32;
+
+/// How many numbers a spectrum can be computed of: powers of two from 2⁴ to 2¹¹.
+pub(super) const SPECTRUM: core::ops::RangeInclusive<usize> = 16..=2048;
+
+/// Whether a spectrum can be computed of so many numbers.
+pub(super) const fn has_spectrum(len: usize) -> bool {
+    cfg!(feature = "spectrum") && len >= *SPECTRUM.start() && len <= *SPECTRUM.end() && len.is_power_of_two()
+}
+
+/// The discrete Fourier transform of N numbers, frequencies 0 to N/2 − 1; the first one's imaginary part is that of N/2, which is real. None
+/// where [`has_spectrum`] says no.
+#[cfg(feature = "spectrum")]
+pub(super) fn spectrum(numbers: &mut [f32]) -> Option<&mut [Complex32]> {
+    use microfft::real::{rfft_16, rfft_32, rfft_64, rfft_128, rfft_256, rfft_512, rfft_1024, rfft_2048};
+
+    macro_rules! transformed {
+        ($($size:literal $transform:ident),*) => {
+            match numbers.len() {
+                $($size => Some($transform(numbers.first_chunk_mut::<$size>()?).as_mut_slice()),)*
+                _ => None,
+            }
+        };
+    }
+    transformed!(
+        16 rfft_16, 32 rfft_32, 64 rfft_64, 128 rfft_128, 256 rfft_256, 512 rfft_512, 1024 rfft_1024, 2048 rfft_2048
+    )
+}
