@@ -87,9 +87,10 @@ impl<'a> Training<'a> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let device = device.clone().autodiff();
-        let is_learned = config.objective().has_learned_baseline();
-        let baseline = is_learned.then(|| Baseline::init(architecture, config.seed, &device));
-        let mut network = Vae::init(architecture, config.seed, &device).with_baseline(baseline);
+        let mut network = Vae::init(architecture, config.seed, &device);
+        if config.objective().has_learned_baseline() {
+            network = network.with_baseline(Baseline::init(architecture, config.seed, &device));
+        }
         let mut optimizer = FusedAdam::init();
         let checkpoint = match checkpoint {
             Some(checkpoint) => {
@@ -240,7 +241,9 @@ impl<'a> Training<'a> {
 
     /// The network as files take it.
     fn without_baseline(&self) -> Vae {
-        self.network.clone().with_baseline(None)
+        let mut network = self.network.clone();
+        network.baseline = None;
+        network
     }
 
     /// The objective with the weight that the KL has in this epoch.

@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use vae_tests::{
     density::{Figures, Settings, fit, picture},
@@ -17,7 +17,7 @@ use vae_train::simulator::plane::Shape;
 #[derive(Parser)]
 struct Options {
     /// Which ones [default: all].
-    shapes: Vec<String>,
+    shapes: Vec<Shape>,
     /// Points and fits by these seeds.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [0])]
     seeds: Vec<u64>,
@@ -34,7 +34,7 @@ struct Options {
 /// Of a shape and a seed.
 #[derive(Serialize)]
 struct Report {
-    shape: &'static str,
+    shape: String,
     seed: u64,
     #[serde(flatten)]
     figures: Figures,
@@ -46,14 +46,7 @@ fn main() -> ExitCode {
 
 fn compare() -> Result<()> {
     let options = Options::parse();
-    let named = |name: &String| {
-        let found = Shape::ALL.into_iter().find(|shape| shape.name() == name);
-        found.with_context(|| format!("no shape {name}: give {}", Shape::ALL.map(Shape::name).join(", ")))
-    };
-    let mut shapes = options.shapes.iter().map(named).collect::<Result<Vec<_>>>()?;
-    if shapes.is_empty() {
-        shapes = Shape::ALL.to_vec();
-    }
+    let shapes = if options.shapes.is_empty() { Shape::value_variants() } else { &options.shapes };
     if !options.json {
         println!(
             "{:<16}{:>5}{:>9}{:>9}{:>18}{:>15}{:>19}{:>7}{:>9}",
@@ -69,7 +62,7 @@ fn compare() -> Result<()> {
         );
     }
     let (mut reports, mut images) = (Vec::new(), Vec::new());
-    for shape in shapes {
+    for &shape in shapes {
         for seed in &options.seeds {
             let place = tempfile::tempdir()?;
             let fitted = fit(shape, &options.settings, *seed, place.path()).with_context(|| shape.name())?;

@@ -1,8 +1,9 @@
 //! `vae-train simulate`: the built-in vibration simulator, to CSV.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::LazyLock};
 
 use anyhow::Result;
+use clap::{ValueEnum, builder::PossibleValue};
 use serde::Serialize;
 
 use crate::{
@@ -44,28 +45,45 @@ pub(super) struct Simulate {
     force: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 enum Source {
-    /// A motor with a three-axis accelerometer at 1600 Hz, healthy and with five faults.
     Motor,
-    /// The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs.
     Pump,
-    /// The ring z/10 + z/‖z‖ in the plane.
-    Ring,
-    /// Two half circles in the plane that reach into each other, with noise.
-    TwoMoons,
-    /// One and a half turns of a spiral in the plane, with noise.
-    Spiral,
-    /// Eight Gaussians on a circle in the plane.
-    EightGaussians,
-    /// Every other square of a board of four by four.
-    Checkerboard,
-    /// Five bent blades in the plane.
-    Pinwheel,
-    /// Six features, linear in two latents, with Gaussian noise: its evidence is known.
+    Shape(Shape),
     LinearGaussian,
-    /// Sixteen bits in groups of four, each group switched by a fair coin.
     Patterns,
+}
+
+impl ValueEnum for Source {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Source>> = LazyLock::new(|| {
+            let shapes = Shape::value_variants().iter().map(|shape| Source::Shape(*shape));
+            [Source::Motor, Source::Pump]
+                .into_iter()
+                .chain(shapes)
+                .chain([Source::LinearGaussian, Source::Patterns])
+                .collect()
+        });
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Motor => {
+                ("motor", "A motor with a three-axis accelerometer at 1600 Hz, healthy and with five faults")
+            }
+            Self::Pump => (
+                "pump",
+                "The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs",
+            ),
+            Self::Shape(shape) => return shape.to_possible_value(),
+            Self::LinearGaussian => {
+                ("linear-gaussian", "Six features, linear in two latents, with Gaussian noise: its evidence is known")
+            }
+            Self::Patterns => ("patterns", "Sixteen bits in groups of four, each group switched by a fair coin"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 #[derive(Serialize)]
@@ -93,11 +111,11 @@ impl Simulate {
             write_toy(&self.out, existing, &seeds.map(table))
         };
         let mut log_density = None;
-        let mut plane = |shape: Shape, what: &str| -> Result<(Vec<PathBuf>, String)> {
+        let mut plane = |shape: Shape| -> Result<(Vec<PathBuf>, String)> {
             let tables = plane_tables(shape, rows, seed);
             let mean = tables[2].values.iter().map(|nats| f64::from(*nats)).sum::<f64>() / f64::from(self.rows);
             log_density = Some(mean);
-            let what = format!("points of {what}, with a mean log-density of {mean:.4} nats in test.csv");
+            let what = format!("points of {}, with a mean log-density of {mean:.4} nats in test.csv", shape.name());
             Ok((write_toy(&self.out, existing, &tables)?, what))
         };
         let (files, what) = match self.source {
@@ -106,12 +124,7 @@ impl Simulate {
                 (write_motor(&self.out, self.seconds, seed, existing)?, what)
             }
             Source::Pump => (write_pump(&self.out, seed, existing)?, "the log of a pump, a row a second".to_owned()),
-            Source::Ring => plane(Shape::Ring, "a ring")?,
-            Source::TwoMoons => plane(Shape::TwoMoons, "two moons")?,
-            Source::Spiral => plane(Shape::Spiral, "a spiral")?,
-            Source::EightGaussians => plane(Shape::EightGaussians, "eight Gaussians")?,
-            Source::Checkerboard => plane(Shape::Checkerboard, "a checkerboard")?,
-            Source::Pinwheel => plane(Shape::Pinwheel, "a pinwheel")?,
+            Source::Shape(shape) => plane(shape)?,
             Source::LinearGaussian => {
                 (toy("x", toy::LINEAR.0, &toy::linear_gaussian)?, "a linear-Gaussian source".to_owned())
             }

@@ -24,6 +24,13 @@ impl Part<'_> {
     pub(crate) fn windows(&self, indices: &[usize], inputs: usize) -> impl Iterator<Item = &[f32]> {
         indices.iter().map(move |index| &self.values[index * inputs..][..inputs])
     }
+
+    /// At most `most` of its windows, evenly spaced, and of these the ones without missing values.
+    pub(crate) fn whole_windows(&self, most: usize, inputs: usize) -> Vec<&[f32]> {
+        let step = self.chosen.len().div_ceil(most).max(1);
+        let some: Vec<usize> = self.chosen.iter().copied().step_by(step).collect();
+        self.windows(&some, inputs).filter(|window| window.iter().all(|value| value.is_finite())).collect()
+    }
 }
 
 /// Zeros and ones, each 1 with the chance that its grey value says.

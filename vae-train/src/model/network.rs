@@ -87,10 +87,10 @@ impl Vae {
         network.map(&mut Numbered(0))
     }
 
-    /// This network with a baseline for the score function's gradient, or without one.
+    /// This network with a baseline for the score function's gradient.
     #[must_use]
-    pub(crate) fn with_baseline(self, baseline: Option<Baseline>) -> Self {
-        Self { baseline, ..self }.map(&mut Numbered(0))
+    pub(crate) fn with_baseline(self, baseline: Baseline) -> Self {
+        Self { baseline: Some(baseline), ..self }.map(&mut Numbered(0))
     }
 
     /// Its sizes and kinds.
@@ -237,18 +237,18 @@ pub(crate) fn log_likelihood(
     batch: Batch,
     log_variance: Tensor<1>,
 ) -> Tensor<2> {
-    let gaussian = |mean: Tensor<2>, log_variance: Tensor<2>| {
-        let difference = batch.x.clone() - mean;
+    let gaussian = |x: Tensor<2>, mean: Tensor<2>, log_variance: Tensor<2>| {
+        let difference = x - mean;
         let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
         (quadratic + log_variance).add_scalar(LN_TWO_PI).mul_scalar(-0.5)
     };
     let nats = match family {
-        Family::Bernoulli => batch.x.clone() * output.clone() - softplus(output),
-        Family::Gaussian => gaussian(output, log_variance.unsqueeze::<2>()),
+        Family::Bernoulli => batch.x * output.clone() - softplus(output),
+        Family::Gaussian => gaussian(batch.x, output, log_variance.unsqueeze::<2>()),
         Family::GaussianPredicted((low, high)) => {
             let [_, features] = batch.x.dims();
             let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
-            gaussian(output.narrow(1, 0, features), log_variance)
+            gaussian(batch.x, output.narrow(1, 0, features), log_variance)
         }
         Family::Mixed(families) => {
             // Column by column: this is for devices whose operations are not fused.
@@ -256,12 +256,7 @@ pub(crate) fn log_likelihood(
                 let narrow = |all: &Tensor<2>| all.clone().narrow(1, range.start, range.len());
                 let (x, output) = (narrow(&batch.x), narrow(&output));
                 match families[range.start] {
-                    FeatureFamily::Gaussian => {
-                        let log_variance = narrow(&log_variance.clone().unsqueeze::<2>());
-                        let difference = x - output;
-                        let quadratic = difference.clone() * difference * log_variance.clone().neg().exp();
-                        (quadratic + log_variance).add_scalar(LN_TWO_PI).mul_scalar(-0.5)
-                    }
+                    FeatureFamily::Gaussian => gaussian(x, output, narrow(&log_variance.clone().unsqueeze::<2>())),
                     FeatureFamily::FirstCategory { log_other } => {
                         let known = libm::log1pf(-libm::expf(log_other));
                         x * activation::log_softmax(output, 1).add_scalar(known)

@@ -139,17 +139,12 @@ fn likelihoods(
     held_out: Part<'_>,
 ) -> Result<Option<Likelihoods>> {
     let features = architecture.features;
-    let some = |part: Part<'_>, most: usize| -> Vec<f32> {
-        let step = part.chosen.len().div_ceil(most).max(1);
-        let chosen: Vec<usize> = part.chosen.iter().copied().step_by(step).collect();
-        let whole = part.windows(&chosen, features).filter(|window| window.iter().all(|value| value.is_finite()));
-        whole.flatten().copied().collect()
-    };
     let has_density = !matches!(architecture.likelihood, Likelihood::Bernoulli | Likelihood::Mixed);
     if !has_density || architecture.conditions > 0 {
         return Ok(None);
     }
-    let (train, held_out) = (some(train, KERNELS), some(held_out, WINDOWS));
+    let (train, held_out) =
+        (train.whole_windows(KERNELS, features).concat(), held_out.whole_windows(WINDOWS, features).concat());
     let windows = held_out.len() / features;
     if windows < LEAST_WINDOWS {
         return Ok(None);

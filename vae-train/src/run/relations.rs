@@ -236,10 +236,7 @@ impl Seen {
     /// At most [`MOST_WINDOWS`] of a part's windows, through the model of standardised windows.
     fn of(file: &AlignedFile, architecture: &Architecture, deviations: &[f32], part: Part<'_>) -> Result<Self> {
         let (inputs, features) = (architecture.inputs(), architecture.features);
-        let step = part.chosen.len().div_ceil(MOST_WINDOWS).max(1);
-        let some: Vec<usize> = part.chosen.iter().copied().step_by(step).collect();
-        let windows: Vec<&[f32]> =
-            part.windows(&some, inputs).filter(|window| window.iter().all(|value| value.is_finite())).collect();
+        let windows = part.whole_windows(MOST_WINDOWS, inputs);
         let model = file.model()?;
         let seen = windows.par_iter().map_init(
             || vec![0.0; model.scratch_len()],

@@ -2,6 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
+use clap::ValueEnum;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::standard_normal;
@@ -27,7 +28,7 @@ const ACROSS: f64 = 0.1;
 const BEND: f64 = 0.25;
 
 /// A distribution of points in the plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
     /// `z/10 + z/‖z‖` with `z ~ N(0, I₂)`: a ring of radius about 1, and none within.
     Ring,
@@ -44,28 +45,18 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Ring, Self::TwoMoons, Self::Spiral, Self::EightGaussians, Self::Checkerboard, Self::Pinwheel];
-
     /// As it is named on the command line.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ring => "ring",
-            Self::TwoMoons => "two-moons",
-            Self::Spiral => "spiral",
-            Self::EightGaussians => "eight-gaussians",
-            Self::Checkerboard => "checkerboard",
-            Self::Pinwheel => "pinwheel",
-        }
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Independent points; the same seed gives the same points.
     ///
     /// # Source
-    /// Ring: Doersch (2016), *Tutorial on Variational Autoencoders*, figure 2; seed texts. Moons, spiral, eight Gaussians, checkerboard: after Grathwohl et al. (2019), *FFJORD*, figure 2. Pinwheel: after
-    /// Johnson et al. (2016), *Composing graphical models with neural networks*, figure 1; bent by the radius, which leaves areas as they are.
+    /// Ring: Doersch (2016), *Tutorial on Variational Autoencoders*, figure 2; seed texts. Moons, spiral, eight Gaussians, checkerboard: after
+    /// Grathwohl et al. (2019), *FFJORD*, figure 2. Pinwheel: after Johnson et al. (2016), *Composing graphical models with neural networks*,
+    /// figure 1; bent by the radius, which leaves areas as they are.
     #[must_use]
     pub fn points(self, count: usize, seed: u64) -> Vec<[f32; 2]> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -224,7 +215,7 @@ mod tests {
             let at = x.map(|x| ((x + 4.0) / 0.5).floor().clamp(0.0, 15.0) as usize);
             at[1] * 16 + at[0]
         };
-        for shape in Shape::ALL {
+        for &shape in Shape::value_variants() {
             let (mut mass, mut mean, mut mean_square) = (0.0, 0.0, 0.0);
             let (mut expected, mut found) = (vec![0.0; 256], vec![0.0; 256]);
             for (x, log_density) in grid(shape).filter(|(_, log_density)| *log_density > f64::NEG_INFINITY) {

@@ -17,8 +17,9 @@ const FINE_TUNING_RATE: f64 = 0.1;
 impl Training<'_> {
     /// Goes back to the best epoch's weights, with a fresh optimiser.
     pub(super) fn start_fine_tuning(&mut self) -> Result<()> {
-        let best = load(self.without_baseline(), &self.checkpoint.best)?;
-        self.network = best.with_baseline(self.network.baseline.clone());
+        let baseline = self.network.baseline.take();
+        self.network = load(self.network.clone(), &self.checkpoint.best)?;
+        self.network.baseline = baseline;
         self.optimizer = FusedAdam::init();
         let start = FineTuning {
             after: self.checkpoint.metrics.len(),
