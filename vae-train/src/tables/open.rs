@@ -43,7 +43,7 @@ pub fn open(
         TableFormat::Npz => read_npz(source, label),
         TableFormat::Wav => read_wav(source, label),
         #[cfg(feature = "parquet")]
-        TableFormat::Parquet => read_parquet(source, label),
+        TableFormat::Parquet => read_parquet(source, label, reading),
         #[cfg(not(feature = "parquet"))]
         TableFormat::Parquet => bail!(
             "{} is Parquet, which this program was built without: build it with `cargo build --release -p vae-train --features parquet`, \

@@ -18,10 +18,14 @@ use parquet::{
 
 use crate::{
     tables::{
+        category::Numbering,
+        fields::{self, Fields},
         growth::{Expected, reserve},
         origin::Origins,
         packed::check_unpacked,
+        reading::Reading,
         recording::{Label, Recording},
+        rows::numbered,
         source::Source,
         table::MAX_FEATURES,
         time_unit::is_name,
@@ -34,17 +38,17 @@ use crate::{
 const BATCH: usize = 8192;
 
 /// Reads a Parquet file, all of whose columns must hold numbers, truth values or times (of milliseconds and microseconds as seconds
-/// since 1970); nulls are values that were not observed.
+/// since 1970), but those of categories, which may hold names; nulls are values that were not observed.
 ///
 /// # Errors
 /// Names the columns that hold anything else.
-pub(crate) fn read_parquet(source: Source, label: Label<'_>) -> Result<Recording> {
+pub(crate) fn read_parquet(source: Source, label: Label<'_>, reading: &Reading) -> Result<Recording> {
     let path = source.name.clone();
     let (file, bytes) = source.into_file()?;
     // The crate panics on some damaged files.
-    let read = catch_unwind(AssertUnwindSafe(|| Columns::read(file, bytes, &path)));
+    let read = catch_unwind(AssertUnwindSafe(|| Columns::read(file, bytes, &path, reading)));
     let read = read.unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))?;
-    let Columns { names, mut values, mut origins, times } = read;
+    let Columns { names, mut values, mut origins, times, categories, .. } = read;
     let width = names.len();
     for (column, origins) in origins.iter_mut().enumerate() {
         origins.decide(|row, value| values[row * width + column] = value);
@@ -54,7 +58,8 @@ pub(crate) fn read_parquet(source: Source, label: Label<'_>) -> Result<Recording
     let recording = Recording::of_columns(&path, names, values, label)?;
     let recording =
         if origins.iter().any(|origin| *origin != 0.0) { recording.with_origins(&origins) } else { recording };
-    Ok(Recording { times, ..recording })
+    let categories = categories.into_iter().flatten().map(|numbering| numbering.categories).collect();
+    Ok(Recording { times, categories, ..recording })
 }
 
 /// What the columns of a file hold.
@@ -66,26 +71,33 @@ struct Columns {
     origins: Vec<Origins>,
     /// Of the columns that are named like clocks.
     times: Vec<Option<Times>>,
+    /// Of the columns of names.
+    categories: Vec<Option<Numbering>>,
+    /// What stands for a missing name.
+    fields: Fields,
 }
 
 impl Columns {
     /// Reads a file of so many bytes column after column, as the values lie in it, so that a page of one column is in memory at a time.
-    fn read(file: File, bytes: u64, path: &Path) -> Result<Self> {
-        let reader =
+    fn read(file: File, bytes: u64, path: &Path, reading: &Reading) -> Result<Self> {
+        let file =
             SerializedFileReader::new(file).with_context(|| format!("{} cannot be read as Parquet", path.display()))?;
-        let schema = reader.metadata().file_metadata().schema();
-        let names = names(schema, path)?;
-        check_size(&reader, bytes, path)?;
+        let schema = file.metadata().file_metadata().schema();
+        let names = names(schema, path, &reading.categorical)?;
+        check_size(&file, bytes, path)?;
         let clock = |field: &SchemaType| {
             let dates = unit(field).is_some();
             (dates || is_name(field.name())).then(|| Times { seconds: dates, dates, ..Times::default() })
         };
         let times = schema.get_fields().iter().map(|field| clock(field)).collect();
         let origins = vec![Origins::new(1); names.len()];
-        let mut columns = Self { names, values: Vec::new(), origins, times };
-        let rows: usize = reader.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
-        for group in 0..reader.num_row_groups() {
-            columns.read_group(&reader, group, rows, path)?;
+        let numbering = |field: &SchemaType| is_text(field).then(|| Numbering::of(field.name()));
+        let categories = schema.get_fields().iter().map(|field| numbering(field)).collect();
+        let fields = Fields::new(false, &reading.missing);
+        let mut columns = Self { names, values: Vec::new(), origins, times, categories, fields };
+        let rows: usize = file.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
+        for group in 0..file.num_row_groups() {
+            columns.read_group(&file, group, rows, path)?;
         }
         Ok(columns)
     }
@@ -113,7 +125,15 @@ impl Columns {
                 |row: usize| format!("{}: row {}, column `{}`", path.display(), before + row + 1, excerpt(name));
             ensure!(description.max_rep_level() == 0, "{}: a list is not a number: convert the column", place(0));
             let (values, times, origins) = (&mut self.values, &mut self.times[column], &mut self.origins[column]);
+            let (numbering, fields) = (&mut self.categories[column], &self.fields);
             let mut take = |row: usize, field: &Field| -> Result<()> {
+                if let (Some(numbering), Field::Str(name)) = (&mut *numbering, field) {
+                    let parsed = fields.parse(name.as_bytes());
+                    if matches!(parsed, fields::Field::Number(_) | fields::Field::Text) {
+                        values[(before + row) * width + column] = numbered(numbering, fields, name.as_bytes(), parsed)?;
+                    }
+                    return Ok(());
+                }
                 let value = number(field).with_context(|| {
                     format!("{}: {} is not a number: convert the column", place(row), excerpt(&field.to_string()))
                 })?;
@@ -152,9 +172,11 @@ fn each_field(reader: ColumnReader, wanted: Wanted<'_>) -> Result<usize> {
         ColumnReader::Int96ColumnReader(reader) => each_value(reader, wanted, Field::convert_int96),
         ColumnReader::FloatColumnReader(reader) => each_value(reader, wanted, Field::convert_float),
         ColumnReader::DoubleColumnReader(reader) => each_value(reader, wanted, Field::convert_double),
-        ColumnReader::ByteArrayColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
-            bail!("{}: texts are no numbers", (wanted.place)(0))
-        }
+        // What is no UTF-8 is refused, as are all bytes that are not said to be text.
+        ColumnReader::ByteArrayColumnReader(reader) => each_value(reader, wanted, |description, value| {
+            Field::convert_byte_array(description, value.clone()).unwrap_or(Field::Bytes(value))
+        }),
+        ColumnReader::FixedLenByteArrayColumnReader(_) => bail!("{}: bytes are no numbers", (wanted.place)(0)),
     }
 }
 
@@ -189,8 +211,8 @@ fn each_value<T: DataType>(
     Ok(row)
 }
 
-/// The names of the columns, which must hold numbers.
-fn names(schema: &SchemaType, path: &Path) -> Result<Vec<String>> {
+/// The names of the columns, which must hold numbers, or the names of categories.
+fn names(schema: &SchemaType, path: &Path, categorical: &[String]) -> Result<Vec<String>> {
     let fields = schema.get_fields();
     ensure!(
         fields.len() <= MAX_FEATURES,
@@ -198,21 +220,27 @@ fn names(schema: &SchemaType, path: &Path) -> Result<Vec<String>> {
         path.display(),
         fields.len()
     );
-    let is_number = |field: &SchemaType| {
-        let physical = field.is_primitive().then(|| field.get_physical_type());
-        !matches!(physical, None | Some(Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY))
+    let is_read = |field: &SchemaType| match field.is_primitive().then(|| field.get_physical_type()) {
+        None | Some(Type::FIXED_LEN_BYTE_ARRAY) => false,
+        Some(Type::BYTE_ARRAY) => categorical.iter().any(|name| name == field.name()),
+        Some(_) => true,
     };
-    let others: Vec<&str> = fields.iter().filter(|field| !is_number(field)).map(|field| field.name()).collect();
+    let others: Vec<&str> = fields.iter().filter(|field| !is_read(field)).map(|field| field.name()).collect();
     ensure!(
         others.is_empty(),
-        "{}: {} column(s) hold no numbers: {}; leave them out when the file is written, and turn each category into a column of 0 \
-         and 1",
+        "{}: {} column(s) hold no numbers: {}; fit with --column {}=categorical if they are categories, else leave them out when the \
+         file is written",
         path.display(),
         others.len(),
-        list(&others)
+        list(&others),
+        others.first().unwrap_or(&"")
     );
     ensure!(!fields.is_empty(), "{} has no columns", path.display());
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
+}
+
+fn is_text(field: &SchemaType) -> bool {
+    field.is_primitive() && field.get_physical_type() == Type::BYTE_ARRAY
 }
 
 /// Seconds in one unit of what [`number`] makes of a column of times; `None` for a column of plain numbers.
@@ -273,9 +301,49 @@ fn number(field: &Field) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    use parquet::{
+        data_type::{ByteArray, ByteArrayType, DoubleType},
+        file::writer::SerializedFileWriter,
+        schema::parser::parse_message_type,
+    };
 
     use super::*;
+
+    #[test]
+    fn a_column_of_names_is_read_where_it_is_one_of_categories() {
+        let schema = "message m { OPTIONAL BYTE_ARRAY state (UTF8); REQUIRED DOUBLE x; }";
+        let place = tempfile::NamedTempFile::with_suffix(".parquet").unwrap();
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(place.reopen().unwrap(), schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let names = ["run", "idle", "run", "NA", "on hold"].map(ByteArray::from);
+        column.typed::<ByteArrayType>().write_batch(&names, Some(&[1, 1, 0, 1, 1, 1]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+
+        let read = |categorical: &[&str]| {
+            let categorical = categorical.iter().map(|name| (*name).to_owned()).collect();
+            let reading = Reading { categorical, ..Reading::default() };
+            read_parquet(Source::open(place.path()).unwrap(), Label::None, &reading)
+        };
+        let found = read(&["state"]).unwrap();
+        assert_eq!(found.categories[0].names, ["run", "idle", "on hold"]);
+        let states: Vec<f32> = found.table.values.iter().step_by(2).copied().collect();
+        assert!(states[2].is_nan() && states[4].is_nan(), "{states:?}");
+        assert_eq!([states[0], states[1], states[3], states[5]], [0.0, 1.0, 0.0, 2.0]);
+        let message = read(&[]).unwrap_err().to_string();
+        assert!(
+            message.contains("1 column(s) hold no numbers: state; fit with --column state=categorical"),
+            "{message}"
+        );
+    }
 
     #[test]
     fn times_are_in_seconds_whatever_the_schema_has_them_in() {

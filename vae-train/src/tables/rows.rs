@@ -249,7 +249,7 @@ impl Rows {
 }
 
 /// The number of the category that a field names, or stands for by a number.
-fn numbered(numbering: &mut Numbering, fields: &Fields, field: &[u8], parsed: Field) -> Result<f32> {
+pub(crate) fn numbered(numbering: &mut Numbering, fields: &Fields, field: &[u8], parsed: Field) -> Result<f32> {
     let name = text(field);
     match parsed {
         Field::Number(value) => numbering.value(fields.number_in_full(&name).unwrap_or(f64::from(value))),
