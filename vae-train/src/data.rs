@@ -8,6 +8,7 @@ pub(crate) mod families;
 pub mod fingerprint;
 pub mod for_model;
 pub mod front_end;
+pub mod held_out;
 pub mod outliers;
 pub mod part;
 pub mod schema;

@@ -3,36 +3,31 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
     config::{
         Config,
-        data::{Binarise, ColumnFamily, Split},
+        data::{Binarise, ColumnFamily},
         model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR},
     },
     data::{
-        columns::{Columns, LEAST_WINDOWS, check_unit_interval},
-        drift,
+        columns::{Columns, check_unit_interval},
         families::is_discrete,
         fingerprint::fingerprint,
         front_end::{front_ends, record},
+        held_out::{some_of, split},
         part::{Part, binarise},
         schema::{Schema, feature_names},
         standardiser::Standardiser,
         windows::{Windows, note_on_short_pieces},
     },
     model::architecture::Architecture,
-    statistics::pieces::starts_among,
     tables::table::Table,
     weights::family::Likelihood,
     words::messages::list,
 };
-
-/// Most held-out windows that are used, evenly spaced over those that are held out: enough to tell a false-alarm rate of 1e-4
-/// within a tenth or so, and little to validate on after each epoch.
-pub const MOST_HELD_OUT: usize = 100_000;
 
 /// A feature mostly has one value if more than this share of the windows has it.
 const MOSTLY: f64 = 0.3;
@@ -173,51 +168,6 @@ fn normal_windows(windows: &Windows, name: &str, notes: &mut Vec<String>) -> Vec
     chosen
 }
 
-/// The `chosen` windows in two parts, by index: those that are trained on, and those that are held out. With a drift the windows are others:
-/// copies that are carried off. `starts` are the rows at which another recording begins.
-fn split(
-    mut windows: Windows,
-    mut chosen: Vec<usize>,
-    starts: &[usize],
-    channels: usize,
-    config: &Config,
-    name: &str,
-) -> Result<(Windows, Vec<usize>, Vec<usize>)> {
-    // Before they are shuffled.
-    let reach: Option<Vec<f64>> = (config.data.drift > 0.0).then(|| {
-        let steps = drift::level_steps(&windows, &chosen, channels);
-        steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
-    });
-    let mut held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
-    match config.data.split() {
-        Split::Time => held = whole_recordings(&windows, &chosen, starts, held),
-        Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
-    }
-    let mut training = chosen.len().saturating_sub(held);
-    ensure!(
-        chosen.len() >= LEAST_WINDOWS && training >= 2,
-        "{name}: {} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
-         {LEAST_WINDOWS}; give more data or a shorter --hop",
-        chosen.len()
-    );
-    if let Some(reach) = reach {
-        training *= drift::copies(chosen.len());
-        windows = drift::carried(&windows, &chosen, &reach, config.seed);
-        chosen = (0..windows.len()).collect();
-    }
-    let held = chosen.split_off(training);
-    Ok((windows, chosen, held))
-}
-
-/// How many of the last windows to hold out, where about so many are to be: those of whole recordings where one begins within half as many of
-/// there, so that none is held out of which another part is trained on.
-fn whole_recordings(windows: &Windows, chosen: &[usize], starts: &[usize], held: usize) -> usize {
-    let rows: Vec<usize> = chosen.iter().map(|index| windows.last_row[*index]).collect();
-    let whole = starts_among(&rows, starts).into_iter().map(|first| chosen.len() - first);
-    let near = whole.filter(|count| count.abs_diff(held) <= held / 2);
-    near.min_by_key(|count| count.abs_diff(held)).unwrap_or(held)
-}
-
 /// Refuses windows of which a condition is missing.
 fn check_conditions(windows: &Windows, parts: [&Vec<usize>; 2], config: &Config, name: &str) -> Result<()> {
     let lacks = |index: &&usize| windows.at(**index)[windows.features..].iter().any(|value| value.is_nan());
@@ -258,15 +208,6 @@ fn standardisers<'i>(
         }
     }
     Ok((standardiser, condition_standardiser))
-}
-
-/// Held-out windows, evenly spaced where there are more than are used; says so.
-fn some_of(held: Vec<usize>, name: &str, notes: &mut Vec<String>) -> Vec<usize> {
-    let used = held.len().min(MOST_HELD_OUT);
-    if used < held.len() {
-        notes.push(format!("{name}: {used} of the {} held-out windows are used, evenly spaced", held.len()));
-    }
-    (0..used).map(|index| held[index * held.len() / used]).collect()
 }
 
 /// Brings all windows to standardised units, in their place.

@@ -8,10 +8,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, model::Purpose},
-    data::{
-        dataset::{Dataset, MOST_HELD_OUT},
-        part::Part,
-    },
+    data::{dataset::Dataset, held_out::MOST_HELD_OUT, part::Part},
     model::architecture::Architecture,
     run::{
         collapse::{self, Unused},

@@ -7,7 +7,7 @@ use serde::Serialize;
 use vae_core::Score;
 
 use crate::{
-    data::{dataset::MOST_HELD_OUT, for_model::cut_for_model},
+    data::{for_model::cut_for_model, held_out::MOST_HELD_OUT},
     file::model_file::AlignedFile,
     run::{directory::RunDirectory, import::imported::Imported},
     scoring,
