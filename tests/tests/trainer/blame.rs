@@ -72,7 +72,7 @@ fn faults_of_a_process_are_blamed_on_what_they_are_about() {
 fn what_does_not_follow_the_wind_is_blamed() {
     let (place, turbine) = (Workplace::new(), Relation::Turbine);
     let (train, _) = turbine.write(&place.path(""), 2000, 0).unwrap();
-    let (file, normal) = (fitted(&place, &train, ""), turbine.rows(2000, 0));
+    let (file, normal) = (fitted(&place, &train, "--epochs 60"), turbine.rows(2000, 0));
     let blamed = |deviation| {
         let rows = turbine.anomalies(deviation, &normal, 1000, 7).into_iter();
         let rows: Vec<Vec<f32>> = rows.map(|row| row.into_iter().map(|x| x as f32).collect()).collect();

@@ -191,7 +191,7 @@ fn a_configuration_file_is_read_and_kept() {
 #[test]
 fn an_interrupted_fit_resumes_to_the_same_model() {
     let place = Workplace::with_tables();
-    let long = FIT.replace("--epochs 60", "--epochs 400 --patience 400");
+    let long = FIT.replace("--epochs 60", "--epochs 150 --patience 150");
     place.succeed(&long.replace("--out run", "--out whole"));
     place.succeed("export whole --out whole.vae");
 

@@ -112,7 +112,7 @@ fn a_fit_that_is_killed_goes_on_to_the_very_model() {
     place.succeed("export run --out whole.vae");
     let expected = place.bytes("whole.vae").unwrap();
     let mut states = [0; 3];
-    for (index, delay) in delays(duration, 40, 1).enumerate() {
+    for (index, delay) in delays(duration, 14, 1).enumerate() {
         fs::remove_dir_all(place.path("run")).unwrap();
         place.kill_after(&fit, delay);
         // Half of them are killed a second time, while they go on.
