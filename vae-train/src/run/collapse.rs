@@ -116,14 +116,18 @@ impl Unused {
         if !self.collapsed {
             return vec![format!(": --latent {active} would do")];
         }
-        let others = if self.dimensions == 1 { "the other has" } else { "the others have" };
-        let mut lines = vec![match self.likelihoods {
-            Some(Likelihoods { model, kernels, bandwidth, .. }) if active > 0 => format!(
+        let others = match (active, self.dimensions) {
+            (0, _) => "they have",
+            (_, 1) => "the other has",
+            _ => "the others have",
+        };
+        let mut lines = vec![match self.likelihoods.filter(Likelihoods::are_those_of_a_collapse) {
+            Some(Likelihoods { model, kernels, bandwidth, .. }) => format!(
                 ", not because fewer would do: {others} collapsed. Without any, Gaussians of {bandwidth:.2} standard deviations about the training \
                  windows find the held-out ones {:.3} nats likelier than the model does ({kernels:.3} to {model:.3})",
                 kernels - model
             ),
-            _ => ": the posterior collapsed".to_owned(),
+            None => ": the posterior collapsed".to_owned(),
         }];
         lines.push(format!("  tried: {}", self.tried.join(", ")));
         lines.push(format!("  would help: {}", self.would_help.join("; ")));
@@ -298,6 +302,8 @@ mod tests {
         assert!(text.contains("predicted variances of at least 0.0001") && text.contains("--posterior full"), "{text}");
         config.objective.beta = 4.0;
         config.objective.warm_up = Some(0);
+        let (_, text) = lines(&config, likelihoods(-1.0, -1.4, 0.02), 0);
+        assert!(text.starts_with(", not because fewer would do: they have collapsed. Without any, "), "{text}");
         let (collapsed, text) = lines(&config, None, 0);
         assert!(collapsed && text.starts_with(": the posterior collapsed\n  tried: "), "{text}");
         assert!(text.contains("--beta 4, --prior 16") && text.contains("would help: --beta 1; --warm-up "), "{text}");

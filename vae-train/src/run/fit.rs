@@ -253,6 +253,9 @@ fn interrupted(directory: &RunDirectory, when: &str) -> String {
     )
 }
 
+/// Latents whose KL is fewer nats than this tell nothing, although their means may vary by what counts as being in use.
+const LEAST_TOLD: f64 = 0.05;
+
 fn summary(
     directory: &RunDirectory,
     plan: &Plan,
@@ -265,7 +268,9 @@ fn summary(
     let train = dataset.train();
     // On training windows: the held-out ones of a small table are too few to have a variance.
     let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
-    let active_units = active_units(architecture, checkpoint, some, device)?;
+    let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
+    let tells = best.is_none_or(|metrics| metrics.kl >= LEAST_TOLD);
+    let active_units = if tells { active_units(architecture, checkpoint, some, device)? } else { 0 };
     let best_network = checkpoint.best_network(architecture, &Device::flex())?;
     let unused = Unused::diagnose(collapse::Fit {
         config,
@@ -276,7 +281,6 @@ fn summary(
         active: active_units,
         is_improving: checkpoint.best_epoch == checkpoint.metrics.len(),
     })?;
-    let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
     Ok(Fitted {
         version: env!("CARGO_PKG_VERSION"),
         run: directory.path().to_owned(),
