@@ -172,6 +172,8 @@ def log_likelihood(x, outputs, tensors, metadata):
     """Of each feature, NaN where it was not observed; what a missing one is taken to add before its cost; and differences in deviations."""
     if metadata["likelihood"] == "Bernoulli":
         return x * outputs - np.logaddexp(0, outputs), np.zeros_like(x), None
+    if metadata["likelihood"].startswith("GaussianCovariance"):
+        return each_given_those_before(x, outputs, tensors, metadata)
     mean, scale = tensors["standardiser.mean"], tensors["standardiser.scale"]
     if metadata["likelihood"] == "GaussianPredicted":
         low, high = [float(bound) for bound in metadata["log_variance_bounds"].split()]
@@ -184,6 +186,25 @@ def log_likelihood(x, outputs, tensors, metadata):
     differences = np.clip((x - mean) / (scale * deviation), -LIMIT, LIMIT) - m / deviation
     normaliser = -0.5 * np.log(2 * np.pi) - np.log(scale) - 0.5 * v
     return normaliser - 0.5 * differences**2, normaliser, differences
+
+
+def each_given_those_before(x, outputs, tensors, metadata):
+    """The same of features that vary together, each given those before it that were observed."""
+    low, high = [float(bound) for bound in metadata["log_variance_bounds"].split()]
+    own, places = outputs.reshape(*x.shape, -1), np.arange(x.shape[1])
+    covariance = own[:, :, 2:] @ own[:, :, 2:].transpose(0, 2, 1)
+    covariance[:, places, places] += np.exp(np.clip(own[:, :, 1], low, high))
+    scale = tensors["standardiser.scale"]
+    off = np.clip((x - tensors["standardiser.mean"]) / scale, -LIMIT, LIMIT) - own[:, :, 0]
+    given, variance = np.empty_like(x), np.empty_like(x)
+    for window, feature in np.ndindex(x.shape):
+        before = np.flatnonzero(~np.isnan(x[window, :feature]))
+        c = covariance[window]
+        gain = np.linalg.solve(c[np.ix_(before, before)], c[before, feature])
+        given[window, feature] = off[window, feature] - gain @ off[window, before]
+        variance[window, feature] = c[feature, feature] - gain @ c[before, feature]
+    normaliser = -0.5 * np.log(2 * np.pi * variance) - np.log(scale)
+    return normaliser - 0.5 * given**2 / variance, normaliser, None
 
 
 def by_family(x, outputs, v, tensors):

@@ -11,6 +11,8 @@ pub(crate) mod record;
 pub(crate) mod signature;
 pub(crate) mod size;
 
+#[cfg(feature = "covariance")]
+pub use kind::COVARIANCE_RANKS;
 #[cfg(feature = "mixed")]
 pub use kind::FeatureFamily;
 pub use kind::{LikelihoodKind, PosteriorKind, Precision};

@@ -35,6 +35,8 @@
 //!   and code. Without it a model that asks for them is refused by [`Detector::new`].
 //! - `mixed`: likelihoods that are Gaussian, Bernoulli or categorical by column, for tables in which states stand beside numbers. Without it such a
 //!   model is refused, by [`LoadError::Malformed`].
+//! - `covariance`: likelihoods whose decoder says how features vary together, too: a covariance beyond a diagonal. Without it such a model is refused,
+//!   likewise.
 //! - `signature`: `SignedModel`, a model file with an Ed25519 signature and a counter, for models that come from elsewhere.
 //! - `defmt`: `defmt::Format` for errors, scores and verdicts.
 //!

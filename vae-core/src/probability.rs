@@ -1,5 +1,7 @@
 //! Distributions over latent vectors and features, and how far they are from each other.
 
+#[cfg(feature = "covariance")]
+pub(crate) mod covariance;
 pub(crate) mod divergence;
 pub(crate) mod input_mixture;
 pub(crate) mod likelihood;

@@ -202,7 +202,8 @@ impl Config {
     /// The network that is asked for, for windows of `features` values.
     #[must_use]
     pub fn architecture(&self, features: usize) -> Architecture {
-        let ModelConfig { activation, posterior, likelihood, variance, variance_floor, .. } = self.model;
+        let ModelConfig { activation, posterior, likelihood, covariance_rank, variance, variance_floor, .. } =
+            self.model;
         let floor = if self.is_of_densities() { DENSITY_FLOOR } else { CONTINUOUS_FLOOR };
         Architecture {
             features,
@@ -213,6 +214,7 @@ impl Config {
             activation,
             posterior,
             likelihood,
+            covariance_rank,
             variance,
             variance_floor: self.variance_floor(),
             variance_floors: vec![variance_floor.unwrap_or(floor); features],
@@ -240,7 +242,7 @@ impl Config {
         }
     }
 
-    /// Least variance of the predicted Gaussian, in standardised units.
+    /// Least variance that is predicted, in standardised units.
     #[must_use]
     pub fn variance_floor(&self) -> f32 {
         let by_data = match self.model.purpose {

@@ -3,6 +3,7 @@
 pub mod architecture;
 pub(crate) mod baseline;
 pub mod batch;
+pub(crate) mod covariance;
 pub(crate) mod layers;
 pub mod network;
 pub mod objective;

@@ -6,6 +6,7 @@ mod bad_models;
 mod bits;
 mod c_interface;
 mod closed_forms;
+mod covariance;
 mod detector;
 mod evidence;
 mod example;

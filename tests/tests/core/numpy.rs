@@ -178,6 +178,7 @@ fn models() -> Vec<(String, ModelFile)> {
         LikelihoodKind::GaussianFixed,
         LikelihoodKind::GaussianPerFeature,
         LikelihoodKind::GaussianPredicted,
+        LikelihoodKind::GaussianCovariance(2),
     ];
     let mut models = vec![("activations".to_owned(), varied_model(Precision::F32, 1))];
     for (posterior, likelihood) in posteriors.iter().flat_map(|p| likelihoods.iter().map(move |l| (*p, *l))) {

@@ -99,6 +99,7 @@ fn models() -> Vec<(String, Vec<u8>)> {
         for (posterior, likelihood, conditions) in [
             (PosteriorKind::DiagonalGaussian, GaussianPredicted, 2),
             (PosteriorKind::FullGaussian, LikelihoodKind::GaussianFixed, 0),
+            (PosteriorKind::FullGaussian, LikelihoodKind::GaussianCovariance(4), 0),
             (PosteriorKind::Bernoulli, Bernoulli, 0),
         ] {
             let mut file = family_model(Family { posterior, likelihood, conditions }, precision, 6);

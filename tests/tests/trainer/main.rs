@@ -4,6 +4,7 @@ mod auto;
 mod blame;
 mod calibrate;
 mod command_line;
+mod covariance;
 mod density;
 mod errors;
 #[cfg(unix)]

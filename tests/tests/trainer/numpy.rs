@@ -77,6 +77,7 @@ fn numpy_and_an_exported_file_give_the_scores_of_a_table() {
         &python,
         "--ignore speed --posterior full --prior 3 --likelihood gaussian-predicted --relations false",
     );
+    compare(&place, &python, "--condition speed --likelihood gaussian-covariance --covariance-rank 1");
 
     // A stream through front-ends.
     let mut stream = |samples: usize| {

@@ -47,9 +47,19 @@ pub enum LikelihoodKind {
     /// The decoder gives, for each feature in turn, its mean and its log-variance.
     GaussianPredicted,
     /// Each feature has a family of its own, see `FeatureFamily`; the decoder gives a mean or a logit per feature.
-    #[cfg(feature = "mixed")]
+    #[cfg(any(feature = "mixed", feature = "covariance"))]
+    // refused without the former, but counted for the numbers of those behind it
     Mixed,
+    /// The covariance is a diagonal and a product `U Uᵀ` of this rank, one of [`COVARIANCE_RANKS`]. The decoder gives, for each feature in turn, its
+    /// mean, the logarithm of its own variance, which is on the diagonal, and its row of U.
+    #[cfg(feature = "covariance")]
+    GaussianCovariance(u8),
 }
+
+/// Ranks of a predicted covariance beside its diagonal, ascending: those for which a chunk of the decoder's outputs has whole features. One less than
+/// there are features is enough for any covariance.
+#[cfg(feature = "covariance")]
+pub const COVARIANCE_RANKS: [u8; 6] = [1, 2, 4, 6, 10, 14];
 
 impl LikelihoodKind {
     /// Outputs of the decoder's last layer, for a number of features.
@@ -58,8 +68,24 @@ impl LikelihoodKind {
         match self {
             Self::Bernoulli | Self::GaussianFixed | Self::GaussianPerFeature => features,
             Self::GaussianPredicted => features.saturating_mul(2),
-            #[cfg(feature = "mixed")]
+            #[cfg(any(feature = "mixed", feature = "covariance"))]
             Self::Mixed => features,
+            #[cfg(feature = "covariance")]
+            Self::GaussianCovariance(rank) => features.saturating_mul(2 + rank as usize),
+        }
+    }
+
+    /// Arrays of an `f32` per feature that [`Header::features`](crate::format::Header::features) begins with.
+    #[must_use]
+    pub const fn feature_arrays(self) -> usize {
+        match self {
+            Self::Bernoulli => 2,
+            Self::GaussianPredicted => 3,
+            Self::GaussianFixed | Self::GaussianPerFeature => 4,
+            #[cfg(any(feature = "mixed", feature = "covariance"))]
+            Self::Mixed => 5,
+            #[cfg(feature = "covariance")]
+            Self::GaussianCovariance(_) => 3,
         }
     }
 }

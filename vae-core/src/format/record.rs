@@ -41,7 +41,7 @@ pub struct Header<'a> {
     /// - fixed and learned variances and mixed features only, the inverse deviation, `inverse scale / σ`: multiplies the difference where the
     ///   likelihood compares the input with the decoder's outputs, whose unit is the likelihood's standard deviation,
     /// - Gaussian likelihoods only, the log normaliser, `−½ ln(2πσ²) − ln(scale)`: the log density at the mean in physical units;
-    ///   for a predicted variance that of σ² = 1; 0 for a mixed feature of zeros and ones,
+    ///   for a predicted variance or covariance that of σ² = 1; 0 for a mixed feature of zeros and ones,
     /// - mixed features only, the family, as `FeatureFamily::code` has it,
     /// - with relations, the least and the largest value of the training windows, in physical units; and behind these arrays
     ///   [`RELATION_CONSTANTS`] and, for at most [`MAX_MIXED_INPUTS`] features, the components of a mixture of Gaussians of the input, as

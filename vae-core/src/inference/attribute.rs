@@ -16,7 +16,9 @@ impl Model<'_> {
     /// Gives each observed feature and the nats that it costs to `each`: half its squared distance from the reconstruction at the
     /// posterior mean, in variances (for a Bernoulli model: the cross-entropy), which is what `ln p(x|z)` loses by it. About ½ for an
     /// ordinary feature. Of a column of categories, the category that was seen costs `−ln p` of it and the others 0; where none of them was, what
-    /// a category costs that training has not seen is owed to the first. `x` is as for [`Self::encode`].
+    /// a category costs that training has not seen is owed to the first. Of features with a predicted covariance, what one is off its expectation given
+    /// the features before it, in its variance given them: its surprise, so that the sum is what the window costs, and a feature that goes with others
+    /// costs what it adds to them. `x` is as for [`Self::encode`].
     ///
     /// Where the score is owed to how features go together, half the squared distance from what all other features make expect of this one, in
     /// its variance given them: what would be regained if this one were as expected. If two features that belong together do not, both

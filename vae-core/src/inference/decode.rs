@@ -4,6 +4,8 @@ use nalgebra::DVectorView;
 
 #[cfg(feature = "mixed")]
 use crate::format::kind::FeatureFamily;
+#[cfg(feature = "covariance")]
+use crate::probability::covariance::Factors;
 use crate::{
     arithmetic::{
         activation::sigmoid,
@@ -41,7 +43,7 @@ impl<'m> Model<'m> {
     }
 
     /// Decodes `z`, turns each feature's output and standard deviation (both in the likelihood's units; 0 for Bernoulli) into a
-    /// value with `value`, and writes it to `x` in physical units.
+    /// value with `value`, and writes it to `x` in physical units. Of features that vary together both are given the values of those before it.
     pub(crate) fn decode_with(
         &self,
         z: DVectorView<'_, f32>,
@@ -63,10 +65,14 @@ impl<'m> Model<'m> {
             Likelihood::Bernoulli => &vae.standardiser,
             #[cfg(feature = "mixed")]
             Likelihood::Mixed(mixed) => &mixed.standardiser,
+            #[cfg(feature = "covariance")]
+            Likelihood::Covariance(covariance) => &covariance.standardiser,
         };
         let mut slots = x.iter_mut().zip(mean.iter().zip(*inverse_scale));
         let mut pending = None;
         let mut is_finite = true;
+        #[cfg(feature = "covariance")]
+        let mut factors = Factors::default();
         #[cfg_attr(not(feature = "mixed"), expect(unused_variables, reason = "the features of a Mixed differ"))]
         vae.decode(z.as_slice(), &mut buffers.layers, &mut |start, outputs, _| {
             #[cfg(feature = "mixed")]
@@ -83,12 +89,24 @@ impl<'m> Model<'m> {
                 }
                 return Some(());
             }
+            #[cfg(feature = "covariance")]
+            if let Likelihood::Covariance(covariance) = likelihood {
+                let mut value = |mean, deviation| value(likelihood, mean, deviation);
+                return covariance.draw(outputs, &mut factors, &mut value, &mut |drawn| {
+                    if let Some((slot, (mean, inverse_scale))) = slots.next() {
+                        *slot = drawn / inverse_scale + mean;
+                        is_finite &= slot.is_finite();
+                    }
+                });
+            }
             for &output in outputs.numbers() {
                 let (output, deviation) = match (likelihood, pending.take()) {
                     (Likelihood::Bernoulli, _) => (output, 0.0),
                     (Likelihood::Gaussian { .. }, _) => (output, 1.0),
                     #[cfg(feature = "mixed")]
                     (Likelihood::Mixed(_), _) => continue,
+                    #[cfg(feature = "covariance")]
+                    (Likelihood::Covariance(_), _) => continue,
                     (Likelihood::Predicted { .. }, None) => {
                         pending = Some(output);
                         continue;

@@ -1,5 +1,7 @@
 //! The variational autoencoder that a file holds.
 
+#[cfg(feature = "covariance")]
+use crate::probability::covariance::Covariance;
 use crate::{
     arithmetic::vector::Samples,
     format::{
@@ -79,13 +81,7 @@ impl<'m> Vae<'m> {
     pub(crate) fn of(model: &Model<'m>) -> Result<Self, LoadError> {
         let (header, encoder) = model.records()?;
         let (latent, features) = (model.latent(), model.features());
-        let arrays = match header.likelihood {
-            LikelihoodKind::Bernoulli => 2,
-            LikelihoodKind::GaussianPredicted => 3,
-            LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
-            #[cfg(feature = "mixed")]
-            LikelihoodKind::Mixed => 5,
-        };
+        let arrays = header.likelihood.feature_arrays();
         let mut rest = all_values(header.features)?;
         let misfit = LoadError::Shape { expected: arrays * features, found: rest.len() };
         let mut constants = || {
@@ -111,6 +107,12 @@ impl<'m> Vae<'m> {
                 log_normaliser: constants()?,
                 families: constants()?,
             }),
+            #[cfg(all(feature = "covariance", not(feature = "mixed")))]
+            LikelihoodKind::Mixed => return Err(LoadError::Malformed { remaining: encoder.0.len() }),
+            #[cfg(feature = "covariance")]
+            LikelihoodKind::GaussianCovariance(rank) => {
+                Likelihood::Covariance(Covariance::new(rank, standardiser, constants()?, header.log_variance_bounds)?)
+            }
         };
         if !rest.is_empty() && (arrays != 4 || rest.len() < 2 * features + RELATION_CONSTANTS) {
             return Err(misfit);

@@ -1,5 +1,7 @@
 //! The decoder's likelihood `p(x|z)`.
 
+#[cfg(feature = "covariance")]
+use crate::probability::covariance::{Covariance, Factors};
 #[cfg(feature = "mixed")]
 use crate::probability::mixed::{Group, Mixed};
 use crate::{
@@ -38,13 +40,18 @@ pub(crate) enum Likelihood<'m> {
     /// Independent columns, each with its family; the decoder gives means in units of the standard deviation, and logits.
     #[cfg(feature = "mixed")]
     Mixed(Mixed<'m>),
+    /// Gaussian features that vary together.
+    #[cfg(feature = "covariance")]
+    Covariance(Covariance<'m>),
 }
 
-/// The column of categories that a chunk of the decoder's outputs ends within.
+/// What a chunk of the decoder's outputs leaves to the next: the column of categories that it ends within, what it tells of factors.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Open {
     #[cfg(feature = "mixed")]
     pub(crate) group: Group,
+    #[cfg(feature = "covariance")]
+    pub(crate) factors: Factors,
 }
 
 impl Likelihood<'_> {
@@ -81,6 +88,21 @@ impl Likelihood<'_> {
         if let Self::Mixed(mixed) = self {
             return mixed.costs(x, start, outputs, chunk, &mut open.group, each);
         }
+        #[cfg(feature = "covariance")]
+        if let Self::Covariance(covariance) = self {
+            return covariance.for_each(
+                x,
+                start,
+                outputs,
+                chunk,
+                &mut open.factors,
+                &mut |feature, square, variance| {
+                    if let Some(square) = square {
+                        each(feature, 0.5 * square / variance);
+                    }
+                },
+            );
+        }
         let Open { .. } = open;
         let mut give = |feature: usize, nats: f32| {
             if !nats.is_nan() {
@@ -110,6 +132,8 @@ impl Likelihood<'_> {
             }
             #[cfg(feature = "mixed")]
             Self::Mixed(_) => {}
+            #[cfg(feature = "covariance")]
+            Self::Covariance(_) => {}
         }
         Some(())
     }
@@ -147,6 +171,12 @@ impl Likelihood<'_> {
                 for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
                     give(feature, x - mean, reach * libm::expf(0.5 * clamp(*output, *bounds)), standardiser);
                 }
+            }
+            #[cfg(feature = "covariance")]
+            Self::Covariance(covariance) => {
+                let each =
+                    &mut |feature, off, deviation| give(feature, off, reach * deviation, &covariance.standardiser);
+                covariance.residuals(x, start, outputs, chunk, each)?;
             }
         }
         Some(())
@@ -188,6 +218,8 @@ impl Likelihood<'_> {
             Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => log_normaliser,
             #[cfg(feature = "mixed")]
             Self::Mixed(mixed) => mixed.log_normaliser,
+            #[cfg(feature = "covariance")]
+            Self::Covariance(covariance) => covariance.log_normaliser,
         };
         let (expected, found) = (feature, log_normaliser.len());
         log_normaliser.get(feature).copied().ok_or(LoadError::Shape { expected, found })
@@ -197,6 +229,10 @@ impl Likelihood<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its square is ⅛.
+    #[cfg(feature = "covariance")]
+    const EIGHTH: f32 = 0.353_553_4;
 
     #[test]
     fn residuals_are_distances_from_the_reconstruction_in_the_features_unit() {
@@ -210,8 +246,18 @@ mod tests {
         };
         // ln ¼, of the standardised: the same deviation.
         let variance = -2.0 * core::f32::consts::LN_2;
-        let cases =
-            [(gaussian, &mut [2.0, 2.0, 2.0][..]), (predicted, &mut [1.0, variance, 1.0, variance, 1.0, variance])];
+        let cases = [
+            (gaussian, &mut [2.0, 2.0, 2.0][..]),
+            (predicted, &mut [1.0, variance, 1.0, variance, 1.0, variance]),
+            // Half of it a feature's own, and half of it by a factor.
+            #[cfg(feature = "covariance")]
+            (
+                Likelihood::Covariance(
+                    Covariance::new(1, plain(&[1.0; 3], &[2.0; 3]), &[0.0; 3], (-6.0, 6.0)).unwrap(),
+                ),
+                &mut [1.0, 1.5 * variance, EIGHTH, 1.0, 1.5 * variance, -EIGHTH, 1.0, 1.5 * variance, EIGHTH],
+            ),
+        ];
         for (likelihood, outputs) in cases {
             let mut found = [f32::NAN; 3];
             let x = Samples::F32(&[1.7, f32::NAN, -50.0]);

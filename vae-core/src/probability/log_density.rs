@@ -1,19 +1,21 @@
 //! The log-likelihood of a window, added up as the decoder puts it out.
 
-#[cfg(feature = "mixed")]
-use crate::probability::mixed::Group;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
     network::{error::InferError, layer::Outputs, standardise::limited},
-    probability::{likelihood::Likelihood, squares::Squares},
+    probability::{
+        likelihood::{Likelihood, Open},
+        squares::Squares,
+    },
 };
 
 /// Adds up a log-likelihood chunk by chunk, as the decoder's last layer produces its outputs.
 ///
 /// # Source
 /// Seed derivations, "Likelihood choices": Bernoulli `x·l − softplus(l)` (the binary cross-entropy with logit l, negated);
-/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`; of mixed features, each by its family.
+/// Gaussian `−½ (x − m)²/σ² − ½ ln(2πσ²)`, plus the standardiser's Jacobian `−ln(scale)`; of mixed features, each by its family; of
+/// those that vary together, each given those before it.
 pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
@@ -23,10 +25,9 @@ pub(crate) struct LogDensity<'a> {
     sum: f32,
     /// Squared differences, in σ², and predicted log-variances.
     squares: Squares,
-    /// The log-variances predicted for features that are missing.
+    /// The log-variances predicted for features that are missing, of those that vary together given what was observed before them.
     unseen: f32,
-    #[cfg(feature = "mixed")]
-    group: Group,
+    open: Open,
 }
 
 impl<'a> LogDensity<'a> {
@@ -36,19 +37,10 @@ impl<'a> LogDensity<'a> {
             Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
             _ => 0.0,
         };
-        Self {
-            likelihood,
-            x,
-            careful,
-            sum,
-            squares: Squares::default(),
-            unseen: 0.0,
-            #[cfg(feature = "mixed")]
-            group: Group::default(),
-        }
+        Self { likelihood, x, careful, sum, squares: Squares::default(), unseen: 0.0, open: Open::default() }
     }
 
-    /// Adds the decoder's outputs from `start` on, at most a chunk, an even number before the last.
+    /// Adds the decoder's outputs from `start` on, at most a chunk, a whole one before the last.
     /// None where the standardiser does not fit the window.
     pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) -> Option<()> {
         match self.likelihood {
@@ -96,11 +88,32 @@ impl<'a> LogDensity<'a> {
             }
             #[cfg(feature = "mixed")]
             Likelihood::Mixed(mixed) => {
-                let Self { x, group, squares, sum, .. } = self;
-                mixed.costs(*x, start, outputs, chunk, group, &mut |feature, nats| {
+                let Self { x, open, squares, sum, .. } = self;
+                mixed.costs(*x, start, outputs, chunk, &mut open.group, &mut |feature, nats| {
                     *sum += mixed.log_normaliser.get(feature).unwrap_or(&0.0);
                     squares.add_far(2.0 * nats);
                 })?;
+            }
+            #[cfg(feature = "covariance")]
+            Likelihood::Covariance(covariance) => {
+                let Self { x, open, squares, sum, unseen, .. } = self;
+                covariance.for_each(
+                    *x,
+                    start,
+                    outputs,
+                    chunk,
+                    &mut open.factors,
+                    &mut |feature, square, variance| {
+                        let log_variance = libm::logf(variance);
+                        match square {
+                            None => *unseen += log_variance,
+                            Some(square) => {
+                                *sum += covariance.log_normaliser.get(feature).unwrap_or(&0.0);
+                                squares.add_far(log_variance + square / variance);
+                            }
+                        }
+                    },
+                )?;
             }
         }
         Some(())

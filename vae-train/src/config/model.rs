@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use vae_core::format::COVARIANCE_RANKS;
 
 use crate::weights::family::{HiddenActivation, Likelihood, Posterior};
 
@@ -51,13 +52,18 @@ pub struct ModelConfig {
     /// Likelihood `p(x|z)` of the decoder.
     #[arg(long, value_enum, default_value_t = ModelConfig::default().likelihood)]
     pub likelihood: Likelihood,
+    /// Factors that features share under the gaussian-covariance likelihood: 1, 2, 4, 6, 10 or 14.
+    ///
+    /// The covariance is a variance for each feature and a product of this rank; one less than there are features is enough for any covariance.
+    #[arg(long, hide_short_help = true, value_name = "RANK", default_value_t = ModelConfig::default().covariance_rank)]
+    pub covariance_rank: u8,
     /// Variance of the gaussian-fixed likelihood, in squared standard deviations of the feature: 1e-6 to 100.
     #[arg(long, hide_short_help = true, default_value_t = ModelConfig::default().variance)]
     pub variance: f32,
     /// Least variance that a likelihood may learn or predict, in squared standard deviations of the feature: 1e-6 to 100.
     ///
     /// The default is 0.01, and 0.1 for columns that mostly have one value, as the model would otherwise learn that other values are impossible.
-    /// Of gaussian-predicted it is 0.1 for rows and 0.01 for windows of a stream. For densities it is 0.0001.
+    /// Of gaussian-predicted and gaussian-covariance it is 0.1 for rows and 0.01 for windows of a stream. For densities it is 0.0001.
     #[arg(long, hide_short_help = true)]
     pub variance_floor: Option<f32>,
     /// Judge how features go together: each given all the others, and of up to 16 features by a mixture of Gaussians of the input.
@@ -105,6 +111,7 @@ impl Default for ModelConfig {
         Self {
             purpose: Purpose::Detection,
             likelihood: Likelihood::Gaussian,
+            covariance_rank: 2,
             variance: 0.1,
             variance_floor: None,
             relations: true,
@@ -150,6 +157,11 @@ impl ModelConfig {
         ensure!(
             !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
             "mixture and second stage are Gaussian: they do not fit Bernoulli latents; leave out --mixture and --second-stage"
+        );
+        ensure!(
+            COVARIANCE_RANKS.contains(&self.covariance_rank),
+            "covariance_rank {}: give one of {COVARIANCE_RANKS:?}",
+            self.covariance_rank
         );
         let floor = self.variance_floor.map(|floor| ("variance_floor", floor));
         for (name, variance) in [("variance", self.variance)].into_iter().chain(floor) {

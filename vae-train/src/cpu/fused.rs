@@ -20,7 +20,7 @@ use vae_core::format::FeatureFamily;
 use crate::{
     cpu::{
         kernel::{
-            self,
+            self, covariance,
             log_likelihood::{self, Observations},
         },
         product::{product, transposed},
@@ -133,6 +133,8 @@ pub(crate) enum Family<'f> {
     Gaussian,
     /// Means, then log-variances, which are held within the bounds.
     GaussianPredicted((f32, f32)),
+    /// Means, then log-variances, which are held within the bounds, then the columns of a covariance's product `U Uᵀ`.
+    GaussianCovariance((f32, f32)),
     /// Means, whose log-variances are given, and logits, by the family of each feature.
     Mixed(&'f [FeatureFamily]),
 }
@@ -199,6 +201,7 @@ impl Data {
             Family::Bernoulli => log_likelihood::bernoulli(values, data),
             Family::Gaussian => log_likelihood::gaussian(values, data, self.log_variance.storage()),
             Family::GaussianPredicted(bounds) => log_likelihood::gaussian_predicted(values, data, bounds),
+            Family::GaussianCovariance(bounds) => covariance::gaussian_covariance(values, data, bounds),
             Family::Mixed(families) => log_likelihood::mixed(values, data, self.log_variance.storage(), families),
         };
         (matrix(nats, [rows, 1]), output)
@@ -313,11 +316,20 @@ mod tests {
                 _ => FeatureFamily::NextCategory,
             })
             .collect();
-        let families =
-            [Family::Bernoulli, Family::Gaussian, Family::GaussianPredicted((-0.8, 0.9)), Family::Mixed(&mixed)];
+        let families = [
+            Family::Bernoulli,
+            Family::Gaussian,
+            Family::GaussianPredicted((-0.8, 0.9)),
+            Family::GaussianCovariance((-0.8, 0.9)),
+            Family::Mixed(&mixed),
+        ];
         for (family, masked) in families.into_iter().flat_map(|family| [(family, false), (family, true)]) {
             let run = |fused: bool| {
-                let width = if let Family::GaussianPredicted(_) = family { 2 * FEATURES } else { FEATURES };
+                let width = match family {
+                    Family::GaussianPredicted(_) => 2 * FEATURES,
+                    Family::GaussianCovariance(_) => 5 * FEATURES,
+                    _ => FEATURES,
+                };
                 let (output, log_variance) = (leaf([ROWS, width], 1.5, &device), leaf([FEATURES], 0.7, &device));
                 let x = leaf([ROWS, FEATURES], 1.0, &device).detach().abs();
                 let observed = masked.then(|| x.clone().lower_elem(0.6).float());

@@ -4,6 +4,7 @@
 //! Everything that rounds is written out (`mul_add` where one rounding is meant, sums over a fixed number of lanes), so that
 //! every instruction set gives the same bits.
 
+pub(crate) mod covariance;
 pub(crate) mod log_likelihood;
 
 use macerator::{AutoArch, Simd, WithSimd};

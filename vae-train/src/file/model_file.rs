@@ -169,7 +169,9 @@ impl ModelFile {
         match self.likelihood {
             LikelihoodKind::Bernoulli => Vec::new(),
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => pairs().collect(),
-            LikelihoodKind::GaussianPredicted => pairs().map(|(scale, _)| (scale, 1.0)).collect(),
+            LikelihoodKind::GaussianPredicted | LikelihoodKind::GaussianCovariance(_) => {
+                pairs().map(|(scale, _)| (scale, 1.0)).collect()
+            }
             // Of zeros and ones both are 1.
             LikelihoodKind::Mixed => pairs().collect(),
         }
@@ -263,7 +265,9 @@ impl ModelFile {
     /// Standard deviations in standardised units, where the decoder's outputs are in units of them; else none.
     fn deviations(&self) -> Vec<f64> {
         match self.likelihood {
-            LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted => Vec::new(),
+            LikelihoodKind::Bernoulli | LikelihoodKind::GaussianPredicted | LikelihoodKind::GaussianCovariance(_) => {
+                Vec::new()
+            }
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature | LikelihoodKind::Mixed => {
                 self.variance.iter().map(|variance| f64::from(*variance).sqrt()).collect()
             }

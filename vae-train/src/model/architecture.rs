@@ -1,7 +1,7 @@
 //! Sizes and kinds of a network.
 
 use serde::{Deserialize, Serialize};
-use vae_core::format::FeatureFamily;
+use vae_core::format::{FeatureFamily, LikelihoodKind};
 
 use crate::weights::family::{HiddenActivation, Likelihood, Posterior};
 
@@ -27,9 +27,12 @@ pub struct Architecture {
     pub posterior: Posterior,
     /// Likelihood `p(x|z)`.
     pub likelihood: Likelihood,
+    /// Rank of a predicted covariance beside its diagonal.
+    #[serde(default)]
+    pub covariance_rank: u8,
     /// Variance of the fixed Gaussian, in standardised units.
     pub variance: f32,
-    /// Least variance of the learned and the predicted Gaussian, in standardised units.
+    /// Least variance of the learned and the predicted Gaussian, of each feature by itself, in standardised units.
     pub variance_floor: f32,
     /// Least learned variance of each feature, in standardised units.
     pub variance_floors: Vec<f32>,
@@ -42,6 +45,12 @@ impl Architecture {
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.features + self.conditions
+    }
+
+    /// The likelihood's name in the model file.
+    #[must_use]
+    pub fn likelihood_kind(&self) -> LikelihoodKind {
+        self.likelihood.kind(self.covariance_rank)
     }
 
     /// Range of the likelihood's log-variance.
@@ -57,7 +66,7 @@ impl Architecture {
         encoder.push(self.posterior.kind().parameters(self.latent));
         let mut decoder = vec![self.latent + self.conditions];
         decoder.extend(self.hidden.iter().rev());
-        decoder.push(self.likelihood.kind().parameters(self.features));
+        decoder.push(self.likelihood_kind().parameters(self.features));
         [encoder, decoder]
     }
 }

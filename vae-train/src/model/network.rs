@@ -23,6 +23,7 @@ use crate::{
         architecture::{Architecture, LARGEST_LOG_VARIANCE},
         baseline::Baseline,
         batch::Batch,
+        covariance,
         layers::{forward, join},
         prior::LearnedPrior,
     },
@@ -39,7 +40,7 @@ pub struct Vae {
     #[module(skip)]
     architecture: Architecture,
     pub(crate) encoder: Vec<Linear>,
-    decoder: Vec<Linear>,
+    pub(crate) decoder: Vec<Linear>,
     log_variance: Param<Tensor<1>>,
     pub(crate) prior: Option<LearnedPrior>,
     /// Of training alone.
@@ -137,6 +138,7 @@ impl Vae {
             Likelihood::Bernoulli => Family::Bernoulli,
             Likelihood::Gaussian | Likelihood::GaussianFixed => Family::Gaussian,
             Likelihood::GaussianPredicted => Family::GaussianPredicted(self.architecture.log_variance_bounds()),
+            Likelihood::GaussianCovariance => Family::GaussianCovariance(self.architecture.log_variance_bounds()),
             Likelihood::Mixed => Family::Mixed(&self.architecture.families),
         };
         let log_variance = self.likelihood_log_variance();
@@ -154,7 +156,10 @@ impl Vae {
                 let floors = Tensor::from_data(TensorData::new(floors, [*features]), &device);
                 log_variance.max_pair(floors).clamp_max(LARGEST_LOG_VARIANCE)
             }
-            Likelihood::GaussianFixed | Likelihood::GaussianPredicted | Likelihood::Bernoulli => log_variance.detach(),
+            Likelihood::GaussianFixed
+            | Likelihood::GaussianPredicted
+            | Likelihood::GaussianCovariance
+            | Likelihood::Bernoulli => log_variance.detach(),
         }
     }
 
@@ -187,7 +192,7 @@ impl Vae {
     /// # Errors
     /// If the device cannot give them back.
     pub fn weights(&self) -> Result<Weights> {
-        let Architecture { activation: hidden, likelihood, .. } = self.architecture;
+        let Architecture { activation: hidden, features, .. } = self.architecture;
         let dense = |layers: &[Linear]| -> Result<Vec<Dense>> {
             let last = layers.len() - 1;
             layers
@@ -207,10 +212,9 @@ impl Vae {
         let discrete = variance.iter_mut().zip(&self.architecture.families).filter(|(_, family)| family.is_discrete());
         discrete.for_each(|(variance, _)| *variance = 1.0);
         let mut decoder = dense(&self.decoder)?;
-        if likelihood == Likelihood::GaussianPredicted
-            && let Some(last) = decoder.last_mut()
-        {
-            last.interleave_halves();
+        if let Some(last) = decoder.last_mut() {
+            // What is predicted for a feature.
+            last.interleave(last.rows / features);
         }
         let prior = self.prior.as_ref().map(LearnedPrior::read).transpose()?;
         Ok(Weights { encoder: dense(&self.encoder)?, decoder, variance, prior })
@@ -250,6 +254,7 @@ pub(crate) fn log_likelihood(
             let log_variance = output.clone().narrow(1, features, features).clamp(low, high);
             gaussian(batch.x, output.narrow(1, 0, features), log_variance)
         }
+        Family::GaussianCovariance(bounds) => return covariance::log_likelihood(output, &batch, bounds),
         Family::Mixed(families) => {
             // Column by column: this is for devices whose operations are not fused.
             let of_column = |range: Range<usize>| {

@@ -197,6 +197,7 @@ mod tests {
             likelihood: Likelihood::GaussianFixed,
             variance: 0.5,
             variance_floor: 0.1,
+            covariance_rank: 0,
             variance_floors: vec![0.1; 4],
             families: Vec::new(),
         }

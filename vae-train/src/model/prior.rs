@@ -115,6 +115,7 @@ mod tests {
             likelihood: Likelihood::GaussianFixed,
             variance: 0.5,
             variance_floor: 0.1,
+            covariance_rank: 0,
             variance_floors: vec![0.1; 4],
             families: Vec::new(),
         };
@@ -132,7 +133,7 @@ mod tests {
         let file = crate::file::model_file::ModelFile {
             precision: vae_core::format::Precision::F32,
             posterior: posterior.kind(),
-            likelihood: Likelihood::GaussianFixed.kind(),
+            likelihood: Likelihood::GaussianFixed.kind(0),
             channels: (0..4).map(|i| format!("x{i}")).collect(),
             window: 1,
             hop: 1,

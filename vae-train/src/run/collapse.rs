@@ -94,9 +94,11 @@ impl Unused {
         let weights = fit.weights;
         let variance = match architecture.likelihood {
             Likelihood::Gaussian => weights.variance.iter().copied().reduce(f32::max),
-            Likelihood::GaussianFixed | Likelihood::GaussianPredicted | Likelihood::Bernoulli | Likelihood::Mixed => {
-                None
-            }
+            Likelihood::GaussianFixed
+            | Likelihood::GaussianPredicted
+            | Likelihood::GaussianCovariance
+            | Likelihood::Bernoulli
+            | Likelihood::Mixed => None,
         };
         let likelihoods = likelihoods(architecture, weights, fit.train, fit.held_out)?;
         let collapsed = active == 0 || likelihoods.is_some_and(|found| found.are_those_of_a_collapse());
@@ -178,7 +180,7 @@ fn least_deviation(architecture: &Architecture) -> f64 {
     let least = match architecture.likelihood {
         Likelihood::Gaussian => architecture.variance_floors.iter().copied().fold(0.0, f32::max),
         Likelihood::GaussianFixed => architecture.variance,
-        Likelihood::GaussianPredicted => architecture.variance_floor,
+        Likelihood::GaussianPredicted | Likelihood::GaussianCovariance => architecture.variance_floor,
         Likelihood::Bernoulli | Likelihood::Mixed => 0.0,
     };
     f64::from(least).sqrt()
@@ -196,6 +198,10 @@ fn tried(config: &Config, architecture: &Architecture, variance: Option<f32>) ->
         (Likelihood::GaussianPredicted, _) => {
             format!("predicted variances of at least {}", architecture.variance_floor)
         }
+        (Likelihood::GaussianCovariance, _) => format!(
+            "predicted covariances of rank {} and variances of at least {}",
+            architecture.covariance_rank, architecture.variance_floor
+        ),
         (Likelihood::Bernoulli, _) => "a Bernoulli likelihood".to_owned(),
         (Likelihood::Mixed, _) => "a family for each column".to_owned(),
     };

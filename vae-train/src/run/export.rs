@@ -117,7 +117,7 @@ pub(crate) fn fitted(state: &State, extras: &Extras) -> Result<ModelFile> {
     Ok(ModelFile {
         precision: Precision::F32,
         posterior: state.plan.architecture.posterior.kind(),
-        likelihood: state.plan.architecture.likelihood.kind(),
+        likelihood: state.plan.architecture.likelihood_kind(),
         channels: state.plan.schema.channels.clone(),
         window: state.plan.schema.window,
         hop: state.plan.schema.hop,

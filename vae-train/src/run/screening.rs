@@ -185,7 +185,7 @@ pub(crate) fn model_of_standardised(architecture: &Architecture, weights: Weight
     ModelFile {
         precision: Precision::F32,
         posterior: architecture.posterior.kind(),
-        likelihood: architecture.likelihood.kind(),
+        likelihood: architecture.likelihood_kind(),
         channels: names("x", features),
         window: 1,
         hop: 1,

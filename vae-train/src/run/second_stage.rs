@@ -125,6 +125,7 @@ mod tests {
             likelihood: Likelihood::GaussianFixed,
             variance: 0.01,
             variance_floor: 0.01,
+            covariance_rank: 0,
             variance_floors: vec![0.01; 2],
             families: Vec::new(),
         }

@@ -83,6 +83,9 @@ impl<'m> Contents<'m> {
         let outputs = match file.likelihood {
             LikelihoodKind::Bernoulli => "logits",
             LikelihoodKind::GaussianPredicted => "standardised means and log-variances, alternating",
+            LikelihoodKind::GaussianCovariance(_) => {
+                "standardised means, log-variances and loadings, feature by feature"
+            }
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => {
                 self.tensor("likelihood.variance", &[file.mean.len()], &file.variance);
                 "standardised means"

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use vae_core::{
     Activation, Model,
-    format::{LikelihoodKind, Precision, RELATION_CONSTANTS, padded_rows},
+    format::{Precision, RELATION_CONSTANTS, padded_rows},
 };
 
 /// What a score at the mean is made of.
@@ -124,13 +124,7 @@ const PRODUCT_OF_A_TAIL: usize = 5;
 /// Numbers that a Gaussian model has behind its features' constants, where features are judged together.
 fn relation_values(model: &Model<'_>) -> Result<Option<usize>> {
     let header = model.header()?;
-    let arrays = match header.likelihood {
-        LikelihoodKind::Bernoulli => 2,
-        LikelihoodKind::GaussianPredicted => 3,
-        LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => 4,
-        LikelihoodKind::Mixed => 5,
-    };
-    let values = header.features.len() / size_of::<f32>() - arrays * model.features();
+    let values = header.features.len() / size_of::<f32>() - header.likelihood.feature_arrays() * model.features();
     Ok((values > 0).then_some(values))
 }
 

@@ -16,6 +16,9 @@ pub enum Likelihood {
     GaussianFixed,
     /// Gaussian whose variance the decoder predicts, window by window.
     GaussianPredicted,
+    /// Gaussian whose covariance the decoder predicts, window by window: a variance for each feature, and factors that features share
+    /// (--covariance-rank).
+    GaussianCovariance,
     /// Bernoulli, for data between 0 and 1; nothing is standardised.
     Bernoulli,
     /// By column: Gaussian with a learned variance, Bernoulli or categorical.
@@ -24,13 +27,14 @@ pub enum Likelihood {
 }
 
 impl Likelihood {
-    /// The family's name in the model file.
+    /// The family's name in the model file; a covariance is of this rank beside its diagonal.
     #[must_use]
-    pub fn kind(self) -> LikelihoodKind {
+    pub fn kind(self, covariance_rank: u8) -> LikelihoodKind {
         match self {
             Self::Gaussian => LikelihoodKind::GaussianPerFeature,
             Self::GaussianFixed => LikelihoodKind::GaussianFixed,
             Self::GaussianPredicted => LikelihoodKind::GaussianPredicted,
+            Self::GaussianCovariance => LikelihoodKind::GaussianCovariance(covariance_rank),
             Self::Bernoulli => LikelihoodKind::Bernoulli,
             Self::Mixed => LikelihoodKind::Mixed,
         }

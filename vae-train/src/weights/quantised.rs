@@ -3,10 +3,10 @@
 use crate::weights::dense::Dense;
 
 impl Dense {
-    /// Moves the rows of the second half between those of the first: 0, n/2, 1, n/2 + 1, …
-    pub fn interleave_halves(&mut self) {
-        let half = self.rows / 2;
-        let order = (0..half).flat_map(|row| [row, row + half]);
+    /// Puts the rows of so many equal parts side by side: of two 0, n/2, 1, n/2 + 1, …
+    pub fn interleave(&mut self, parts: usize) {
+        let part = self.rows / parts.max(1);
+        let order = (0..part).flat_map(|row| (row..).step_by(part).take(parts));
         let (weights, bias) = (std::mem::take(&mut self.weights), std::mem::take(&mut self.bias));
         for row in order {
             self.weights.extend_from_slice(&weights[row * self.columns..][..self.columns]);

@@ -20,7 +20,7 @@ pub(crate) struct Observations<'a> {
 impl Observations<'_> {
     /// Calls `plain` with each row of `x` and of `output`, or `masked` with the mask's row too, and collects the results.
     #[inline(always)]
-    fn rows(
+    pub(super) fn rows(
         self,
         output: &mut [f32],
         plain: impl Fn(&mut [f32], &[f32]) -> f32,
