@@ -9,15 +9,16 @@ use vae_core::standard_normal;
 use crate::workplace::Workplace;
 
 /// Standard deviation of each value's own noise.
-const OWN: f64 = 0.3;
+const OWN: f64 = 0.2;
 
-/// Mean and loadings of the four values at `z`: the first tells z, the third and fourth go with the second or against it.
+/// Mean and loadings of the four values at `z`: the first two go around a circle, which no factor does, and tell z; the last goes with the third
+/// the more, the greater z is.
 fn at(z: f64) -> ([f64; 4], [f64; 4]) {
-    let turn = (2.0 * z).tanh();
-    ([2.0 * z, 0.5 * z * z, 0.0, z], [0.0, 1.0, turn, -turn])
+    let angle = 1.2 * z;
+    ([2.0 * angle.cos(), 2.0 * angle.sin(), 0.0, 0.5 * z], [0.0, 0.0, 1.0, 1.0 + (2.0 * z).tanh()])
 }
 
-/// Rows of `x = μ(z) + u(z) w + 0.3 ε`.
+/// Rows of `x = μ(z) + u(z) w + 0.2 ε`.
 fn rows(count: usize, seed: u64) -> Vec<[f64; 4]> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = || f64::from(standard_normal(&mut rng));
@@ -73,25 +74,25 @@ fn what_varies_together_otherwise_from_z_to_z_is_learnt_as_it_is() {
     };
     let (together, apart) = (nats("gaussian-covariance"), nats("gaussian-predicted"));
     println!("ln p(x) of a row: {truth:.3} in truth, {together:.3} with a covariance, {apart:.3} with variances");
-    // What independent features lose by the closed form `½ (Σ ln Σⱼⱼ − ln |Σ|)`, on average over z, is more than a nat.
-    assert!(together > apart + 0.8 && together > truth - 0.2 && together < truth + 0.05, "{together} {apart} {truth}");
+    // What independent features lose at a z, `½ (Σ ln Σⱼⱼ − ln |Σ|)`, is up to a nat and a half.
+    assert!(together > apart + 0.5, "{together} {apart}");
+    assert!(together > truth - 0.25 && together < truth + 0.05, "{together} {truth}");
 
     let info = place.succeed("info gaussian-covariance.vae");
     assert!(info.contains("GaussianCovariance(1)"), "{info}");
-    // What is made up goes together as it should on either side.
+    // What is made up goes together on one side of the circle, and hardly on the other.
     place.succeed("generate gaussian-covariance.vae -n 2000 --sample --out made.csv --seed 1");
     let text = fs::read_to_string(place.path("made.csv")).unwrap();
     let made = text.lines().skip(1).map(|line| line.split(',').map(|x| x.parse::<f64>().unwrap()).collect::<Vec<_>>());
-    let (right, left): (Vec<Vec<f64>>, Vec<Vec<f64>>) =
-        made.filter(|row| row[0].abs() > 2.0).partition(|row| row[0] > 0.0);
+    let (right, left): (Vec<_>, Vec<_>) = made.filter(|row| row[1].abs() > 1.0).partition(|row| row[1] > 0.0);
     let correlation = |rows: &[Vec<f64>]| {
-        let mean = |of: &dyn Fn(&Vec<f64>) -> f64| rows.iter().map(of).sum::<f64>() / rows.len() as f64;
-        let (b, c) = (mean(&|row| row[1]), mean(&|row| row[2]));
-        let [bb, cc, bc] =
-            [(1, 1), (2, 2), (1, 2)].map(|(i, j)| mean(&|row| (row[i] - [0.0, b, c][i]) * (row[j] - [0.0, b, c][j])));
-        bc / (bb * cc).sqrt()
+        let mean = |of: &dyn Fn(&[f64]) -> f64| rows.iter().map(|row| of(row)).sum::<f64>() / rows.len() as f64;
+        let (c, d) = (mean(&|row| row[2]), mean(&|row| row[3]));
+        let product = |i: usize, j: usize| mean(&|row| row[i] * row[j]);
+        (product(2, 3) - c * d) / ((product(2, 2) - c * c) * (product(3, 3) - d * d)).sqrt()
     };
-    assert!(correlation(&right) > 0.6 && correlation(&left) < -0.6, "{} {}", correlation(&right), correlation(&left));
+    let found = (correlation(&right), correlation(&left));
+    assert!(found.0 > 0.85 && found.1 < 0.6, "{found:?}");
 }
 
 #[test]
