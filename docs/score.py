@@ -149,6 +149,11 @@ def posterior(parameters, tensors, metadata):
         limit = float(metadata["latent_logit_limit"])
         p = sigmoid(np.clip(parameters, -limit, limit))
         return p, np.sum(p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p)), axis=1)
+    if metadata["posterior"] == "Categorical":
+        limit, k = float(metadata["latent_logit_limit"]), int(metadata["categories"])
+        logits = np.clip(parameters, -limit, limit).reshape(-1, d // k, k)
+        logs = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
+        return np.exp(logs).reshape(-1, d), np.sum(np.exp(logs) * (logs + np.log(k)), axis=(1, 2))
     mean, spread, limit = parameters[:, :d], parameters[:, d:], float(metadata["log_variance_limit"])
     if metadata["posterior"] == "DiagonalGaussian":
         logs = np.clip(spread, -limit, limit)

@@ -154,10 +154,14 @@ pub struct Family {
     pub conditions: usize,
 }
 
-/// A small model of a family: 7 features, 3 latents, a learned prior, a mixture, a second stage and an attribute (Gaussian latents).
+/// A small model of a family: 7 features, 3 latents, a learned prior, a mixture, a second stage and an attribute (Gaussian latents); or two
+/// categorical latents.
 pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFile {
     let Family { posterior, likelihood, conditions } = family;
-    let (features, latent) = (7, 3);
+    let (features, latent) = match posterior {
+        PosteriorKind::Categorical { categories } => (7, 2 * categories as usize),
+        _ => (7, 3),
+    };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     use Activation::{Identity, Tanh};
     let mut layers = |widths: [usize; 3]| {
@@ -169,7 +173,7 @@ pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFil
     let second = layers([2, 4, latent]);
     let names = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
     let unit = likelihood == LikelihoodKind::Bernoulli;
-    let gaussian = posterior != PosteriorKind::Bernoulli;
+    let gaussian = !posterior.is_discrete();
     ModelFile {
         precision,
         posterior,
@@ -193,7 +197,10 @@ pub fn family_model(family: Family, precision: Precision, seed: u64) -> ModelFil
             deviation: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
         }),
         second_stage: gaussian.then(|| SecondStage { decoder: second, deviation: vec![0.1, 0.2, 0.3] }),
-        attributes: vec![Attribute { name: "load".into(), direction: vec![1.0, -2.0, 0.5] }],
+        attributes: vec![Attribute {
+            name: "load".into(),
+            direction: [1.0, -2.0, 0.5].into_iter().cycle().take(latent).collect(),
+        }],
         golden_inputs: vec![vec![1.0; features + conditions]],
         ..plain_model(encoder, decoder, likelihood, 1.0)
     }

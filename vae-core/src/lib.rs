@@ -37,6 +37,7 @@
 //!   model is refused, by [`LoadError::Malformed`].
 //! - `covariance`: likelihoods whose decoder says how features vary together, too: a covariance beyond a diagonal. Without it such a model is refused,
 //!   likewise.
+//! - `categorical`: posteriors of categorical latents. Without it such a model is refused likewise.
 //! - `signature`: `SignedModel`, a model file with an Ed25519 signature and a counter, for models that come from elsewhere.
 //! - `defmt`: `defmt::Format` for errors, scores and verdicts.
 //!

@@ -17,7 +17,7 @@ use vae_core::standard_normal;
 use crate::{
     config::{
         data::{ColumnFamily, DataConfig},
-        model::{CONTINUOUS_FLOOR, DENSITY_FLOOR, DISCRETE_FLOOR, ModelConfig, Purpose},
+        model::{CONTINUOUS_FLOOR, DENSITY_FLOOR, DISCRETE_FLOOR, ModelConfig, PosteriorFamily, Purpose},
         objective::ObjectiveConfig,
         training::TrainingConfig,
     },
@@ -27,7 +27,7 @@ use crate::{
         posterior::Estimator,
     },
     tables::reading::Reading,
-    weights::family::{Likelihood, Posterior},
+    weights::family::Likelihood,
     words::input::read_text,
 };
 
@@ -155,7 +155,7 @@ impl Config {
         );
         let prior = self.prior_components();
         ensure!(
-            prior == 0 || (posterior != Posterior::Bernoulli && self.objective.free_bits == 0.0),
+            prior == 0 || (!posterior.is_discrete() && self.objective.free_bits == 0.0),
             "a learned prior needs a Gaussian posterior and no free bits: leave out --prior"
         );
         ensure!(prior <= 1024, "prior {prior}: give at most 1024 components");
@@ -166,16 +166,30 @@ impl Config {
         let Objective { estimator, bound, .. } = self.objective();
         let posterior = self.model.posterior;
         ensure!(
-            !(posterior == Posterior::Bernoulli && estimator == Estimator::Reparameterised),
-            "Bernoulli latents cannot be reparameterised: leave out --estimator, or give score-function"
+            !(posterior.is_discrete() && estimator == Estimator::Reparameterised),
+            "Bernoulli and categorical latents cannot be reparameterised: leave out --estimator, or give score-function or enumeration"
         );
-        if estimator == Estimator::ScoreFunction {
-            ensure!(
-                bound == Bound::Elbo && posterior != Posterior::Full,
-                "the score-function estimator is for the ELBO with diagonal or Bernoulli posteriors: leave out --estimator"
-            );
+        match estimator {
+            Estimator::Reparameterised => Ok(()),
+            Estimator::ScoreFunction => {
+                ensure!(
+                    bound == Bound::Elbo && posterior != PosteriorFamily::Full,
+                    "the score-function estimator is for the ELBO with diagonal, Bernoulli or categorical posteriors: leave out --estimator"
+                );
+                Ok(())
+            }
+            Estimator::Enumeration => {
+                ensure!(
+                    bound == Bound::Elbo && posterior.is_discrete(),
+                    "enumeration is for the ELBO with Bernoulli or categorical posteriors: leave out --estimator"
+                );
+                ensure!(
+                    self.objective.samples.is_none(),
+                    "enumeration takes all latent vectors instead of samples: leave out --samples"
+                );
+                self.model.check_states()
+            }
         }
-        Ok(())
     }
 
     /// How a table is read, with the columns that hold categories.
@@ -190,10 +204,8 @@ impl Config {
     #[must_use]
     pub fn objective(&self) -> Objective {
         let ObjectiveConfig { objective: bound, samples, estimator, beta, free_bits, .. } = self.objective;
-        let by_posterior = match self.model.posterior {
-            Posterior::Bernoulli => Estimator::ScoreFunction,
-            Posterior::Diagonal | Posterior::Full => Estimator::Reparameterised,
-        };
+        let is_discrete = self.model.posterior.is_discrete();
+        let by_posterior = if is_discrete { Estimator::ScoreFunction } else { Estimator::Reparameterised };
         let estimator = estimator.unwrap_or(by_posterior);
         let by_estimator = if estimator == Estimator::ScoreFunction { SCORE_FUNCTION_SAMPLES } else { 1 };
         Objective { bound, samples: samples.unwrap_or(by_estimator), beta, free_bits, estimator }
@@ -202,17 +214,17 @@ impl Config {
     /// The network that is asked for, for windows of `features` values.
     #[must_use]
     pub fn architecture(&self, features: usize) -> Architecture {
-        let ModelConfig { activation, posterior, likelihood, covariance_rank, variance, variance_floor, .. } =
-            self.model;
+        let ModelConfig { activation, likelihood, covariance_rank, variance, variance_floor, .. } = self.model;
+        let latent = self.model.latent_for(features);
         let floor = if self.is_of_densities() { DENSITY_FLOOR } else { CONTINUOUS_FLOOR };
         Architecture {
             features,
             conditions: self.data.condition.len(),
             hidden: self.model.hidden_for(features),
-            latent: self.model.latent_for(features),
+            latent,
             prior: self.prior_components(),
             activation,
-            posterior,
+            posterior: self.model.posterior_of(latent),
             likelihood,
             covariance_rank,
             variance,
@@ -225,7 +237,7 @@ impl Config {
     /// Components of the learned prior; 0 for the standard one.
     #[must_use]
     pub fn prior_components(&self) -> usize {
-        let is_standard = self.model.posterior != Posterior::Diagonal || self.objective.free_bits > 0.0;
+        let is_standard = self.model.posterior != PosteriorFamily::Diagonal || self.objective.free_bits > 0.0;
         self.model.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
     }
 
@@ -263,7 +275,10 @@ impl Config {
     pub fn settle(&mut self, features: usize, windows: usize) {
         self.data.hop = Some(self.data.hop());
         self.model.hidden = Some(self.model.hidden_for(features));
-        self.model.latent = Some(self.model.latent_for(features));
+        let latent = *self.model.latent.insert(self.model.latent_for(features));
+        if self.model.posterior == PosteriorFamily::Categorical {
+            self.model.categories.get_or_insert(latent);
+        }
         self.model.prior = Some(self.prior_components());
         if self.is_of_densities() {
             self.settle_for_densities(windows);
@@ -356,7 +371,8 @@ mod tests {
         // What a purpose chooses contradicts nothing that is given with it.
         for change in [
             (|config| config.objective.objective = Bound::Importance) as fn(&mut Config),
-            |config| config.model.posterior = Posterior::Bernoulli,
+            |config| config.model.posterior = PosteriorFamily::Bernoulli,
+            |config| config.model.posterior = PosteriorFamily::Categorical,
             |config| config.model.likelihood = Likelihood::Bernoulli,
             |config| config.objective.free_bits = 0.1,
             |config| config.training.learning_rate = 1e-6,

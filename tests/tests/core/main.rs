@@ -5,6 +5,7 @@ mod alarms;
 mod bad_models;
 mod bits;
 mod c_interface;
+mod categorical;
 mod closed_forms;
 mod covariance;
 mod detector;

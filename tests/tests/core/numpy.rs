@@ -172,7 +172,9 @@ fn with_front_ends(front_ends: Vec<FrontEnd>, window: usize) -> ModelFile {
 
 /// Models of every kind by their names.
 fn models() -> Vec<(String, ModelFile)> {
-    let posteriors = [PosteriorKind::DiagonalGaussian, PosteriorKind::FullGaussian, PosteriorKind::Bernoulli];
+    let categorical = PosteriorKind::Categorical { categories: 4 };
+    let posteriors =
+        [PosteriorKind::DiagonalGaussian, PosteriorKind::FullGaussian, PosteriorKind::Bernoulli, categorical];
     let likelihoods = [
         LikelihoodKind::Bernoulli,
         LikelihoodKind::GaussianFixed,

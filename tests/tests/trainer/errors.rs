@@ -239,6 +239,29 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("fit train.csv --out new --objective importance --samples 4 --beta 2", &["beta", "leave them out"]),
     ("fit train.csv --out new --binarise dynamic", &["--likelihood bernoulli"]),
     ("fit train.csv --out new --posterior bernoulli --mixture 4", &["Bernoulli latents", "leave out --mixture"]),
+    ("fit train.csv --out new --posterior categorical --second-stage", &["nor categorical", "leave out --mixture"]),
+    ("fit train.csv --out new --posterior categorical --prior 4", &["learned prior", "leave out --prior"]),
+    ("fit train.csv --out new --posterior categorical --objective importance", &["ELBO", "leave out --estimator"]),
+    (
+        "fit train.csv --out new --posterior categorical --latent 6 --categories 4",
+        &["--latent 6 is no multiple of --categories 4", "2 have a --latent of 8"],
+    ),
+    ("fit train.csv --out new --posterior categorical --latent 1", &["1 categories of a latent", "at least 2"]),
+    ("fit train.csv --out new --posterior categorical --categories 0", &["0 categories", "at least 2"]),
+    ("fit train.csv --out new --categories 4", &["leave out --categories", "--posterior categorical"]),
+    (
+        "fit train.csv --out new --posterior categorical --latent 20 --categories 4 --estimator enumeration",
+        &["at most 256", "5 latents of 4 states have 4^5", "--estimator score-function"],
+    ),
+    (
+        "fit train.csv --out new --posterior bernoulli --latent 9 --estimator enumeration",
+        &["9 latents of 2 states have 2^9", "give fewer (--latent)"],
+    ),
+    ("fit train.csv --out new --estimator enumeration", &["Bernoulli or categorical", "leave out --estimator"]),
+    (
+        "fit train.csv --out new --posterior bernoulli --estimator enumeration --samples 4",
+        &["instead of samples", "leave out --samples"],
+    ),
     ("fit train.csv --out new --mixture 1000 --epochs 1", &["mixture of 1000 components", "--mixture"]),
     (
         "fit train.csv --out new --likelihood bernoulli",

@@ -3,6 +3,7 @@
 mod auto;
 mod blame;
 mod calibrate;
+mod categorical;
 mod command_line;
 mod covariance;
 mod density;

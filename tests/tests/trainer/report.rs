@@ -350,6 +350,7 @@ fn every_kind_of_model_has_a_page() {
         ("two.csv", "--latent 2 --condition b"),
         ("two.csv", "--posterior full --latent 3"),
         ("two.csv", "--likelihood bernoulli --posterior bernoulli --latent 4"),
+        ("two.csv", "--posterior categorical --latent 4 --categories 2"),
         ("wide.csv", "--hidden 8"),
         ("bits.csv", "--likelihood bernoulli --hidden 8 --latent 2"),
         ("stream.csv", "--window 1000 --hop 100 --hidden 8 --latent 3"),

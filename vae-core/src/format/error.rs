@@ -38,8 +38,8 @@ pub enum LoadError {
     },
     /// The file does not start at an address divisible by four.
     Misaligned,
-    /// The body is not what this version of the format prescribes, or has a likelihood that this build leaves out (the Cargo features `mixed` and
-    /// `covariance`).
+    /// The body is not what this version of the format prescribes, or has a likelihood or a posterior that this build leaves out (the Cargo
+    /// features `mixed`, `covariance` and `categorical`).
     Malformed {
         /// Bytes of the file that were still unread when the fault was met.
         remaining: usize,

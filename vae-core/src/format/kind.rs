@@ -21,6 +21,13 @@ pub enum PosteriorKind {
     FullGaussian,
     /// The encoder's last layer gives the logits of independent Bernoulli latents.
     Bernoulli,
+    /// The encoder's last layer gives the logits of independent categorical latents. Of the latent vector each has as many values, side by side, as
+    /// there are categories: a one and zeros.
+    #[cfg(feature = "categorical")]
+    Categorical {
+        /// Categories of each latent: the latent vector's length is a multiple of them.
+        categories: u32,
+    },
 }
 
 impl PosteriorKind {
@@ -31,7 +38,15 @@ impl PosteriorKind {
             Self::DiagonalGaussian => latent.saturating_mul(2),
             Self::FullGaussian => latent.saturating_add(latent.saturating_mul(latent.saturating_add(1)) / 2),
             Self::Bernoulli => latent,
+            #[cfg(feature = "categorical")]
+            Self::Categorical { .. } => latent,
         }
+    }
+
+    /// Whether latent vectors are of zeros and ones.
+    #[must_use]
+    pub const fn is_discrete(self) -> bool {
+        !matches!(self, Self::DiagonalGaussian | Self::FullGaussian)
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Header<'a> {
     #[serde(borrow)]
     pub features: &'a [u8],
     /// Arrays of an `f32` per condition, one after the other: the mean and the inverse scale. Then the prior's components, as
-    /// [`mixture_len`] says; none for `N(0, I)` or fair coins.
+    /// [`mixture_len`] says; none for `N(0, I)` and with a discrete posterior.
     pub conditions_and_prior: &'a [u8],
 }
 

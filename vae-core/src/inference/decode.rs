@@ -129,7 +129,8 @@ impl<'m> Model<'m> {
         if is_finite { Ok(()) } else { Err(InferError::Overflow) }
     }
 
-    /// `ln p(z)`, in nats: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
+    /// `ln p(z)`, in nats: the learned mixture, `N(0, I)`, or for discrete latents fair coins
+    /// or categories of which each is as likely as the others.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values; [`InferError::Overflow`].

@@ -222,7 +222,7 @@ impl Model<'_> {
     /// `x` is as for [`Model::encode`].
     ///
     /// # Errors
-    /// [`InferError::Unsupported`] for Bernoulli latents; see [`InferError`].
+    /// [`InferError::Unsupported`] for discrete latents; see [`InferError`].
     ///
     /// # Source
     /// Julier & Uhlmann (2004), *Unscented filtering and nonlinear estimation*, equation 12 with κ = 0.

@@ -53,6 +53,8 @@ impl Vae<'_> {
             for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
                 let limit = match kind {
                     PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
+                    #[cfg(feature = "categorical")]
+                    PosteriorKind::Categorical { .. } => LATENT_LOGIT_LIMIT,
                     PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
                     PosteriorKind::FullGaussian if index == diagonal => {
                         entries += 1;

@@ -24,7 +24,8 @@ use crate::{
 };
 
 impl<'m> Model<'m> {
-    /// Draws `z` from the prior `p(z)` into `z`: the learned mixture, `N(0, I)`, or fair coins for Bernoulli latents.
+    /// Draws `z` from the prior `p(z)` into `z`: the learned mixture, `N(0, I)`, or for discrete latents fair coins
+    /// or categories of which each is as likely as the others.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `z` has not [`Self::latent`] values.

@@ -1,9 +1,10 @@
 //! Whether all that a file says is sound.
 
+#[cfg(feature = "categorical")]
+use crate::format::kind::PosteriorKind;
 use crate::{
     format::{
         error::LoadError,
-        kind::PosteriorKind,
         prelude::Prelude,
         record::{GoldenVector, NamedArray, RawCard, Records, SecondStage, all_values, values},
         size::{CHUNK, hidden_len, vector_len},
@@ -54,7 +55,11 @@ impl Model<'_> {
             mixed.verify(&vae.standardiser, self.channels())?;
         }
         if let Prior::Mixture(_) = vae.prior {
-            checks.sound(header.posterior != PosteriorKind::Bernoulli);
+            checks.sound(!header.posterior.is_discrete());
+        }
+        #[cfg(feature = "categorical")]
+        if let PosteriorKind::Categorical { categories } = header.posterior {
+            checks.sound(categories > 0 && latent.is_multiple_of(categories as usize));
         }
         let NamedArray { array, .. } = records.read()?;
         checks.finite(all_values(array)?);

@@ -2,6 +2,8 @@
 
 use rand_core::Rng;
 
+#[cfg(feature = "categorical")]
+use crate::probability::posterior::categorical;
 use crate::{
     arithmetic::{
         activation::{expm1, sigmoid, softplus},
@@ -18,10 +20,11 @@ fn squares(values: &[f32]) -> f32 {
 
 impl Posterior<'_> {
     /// `KL(q(z|x) ‖ p(z))` to the standard prior, in nats, in closed form: diagonal `½ Σ (σ² + μ² − 1 − ln σ²)`, full
-    /// `½ (tr Σ + μᵀμ − d − ln |Σ|)`, both to `N(0, I)`; Bernoulli `Σ p ln 2p + (1 − p) ln 2(1 − p)`, to fair coins.
+    /// `½ (tr Σ + μᵀμ − d − ln |Σ|)`, both to `N(0, I)`; Bernoulli `Σ p ln 2p + (1 − p) ln 2(1 − p)`, to fair coins; categorical
+    /// `Σ p ln K p` over all latents and their K categories, to categories of which each is as likely as the others.
     ///
     /// # Accuracy
-    /// Error below `1e-6 · KL + 6e-8 · Σ |ln σ²|`; `σ² − 1` is computed as `expm1`, so that little cancels where the
+    /// Of a Gaussian, error below `1e-6 · KL + 6e-8 · Σ |ln σ²|`; `σ² − 1` is computed as `expm1`, so that little cancels where the
     /// posterior is close to the prior.
     ///
     /// # Source
@@ -42,6 +45,17 @@ impl Posterior<'_> {
                 .location
                 .iter()
                 .fold(0.0, |sum, logit| sum + (sigmoid(*logit) * logit + (core::f32::consts::LN_2 - softplus(*logit)))),
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { categories } => {
+                let log_categories = libm::logf(categories as f32);
+                categorical::each(self.location, categories).fold(0.0, |sum, logits| {
+                    let log_total = categorical::log_total(logits);
+                    logits
+                        .iter()
+                        .map(|logit| logit - log_total)
+                        .fold(sum, |sum, log_p| sum + libm::expf(log_p) * (log_p + log_categories))
+                })
+            }
         }
     }
 

@@ -1,6 +1,8 @@
-//! The encoder's posterior `q(z|x)`, in three families.
+//! The encoder's posterior `q(z|x)`, in four families.
 
 mod bernoulli;
+#[cfg(feature = "categorical")]
+pub(crate) mod categorical;
 mod covariance;
 mod diagonal;
 mod full;
@@ -23,7 +25,7 @@ use crate::{
 /// The trainer applies the same limit, so that it is part of the model and not a correction made afterwards.
 pub const LOG_VARIANCE_LIMIT: f32 = 10.0;
 
-/// Logits of Bernoulli latents are limited to ± this value: probabilities between 1e-7 and 1 − 1e-7.
+/// Logits of discrete latents are limited to ± this value: probabilities of Bernoulli ones between 1e-7 and 1 − 1e-7.
 pub const LATENT_LOGIT_LIMIT: f32 = 16.0;
 
 /// A distribution over the latent vector, viewed in the scratch that it was encoded into.
@@ -46,13 +48,14 @@ pub const LATENT_LOGIT_LIMIT: f32 = 16.0;
 /// Diagonal: Kingma & Welling (2014), *Auto-Encoding Variational Bayes*, section 3 and appendix B. Full covariance: seed
 /// text "Variational autoencoders", "Variational approximation" and its appendix; Kingma & Welling (2019), *An Introduction
 /// to Variational Autoencoders*, section 2.5.1. Bernoulli: Mnih & Gregor (2014), *Neural Variational Inference*.
+/// Categorical: Maddison, Mnih & Teh (2017), *The Concrete Distribution*, section 2.
 #[derive(Clone, Copy, Debug)]
 pub struct Posterior<'s> {
     pub(crate) kind: PosteriorKind,
     /// Means, or logits.
     pub(crate) location: &'s [f32],
     /// Diagonal: log-variances. Full: the rows of the Cholesky factor up to the diagonal, whose entries are logarithms.
-    /// Bernoulli: nothing.
+    /// Discrete: nothing.
     pub(crate) spread: &'s [f32],
 }
 
@@ -80,7 +83,20 @@ impl<'s> Posterior<'s> {
         Self { kind: PosteriorKind::Bernoulli, location: as_slice(logits), spread: &[] }
     }
 
+    /// Independent categorical latents of so many categories, `p = softmax(logits)`; those of a latent lie side by side.
+    ///
+    /// # Errors
+    /// [`InferError::WrongLength`] if the number of logits is no multiple of `categories`.
+    #[cfg(feature = "categorical")]
+    pub fn categorical(logits: DVectorView<'s, f32>, categories: u32) -> Result<Self, InferError> {
+        Self::checked(PosteriorKind::Categorical { categories }, as_slice(logits), &[])
+    }
+
     fn checked(kind: PosteriorKind, location: &'s [f32], spread: &'s [f32]) -> Result<Self, InferError> {
+        #[cfg(feature = "categorical")]
+        if let PosteriorKind::Categorical { categories } = kind {
+            categorical::check(location, categories)?;
+        }
         let needed = kind.parameters(location.len()) - location.len();
         if spread.len() == needed {
             Ok(Self { kind, location, spread })
@@ -106,14 +122,14 @@ impl<'s> Posterior<'s> {
         self.kind
     }
 
-    /// The means μ (for Bernoulli latents: the logits), one per latent dimension.
+    /// The means μ (for discrete latents: the logits), one per latent dimension.
     #[must_use]
     pub fn location(&self) -> DVectorView<'s, f32> {
         DVectorView::from_slice(self.location, self.location.len())
     }
 
     /// What stands beside the means: log-variances within ±[`LOG_VARIANCE_LIMIT`], or the Cholesky factor as
-    /// [`Self::full`] takes it; nothing for Bernoulli latents.
+    /// [`Self::full`] takes it; nothing for discrete latents.
     #[must_use]
     pub fn spread(&self) -> DVectorView<'s, f32> {
         DVectorView::from_slice(self.spread, self.spread.len())
@@ -142,11 +158,13 @@ impl<'s> Posterior<'s> {
     pub fn mean(&self, z: &mut (impl AsVectorMut + ?Sized)) -> Result<(), InferError> {
         let z = z.values_mut();
         self.fits(z)?;
+        #[cfg(feature = "categorical")]
+        if let PosteriorKind::Categorical { categories } = self.kind {
+            categorical::mean(self.location, categories, z);
+            return Ok(());
+        }
         for (z, location) in z.iter_mut().zip(self.location) {
-            *z = match self.kind {
-                PosteriorKind::Bernoulli => sigmoid(*location),
-                PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => *location,
-            };
+            *z = if self.kind == PosteriorKind::Bernoulli { sigmoid(*location) } else { *location };
         }
         Ok(())
     }
@@ -170,6 +188,8 @@ impl<'s> Posterior<'s> {
             PosteriorKind::DiagonalGaussian => diagonal::draw(self.location, self.spread, rng, z),
             PosteriorKind::FullGaussian => full::draw(self.location, self.factor(), rng, z),
             PosteriorKind::Bernoulli => bernoulli::draw(self.location, rng, z),
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { categories } => categorical::draw(self.location, categories, rng, z),
         })
     }
 
@@ -189,6 +209,8 @@ impl<'s> Posterior<'s> {
             PosteriorKind::DiagonalGaussian => diagonal::log_density(self.location, self.spread, z),
             PosteriorKind::FullGaussian => full::log_density(self.location, self.factor(), z, work),
             PosteriorKind::Bernoulli => bernoulli::log_density(self.location, z),
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { categories } => categorical::log_density(self.location, categories, z),
         })
     }
 
@@ -201,6 +223,8 @@ impl<'s> Posterior<'s> {
             PosteriorKind::DiagonalGaussian => diagonal::step_along(axis, step, self.spread, z),
             PosteriorKind::FullGaussian => full::step_along(axis, step, self.factor(), z),
             PosteriorKind::Bernoulli => return Err(InferError::Unsupported),
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { .. } => return Err(InferError::Unsupported),
         }
         Ok(())
     }

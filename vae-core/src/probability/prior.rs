@@ -16,6 +16,9 @@ pub(crate) enum Prior<'m> {
     Normal,
     /// Fair coins, for Bernoulli latents.
     Coins,
+    /// One of so many categories, each as likely as the others, for each categorical latent.
+    #[cfg(feature = "categorical")]
+    Categories(u32),
     /// Learned with the model, beside Gaussian posteriors. A single Gaussian around the origin calls the gaps between clusters of normal windows, and
     /// the middle of a ring of them, likely; a mixture does not.
     ///
@@ -30,6 +33,8 @@ impl Prior<'_> {
         match kind {
             PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => Self::Normal,
             PosteriorKind::Bernoulli => Self::Coins,
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { categories } => Self::Categories(categories),
         }
     }
 
@@ -38,6 +43,8 @@ impl Prior<'_> {
         match self {
             Self::Normal => -0.5 * z.iter().fold(0.0, |sum, z| sum + (z * z + LN_TWO_PI)),
             Self::Coins => -core::f32::consts::LN_2 * z.len() as f32,
+            #[cfg(feature = "categorical")]
+            Self::Categories(categories) => -libm::logf(*categories as f32) * (z.len() as f32 / *categories as f32),
             Self::Mixture(mixture) => {
                 let squares = |centre: &[f32], precision: &[f32]| {
                     let terms = z.iter().zip(centre).zip(precision);
@@ -53,6 +60,14 @@ impl Prior<'_> {
         match self {
             Self::Normal => z.iter_mut().for_each(|z| *z = standard_normal(rng)),
             Self::Coins => z.iter_mut().for_each(|z| *z = (rng.next_u32() >> 31) as f32),
+            #[cfg(feature = "categorical")]
+            Self::Categories(categories) => {
+                for z in z.chunks_exact_mut((*categories as usize).max(1)) {
+                    // The upper half of the product: no category has more than one of 2³² numbers more than another.
+                    let drawn = (u64::from(rng.next_u32()) * z.len() as u64) >> 32;
+                    (0..).zip(z).for_each(|(category, z)| *z = if category == drawn { 1.0 } else { 0.0 });
+                }
+            }
             Self::Mixture(mixture) => mixture.sample(rng, z)?,
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use serde::Serialize;
-use vae_core::{FrontEnd, Model, ScoreKind};
+use vae_core::{FrontEnd, Model, ScoreKind, format::PosteriorKind};
 
 use crate::{
     cli::context::Context,
@@ -18,6 +18,7 @@ use crate::{
     },
     file::model_file::AlignedFile,
     scoring::cost,
+    weights::family::posterior_name,
     words::{foreign::line, numbers::absolute},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Description {
     model: PathBuf,
     precision: String,
     posterior: String,
+    /// Of each latent; null where latents are not categorical.
+    categories: Option<u32>,
     likelihood: String,
     features: usize,
     window: usize,
@@ -117,7 +120,11 @@ impl Description {
         Ok(Self {
             model: path.to_owned(),
             precision: format!("{:?}", header.precision),
-            posterior: format!("{:?}", header.posterior),
+            posterior: posterior_name(header.posterior),
+            categories: match header.posterior {
+                PosteriorKind::Categorical { categories } => Some(categories),
+                _ => None,
+            },
             likelihood: format!("{:?}", header.likelihood),
             features: model.features(),
             window: model.window(),
@@ -238,7 +245,10 @@ fn network_lines(d: &Description, text: &mut String) -> Result<()> {
         d.window,
         d.hop
     )?;
-    writeln!(text, "  latent       {} dimensions", d.latent)?;
+    let of = d.categories.map_or(String::new(), |categories| {
+        format!(": {} of {categories} categories each", d.latent / categories as usize)
+    });
+    writeln!(text, "  latent       {} dimensions{of}", d.latent)?;
     for layer in &d.layers {
         writeln!(text, "  {:<12} {:>5} → {:<5} {}", layer.half, layer.inputs, layer.outputs, layer.activation)?;
     }

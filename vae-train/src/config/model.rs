@@ -4,7 +4,10 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use vae_core::format::COVARIANCE_RANKS;
 
-use crate::weights::family::{HiddenActivation, Likelihood, Posterior};
+use crate::{
+    model::objective::discrete::{MOST_STATES, number_of_states},
+    weights::family::{HiddenActivation, Likelihood, Posterior},
+};
 
 /// Least learned variance of a feature by default, in standardised units.
 pub const CONTINUOUS_FLOOR: f32 = 0.01;
@@ -34,6 +37,28 @@ pub enum Purpose {
     Detection,
     /// To say how likely each value is, and to generate others like the data.
     Density,
+}
+
+/// Family of the posterior `q(z|x)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PosteriorFamily {
+    /// Gaussian with a diagonal covariance.
+    Diagonal,
+    /// Gaussian with a full covariance.
+    Full,
+    /// Independent Bernoulli latents: zeros and ones.
+    Bernoulli,
+    /// Independent categorical latents, of --categories each: a one and zeros.
+    Categorical,
+}
+
+impl PosteriorFamily {
+    /// Whether latent vectors are of zeros and ones.
+    #[must_use]
+    pub fn is_discrete(self) -> bool {
+        matches!(self, Self::Bernoulli | Self::Categorical)
+    }
 }
 
 /// The section `model`.
@@ -78,6 +103,8 @@ pub struct ModelConfig {
     #[arg(long, hide_short_help = true, value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
     /// Latent dimensions [default: half the features and one more, at most 8].
+    ///
+    /// Of categorical latents, values: as many for each latent as it has categories.
     #[arg(long)]
     pub latent: Option<usize>,
     /// Activation of the hidden layers.
@@ -85,7 +112,10 @@ pub struct ModelConfig {
     pub activation: HiddenActivation,
     /// Family of the posterior `q(z|x)`.
     #[arg(long, hide_short_help = true, value_enum, default_value_t = ModelConfig::default().posterior)]
-    pub posterior: Posterior,
+    pub posterior: PosteriorFamily,
+    /// Categories of each categorical latent, which divide --latent [default: --latent: a single latent].
+    #[arg(long, hide_short_help = true)]
+    pub categories: Option<usize>,
     /// Components of the prior `p(z)`, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
     ///
     /// The default is 0 if the posterior is not diagonal or free bits are given.
@@ -118,7 +148,8 @@ impl Default for ModelConfig {
             hidden: None,
             latent: None,
             activation: HiddenActivation::Silu,
-            posterior: Posterior::Diagonal,
+            posterior: PosteriorFamily::Diagonal,
+            categories: None,
             prior: None,
             mixture: 0,
             posteriors: 0,
@@ -141,7 +172,24 @@ impl ModelConfig {
     /// Latent dimensions for a model of `features` values.
     #[must_use]
     pub fn latent_for(&self, features: usize) -> usize {
-        self.latent.unwrap_or((features / 2 + 1).min(LATENT))
+        let usual = (features / 2 + 1).min(LATENT);
+        let whole = match (self.posterior, self.categories) {
+            (PosteriorFamily::Categorical, Some(categories)) => usual.next_multiple_of(categories.max(1)),
+            (PosteriorFamily::Categorical, None) => usual.max(2),
+            _ => usual,
+        };
+        self.latent.unwrap_or(whole)
+    }
+
+    /// The posterior of so many latent dimensions.
+    #[must_use]
+    pub fn posterior_of(&self, latent: usize) -> Posterior {
+        match self.posterior {
+            PosteriorFamily::Diagonal => Posterior::Diagonal,
+            PosteriorFamily::Full => Posterior::Full,
+            PosteriorFamily::Bernoulli => Posterior::Bernoulli,
+            PosteriorFamily::Categorical => Posterior::Categorical { categories: self.categories.unwrap_or(latent) },
+        }
     }
 
     /// Refuses values that no fit can work with.
@@ -155,19 +203,61 @@ impl ModelConfig {
             "a hidden layer of width 0: leave it out of `hidden` instead"
         );
         ensure!(
-            !(self.posterior == Posterior::Bernoulli && (self.second_stage || self.mixture > 0)),
-            "mixture and second stage are Gaussian: they do not fit Bernoulli latents; leave out --mixture and --second-stage"
+            !(self.posterior.is_discrete() && (self.second_stage || self.mixture > 0)),
+            "mixture and second stage are Gaussian: they fit neither Bernoulli latents nor categorical ones; leave out --mixture and --second-stage"
         );
         ensure!(
             COVARIANCE_RANKS.contains(&self.covariance_rank),
             "covariance_rank {}: give one of {COVARIANCE_RANKS:?}",
             self.covariance_rank
         );
+        self.check_categories()?;
         let floor = self.variance_floor.map(|floor| ("variance_floor", floor));
         for (name, variance) in [("variance", self.variance)].into_iter().chain(floor) {
             ensure!(
                 (1e-6..=100.0).contains(&variance),
                 "{name} {variance}: give 1e-6 to 100, in squared standard deviations of the feature"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_categories(&self) -> Result<()> {
+        if self.posterior != PosteriorFamily::Categorical {
+            ensure!(
+                self.categories.is_none(),
+                "categories are those of categorical latents: leave out --categories, or give --posterior categorical"
+            );
+            return Ok(());
+        }
+        let latent = self.latent_for(0);
+        let categories = self.categories.unwrap_or(latent);
+        ensure!(
+            categories >= 2,
+            "{categories} categories of a latent: give at least 2 (--categories; without it, --latent)"
+        );
+        ensure!(
+            latent.is_multiple_of(categories),
+            "--latent {latent} is no multiple of --categories {categories}: each latent has a value for each of its categories, so that {} have a \
+             --latent of {}",
+            latent.div_ceil(categories),
+            latent.next_multiple_of(categories)
+        );
+        Ok(())
+    }
+
+    /// Refuses a posterior of which not all latent vectors can be enumerated.
+    ///
+    /// # Errors
+    /// Says how many there would be.
+    pub(crate) fn check_states(&self) -> Result<()> {
+        let latent = self.latent_for(usize::MAX);
+        let posterior = self.posterior_of(latent);
+        if let Some((latents, states)) = posterior.discrete(latent) {
+            ensure!(
+                number_of_states(posterior, latent).is_some_and(|number| number <= MOST_STATES),
+                "enumeration takes at most {MOST_STATES} latent vectors, and {latents} latents of {states} states have {states}^{latents}: give \
+                 fewer (--latent), or --estimator score-function"
             );
         }
         Ok(())

@@ -18,7 +18,9 @@ pub struct ObjectiveConfig {
     /// Of the score function's, each is compared with the others of its window; a single one with what a network, learned beside, expects.
     #[arg(long, hide_short_help = true)]
     pub samples: Option<usize>,
-    /// How the gradient passes the sampling [default: reparameterised; score-function for Bernoulli latents].
+    /// How the gradient passes the sampling [default: reparameterised; score-function for discrete latents].
+    ///
+    /// `enumeration` has no sampling noise, and a step takes as long as with so many samples as there are latent vectors.
     #[arg(long, hide_short_help = true)]
     pub estimator: Option<Estimator>,
     /// Noise added to what the encoder sees in training, in standard deviations of each feature; 0 for none [default: 0.3 and more].
@@ -31,7 +33,7 @@ pub struct ObjectiveConfig {
     /// Weight of the KL.
     #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().beta)]
     pub beta: f32,
-    /// Nats of KL per latent dimension that cost nothing.
+    /// Nats of KL per latent dimension (per latent, of categorical ones) that cost nothing.
     #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().free_bits)]
     pub free_bits: f32,
     /// Epochs over which the KL's weight rises to --beta [default: 0; for densities a quarter of the epochs].

@@ -126,7 +126,9 @@ impl Vae {
                 }
                 Tensor::cat(parts, 1)
             }
-            Posterior::Bernoulli => outputs.clamp(-LATENT_LOGIT_LIMIT, LATENT_LOGIT_LIMIT),
+            Posterior::Bernoulli | Posterior::Categorical { .. } => {
+                outputs.clamp(-LATENT_LOGIT_LIMIT, LATENT_LOGIT_LIMIT)
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What training maximises, and how its gradient is estimated.
 
+pub(crate) mod discrete;
+
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use crate::{
         batch::Batch,
         layers::join,
         network::Vae,
+        objective::discrete::{number_of_states, states},
         posterior::{Estimator, Samples, kl_per_dimension, kl_to_mixture, log_prior, sample},
     },
     weights::family::Posterior,
@@ -68,17 +71,32 @@ impl Objective {
         self.estimator == Estimator::ScoreFunction && self.samples == 1
     }
 
-    /// Noise for a batch: `windows · samples · latent` values, normal or (for Bernoulli latents) uniform.
+    /// Latent vectors that are decoded of each window: the samples, or all that there are.
+    #[must_use]
+    pub fn draws(&self, architecture: &Architecture) -> usize {
+        match self.estimator {
+            Estimator::Enumeration => number_of_states(architecture.posterior, architecture.latent).unwrap_or(0),
+            Estimator::Reparameterised | Estimator::ScoreFunction => self.samples,
+        }
+    }
+
+    /// Noise for a batch: `windows · draws · latent` values, normal or (for discrete latents) uniform; by enumeration the latent vectors themselves.
     #[must_use]
     pub fn noise(&self, architecture: &Architecture, windows: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
         let count = windows * self.samples * architecture.latent;
         match architecture.posterior {
             Posterior::Diagonal | Posterior::Full => (0..count).map(|_| standard_normal(rng)).collect(),
-            Posterior::Bernoulli => (0..count).map(|_| rand::RngExt::random::<f32>(rng)).collect(),
+            _ if self.estimator == Estimator::Enumeration => {
+                let states = states(architecture.posterior, architecture.latent);
+                states.chunks_exact(architecture.latent).flat_map(|state| state.repeat(windows)).collect()
+            }
+            Posterior::Bernoulli | Posterior::Categorical { .. } => {
+                (0..count).map(|_| rand::RngExt::random::<f32>(rng)).collect()
+            }
         }
     }
 
-    /// The loss of a batch with `noise` `[samples · windows, latent]`, all windows of the first sample first.
+    /// The loss of a batch with `noise` `[draws · windows, latent]`, all windows of the first draw first.
     ///
     /// # Source
     /// ELBO: Kingma & Welling (2014), equation 10. Importance-weighted bound: Burda, Grosse & Salakhutdinov (2016),
@@ -89,7 +107,7 @@ impl Objective {
     pub fn loss(&self, network: &Vae, batch: Batch, noise: Tensor<2>) -> Loss {
         let architecture = network.architecture();
         let [windows, _] = batch.x.dims();
-        let samples = self.samples;
+        let samples = self.draws(architecture);
         let parameters = network.encode(&batch);
         let kl_each = match &network.prior {
             None => kl_per_dimension(architecture, parameters.clone()),
@@ -110,7 +128,10 @@ impl Objective {
         let scale = 1.0 / windows as f32;
         let mean = |values: Tensor<2>| values.sum().mul_scalar(scale / samples as f32);
         let kl = kl_each.clone().sum().mul_scalar(scale);
-        let reconstruction = mean(conditional.clone());
+        let reconstruction = match self.estimator {
+            Estimator::Enumeration => (exp(log_density.clone()) * conditional.clone()).sum().mul_scalar(scale),
+            Estimator::Reparameterised | Estimator::ScoreFunction => mean(conditional.clone()),
+        };
         match self.bound {
             Bound::Elbo => {
                 let paid = if self.free_bits > 0.0 {
@@ -168,29 +189,25 @@ fn repeat(values: Tensor<2>, samples: usize) -> Tensor<2> {
 #[cfg(test)]
 #[expect(clippy::print_stdout, reason = "the estimators' variances are figures worth seeing, with --nocapture")]
 mod tests {
-    use burn::{
-        optim::GradientsParams,
-        tensor::{Device, TensorData},
-    };
+    use burn::tensor::{Device, TensorData};
     use rand::SeedableRng;
     use vae_core::Activation;
 
     use super::*;
     use crate::{
-        cpu::{adam::FusedAdam, tensor::read},
-        model::baseline::Baseline,
+        cpu::tensor::read,
         weights::family::{HiddenActivation, Likelihood},
     };
 
-    const X: [f32; 4] = [0.7, -1.2, 0.3, 1.0];
+    pub(super) const X: [f32; 4] = [0.7, -1.2, 0.3, 1.0];
     const REPEATS: usize = 3000;
 
-    fn architecture(posterior: Posterior) -> Architecture {
+    pub(super) fn architecture(posterior: Posterior) -> Architecture {
         Architecture {
             features: 4,
             conditions: 0,
             hidden: Vec::new(),
-            latent: 2,
+            latent: if let Posterior::Categorical { categories } = posterior { 2 * categories } else { 2 },
             prior: 0,
             activation: HiddenActivation::Identity,
             posterior,
@@ -205,19 +222,20 @@ mod tests {
 
     /// Mean and variance of the gradient of the negative ELBO with respect to the posterior's parameters, which for one
     /// window are the encoder's bias, over many repeats.
-    fn gradient(posterior: Posterior, estimator: Estimator, samples: usize) -> Vec<(f64, f64)> {
+    pub(super) fn gradient(posterior: Posterior, estimator: Estimator, samples: usize) -> Vec<(f64, f64)> {
         let device = Device::flex().autodiff();
         gradient_of(&Vae::init(&architecture(posterior), 3, &device), estimator, samples, &device)
     }
 
     /// The loss of the one window by drawn noise.
-    fn one_window(objective: Objective, network: &Vae, rng: &mut ChaCha8Rng, device: &Device) -> Loss {
-        let noise = objective.noise(network.architecture(), 1, rng);
-        let noise = Tensor::from_data(TensorData::new(noise, [objective.samples, 2]), device);
-        objective.loss(network, Batch::new(X.to_vec(), network.architecture(), device), noise)
+    pub(super) fn one_window(objective: Objective, network: &Vae, rng: &mut ChaCha8Rng, device: &Device) -> Loss {
+        let architecture = network.architecture();
+        let noise = objective.noise(architecture, 1, rng);
+        let noise = TensorData::new(noise, [objective.draws(architecture), architecture.latent]);
+        objective.loss(network, Batch::new(X.to_vec(), architecture, device), Tensor::from_data(noise, device))
     }
 
-    fn gradient_of(network: &Vae, estimator: Estimator, samples: usize, device: &Device) -> Vec<(f64, f64)> {
+    pub(super) fn gradient_of(network: &Vae, estimator: Estimator, samples: usize, device: &Device) -> Vec<(f64, f64)> {
         let objective = Objective { bound: Bound::Elbo, samples, beta: 1.0, free_bits: 0.0, estimator };
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let gradients: Vec<Vec<f32>> = (0..REPEATS)
@@ -238,7 +256,7 @@ mod tests {
     }
 
     /// The network's posterior parameters for `X`, and its decoder's weights by row, and bias, in f64.
-    fn parts(posterior: Posterior) -> (Vec<f64>, Vec<Vec<f64>>, Vec<f64>) {
+    pub(super) fn parts(posterior: Posterior) -> (Vec<f64>, Vec<Vec<f64>>, Vec<f64>) {
         let architecture = architecture(posterior);
         let weights = Vae::init(&architecture, 3, &Device::flex()).weights().unwrap();
         assert!(weights.encoder.len() == 1 && weights.decoder[0].activation == Activation::Identity);
@@ -254,7 +272,7 @@ mod tests {
         (outputs.collect(), rows(decoder), decoder.bias.iter().map(|b| f64::from(*b)).collect())
     }
 
-    fn log_conditional(w: &[Vec<f64>], b: &[f64], z: &[f64]) -> f64 {
+    pub(super) fn log_conditional(w: &[Vec<f64>], b: &[f64], z: &[f64]) -> f64 {
         let terms = w.iter().zip(b).zip(X).map(|((row, b), x)| {
             let mean = b + row.iter().zip(z).map(|(w, z)| w * z).sum::<f64>();
             -0.5 * ((f64::from(x) - mean).powi(2) / 0.5 + (std::f64::consts::TAU * 0.5).ln())
@@ -263,14 +281,14 @@ mod tests {
     }
 
     /// Each estimate must lie within five of its standard errors of the exact gradient.
-    fn check(found: &[(f64, f64)], exact: &[f64]) {
+    pub(super) fn check(found: &[(f64, f64)], exact: &[f64]) {
         for ((mean, variance), exact) in found.iter().zip(exact) {
             let allowed = 5.0 * (variance / REPEATS as f64).sqrt() + 1e-6;
             assert!((mean - exact).abs() < allowed, "{mean} for {exact} ± {allowed}");
         }
     }
 
-    fn total(gradient: &[(f64, f64)]) -> f64 {
+    pub(super) fn total(gradient: &[(f64, f64)]) -> f64 {
         gradient.iter().map(|(_, variance)| variance).sum()
     }
 
@@ -300,61 +318,6 @@ mod tests {
         check(&score, &exact);
         println!("variance: reparameterised {:.5}, score function {:.5}", total(&reparameterised), total(&score));
         assert!(total(&score) > 2.0 * total(&reparameterised));
-    }
-
-    #[test]
-    fn the_score_function_is_unbiased_for_bernoulli_latents_and_the_baseline_pays() {
-        let (logits, w, b) = parts(Posterior::Bernoulli);
-        let p: Vec<f64> = logits.iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect();
-        // By enumeration: ∂/∂lⱼ Σ q(z) f(z) = Σ q(z) (zⱼ − pⱼ) f(z), and ∂KL/∂lⱼ = lⱼ pⱼ (1 − pⱼ).
-        let mean = |f: &dyn Fn([f64; 2]) -> f64| -> f64 {
-            let states = (0..4).map(|state| [f64::from(state & 1), f64::from(state >> 1)]);
-            let mass =
-                |z: [f64; 2]| -> f64 { z.iter().zip(&p).map(|(z, p)| if *z == 1.0 { *p } else { 1.0 - p }).product() };
-            states.map(|z| mass(z) * f(z)).sum()
-        };
-        let exact = [0, 1].map(|axis| {
-            let expected = mean(&|z| (z[axis] - p[axis]) * log_conditional(&w, &b, &z));
-            logits[axis] * p[axis] * (1.0 - p[axis]) - expected
-        });
-        let with = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 4);
-        let without = gradient(Posterior::Bernoulli, Estimator::ScoreFunction, 1);
-        check(&with, &exact);
-        check(&without, &exact);
-        println!("variance: four samples with baseline {:.5}, one without {:.5}", total(&with), total(&without));
-        // Four samples alone would bring a factor of four.
-        assert!(total(&without) > 6.0 * total(&with));
-
-        let expected = mean(&|z| log_conditional(&w, &b, &z));
-        let (network, found) = with_trained_baseline(Posterior::Bernoulli);
-        // Steps of 10⁻³ leave the baseline where the last few draws, which differ by nats, have moved it.
-        assert!((found - expected).abs() < 0.3, "{found} for {expected}");
-        let learned = gradient_of(&network, Estimator::ScoreFunction, 1, &Device::flex().autodiff());
-        check(&learned, &exact);
-        println!("variance: one sample with a learned baseline {:.5}", total(&learned));
-        // The draws of a window differ little beside what it costs at all.
-        assert!(total(&without) > 10.0 * total(&learned));
-    }
-
-    /// A network whose baseline alone has been trained on draws for the one window, and what it then expects.
-    fn with_trained_baseline(posterior: Posterior) -> (Vae, f64) {
-        let device = Device::flex().autodiff();
-        let architecture = architecture(posterior);
-        let others = Vae::init(&architecture, 3, &device);
-        let mut network = others.clone().with_baseline(Baseline::init(&architecture, 5, &device));
-        let estimator = Estimator::ScoreFunction;
-        let objective = Objective { bound: Bound::Elbo, samples: 1, beta: 1.0, free_bits: 0.0, estimator };
-        let (mut optimizer, mut rng) = (FusedAdam::init(), ChaCha8Rng::seed_from_u64(8));
-        for _ in 0..1500 {
-            let loss = one_window(objective, &network, &mut rng, &device);
-            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), &network);
-            let baseline = optimizer.step(1e-3, network, gradients).baseline;
-            network = others.clone();
-            network.baseline = baseline;
-        }
-        let inputs = Tensor::from_data(TensorData::new(X.to_vec(), [1, 4]), &device);
-        let expected = network.baseline.as_ref().unwrap().expected(inputs).into_scalar::<f32>();
-        (network, f64::from(expected))
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The posterior in training: samples of it, and its distance from the prior.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cpu::{
-        elementwise::{exp, sigmoid, softplus},
+        elementwise::{exp, ln, log_softmax, sigmoid, softplus},
         kernel::LN_TWO_PI,
     },
     model::{architecture::Architecture, prior::LearnedPrior},
@@ -18,8 +18,10 @@ use crate::{
 pub enum Estimator {
     /// Through the sample: `z = μ + σ ε`.
     Reparameterised,
-    /// By the score function (REINFORCE): the only one for Bernoulli latents.
+    /// By the score function (REINFORCE), of latents that are zeros and ones, too.
     ScoreFunction,
+    /// Exactly, by all latent vectors that there are of zeros and ones: at most 256.
+    Enumeration,
 }
 
 /// Latent samples and their densities, one row a sample.
@@ -29,7 +31,8 @@ pub(crate) struct Samples {
     pub(crate) log_density: Tensor<2>,
 }
 
-/// Draws from the posterior: differentiably by the reparameterisation, or as constants whose log density is differentiable.
+/// Draws from the posterior: differentiably by the reparameterisation, or as constants whose log density is differentiable. By enumeration the noise
+/// is what is drawn.
 pub(crate) fn sample(
     architecture: &Architecture,
     estimator: Estimator,
@@ -70,14 +73,43 @@ pub(crate) fn sample(
             Samples { z: Tensor::cat(columns, 1), log_density }
         }
         Posterior::Bernoulli => {
-            let z = noise.lower(sigmoid(location.clone())).float().detach();
+            let z = match estimator {
+                Estimator::Enumeration => noise,
+                _ => noise.lower(sigmoid(location.clone())).float().detach(),
+            };
             let log_density = (z.clone() * location.clone() - softplus(location)).sum_dim(1);
             Samples { z, log_density }
+        }
+        Posterior::Categorical { categories } => {
+            let log_chances = log_chances(location, categories);
+            let z = match estimator {
+                Estimator::Enumeration => noise,
+                _ => drawn(log_chances.clone().detach(), categories, noise),
+            };
+            Samples { log_density: (z.clone() * log_chances).sum_dim(1), z }
         }
     }
 }
 
-/// `KL(q(z|x) ‖ p(z))` by latent dimension, `[windows, latent]`; that of a full covariance by row of the factor.
+/// `ln p` of the categories of each latent, `[rows, latent]`.
+fn log_chances(logits: Tensor<2>, categories: usize) -> Tensor<2> {
+    let [rows, latent] = logits.dims();
+    log_softmax(logits.reshape([rows * latent / categories, categories])).reshape([rows, latent])
+}
+
+/// A category of each latent, as a one among zeros, by a uniform number for each category.
+///
+/// # Source
+/// Gumbel (1954); Maddison, Tarlow & Minka (2014), *A\* sampling*, section 2.
+fn drawn(log_chances: Tensor<2>, categories: usize, uniform: Tensor<2>) -> Tensor<2> {
+    let [rows, latent] = log_chances.dims();
+    let largest = (log_chances - ln(ln(uniform).neg())).reshape([rows * latent / categories, categories]).argmax(1);
+    let all = Tensor::<1, Int>::arange(0..categories as i64, &largest.device()).unsqueeze::<2>();
+    largest.equal(all).float().reshape([rows, latent])
+}
+
+/// `KL(q(z|x) ‖ p(z))` by latent dimension, `[windows, latent]`; that of a full covariance by row of the factor, and of categorical latents by
+/// latent, each of which has several dimensions.
 pub(crate) fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2>) -> Tensor<2> {
     let latent = architecture.latent;
     let location = parameters.clone().narrow(1, 0, latent);
@@ -102,6 +134,13 @@ pub(crate) fn kl_per_dimension(architecture: &Architecture, parameters: Tensor<2
         Posterior::Bernoulli => {
             let negative_entropy = sigmoid(location.clone()) * location.clone() - softplus(location);
             negative_entropy.add_scalar(std::f32::consts::LN_2)
+        }
+        Posterior::Categorical { categories } => {
+            let latents = latent / categories;
+            let log_chances = log_chances(location, categories);
+            let [windows, _] = log_chances.dims();
+            let nats = exp(log_chances.clone()) * log_chances.add_scalar(libm::logf(categories as f32));
+            nats.reshape([windows * latents, categories]).sum_dim(1).reshape([windows, latents])
         }
     }
 }
@@ -144,5 +183,7 @@ pub(crate) fn log_prior(architecture: &Architecture, z: Tensor<2>) -> Tensor<2> 
     match architecture.posterior {
         Posterior::Diagonal | Posterior::Full => (z.clone() * z).add_scalar(LN_TWO_PI).sum_dim(1).mul_scalar(-0.5),
         Posterior::Bernoulli => z.zeros_like().sub_scalar(std::f32::consts::LN_2).sum_dim(1),
+        // Of each latent one value is 1.
+        Posterior::Categorical { categories } => z.sum_dim(1).mul_scalar(-libm::logf(categories as f32)),
     }
 }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use maud::{Markup, html};
-use vae_core::format::PosteriorKind;
 
 use super::{
     chart::{Axis, Chart, Look, Mark},
@@ -150,7 +149,7 @@ fn chart(
 
 /// Whether the latent numbers are zeros and ones.
 fn is_binary(material: &Material<'_>) -> bool {
-    material.file.posterior == PosteriorKind::Bernoulli
+    material.file.posterior.is_discrete()
 }
 
 fn prior_in_words(material: &Material<'_>) -> String {

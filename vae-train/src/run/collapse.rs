@@ -40,6 +40,8 @@ pub struct Unused {
     pub collapsed: bool,
     /// The settings that make latents collapse or keep them from it, as they were.
     pub tried: Vec<String>,
+    /// Options by which all would be in use; none where they have collapsed.
+    pub would_do: Option<String>,
     /// Options that would help, the most promising first; none where the dimensions are superfluous.
     pub would_help: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl Unused {
             likelihoods,
             collapsed,
             tried: tried(config, architecture, variance),
+            would_do: (!collapsed).then(|| fewer(architecture, active)),
             would_help,
         }))
     }
@@ -115,8 +118,8 @@ impl Unused {
     /// The diagnosis, in lines that go on with `1 of 2 latent dimensions in use`.
     #[must_use]
     pub fn lines(&self, active: usize) -> Vec<String> {
-        if !self.collapsed {
-            return vec![format!(": --latent {active} would do")];
+        if let Some(fewer) = &self.would_do {
+            return vec![format!(": {fewer} would do")];
         }
         let others = match (active, self.dimensions) {
             (0, _) => "they have",
@@ -134,6 +137,17 @@ impl Unused {
         lines.push(format!("  tried: {}", self.tried.join(", ")));
         lines.push(format!("  would help: {}", self.would_help.join("; ")));
         lines
+    }
+}
+
+/// Options of a model that has no more than the dimensions in use.
+fn fewer(architecture: &Architecture, active: usize) -> String {
+    match architecture.posterior {
+        Posterior::Categorical { categories } if categories == architecture.latent => {
+            format!("--latent {active} --categories {active}")
+        }
+        Posterior::Categorical { .. } => "fewer --categories".to_owned(),
+        Posterior::Diagonal | Posterior::Full | Posterior::Bernoulli => format!("--latent {active}"),
     }
 }
 
@@ -261,6 +275,7 @@ mod tests {
             likelihoods,
             collapsed,
             tried: tried(config, &architecture, Some(0.45)),
+            would_do: (!collapsed).then(|| fewer(&architecture, active)),
             would_help: remedies(config, &architecture, likelihoods, false),
         };
         (collapsed, unused.lines(active).join("\n"))

@@ -38,7 +38,7 @@ const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 9;
+const STATE_VERSION: u32 = 10;
 /// From here on the configuration has sections.
 const SECTIONS: u32 = 4;
 

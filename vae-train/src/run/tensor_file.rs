@@ -4,12 +4,12 @@ use std::{borrow::Cow, collections::HashMap};
 
 use anyhow::{Context, Result};
 use safetensors::{Dtype, tensor::TensorView};
-use vae_core::format::LikelihoodKind;
+use vae_core::format::{LikelihoodKind, PosteriorKind};
 
 use crate::{
     data::front_end::{name, rate_of},
     file::model_file::ModelFile,
-    weights::{dense::Dense, mixture::Mixture, relations::Relations},
+    weights::{dense::Dense, family::posterior_name, mixture::Mixture, relations::Relations},
 };
 
 /// Tensors with their names and shapes, and the metadata beside them.
@@ -71,7 +71,10 @@ impl<'m> Contents<'m> {
 
     /// Posterior, prior and likelihood.
     fn distributions(&mut self, file: &'m ModelFile) {
-        self.says("posterior", format!("{:?}", file.posterior));
+        self.says("posterior", posterior_name(file.posterior));
+        if let PosteriorKind::Categorical { categories } = file.posterior {
+            self.says("categories", categories);
+        }
         self.says("log_variance_limit", vae_core::LOG_VARIANCE_LIMIT);
         self.says("latent_logit_limit", vae_core::LATENT_LOGIT_LIMIT);
         if let Some(Mixture { weight, mean, deviation }) = &file.prior {

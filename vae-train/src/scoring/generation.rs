@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use vae_core::{InferError, Model, Scratch, format::PosteriorKind, standard_normal};
+use vae_core::{InferError, Model, Scratch, standard_normal};
 
 use crate::{
     scoring::{draws, for_each_window, log_likelihood::Estimate},
@@ -191,7 +191,7 @@ impl Origin {
 fn origins(model: &Model<'_>, posteriors: Option<&Posteriors>) -> Result<Vec<Origin>> {
     let header = model.header()?;
     let is_there = |origin: &Origin| match origin {
-        Origin::StandardNormal => header.posterior != PosteriorKind::Bernoulli,
+        Origin::StandardNormal => !header.posterior.is_discrete(),
         Origin::Prior => true,
         Origin::Aggregate => header.mixture_components > 0,
         Origin::SecondStage => header.second_stage_layers > 0,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use vae_core::{Evidence, Importance, Model, Proposal, format::PosteriorKind};
+use vae_core::{Evidence, Importance, Model, Proposal};
 
 use crate::{
     data::windows::Windows,
@@ -140,8 +140,8 @@ pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<
     let mut importance_weighted = by(Proposal::Posterior, &SAMPLES[..SAMPLES.len() - 1])?;
     importance_weighted.push((MOST_SAMPLES, terms(|window| window.log_likelihood.value)));
     let mut means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
-    // A coin's mean says whether it is used as a Gaussian's does, on the scale of ±1.
-    if model.header()?.posterior == PosteriorKind::Bernoulli {
+    // The mean of a zero or one says whether it is used as a Gaussian's does, on the scale of ±1.
+    if model.header()?.posterior.is_discrete() {
         means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
     }
     Ok(LogLikelihoods {

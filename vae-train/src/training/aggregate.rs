@@ -1,6 +1,6 @@
 //! The aggregated posterior: what the encoder makes of all training windows.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng, seq::index::sample};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use crate::{
     data::part::Part,
     model::{architecture::Architecture, batch::Batch, network::Vae},
     training::checkpoint::Checkpoint,
-    weights::{family::Posterior, mixture::Mixture, posteriors::Posteriors},
+    weights::{mixture::Mixture, posteriors::Posteriors},
 };
 
 /// Windows that are encoded at once.
@@ -29,10 +29,10 @@ pub(crate) fn active_units(
     device: &Device,
 ) -> Result<usize> {
     let network = checkpoint.best_network(architecture, device)?;
-    let mut means: Vec<f32> = encode(&network, windows, device)?.locations().flatten().copied().collect();
-    if architecture.posterior == Posterior::Bernoulli {
-        // Logits, to a coin's mean on the scale of ±1.
-        means.iter_mut().for_each(|logit| *logit = libm::tanhf(0.5 * *logit));
+    let mut means = encode(&network, windows, device)?.means().context("the windows have no posteriors")?;
+    if architecture.posterior.kind().is_discrete() {
+        // The mean of a zero or one on the scale of ±1.
+        means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
     }
     Ok(crate::statistics::active_units::active_units(&means, architecture.latent))
 }
@@ -107,6 +107,7 @@ mod tests {
     use vae_core::standard_normal;
 
     use super::*;
+    use crate::weights::family::Posterior;
 
     #[test]
     fn a_mixture_has_the_moments_of_the_aggregated_posterior() {

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) fn loss(objective: Objective, network: &Vae, x: Vec<f32>, noise: Vec<f32>, device: &Device) -> Loss {
     let architecture = network.architecture();
     let windows = x.len() / architecture.inputs();
-    let shape = [windows * objective.samples, architecture.latent];
+    let shape = [windows * objective.draws(architecture), architecture.latent];
     let noise = Tensor::from_data(TensorData::new(noise, shape), device);
     objective.loss(network, Batch::new(x, architecture, device), noise)
 }
@@ -26,11 +26,13 @@ pub(crate) fn loss(objective: Objective, network: &Vae, x: Vec<f32>, noise: Vec<
 /// The windows of a batch whose own loss or gradient is not finite, given its noise; where all are, the one with the
 /// lowest bound.
 pub(crate) fn culprits(objective: Objective, network: &Vae, x: &[f32], noise: &[f32], device: &Device) -> Vec<usize> {
-    let (inputs, latent) = (network.architecture().inputs(), network.architecture().latent);
+    let architecture = network.architecture();
+    let (inputs, latent) = (architecture.inputs(), architecture.latent);
     let windows = x.len() / inputs;
     let (mut found, mut lowest) = (Vec::new(), (f32::INFINITY, 0));
     for (window, x) in x.chunks_exact(inputs).enumerate() {
-        let samples = (0..objective.samples).flat_map(|s| &noise[(s * windows + window) * latent..][..latent]);
+        let samples =
+            (0..objective.draws(architecture)).flat_map(|s| &noise[(s * windows + window) * latent..][..latent]);
         let loss = loss(objective, network, x.to_vec(), samples.copied().collect(), device);
         let bound = loss.bound.into_scalar::<f32>();
         // Validation has no gradients.

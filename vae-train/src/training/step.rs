@@ -42,7 +42,7 @@ pub(crate) struct Gradient {
 pub(crate) struct HostBatch<'a> {
     /// Windows and conditions, `architecture.inputs()` values each.
     pub(crate) rows: &'a [&'a [f32]],
-    /// `[samples · windows, latent]`, all windows of the first sample first.
+    /// `[draws · windows, latent]`, all windows of the first draw first.
     pub(crate) noise: &'a [f32],
     /// `[windows, features]`: added to what the encoder sees; empty for nothing.
     pub(crate) blur: &'a [f32],
@@ -76,7 +76,8 @@ pub(crate) fn gradient(objective: &Objective, network: &Vae, batch: HostBatch<'_
         (gradients, [bound, reconstruction, kl, squared_norm])
     };
     // Free bits are paid on the mean over the batch, which no part knows.
-    let one = objective.free_bits > 0.0 || windows * objective.samples * network.num_params() < WORTH_TWO_PARTS;
+    let one = objective.free_bits > 0.0
+        || windows * objective.draws(network.architecture()) * network.num_params() < WORTH_TWO_PARTS;
     let mut parts = MultiGradientsParams::default();
     let plain = device.clone().inner();
     let [bound, reconstruction, kl, squared_norm] = if one || windows < 2 {
@@ -133,11 +134,12 @@ pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
 fn loss(objective: &Objective, network: &Vae, batch: HostBatch<'_>, range: Range<usize>, device: &Device) -> Loss {
     let architecture = network.architecture();
     let latent = architecture.latent;
-    let mut noise = Vec::with_capacity(range.len() * objective.samples * latent);
+    let draws = objective.draws(architecture);
+    let mut noise = Vec::with_capacity(range.len() * draws * latent);
     for sample in batch.noise.chunks_exact(batch.rows.len() * latent) {
         noise.extend_from_slice(&sample[range.start * latent..range.end * latent]);
     }
-    let shape = [range.len() * objective.samples, latent];
+    let shape = [range.len() * draws, latent];
     let x = batch.rows[range.clone()].concat();
     let blur = if batch.blur.is_empty() {
         &[]
@@ -154,7 +156,11 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::{config::Config, cpu::tensor::read, model::objective::Bound, weights::family::Posterior};
+    use crate::{
+        config::{Config, model::PosteriorFamily},
+        cpu::tensor::read,
+        model::{objective::Bound, posterior::Estimator},
+    };
 
     #[test]
     fn blur_is_seen_by_the_encoder_and_not_by_the_likelihood() {
@@ -273,13 +279,15 @@ mod tests {
 
     #[test]
     fn a_minibatchs_gradient_is_that_of_all_windows_in_expectation() {
-        let mut configs = vec![Config::default(); 4];
-        configs[1].model.posterior = Posterior::Full;
+        let mut configs = vec![Config::default(); 5];
+        configs[1].model.posterior = PosteriorFamily::Full;
         configs[1].model.prior = Some(4);
-        configs[2].model.posterior = Posterior::Bernoulli;
+        configs[2].model.posterior = PosteriorFamily::Bernoulli;
         configs[2].objective.samples = Some(3);
         configs[3].objective.objective = Bound::Importance;
         configs[3].objective.samples = Some(3);
+        configs[4].model.posterior = PosteriorFamily::Categorical;
+        configs[4].objective.estimator = Some(Estimator::Enumeration);
         // The mean over all minibatches is the expectation itself: what is left is f32's rounding. The sum over N windows is N times the mean
         // over them, so that N / M times a minibatch's sum is without bias for it.
         for (index, config) in configs.iter().enumerate() {

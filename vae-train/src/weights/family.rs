@@ -42,7 +42,7 @@ impl Likelihood {
 }
 
 /// Family of the encoder's posterior `q(z|x)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Posterior {
     /// Gaussian with a diagonal covariance.
@@ -51,6 +51,11 @@ pub enum Posterior {
     Full,
     /// Independent Bernoulli latents: zeros and ones.
     Bernoulli,
+    /// Independent categorical latents: of each a one and zeros, side by side.
+    Categorical {
+        /// Of each latent, and so many of a latent vector's values.
+        categories: usize,
+    },
 }
 
 impl Posterior {
@@ -61,7 +66,26 @@ impl Posterior {
             Self::Diagonal => PosteriorKind::DiagonalGaussian,
             Self::Full => PosteriorKind::FullGaussian,
             Self::Bernoulli => PosteriorKind::Bernoulli,
+            Self::Categorical { categories } => PosteriorKind::Categorical { categories: categories as u32 },
         }
+    }
+
+    /// Of a latent vector of `latent` values, how many discrete latents it has, and how many states each has; none of Gaussian ones.
+    #[must_use]
+    pub fn discrete(self, latent: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::Diagonal | Self::Full => None,
+            Self::Bernoulli => Some((latent, 2)),
+            Self::Categorical { categories } => Some((latent / categories, categories)),
+        }
+    }
+}
+
+/// The posterior's family by name, without its categories.
+pub(crate) fn posterior_name(kind: PosteriorKind) -> String {
+    match kind {
+        PosteriorKind::Categorical { .. } => "Categorical".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 

@@ -31,12 +31,24 @@ impl Posteriors {
         self.family.kind().parameters(self.latent)
     }
 
-    /// Each window's means (of Bernoulli latents: logits).
+    /// Each window's means (of discrete latents: logits).
     pub fn locations(&self) -> impl Iterator<Item = &[f32]> {
         self.parameters.chunks_exact(self.width()).map(|parameters| &parameters[..self.latent])
     }
 
-    /// Each window's variances, on the diagonal of its covariance; of Bernoulli latents zeros.
+    /// Each window's latent vector in the mean, one behind the other; of discrete latents probabilities.
+    ///
+    /// # Errors
+    /// If the parameters are of another family.
+    pub fn means(&self) -> Result<Vec<f32>, InferError> {
+        let mut means = vec![0.0; self.count() * self.latent];
+        for (index, z) in means.chunks_exact_mut(self.latent).enumerate() {
+            self.at(index)?.mean(z)?;
+        }
+        Ok(means)
+    }
+
+    /// Each window's variances, on the diagonal of its covariance; of discrete latents zeros.
     pub fn variances(&self) -> impl Iterator<Item = f32> {
         let of_axis = |spread: &[f32], axis: usize| match self.family {
             family::Posterior::Diagonal => libm::expf(spread[axis]),
@@ -44,7 +56,7 @@ impl Posteriors {
                 let entries = &spread[axis * (axis + 1) / 2..][..=axis];
                 entries[..axis].iter().map(|entry| entry * entry).sum::<f32>() + libm::expf(2.0 * entries[axis])
             }
-            family::Posterior::Bernoulli => 0.0,
+            family::Posterior::Bernoulli | family::Posterior::Categorical { .. } => 0.0,
         };
         let spreads = self.parameters.chunks_exact(self.width()).map(|parameters| &parameters[self.latent..]);
         spreads.flat_map(move |spread| (0..self.latent).map(move |axis| of_axis(spread, axis)))
@@ -62,6 +74,9 @@ impl Posteriors {
             family::Posterior::Diagonal => Posterior::diagonal(location.as_vector(), spread.as_vector()),
             family::Posterior::Full => Posterior::full(location.as_vector(), spread.as_vector()),
             family::Posterior::Bernoulli => Ok(Posterior::bernoulli(location.as_vector())),
+            family::Posterior::Categorical { categories } => {
+                Posterior::categorical(location.as_vector(), categories as u32)
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use nalgebra::SMatrix;
 
+#[cfg(feature = "categorical")]
+use crate::probability::posterior::categorical;
 use crate::{
     arithmetic::activation::sigmoid, format::kind::PosteriorKind, network::error::InferError,
     probability::posterior::Posterior,
@@ -9,7 +11,8 @@ use crate::{
 
 impl Posterior<'_> {
     /// The Cholesky factor `L` of [`Self::covariance`]: lower triangular, `D × D`, its diagonal positive; of a diagonal posterior and of
-    /// Bernoulli latents, whose dimensions are independent, the standard deviations.
+    /// Bernoulli latents, whose dimensions are independent, the standard deviations. Of a categorical latent, whose values have the sum 1, the last of them
+    /// has a zero on the diagonal.
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if the posterior has not `D` dimensions.
@@ -42,6 +45,8 @@ impl Posterior<'_> {
                     set(axis, axis, libm::sqrtf(sigmoid(*logit) * sigmoid(-*logit)));
                 }
             }
+            #[cfg(feature = "categorical")]
+            PosteriorKind::Categorical { categories } => categorical::factor(self.location, categories, &mut set),
         }
         Ok(factor)
     }
