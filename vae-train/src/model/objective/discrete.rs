@@ -77,27 +77,32 @@ mod tests {
         chosen - totals.sum::<f64>()
     }
 
+    /// A latent vector, with its chance, `ln p(x|z)` and `ln q(z|x) − ln p(z)`.
+    struct State {
+        z: Vec<f64>,
+        chance: f64,
+        conditional: f64,
+        divergence: f64,
+    }
+
     /// By enumeration in f64: the gradient of the negative ELBO with respect to the logits, `E_q[ln p(x|z)]` and the KL. As `∂ ln q / ∂l = z − E[z]`,
     /// the gradient of `E_q[f]` is `Σ q (z − E[z]) f`, also of `f = ln q`, whose own gradient is 0 in the mean.
     fn exact(posterior: Posterior) -> (Vec<f64>, f64, f64) {
         let (logits, w, b) = parts(posterior);
-        let states = all(posterior);
-        let log_prior = -(states.len() as f64).ln();
-        let of_each: Vec<(f64, f64, f64)> = states
-            .iter()
-            .map(|z| {
-                let log_q = log_mass(posterior, &logits, z);
-                (log_q.exp(), log_conditional(&w, &b, z), log_q - log_prior)
-            })
-            .collect();
-        let sum = |of: &dyn Fn(&Vec<f64>, &(f64, f64, f64)) -> f64| -> f64 {
-            states.iter().zip(&of_each).map(|(z, each)| each.0 * of(z, each)).sum()
+        let all = all(posterior);
+        let log_prior = -(all.len() as f64).ln();
+        let state = |z: Vec<f64>| {
+            let log_q = log_mass(posterior, &logits, &z);
+            let conditional = log_conditional(&w, &b, &z);
+            State { z, chance: log_q.exp(), conditional, divergence: log_q - log_prior }
         };
+        let states: Vec<State> = all.into_iter().map(state).collect();
+        let mean = |of: &dyn Fn(&State) -> f64| states.iter().map(|state| state.chance * of(state)).sum::<f64>();
         let gradient = (0..logits.len()).map(|axis| {
-            let mean = sum(&|z, _| z[axis]);
-            sum(&|z, (_, conditional, divergence)| (z[axis] - mean) * (divergence - conditional))
+            let centre = mean(&|state| state.z[axis]);
+            mean(&|state| (state.z[axis] - centre) * (state.divergence - state.conditional))
         });
-        (gradient.collect(), sum(&|_, each| each.1), sum(&|_, each| each.2))
+        (gradient.collect(), mean(&|state| state.conditional), mean(&|state| state.divergence))
     }
 
     #[test]
