@@ -248,6 +248,7 @@ fn binarised(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::data::Split;
 
     fn table(columns: usize, rows: usize, value: impl Fn(usize, usize) -> f32) -> Table {
         Table {
