@@ -1,13 +1,12 @@
 //! The log-likelihood of a window, added up as the decoder puts it out.
 
+#[cfg(any(feature = "mixed", feature = "covariance"))]
+use crate::probability::likelihood::Open;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
     network::{error::InferError, layer::Outputs, standardise::limited},
-    probability::{
-        likelihood::{Likelihood, Open},
-        squares::Squares,
-    },
+    probability::{likelihood::Likelihood, squares::Squares},
 };
 
 /// Adds up a log-likelihood chunk by chunk, as the decoder's last layer produces its outputs.
@@ -27,6 +26,7 @@ pub(crate) struct LogDensity<'a> {
     squares: Squares,
     /// The log-variances predicted for features that are missing, of those that vary together given what was observed before them.
     unseen: f32,
+    #[cfg(any(feature = "mixed", feature = "covariance"))]
     open: Open,
 }
 
@@ -37,7 +37,16 @@ impl<'a> LogDensity<'a> {
             Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
             _ => 0.0,
         };
-        Self { likelihood, x, careful, sum, squares: Squares::default(), unseen: 0.0, open: Open::default() }
+        Self {
+            likelihood,
+            x,
+            careful,
+            sum,
+            squares: Squares::default(),
+            unseen: 0.0,
+            #[cfg(any(feature = "mixed", feature = "covariance"))]
+            open: Open::default(),
+        }
     }
 
     /// Adds the decoder's outputs from `start` on, at most a chunk, a whole one before the last.
