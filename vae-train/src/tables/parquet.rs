@@ -31,7 +31,10 @@ use crate::{
         time_unit::is_name,
         times::Times,
     },
-    words::{foreign::excerpt, messages::list},
+    words::{
+        foreign::excerpt,
+        messages::{list, quoted},
+    },
 };
 
 /// Values of a column that are read at once.
@@ -228,12 +231,12 @@ fn names(schema: &SchemaType, path: &Path, categorical: &[String]) -> Result<Vec
     let others: Vec<&str> = fields.iter().filter(|field| !is_read(field)).map(|field| field.name()).collect();
     ensure!(
         others.is_empty(),
-        "{}: {} column(s) hold no numbers: {}; fit with --column {}=categorical if they are categories, else leave them out when the \
+        "{}: {} column(s) hold no numbers: {}; fit with --column {} if they are categories, else leave them out when the \
          file is written",
         path.display(),
         others.len(),
         list(&others),
-        others.first().unwrap_or(&"")
+        quoted(format!("{}=categorical", others.first().unwrap_or(&"")))
     );
     ensure!(!fields.is_empty(), "{} has no columns", path.display());
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!([states[0], states[1], states[3], states[5]], [0.0, 1.0, 0.0, 2.0]);
         let message = read(&[]).unwrap_err().to_string();
         assert!(
-            message.contains("1 column(s) hold no numbers: state; fit with --column state=categorical"),
+            message.contains("1 column(s) hold no numbers: `state`; fit with --column state=categorical"),
             "{message}"
         );
     }
