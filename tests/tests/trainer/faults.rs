@@ -159,7 +159,7 @@ fn a_demo_that_is_killed_leaves_whole_files_and_begins_anew() {
     let duration = place.duration(demo);
     let results = || files(&place.path("demo"));
     let expected = results();
-    for delay in delays(duration, 4, 3) {
+    for delay in delays(duration, 2, 3) {
         fs::remove_dir_all(place.path("demo")).unwrap();
         place.kill_after(demo, delay);
         fs::create_dir_all(place.path("demo")).unwrap(); // where it did not come so far
