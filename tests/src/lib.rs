@@ -27,6 +27,7 @@ pub mod detection;
 pub mod fuzz_models;
 pub mod house;
 pub mod machines;
+pub mod mixed;
 pub mod processes;
 pub mod relations;
 pub mod soak;

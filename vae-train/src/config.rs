@@ -292,9 +292,8 @@ impl Config {
     fn settle_for_densities(&mut self, windows: usize) {
         self.model.variance_floor = Some(self.variance_floor());
         self.objective.input_noise.get_or_insert(0.0);
-        let training = &mut self.training;
-        let epochs = *training.epochs.get_or_insert(training.epochs_for_densities(windows));
-        training.last_rate.get_or_insert(DENSITY_LAST * training.learning_rate);
+        let epochs = *self.training.epochs.get_or_insert(self.training.epochs_for_densities(windows));
+        self.training.last_rate.get_or_insert(DENSITY_LAST * self.training.learning_rate);
         if self.objective.objective == Bound::Elbo {
             self.objective.warm_up.get_or_insert(epochs / DENSITY_WARM_UP);
         }

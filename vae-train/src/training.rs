@@ -239,13 +239,6 @@ impl<'a> Training<'a> {
         Ok(Pass::Whole)
     }
 
-    /// The network as files take it.
-    fn without_baseline(&self) -> Vae {
-        let mut network = self.network.clone();
-        network.baseline = None;
-        network
-    }
-
     /// The objective with the weight that the KL has in this epoch.
     fn objective_of(&self, epoch: usize) -> Objective {
         let mut objective = self.config.objective();
@@ -270,7 +263,9 @@ impl<'a> Training<'a> {
         self.optimizer = optimizer;
         if metrics.validation_elbo > self.checkpoint.best_elbo() {
             self.checkpoint.best_epoch = metrics.epoch;
-            self.checkpoint.best = record(&self.without_baseline())?;
+            let mut best = self.network.clone();
+            best.baseline = None; // files have none
+            self.checkpoint.best = record(&best)?;
         }
         self.checkpoint.metrics.push(metrics);
         self.checkpoint.last = last;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::Value;
 use vae_tests::trainer::{output, program_or_trainer, trainer};
 use vae_train::simulator::plane::Shape;
@@ -24,7 +24,7 @@ const SOURCES: [&str; 5] = ["standard_normal", "prior", "aggregate", "posteriors
 /// How near what a model generates comes to data.
 #[derive(Parser)]
 struct Options {
-    /// Folders with train.csv and test.csv, labelled; the shapes ring and two-moons are there in any case.
+    /// Folders with train.csv and test.csv, labelled; the simulator's shapes are there in any case.
     folders: Vec<PathBuf>,
     /// Further options of the fits.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
@@ -39,7 +39,7 @@ fn compare() -> Result<()> {
     let Options { folders, fit } = Options::parse();
     let place = tempfile::tempdir()?;
     let mut sets = Vec::new();
-    for shape in [Shape::Ring, Shape::TwoMoons] {
+    for shape in Shape::value_variants() {
         let folder = place.path().join(shape.name());
         fs::create_dir(&folder)?;
         for (seed, file) in [(0, "train.csv"), (1, "test.csv")] {

@@ -8,7 +8,11 @@ use vae_core::{
     Activation, FrontEnd, ScoreKind, Scoring, Scratch,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_tests::{Family, can_emulate, emulate, family_model, plain_model, random_layer, related_model, varied_model};
+use vae_tests::{
+    Family, can_emulate, emulate, family_model,
+    mixed::{mixed_model, sample_window},
+    plain_model, random_layer, related_model, varied_model,
+};
 use vae_train::{
     file::model_file::{AlignedFile, ModelFile},
     weights::dense::Dense,
@@ -162,6 +166,8 @@ fn host_and_cores_give_the_same_bits() {
     let families = [
         (PosteriorKind::FullGaussian, LikelihoodKind::GaussianPredicted, 2),
         (PosteriorKind::Bernoulli, LikelihoodKind::Bernoulli, 0),
+        (PosteriorKind::DiagonalGaussian, LikelihoodKind::GaussianCovariance(2), 0),
+        (PosteriorKind::Categorical { categories: 3 }, LikelihoodKind::GaussianPerFeature, 2),
     ];
     for (posterior, likelihood, conditions) in families {
         let family = Family { posterior, likelihood, conditions };
@@ -170,6 +176,10 @@ fn host_and_cores_give_the_same_bits() {
         let models = [Precision::F32, Precision::Int8].map(|precision| family_model(family, precision, 6));
         compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
     }
+
+    let windows: Vec<f32> = (0..20).flat_map(|seed| sample_window(2, seed)).collect();
+    let models = [Precision::F32, Precision::Int8].map(|precision| mixed_model(2, precision));
+    compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
 
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let windows: Vec<f32> = (0..20 * 7).map(|_| rng.random_range(-3.0..3.0)).collect();

@@ -8,7 +8,9 @@ use vae_core::{
     Activation, ChannelCalibration, FrontEnd, Model, ScoreKind, Scoring, Scratch, Tail,
     format::{FeatureFamily, LikelihoodKind, PosteriorKind, Precision},
 };
-use vae_tests::{Family, family_model, plain_model, random_layer, related_model, root, varied_model};
+use vae_tests::{
+    Family, family_model, mixed::mixed_model, plain_model, random_layer, related_model, root, varied_model,
+};
 use vae_train::{
     file::{
         calibration::CalibrationRecord,
@@ -17,8 +19,6 @@ use vae_train::{
     run::tensor_file::safetensors,
     weights::relations::Relations,
 };
-
-use crate::mixed::mixed_model;
 
 /// Windows of a case; a third of them has gaps.
 const WINDOWS: usize = 48;

@@ -253,9 +253,6 @@ fn interrupted(directory: &RunDirectory, when: &str) -> String {
     )
 }
 
-/// Latents whose KL is fewer nats than this tell nothing, although their means may vary by what counts as being in use.
-const LEAST_TOLD: f64 = 0.05;
-
 fn summary(
     directory: &RunDirectory,
     plan: &Plan,
@@ -269,8 +266,8 @@ fn summary(
     // On training windows: the held-out ones of a small table are too few to have a variance.
     let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
     let best = checkpoint.metrics.get(checkpoint.best_epoch.saturating_sub(1));
-    let tells = best.is_none_or(|metrics| metrics.kl >= LEAST_TOLD);
-    let active_units = if tells { active_units(architecture, checkpoint, some, device)? } else { 0 };
+    let kl = best.map_or(f64::NAN, |metrics| metrics.kl);
+    let active_units = active_units(architecture, checkpoint, some, kl, device)?;
     let best_network = checkpoint.best_network(architecture, &Device::flex())?;
     let unused = Unused::diagnose(collapse::Fit {
         config,

@@ -75,7 +75,7 @@ pub struct LogLikelihoods {
     pub importance_weighted: Vec<(u32, Estimate)>,
     /// By K samples of the prior, to show why not.
     pub prior_proposal: Vec<(u32, Estimate)>,
-    /// Latent dimensions whose posterior mean varies over the data by more than 0.01 (Burda et al. 2016, section 5).
+    /// Latent dimensions in use: see [`active_units`].
     pub active_units: usize,
     /// Latent dimensions.
     pub latent: usize,
@@ -139,22 +139,19 @@ pub fn log_likelihoods(model: &Model<'_>, windows: &[f32], seed: u64) -> Result<
     let terms = |term: fn(&Evidence) -> f32| Estimate::of(decomposed.iter().map(|window| f64::from(term(window))));
     let mut importance_weighted = by(Proposal::Posterior, &SAMPLES[..SAMPLES.len() - 1])?;
     importance_weighted.push((MOST_SAMPLES, terms(|window| window.log_likelihood.value)));
-    let mut means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
-    // The mean of a zero or one says whether it is used as a Gaussian's does, on the scale of ±1.
-    if model.header()?.posterior.is_discrete() {
-        means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
-    }
+    let means: Vec<f32> = latent_means(model, windows)?.into_iter().flatten().collect();
+    let kl = Estimate::of(scores.iter().map(|score| f64::from(score.kl)));
     Ok(LogLikelihoods {
         windows: scores.len(),
         prior_components: model.prior_components()?,
         elbo: Estimate::of(scores.iter().map(|score| f64::from(score.elbo))),
-        kl: Estimate::of(scores.iter().map(|score| f64::from(score.kl))),
+        kl,
         elbo_sampled: terms(|window| window.elbo.elbo),
         kl_sampled: terms(|window| window.elbo.kl),
         gap: terms(Evidence::gap),
         importance_weighted,
         prior_proposal: by(Proposal::Prior, &SAMPLES)?,
-        active_units: active_units(&means, model.latent()),
+        active_units: active_units(&means, model.latent(), model.header()?.posterior.is_discrete(), kl.mean),
         latent: model.latent(),
         gaussian: None,
         kernel_density: None,

@@ -9,6 +9,7 @@ use crate::{
     cpu::tensor::read,
     data::part::Part,
     model::{architecture::Architecture, batch::Batch, network::Vae},
+    statistics,
     training::checkpoint::Checkpoint,
     weights::{mixture::Mixture, posteriors::Posteriors},
 };
@@ -18,7 +19,7 @@ const BATCH: usize = 1024;
 /// Rounds of Lloyd's algorithm.
 const ROUNDS: usize = 30;
 
-/// Number of latent dimensions that the best network uses for these windows; see [`active_units`](crate::statistics::active_units::active_units).
+/// Number of latent dimensions that the best network uses for these windows, of a mean KL of `kl`: see [`active_units`](statistics::active_units::active_units).
 ///
 /// # Errors
 /// If the checkpoint is damaged.
@@ -26,15 +27,13 @@ pub(crate) fn active_units(
     architecture: &Architecture,
     checkpoint: &Checkpoint,
     windows: Part<'_>,
+    kl: f64,
     device: &Device,
 ) -> Result<usize> {
     let network = checkpoint.best_network(architecture, device)?;
-    let mut means = encode(&network, windows, device)?.means().context("the windows have no posteriors")?;
-    if architecture.posterior.kind().is_discrete() {
-        // The mean of a zero or one on the scale of ±1.
-        means.iter_mut().for_each(|p| *p = 2.0 * *p - 1.0);
-    }
-    Ok(crate::statistics::active_units::active_units(&means, architecture.latent))
+    let means = encode(&network, windows, device)?.means().context("the windows have no posteriors")?;
+    let is_probability = architecture.posterior.kind().is_discrete();
+    Ok(statistics::active_units::active_units(&means, architecture.latent, is_probability, kl))
 }
 
 /// The posterior of each of these windows, in the part's order.
