@@ -105,6 +105,10 @@ impl LikelihoodKind {
     }
 }
 
+/// Most that [`FeatureFamily::FirstCategory`] may have: above, `f32` leaves nothing to the categories that training has seen.
+#[cfg(feature = "mixed")]
+const MOST_LOG_OTHER: f32 = -1e-6;
+
 /// The family of one feature of [`LikelihoodKind::Mixed`].
 ///
 /// A column of K categories is K features of zeros and ones, one behind the other: the first is a [`Self::FirstCategory`], the others are
@@ -147,7 +151,7 @@ impl FeatureFamily {
             Some(Self::Bernoulli)
         } else if code == 2.0 {
             Some(Self::NextCategory)
-        } else if code < 0.0 && code.is_finite() {
+        } else if code <= MOST_LOG_OTHER && code.is_finite() {
             Some(Self::FirstCategory { log_other: code })
         } else {
             None

@@ -18,7 +18,8 @@ impl Model<'_> {
     /// ordinary feature. Of a column of categories, the category that was seen costs `−ln p` of it and the others 0; where none of them was, what
     /// a category costs that training has not seen is owed to the first. Of features with a predicted covariance, what one is off its expectation given
     /// the features before it, in its variance given them: its surprise, so that the sum is what the window costs, and a feature that goes with others
-    /// costs what it adds to them. `x` is as for [`Self::encode`].
+    /// costs what it adds to them. A feature is given at most once, in ascending order but for those of one column of categories. `x` is as for
+    /// [`Self::encode`].
     ///
     /// Where the score is owed to how features go together, half the squared distance from what all other features make expect of this one, in
     /// its variance given them: what would be regained if this one were as expected. If two features that belong together do not, both

@@ -3,7 +3,7 @@
 use rand_core::Rng;
 
 use crate::{
-    arithmetic::{activation::softplus, random::uniform, vector::Samples},
+    arithmetic::{activation::softplus, number::clamp, random::uniform, vector::Samples},
     format::{error::LoadError, kind::FeatureFamily, size::CHUNK},
     network::{
         error::InferError,
@@ -88,6 +88,11 @@ impl Group {
     }
 }
 
+/// What is there of a category or a one, within `[0, 1]` even where a hostile file has it standardised.
+fn share(x: f32) -> f32 {
+    clamp(x, (0.0, 1.0))
+}
+
 impl<'m> Mixed<'m> {
     /// Refuses what is beyond `[0, 1]` of features that are no numbers.
     pub(crate) fn check(&self, x: Samples<'_>) -> Result<(), InferError> {
@@ -152,13 +157,14 @@ impl<'m> Mixed<'m> {
                     let difference = limited(*x) - output;
                     each(feature, 0.5 * difference * difference);
                 }
-                FeatureFamily::Bernoulli => each(feature, softplus(output) - x * output),
+                FeatureFamily::Bernoulli => each(feature, softplus(output) - share(*x) * output),
                 family => {
+                    let output = limited(output);
                     match family {
                         FeatureFamily::FirstCategory { log_other } => *group = Group::begin(log_other, output),
                         _ => group.extend(output),
                     }
-                    group.see(feature, *x, output, each);
+                    group.see(feature, share(*x), output, each);
                     let goes_on = families.peek().is_some_and(|next| **next == FeatureFamily::NextCategory.code());
                     if let (false, Some((owner, _))) = (goes_on, group.owner) {
                         each(owner, -group.nats());
@@ -298,6 +304,14 @@ mod tests {
     }
 
     #[test]
+    fn what_no_sound_model_makes_of_a_window_costs_a_number_all_the_same() {
+        for logits in [[f32::MAX, f32::MIN, 0.0], [f32::MIN, f32::MAX, f32::MIN]] {
+            let found = costs([3e38, -3e38, 1.0], logits, 2);
+            assert!(found.iter().flatten().all(|nats| !nats.is_nan()), "{found:?}");
+        }
+    }
+
+    #[test]
     fn probabilities_sum_to_one_and_are_drawn_as_often_as_they_say() {
         let families = [0.0, OTHER, 2.0, 2.0, 1.0, OTHER];
         let standardiser = Standardiser { mean: &[0.0; 6], inverse_scale: &[1.0; 6] };
@@ -340,6 +354,7 @@ mod tests {
             [f32::NAN, 0.0, 0.0, 0.0],
             [f32::NEG_INFINITY, 2.0, 0.0, 0.0],
             [0.5, 0.0, 0.0, 0.0],
+            [-1e-7, 2.0, 0.0, 0.0],
         ];
         assert!(faulty.iter().all(|families| verify(families, &standardiser) == Err(LoadError::Value)));
         let scaled = Standardiser { inverse_scale: &[2.0; 4], ..standardiser };
