@@ -11,7 +11,7 @@ use vae_train::file::model_file::ModelFile;
 
 use crate::{plain_model, random_layer};
 
-/// Less than this is the chance of a state that training has not seen.
+/// `ln p` of a state that training has not seen.
 pub const LOG_OTHER: f32 = -6.0;
 
 /// A sample: two measurements, a mode of five, a valve, and a kind of two.

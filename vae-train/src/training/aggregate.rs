@@ -19,7 +19,8 @@ const BATCH: usize = 1024;
 /// Rounds of Lloyd's algorithm.
 const ROUNDS: usize = 30;
 
-/// Number of latent dimensions that the best network uses for these windows, of a mean KL of `kl`: see [`active_units`](statistics::active_units::active_units).
+/// Number of latent dimensions that the best network uses for these windows, whose mean KL is `kl`: see
+/// [`active_units`](statistics::active_units::active_units).
 ///
 /// # Errors
 /// If the checkpoint is damaged.
