@@ -9,7 +9,7 @@ use vae_core::{
 };
 use vae_train::file::{calibration::CalibrationRecord, model_file::ModelFile};
 
-use crate::{Family, family_model, plain_model, random_layer, related_model};
+use crate::{Family, family_model, mixed::mixed_model, plain_model, random_layer, related_model};
 
 /// A calibration with all that there is in one, by which some windows of these models are out of the ordinary and most are not.
 fn calibration(channels: usize, score_kind: ScoreKind) -> CalibrationRecord {
@@ -93,6 +93,20 @@ pub fn fuzz_models() -> Result<Vec<(String, Vec<u8>)>> {
             models.push((format!("{posterior_name}-{likelihood_name}"), file));
         }
     }
+    use PosteriorKind::{Categorical, FullGaussian};
+    let of_features = [
+        ("full-covariance", FullGaussian, LikelihoodKind::GaussianCovariance(2), Precision::Int8),
+        ("categorical-per-feature", Categorical { categories: 3 }, LikelihoodKind::GaussianPerFeature, Precision::F32),
+    ];
+    for (name, posterior, likelihood, precision) in of_features {
+        let family = Family { posterior, likelihood, conditions: 2 };
+        let mut file = family_model(family, precision, 4);
+        file.calibration = calibration(file.channels.len(), ScoreKind::Samples(2));
+        models.push((name.into(), file));
+    }
+    let mixed = mixed_model(2, Precision::Int8);
+    let judged = calibration(mixed.channels.len(), ScoreKind::AtMean);
+    models.push(("mixed".into(), ModelFile { calibration: judged, ..mixed }));
     let features = [FrontEnd::Statistics, FrontEnd::Mean];
     models.push(("stream".into(), of_windows(Precision::Int8, 4, 2, &[])));
     models.push(("statistics".into(), of_windows(Precision::F32, 8, 11, &features)));

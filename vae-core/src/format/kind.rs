@@ -107,7 +107,7 @@ impl LikelihoodKind {
 
 /// Most that [`FeatureFamily::FirstCategory`] may have: above, `f32` leaves nothing to the categories that training has seen.
 #[cfg(feature = "mixed")]
-const MOST_LOG_OTHER: f32 = -1e-6;
+pub(crate) const MOST_LOG_OTHER: f32 = -1e-6;
 
 /// The family of one feature of [`LikelihoodKind::Mixed`].
 ///

@@ -185,7 +185,10 @@ mod tests {
     use crate::{
         arithmetic::random::{standard_normal, tests::SplitMix},
         network::error::InferError,
-        probability::{likelihood::Likelihood, log_density::LogDensity},
+        probability::{
+            likelihood::{Likelihood, Open},
+            log_density::LogDensity,
+        },
     };
 
     const BOUNDS: (f32, f32) = (-9.25, 4.6);
@@ -394,6 +397,14 @@ mod tests {
                 found.map(|(nats, _)| nats.is_finite()),
                 if is_refused { Err(InferError::Overflow) } else { Ok(true) }
             );
+            // What a feature costs is a number even so, for variances without end, too.
+            for bounds in [BOUNDS, (1.7e7, 6.0)] {
+                let likelihood = Likelihood::Covariance(Covariance { bounds, ..covariance::<9>(2) });
+                let (x, mut values, mut open) = (normal::<9>(2), model.values, Open::default());
+                let outputs = Outputs::F32(&mut values[..36]);
+                let mut each = |feature, nats: f32| assert!(!nats.is_nan(), "{absurd} {bounds:?}: {feature}");
+                likelihood.costs(Samples::F32(&x), 0, outputs, &mut [0.0; CHUNK], &mut open, &mut each).unwrap();
+            }
         }
     }
 }

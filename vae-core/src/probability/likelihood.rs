@@ -1,6 +1,8 @@
 //! The decoder's likelihood `p(x|z)`.
 
 #[cfg(feature = "covariance")]
+use crate::arithmetic::number::finite;
+#[cfg(feature = "covariance")]
 use crate::probability::covariance::{Covariance, Factors};
 #[cfg(feature = "mixed")]
 use crate::probability::mixed::{Group, Mixed};
@@ -98,7 +100,7 @@ impl Likelihood<'_> {
                 &mut open.factors,
                 &mut |feature, square, variance| {
                     if let Some(square) = square {
-                        each(feature, 0.5 * square / variance);
+                        each(feature, finite(0.5 * square / variance));
                     }
                 },
             );

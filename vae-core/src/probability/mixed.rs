@@ -4,7 +4,11 @@ use rand_core::Rng;
 
 use crate::{
     arithmetic::{activation::softplus, number::clamp, random::uniform, vector::Samples},
-    format::{error::LoadError, kind::FeatureFamily, size::CHUNK},
+    format::{
+        error::LoadError,
+        kind::{FeatureFamily, MOST_LOG_OTHER},
+        size::CHUNK,
+    },
     network::{
         error::InferError,
         layer::Outputs,
@@ -24,7 +28,7 @@ pub(crate) struct Mixed<'m> {
 }
 
 /// The categories of one column, as far as the decoder has put out their logits: what a chunk ends within goes on with the next.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Group {
     /// The greatest logit so far.
     largest: f32,
@@ -39,6 +43,14 @@ pub(crate) struct Group {
     owner: Option<(usize, f32)>,
     /// Whether one was not observed.
     is_gapped: bool,
+}
+
+impl Default for Group {
+    /// Of a column without a first category, which no sound file has, the nats are numbers, too.
+    fn default() -> Self {
+        let (log_other, owner) = (MOST_LOG_OTHER, None);
+        Self { largest: 0.0, sum: 0.0, weighted: 0.0, weight: 0.0, log_other, owner, is_gapped: false }
+    }
 }
 
 impl Group {
@@ -311,6 +323,20 @@ mod tests {
         }
         // As zeros and ones are that a file has standardised beyond all measure.
         assert!(costs([f32::INFINITY], [1.0], 1)[0].is_some_and(|nats| !nats.is_nan()));
+        // A column that begins nowhere.
+        let standardiser = Standardiser { mean: &[0.0; 3], inverse_scale: &[1.0; 3] };
+        let families = [FeatureFamily::NextCategory.code(); 3];
+        let mixed = Mixed { standardiser, log_normaliser: &[0.0; 3], families: &families };
+        for x in [[0.0; 3], one_hot(1)] {
+            let (mut outputs, mut group, mut given) = ([0.5, -2.0, 1.0], Group::default(), 0);
+            let mut each = |feature, nats: f32| {
+                assert!(nats.is_finite(), "{feature}: {nats}");
+                given += 1;
+            };
+            let outputs = Outputs::F32(&mut outputs);
+            mixed.costs(Samples::F32(&x), 0, outputs, &mut [0.0; CHUNK], &mut group, &mut each).unwrap();
+            assert_eq!(given, 3);
+        }
     }
 
     #[test]

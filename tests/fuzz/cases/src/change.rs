@@ -51,12 +51,24 @@ fn change(parts: &mut Parts, numbers: &mut Numbers) {
         18 => match numbers.below(3) {
             0 => parts.precision = numbers.one_of(&[Precision::F32, Precision::Int8]),
             1 => {
-                use PosteriorKind::{Bernoulli, DiagonalGaussian, FullGaussian};
-                parts.posterior = numbers.one_of(&[DiagonalGaussian, FullGaussian, Bernoulli]);
+                use PosteriorKind::{Bernoulli, Categorical, DiagonalGaussian, FullGaussian};
+                let categories = count_instead_of(numbers, 3);
+                parts.posterior =
+                    numbers.one_of(&[DiagonalGaussian, FullGaussian, Bernoulli, Categorical { categories }]);
             }
             _ => {
-                use LikelihoodKind::{Bernoulli, GaussianFixed, GaussianPerFeature, GaussianPredicted};
-                parts.likelihood = numbers.one_of(&[Bernoulli, GaussianFixed, GaussianPerFeature, GaussianPredicted]);
+                use LikelihoodKind::{
+                    Bernoulli, GaussianCovariance, GaussianFixed, GaussianPerFeature, GaussianPredicted, Mixed,
+                };
+                let covariance = GaussianCovariance(count_instead_of(numbers, 2) as u8);
+                parts.likelihood = numbers.one_of(&[
+                    Bernoulli,
+                    GaussianFixed,
+                    GaussianPerFeature,
+                    GaussianPredicted,
+                    Mixed,
+                    covariance,
+                ]);
             }
         },
         19 => {

@@ -83,10 +83,11 @@ impl Case<'_, '_> {
         let outcome = model.log_likelihood(x, 2, numbers.generator(), scratch);
         digest.outcome(&outcome.map(|found| found.value));
         judge(*sound, outcome);
-        let mut next = 0;
+        let mut is_given = vec![false; x.len()];
         let outcome = model.attribute(x, scratch, &mut |feature, nats| {
-            assert!(feature >= next && feature < x.len() && !nats.is_nan());
-            next = feature + 1;
+            let is_given_again = core::mem::replace(&mut is_given[feature], true);
+            assert!(!(*sound && is_given_again), "{feature} is given twice");
+            assert!(!nats.is_nan(), "{feature}: {nats}");
             digest.number(nats);
         });
         judge(*sound, outcome);

@@ -112,8 +112,8 @@ impl Parts {
         let tables = [header.features, header.conditions_and_prior].map(|array| reader.values(array));
         let encoder = reader.layers(header.encoder_layers)?;
         let decoder = reader.layers(header.decoder_layers)?;
-        // What is behind the features' four arrays of a Gaussian are the constants of relations.
-        let related = u32::from(tables[0].len() > 16 * sizes[0] as usize);
+        // What is behind the features' arrays are the constants of relations.
+        let related = u32::from(tables[0].len() > 4 * header.likelihood.feature_arrays() * sizes[0] as usize);
         let related_layers = reader.layers(related)?;
         let calibration = reader.named()?;
         let mixture = (0..header.mixture_components.min(1)).map(|_| reader.named()).collect::<Option<_>>()?;

@@ -25,10 +25,10 @@ macro_rules! models {
 }
 
 /// The models of `models/`, which `cargo run --release -p vae-tests --bin fuzz_models` writes.
-static FILES: [&[u8]; 19] = models!(
+static FILES: [&[u8]; 22] = models!(
     "bands" "bernoulli-bernoulli" "bernoulli-fixed" "bernoulli-per-feature" "bernoulli-predicted" "diagonal-bernoulli" "diagonal-fixed"
     "diagonal-per-feature" "diagonal-predicted" "full-bernoulli" "full-fixed" "full-per-feature" "full-predicted" "plain" "statistics"
-    "stream" "mel" "related" "related-inputs"
+    "stream" "mel" "related" "related-inputs" "mixed" "full-covariance" "categorical-per-feature"
 );
 
 /// What all cases are made from: the models, taken apart, and what detectors with them remember after a while.

@@ -16,7 +16,7 @@ fn share(subject: Subject, is_taken: impl Fn(&[u8]) -> bool) -> f32 {
 #[test]
 fn a_file_taken_apart_and_put_together_is_the_same() {
     let seeds = Seeds::default();
-    for which in 0..19 {
+    for which in 0..22 {
         let parts = Parts::of(seeds.bytes(which)).unwrap();
         assert!(parts.file().bytes() == seeds.bytes(which), "{which}");
     }
