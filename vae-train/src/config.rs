@@ -1,6 +1,7 @@
 //! What a fit can be told: each setting is written once, and given by its name in a TOML file, on the command line, or in Rust.
 
 pub mod data;
+mod density;
 pub mod model;
 pub mod objective;
 pub mod training;
@@ -17,6 +18,7 @@ use vae_core::standard_normal;
 use crate::{
     config::{
         data::{ColumnFamily, DataConfig},
+        density::DENSITY_COMPONENTS,
         model::{CONTINUOUS_FLOOR, DENSITY_FLOOR, DISCRETE_FLOOR, ModelConfig, PosteriorFamily, Purpose},
         objective::ObjectiveConfig,
         training::TrainingConfig,
@@ -35,12 +37,6 @@ use crate::{
 const INPUT_VARIANCE: f32 = 0.09;
 /// Components of the learned prior by default.
 const PRIOR_COMPONENTS: usize = 16;
-/// First step size of a model of densities by default, and the share of it that is left in the last epoch.
-const DENSITY_RATE: f64 = 2e-3;
-const DENSITY_LAST: f64 = 0.005;
-const DENSITY_BATCH: usize = 128;
-/// One of so many epochs passes until a model of densities pays for all of its KL.
-const DENSITY_WARM_UP: usize = 4;
 /// Samples of the score-function estimator by default: of more than one, each one's baseline is the others' mean.
 const SCORE_FUNCTION_SAMPLES: usize = 4;
 
@@ -75,10 +71,7 @@ impl Config {
         let mut config = Self::default();
         config.model.purpose = purpose;
         if purpose == Purpose::Density {
-            config.model.likelihood = Likelihood::GaussianPredicted;
-            config.model.relations = false;
-            config.training.batch = DENSITY_BATCH;
-            config.training.learning_rate = DENSITY_RATE;
+            config.choose_for_densities();
         }
         config
     }
@@ -208,6 +201,7 @@ impl Config {
         let by_posterior = if is_discrete { Estimator::ScoreFunction } else { Estimator::Reparameterised };
         let estimator = estimator.unwrap_or(by_posterior);
         let by_estimator = if estimator == Estimator::ScoreFunction { SCORE_FUNCTION_SAMPLES } else { 1 };
+        let bound = bound.unwrap_or(Bound::Elbo);
         Objective { bound, samples: samples.unwrap_or(by_estimator), beta, free_bits, estimator }
     }
 
@@ -238,7 +232,8 @@ impl Config {
     #[must_use]
     pub fn prior_components(&self) -> usize {
         let is_standard = self.model.posterior != PosteriorFamily::Diagonal || self.objective.free_bits > 0.0;
-        self.model.prior.unwrap_or(if is_standard { 0 } else { PRIOR_COMPONENTS })
+        let by_purpose = if self.is_of_densities() { DENSITY_COMPONENTS } else { PRIOR_COMPONENTS };
+        self.model.prior.unwrap_or(if is_standard { 0 } else { by_purpose })
     }
 
     /// What is added to the encoder's inputs, of so many windows: a value for each feature, 0 for those of zeros and ones; or none.
@@ -287,16 +282,6 @@ impl Config {
         self.objective.input_noise.get_or_insert((INPUT_VARIANCE + share).min(1.0).sqrt());
         self.training.epochs = Some(self.training.epochs_for(windows));
         self.training.patience = Some(self.training.patience_for(windows));
-    }
-
-    fn settle_for_densities(&mut self, windows: usize) {
-        self.model.variance_floor = Some(self.variance_floor());
-        self.objective.input_noise.get_or_insert(0.0);
-        let epochs = *self.training.epochs.get_or_insert(self.training.epochs_for_densities(windows));
-        self.training.last_rate.get_or_insert(DENSITY_LAST * self.training.learning_rate);
-        if self.objective.objective == Bound::Elbo {
-            self.objective.warm_up.get_or_insert(epochs / DENSITY_WARM_UP);
-        }
     }
 }
 
@@ -364,12 +349,14 @@ mod tests {
         config.check().unwrap();
         config.settle(2, 4000);
         assert_eq!((config.objective.input_noise, config.model.variance_floor), (Some(0.0), Some(DENSITY_FLOOR)));
-        assert_eq!(config.model.prior, Some(PRIOR_COMPONENTS));
+        assert_eq!(config.model.prior, Some(DENSITY_COMPONENTS));
+        assert_eq!((config.objective.objective, config.objective.samples), (Some(Bound::Importance), Some(8)));
         let epochs = config.training.epochs.unwrap();
         assert_eq!((config.training.patience, config.objective.warm_up), (Some(epochs), Some(epochs / 4)));
         // What a purpose chooses contradicts nothing that is given with it.
         for change in [
-            (|config| config.objective.objective = Bound::Importance) as fn(&mut Config),
+            (|config| config.objective.objective = Some(Bound::Importance)) as fn(&mut Config),
+            |config| config.objective.objective = Some(Bound::Elbo),
             |config| config.model.posterior = PosteriorFamily::Bernoulli,
             |config| config.model.posterior = PosteriorFamily::Categorical,
             |config| config.model.likelihood = Likelihood::Bernoulli,

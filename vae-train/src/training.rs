@@ -239,14 +239,11 @@ impl<'a> Training<'a> {
         Ok(Pass::Whole)
     }
 
-    /// The objective with the weight that the KL has in this epoch.
+    /// The objective of this epoch.
     fn objective_of(&self, epoch: usize) -> Objective {
-        let mut objective = self.config.objective();
+        let objective = self.config.objective();
         let warm_up = self.config.objective.warm_up.unwrap_or(0);
-        if epoch < warm_up {
-            objective.beta *= epoch as f32 / warm_up as f32;
-        }
-        objective
+        if epoch < warm_up { objective.warming_up(epoch as f32 / warm_up as f32) } else { objective }
     }
 
     /// Zeros and ones for these windows, where each epoch draws its own.

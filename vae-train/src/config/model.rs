@@ -70,7 +70,7 @@ pub struct ModelConfig {
     ///
     /// `density` makes the likelihood as sharp as the data are, where detection keeps it so wide that int8 and windows of the same kind do not matter:
     /// other defaults for --likelihood (gaussian-predicted), --variance-floor (0.0001), --input-noise (0), --relations (false),
-    /// --hidden, --warm-up, --learning-rate, --last-rate, --batch and --epochs, each of which may be given (docs/density.md). Export such a model with
+    /// --objective (importance), --prior (64), --hidden, --warm-up, --learning-rate, --last-rate, --batch and --epochs, each of which may be given (docs/density.md). Export such a model with
     /// `--precision f32`.
     #[arg(long, value_enum, default_value_t = ModelConfig::default().purpose)]
     pub purpose: Purpose,
@@ -116,7 +116,7 @@ pub struct ModelConfig {
     /// Categories of each categorical latent, which divide --latent [default: --latent: a single latent].
     #[arg(long, hide_short_help = true)]
     pub categories: Option<usize>,
-    /// Components of the prior `p(z)`, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16].
+    /// Components of the prior `p(z)`, a mixture of Gaussians learned with the network; 0 for N(0, I) [default: 16; 64 for densities].
     ///
     /// The default is 0 if the posterior is not diagonal or free bits are given.
     #[arg(long, hide_short_help = true)]

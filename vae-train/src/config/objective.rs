@@ -10,10 +10,10 @@ use crate::model::{objective::Bound, posterior::Estimator};
 #[command(next_help_heading = "Objective")]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveConfig {
-    /// Bound of `ln p(x)` that is maximised.
-    #[arg(long, hide_short_help = true, value_enum, default_value_t = ObjectiveConfig::default().objective)]
-    pub objective: Bound,
-    /// Samples per window and step: L of the ELBO, K of the importance-weighted bound [default: 1; 4 for score-function].
+    /// Bound of `ln p(x)` that is maximised [default: elbo; for densities importance, where nothing else that is given is the ELBO's].
+    #[arg(long, hide_short_help = true, value_enum)]
+    pub objective: Option<Bound>,
+    /// Samples per window and step: L of the ELBO, K of the importance-weighted bound [default: 1; 4 for score-function; 8 for densities' importance].
     ///
     /// Of the score function's, each is compared with the others of its window; a single one with what a network, learned beside, expects.
     #[arg(long, hide_short_help = true)]
@@ -37,6 +37,8 @@ pub struct ObjectiveConfig {
     #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().free_bits)]
     pub free_bits: f32,
     /// Epochs over which the KL's weight rises to --beta [default: 0; for densities a quarter of the epochs].
+    ///
+    /// Before the importance-weighted bound is maximised, these are epochs of the ELBO, with one sample.
     #[arg(long, hide_short_help = true)]
     pub warm_up: Option<usize>,
 }
@@ -44,7 +46,7 @@ pub struct ObjectiveConfig {
 impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self {
-            objective: Bound::Elbo,
+            objective: None,
             samples: None,
             estimator: None,
             input_noise: None,
@@ -56,6 +58,11 @@ impl Default for ObjectiveConfig {
 }
 
 impl ObjectiveConfig {
+    /// Whether the KL is not what it weighs in the ELBO.
+    pub(super) fn is_weighted(&self) -> bool {
+        self.beta != 1.0 || self.free_bits > 0.0
+    }
+
     /// Refuses values that no fit can work with.
     ///
     /// # Errors
@@ -63,10 +70,8 @@ impl ObjectiveConfig {
     pub fn check(&self) -> Result<()> {
         ensure!(self.samples != Some(0), "samples is 0: give at least 1");
         ensure!(
-            self.objective == Bound::Elbo
-                || (self.beta == 1.0 && self.free_bits == 0.0 && self.warm_up.unwrap_or(0) == 0),
-            "beta, free_bits and warm_up weigh the ELBO's KL, and the importance-weighted bound has no KL: leave them out, or leave out \
-             --objective"
+            self.objective != Some(Bound::Importance) || !self.is_weighted(),
+            "beta and free_bits weigh the ELBO's KL, and the importance-weighted bound has no KL: leave them out, or leave out --objective"
         );
         if let Some(deviation) = self.input_noise {
             ensure!(deviation.is_finite() && deviation >= 0.0, "input_noise {deviation}: give 0 or more");

@@ -65,6 +65,14 @@ impl Objective {
         Self { beta: 1.0, free_bits: 0.0, ..self }
     }
 
+    /// The ELBO of which the KL weighs only this share, which is maximised before this objective is: for the importance-weighted bound, too, a network that is new
+    /// would not use its latents.
+    #[must_use]
+    pub fn warming_up(self, share: f32) -> Self {
+        let samples = if self.bound == Bound::Importance { 1 } else { self.samples };
+        Self { bound: Bound::Elbo, samples, beta: share * self.beta, ..self }
+    }
+
     /// Whether the gradient needs a baseline that is learned: a single sample has no others to be compared with.
     #[must_use]
     pub fn has_learned_baseline(&self) -> bool {

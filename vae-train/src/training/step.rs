@@ -284,7 +284,7 @@ mod tests {
         configs[1].model.prior = Some(4);
         configs[2].model.posterior = PosteriorFamily::Bernoulli;
         configs[2].objective.samples = Some(3);
-        configs[3].objective.objective = Bound::Importance;
+        configs[3].objective.objective = Some(Bound::Importance);
         configs[3].objective.samples = Some(3);
         configs[4].model.posterior = PosteriorFamily::Categorical;
         configs[4].objective.estimator = Some(Estimator::Enumeration);
