@@ -57,7 +57,7 @@ def statistics(x):
 
 def bands(x, n):
     size = x.shape[1]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
     power = np.abs(np.fft.rfft(np.nan_to_num(x - means(x)) * hann)) ** 2 / size
     edges, last = [0], size // 2 - 1
     for k in range(1, n + 1):

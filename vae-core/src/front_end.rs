@@ -34,7 +34,7 @@ pub enum FrontEnd {
     /// Randall (2011), *Vibration-based Condition Monitoring*, sections 5.2 and 5.3.
     Statistics,
     /// The `ln` of the energy in so many bands between the lowest frequency that the window resolves and half the sample rate, each
-    /// about the same number of octaves wide, of the samples less their mean under a Hann window. The window is a power of two of 16
+    /// about the same number of octaves wide, of the samples less their mean under a periodic Hann window. The window is a power of two of 16
     /// to 2048 samples. Needs the feature `spectrum` of this crate.
     Bands(u8),
     /// Log-mel energies, frame after frame, as detectors of strange machine sounds have them: the `ln` of the energy in bands of equal width on

@@ -1,5 +1,6 @@
 //! Dense layers, read in place, and a pass through a half of the network.
 
+pub(crate) mod curve;
 pub(crate) mod error;
 pub(crate) mod fixed;
 pub(crate) mod input;

@@ -11,8 +11,9 @@ use semihosting::println;
 use vae_core::FrontEnd;
 
 const RATE: u32 = 16_000;
-const COUNTED: [(&str, FrontEnd, usize); 6] = [
+const COUNTED: [(&str, FrontEnd, usize); 7] = [
     ("statistics", FrontEnd::Statistics, 256),
+    ("bands:16", FrontEnd::Bands(16), 64),
     ("bands:16", FrontEnd::Bands(16), 256),
     ("bands:16", FrontEnd::Bands(16), 1024),
     ("mel:32", FrontEnd::Mel { bands: 32, frames: 1, rate: RATE }, 1024),

@@ -16,7 +16,7 @@ use vae_train::{
 use crate::{plain_model, random_layer};
 
 /// Features of the pairs that [`recipe_models`] makes.
-pub const RECIPE_FEATURES: [usize; 6] = [3, 5, 10, 16, 36, 64];
+pub const RECIPE_FEATURES: [usize; 7] = [3, 5, 10, 16, 24, 36, 64];
 
 /// Models of rows as the default recipe makes them, int8 and with random weights: for each number of features one without relations, and the
 /// same with them and as many components of a mixture of the input as a fit takes at most.

@@ -57,6 +57,7 @@ impl ChannelCalibration {
         strength: Location { centre: 1.0, ..Location::UNKNOWN },
     };
 
+    #[inline(always)] // of which little is used for each sample
     pub(crate) fn new(constants: &[f32; CHANNEL_CONSTANTS]) -> Self {
         let [low, high, longest_run, longest_gap, nats, mean, power, locations @ ..] = *constants;
         let [level, strength] = {

@@ -54,6 +54,7 @@ pub(crate) struct Channel<'s> {
 }
 
 impl<'s> Channel<'s> {
+    #[inline(always)]
     pub(crate) fn new(state: &'s mut [f32; CHANNEL_STATE]) -> Self {
         let [last, run, gap, fault, since_fault, sum, squares, count, shift, power, offset, gain, ordinary_power, nats] =
             state;
@@ -100,6 +101,7 @@ impl<'s> Channel<'s> {
 
     /// Takes a sample; returns what the model is to see of it: on the calibration's baseline if values have levels, as it is if not, and
     /// NaN for what is no number. `window` is its samples.
+    #[inline(always)]
     pub(crate) fn push(&mut self, value: f32, normal: &ChannelCalibration, window: f32, has_levels: bool) -> f32 {
         *self.since_fault += 1.0;
         *self.gap = if value.is_nan() { *self.gap + 1.0 } else { 0.0 };
@@ -108,7 +110,7 @@ impl<'s> Channel<'s> {
         let (low, high) = normal.range;
         let fault = if value < low || value > high || value.is_infinite() {
             Some(SensorFaultKind::OutOfRange)
-        } else if *self.gap > normal.longest_gap.max(0.25 * window).max(BORNE) {
+        } else if *self.gap > BORNE && *self.gap > normal.longest_gap.max(0.25 * window) {
             Some(SensorFaultKind::Missing)
         } else if self.is_suspicious(normal) && (value == low || value == high) {
             Some(SensorFaultKind::Saturated)
@@ -245,6 +247,22 @@ pub(crate) fn channels<'s>(
     let normal =
         known.chain(calibration.nats().iter().map(of_nats)).chain(core::iter::repeat(ChannelCalibration::UNKNOWN));
     state.as_chunks_mut().0.iter_mut().take(count).map(Channel::new).zip(normal)
+}
+
+/// Takes a sample of one of these channels, as [`Channel::push`] does; as it is for one that there is not. This runs for each sample: what it does
+/// not use is not copied.
+#[inline(never)]
+pub(crate) fn push(
+    state: &mut [f32],
+    calibration: &Calibration<'_>,
+    index: usize,
+    value: f32,
+    window: f32,
+    has_levels: bool,
+) -> f32 {
+    let Some(state) = state.as_chunks_mut().0.get_mut(index) else { return value };
+    let normal = calibration.known_channels().get(index).map_or(ChannelCalibration::UNKNOWN, ChannelCalibration::new);
+    Channel::new(state).push(value, &normal, window, has_levels)
 }
 
 #[cfg(test)]

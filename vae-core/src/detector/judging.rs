@@ -7,7 +7,7 @@ use crate::{
     detector::{
         Detector,
         adaptation::adapt,
-        channel::channels,
+        channel::push,
         error::DetectorError,
         memory::Parts,
         verdict::Verdict,
@@ -84,7 +84,7 @@ impl<'m, 'b> Detector<'m, 'b> {
             return Ok(None);
         }
         loop {
-            if let Poll::Ready(verdict) = self.step(scratch)? {
+            if let Poll::Ready(verdict) = self.go_on(scratch, true)? {
                 return Ok(verdict);
             }
         }
@@ -101,13 +101,12 @@ impl<'m, 'b> Detector<'m, 'b> {
         if needed != found {
             return Err(InferError::WrongLength { needed, found }.into());
         }
-        let window = self.model.window() as f32;
-        let has_levels = self.has_levels;
-        let channels = channels(self.state, &self.calibration, self.model.channels());
-        let seen = channels
-            .zip(sample)
-            .map(|((mut channel, normal), value)| channel.push(*value, &normal, window, has_levels));
-        let is_complete = self.window.push_values(seen);
+        let (window, has_levels) = (self.model.window() as f32, self.has_levels);
+        self.window.make_room();
+        for (index, value) in sample.iter().enumerate() {
+            self.window.take(push(self.state, &self.calibration, index, *value, window, has_levels));
+        }
+        let is_complete = self.window.is_complete();
         if is_complete {
             self.work = Work::Begin;
         }
@@ -132,7 +131,12 @@ impl<'m, 'b> Detector<'m, 'b> {
     /// See [`DetectorError`], and [`InferError::BadCondition`] where [`Self::given`] has not been called for a conditional model. The
     /// window is then given up.
     pub fn step(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
-        let outcome = self.advance(scratch);
+        self.go_on(scratch, false)
+    }
+
+    /// Goes on with a window's work: until something is known of it where `is_at_once`, which saves reading the model's header anew for each part.
+    fn go_on(&mut self, scratch: &mut Scratch<'_>, is_at_once: bool) -> Result<Poll<Option<Verdict>>, DetectorError> {
+        let outcome = self.advance(scratch, is_at_once);
         if outcome.is_err() {
             self.work = Work::Idle;
             // Nor do its samples count for those of the next one.
@@ -149,7 +153,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         }
     }
 
-    fn advance(&mut self, scratch: &mut Scratch<'_>) -> Result<Poll<Option<Verdict>>, DetectorError> {
+    fn advance(&mut self, scratch: &mut Scratch<'_>, is_at_once: bool) -> Result<Poll<Option<Verdict>>, DetectorError> {
         if matches!(self.work, Work::Idle) {
             return Ok(Poll::Ready(None));
         }
@@ -167,7 +171,10 @@ impl<'m, 'b> Detector<'m, 'b> {
             }
         }
         let (mut task, work) = self.task(scratch)?;
-        let step = task.advance(work)?;
+        let mut step = task.advance(work)?;
+        while is_at_once && matches!(step, Step::Pending) {
+            step = task.advance(work)?;
+        }
         if !matches!(step, Step::Pending) {
             *work = Work::Idle;
         }

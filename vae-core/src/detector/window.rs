@@ -68,12 +68,13 @@ impl<'b> Window<'b> {
         if sample.len() != self.channels {
             return Err(InferError::WrongLength { needed: self.channels, found: sample.len() });
         }
-        let is_complete = self.push_values(sample.iter().copied());
-        Ok(if is_complete { Some(self.values()?) } else { None })
+        self.make_room();
+        sample.iter().for_each(|value| self.take(*value));
+        Ok(if self.is_complete() { Some(self.values()?) } else { None })
     }
 
-    /// Takes one sample, as many values as there are channels; returns whether a window is complete.
-    pub(crate) fn push_values(&mut self, sample: impl Iterator<Item = f32>) -> bool {
+    /// Prepares for a sample, of which each value then goes to [`Self::take`].
+    pub(crate) fn make_room(&mut self) {
         if self.taken == self.len {
             // The window that was returned last has been read: make room for what comes behind it.
             let kept = self.len.saturating_sub(self.hop);
@@ -83,17 +84,21 @@ impl<'b> Window<'b> {
             }
             self.taken = kept;
         }
+    }
+
+    /// Takes a sample's next value.
+    pub(crate) fn take(&mut self, value: f32) {
         if self.skip > 0 {
-            // The iterator may have more to do than to give values: a detector looks at every sample.
-            sample.for_each(drop);
-            self.skip = self.skip.saturating_sub(self.channels);
-            return false;
-        }
-        // There is room: the buffer holds whole samples, and fewer than a window's.
-        for (slot, value) in self.buffer.iter_mut().skip(self.taken).zip(sample) {
+            self.skip -= 1;
+        } else if let Some(slot) = self.buffer.get_mut(self.taken) {
+            // There is room: the buffer holds whole samples, and fewer than a window's.
             *slot = value;
             self.taken += 1;
         }
+    }
+
+    /// Whether a window is complete, once a sample's values have been taken.
+    pub(crate) fn is_complete(&self) -> bool {
         self.taken == self.len
     }
 

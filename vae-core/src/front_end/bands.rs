@@ -1,25 +1,19 @@
 //! The energy of a channel's samples in bands of frequencies.
 
 #[cfg(feature = "spectrum")]
-use crate::{arithmetic::number::finite, front_end::spectrum::spectrum, network::error::InferError};
+use crate::{arithmetic::number::finite, front_end::spectrum::energies, network::error::InferError};
 
 /// [`FrontEnd::Bands`](super::FrontEnd::Bands) of distances from the mean.
 #[cfg(feature = "spectrum")]
 pub(super) fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), InferError> {
     let len = distances.len() as f32;
-    for (index, distance) in distances.iter_mut().enumerate() {
-        let phase = core::f32::consts::TAU * (index as f32 + 0.5) / len;
-        *distance *= 0.5 - 0.5 * libm::cosf(phase);
-    }
-    let spectrum = spectrum(distances).ok_or(InferError::Unsupported)?;
-    // The first holds the mean, and in its imaginary part the highest frequency; neither counts.
-    let mut frequencies = spectrum.iter().skip(1);
-    let (bands, count) = (features.len(), frequencies.len());
+    let count = (distances.len() / 2).saturating_sub(1);
+    let mut energies = energies(distances).ok_or(InferError::Unsupported)?.map(|(_, energy)| energy);
+    let bands = features.len();
     let mut start = 0;
     for (band, feature) in features.iter_mut().enumerate() {
         let end = band_end(band, bands, count).max(start + 1);
-        let own = frequencies.by_ref().take(end - start);
-        let energy = own.fold(0.0, |sum, x| sum + (x.re * x.re + x.im * x.im));
+        let energy = energies.by_ref().take(end - start).fold(0.0, |sum, energy| sum + energy);
         *feature = libm::logf(finite(energy / len).max(f32::MIN_POSITIVE));
         start = end;
     }
@@ -46,7 +40,7 @@ mod tests {
             let samples =
                 |i: usize| libm::sin(0.7 * i as f64) + 0.3 * libm::cos(2.9 * i as f64) + 0.01 * (i % 5) as f64;
             let mean = (0..window).map(samples).sum::<f64>() / window as f64;
-            let hann = |i: usize| 0.5 - 0.5 * libm::cos(core::f64::consts::TAU * (i as f64 + 0.5) / window as f64);
+            let hann = |i: usize| 0.5 - 0.5 * libm::cos(core::f64::consts::TAU * i as f64 / window as f64);
             let energy = |frequency: usize| {
                 let (mut re, mut im) = (0.0, 0.0);
                 for i in 0..window {

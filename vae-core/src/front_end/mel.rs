@@ -1,7 +1,7 @@
 //! The energy of a channel's samples in bands of equal width in mel, frame by frame.
 
 #[cfg(feature = "spectrum")]
-use crate::{arithmetic::number::finite, front_end::spectrum::spectrum, network::error::InferError};
+use crate::{arithmetic::number::finite, front_end::spectrum::energies, network::error::InferError};
 
 /// Samples in each of so many half overlapping frames that a window is cut into: `2 · window / (frames + 1)`. None where that is no even number,
 /// or there are no frames.
@@ -52,23 +52,6 @@ fn fill_gaps(frame: &mut [f32]) -> bool {
         frame.iter_mut().filter(|sample| sample.is_nan()).for_each(|sample| *sample = mean);
     }
     count > 0
-}
-
-/// The frequencies between the lowest and the highest of a frame, in units of the lowest, and their energies `|X|²` under a periodic Hann window.
-///
-/// The window `½ − ½ cos(2πi/N)` is applied to the spectrum, in which it is `½ Xₖ − ¼ (Xₖ₋₁ + Xₖ₊₁)`: that takes no cosines.
-#[cfg(feature = "spectrum")]
-fn energies(frame: &mut [f32]) -> Option<impl Iterator<Item = (f32, f32)>> {
-    let (ends, rest) = spectrum(frame)?.split_first()?;
-    let behind = rest.iter().skip(1).map(|x| (x.re, x.im)).chain(core::iter::once((ends.im, 0.0)));
-    let (mut before, mut frequency) = ((ends.re, 0.0), 0.0);
-    Some(rest.iter().zip(behind).map(move |(x, behind)| {
-        let re = 0.5 * x.re - 0.25 * (before.0 + behind.0);
-        let im = 0.5 * x.im - 0.25 * (before.1 + behind.1);
-        before = (x.re, x.im);
-        frequency += 1.0;
-        (frequency, re * re + im * im)
-    }))
 }
 
 /// Edges of bands at equal distances in mel, from 0 to half the sample rate.

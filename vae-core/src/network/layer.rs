@@ -10,6 +10,7 @@ use crate::{
     },
     kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
     network::{
+        curve,
         error::InferError,
         fixed::{self, LEAST_EXPONENT},
         input::Source,
@@ -48,6 +49,10 @@ pub(crate) enum Outputs<'c> {
 impl<'c> Outputs<'c> {
     /// The outputs as numbers.
     pub(crate) fn numbers(self) -> &'c [f32] {
+        self.numbers_mut()
+    }
+
+    fn numbers_mut(self) -> &'c mut [f32] {
         match self {
             Self::F32(values) => values,
             Self::Fixed { values, exponent, .. } => to_numbers(values, exponent),
@@ -212,8 +217,7 @@ impl<'m> Layer<'m> {
                 for (output, bias) in outputs.iter_mut().zip(bias.get(start..)?) {
                     *output += bias;
                 }
-                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
-                Some(Outputs::F32(outputs))
+                Some(activated(self.activation, Outputs::F32(outputs)))
             }
             Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent } => {
                 let exponent = scale_exponent + 16 + exponent;
@@ -223,13 +227,28 @@ impl<'m> Layer<'m> {
                 let relu = self.activation == Activation::Relu;
                 let magnitude = rows_int8(weights, bytemuck::cast_slice(x), constants, shift, relu, room);
                 let outputs = room.get_mut(..rows)?;
-                if matches!(self.activation, Activation::Identity | Activation::Relu) {
-                    return Some(Outputs::Fixed { values: outputs, exponent, magnitude });
-                }
-                let outputs = to_numbers(outputs, exponent);
-                outputs.iter_mut().for_each(|output| *output = self.activation.apply(*output));
-                Some(Outputs::F32(outputs))
+                let outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
+                Some(match self.activation {
+                    Activation::Identity | Activation::Relu => outputs,
+                    activation => activated(activation, outputs),
+                })
             }
+        }
+    }
+}
+
+/// Applies an activation that the kernel has not.
+#[inline(never)] // so that layers without one pay nothing
+fn activated(activation: Activation, outputs: Outputs<'_>) -> Outputs<'_> {
+    match (activation, outputs) {
+        (Activation::LeakyRelu(_), outputs) | (_, outputs @ Outputs::F32(_)) => {
+            let outputs = outputs.numbers_mut();
+            outputs.iter_mut().for_each(|output| *output = activation.apply(*output));
+            Outputs::F32(outputs)
+        }
+        (_, Outputs::Fixed { values, exponent, magnitude }) => {
+            let (exponent, magnitude) = curve::activate(activation, values, exponent, magnitude);
+            Outputs::Fixed { values, exponent, magnitude }
         }
     }
 }

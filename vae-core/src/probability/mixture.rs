@@ -3,10 +3,7 @@
 use rand_core::Rng;
 
 use crate::{
-    arithmetic::{
-        activation::softplus,
-        random::{standard_normal, uniform},
-    },
+    arithmetic::random::{standard_normal, uniform},
     format::{error::LoadError, record::all_values},
     network::error::InferError,
 };
@@ -44,14 +41,21 @@ impl<'m> Mixture<'m> {
     /// # Source
     /// Hershey & Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*, section 7.
     pub(crate) fn log_sum(&self, squares: impl Fn(&[f32], &[f32]) -> f32) -> f32 {
-        let mut total = f32::NEG_INFINITY;
+        // e to the greatest term, so that nothing overflows, times a sum that is at least 1.
+        let (mut largest, mut sum) = (f32::NEG_INFINITY, 0.0);
         for (constant, centre, precision) in self.components() {
             let term = constant - 0.5 * squares(centre, precision);
-            // ln(eᵃ + eᵇ), by the larger one, so that nothing overflows.
-            let (larger, smaller) = if total > term { (total, term) } else { (term, total) };
-            total = larger + softplus(smaller - larger);
+            let is_larger = term > largest;
+            let difference = if is_larger { largest - term } else { term - largest };
+            // e⁻¹⁷ is below half a unit of f32's last place at 1.
+            let share = if difference > -17.0 { libm::expf(difference) } else { 0.0 };
+            if is_larger {
+                (largest, sum) = (term, sum * share + 1.0);
+            } else {
+                sum += share;
+            }
         }
-        total
+        largest + libm::logf(sum)
     }
 
     /// Draws from the mixture into `z`.
