@@ -15,7 +15,7 @@ const STEP_BITS: u32 = 14;
 /// The greatest argument of which the last entry of a table is the nearest: close to 16, where what is left of the functions is below their unit.
 const MOST: u32 = ((SIGMOID.len() as u32) << STEP_BITS) - (1 << (STEP_BITS - 1)) - 1;
 
-/// `σ(−u)` for u = 0, ¼, … 16.
+/// `σ(−u)` for u = 0, ¼, … 15¾, times 2¹⁶.
 static SIGMOID: [u16; 64] = [
     32_768, 28_693, 24_743, 21_025, 17_625, 14_595, 11_955, 9702, 7812, 6249, 4971, 3938, 3108, 2446, 1921, 1506, 1179,
     922, 720, 562, 439, 342, 267, 208, 162, 126, 98, 77, 60, 47, 36, 28, 22, 17, 13, 10, 8, 6, 5, 4, 3, 2, 2, 1, 1, 1,

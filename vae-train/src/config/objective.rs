@@ -38,7 +38,7 @@ pub struct ObjectiveConfig {
     pub free_bits: f32,
     /// Epochs over which the KL's weight rises to --beta [default: 0; for densities a quarter of the epochs].
     ///
-    /// Before the importance-weighted bound is maximised, these are epochs of the ELBO, with one sample.
+    /// Of the importance-weighted bound it is that of `ln p(z) - ln q(z|x)` in its weights.
     #[arg(long, hide_short_help = true)]
     pub warm_up: Option<usize>,
 }

@@ -37,7 +37,7 @@ pub struct Objective {
     pub bound: Bound,
     /// Samples per window: L of the ELBO, K of the importance-weighted bound.
     pub samples: usize,
-    /// Weight of the KL.
+    /// Weight of the KL, and of `ln p(z) − ln q(z|x)` in importance weights.
     pub beta: f32,
     /// Nats of KL per latent dimension that cost nothing.
     pub free_bits: f32,
@@ -65,12 +65,10 @@ impl Objective {
         Self { beta: 1.0, free_bits: 0.0, ..self }
     }
 
-    /// The ELBO of which the KL weighs only this share, which is maximised before this objective is: for the importance-weighted bound, too, a network that is new
-    /// would not use its latents.
+    /// This objective while the KL, and in the importance weights `p(z) / q(z|x)`, weighs only this share, so that the latents are used before they are paid for.
     #[must_use]
     pub fn warming_up(self, share: f32) -> Self {
-        let samples = if self.bound == Bound::Importance { 1 } else { self.samples };
-        Self { bound: Bound::Elbo, samples, beta: share * self.beta, ..self }
+        Self { beta: share * self.beta, ..self }
     }
 
     /// Whether the gradient needs a baseline that is learned: a single sample has no others to be compared with.
@@ -168,11 +166,16 @@ impl Objective {
                     None => log_prior(architecture, z),
                     Some(prior) => prior.log_density(z.clone(), z.clone() * z),
                 };
-                let log_weight = (conditional + log_prior - log_density).reshape([samples, windows]);
-                let largest = log_weight.clone().detach().max_dim(0);
-                let sum = ln(exp(log_weight - largest.clone()).sum_dim(0)) + largest;
-                let bound = sum.sub_scalar(libm::logf(samples as f32)).sum().mul_scalar(scale);
-                Loss { surrogate: bound.clone().neg(), bound, reconstruction, kl }
+                let paid = log_prior - log_density;
+                let weighted = |beta: f32| {
+                    let log_weight = (conditional.clone() + paid.clone().mul_scalar(beta)).reshape([samples, windows]);
+                    let largest = log_weight.clone().detach().max_dim(0);
+                    let sum = ln(exp(log_weight - largest.clone()).sum_dim(0)) + largest;
+                    sum.sub_scalar(libm::logf(samples as f32)).sum().mul_scalar(scale)
+                };
+                let bound = weighted(1.0);
+                let surrogate = if self.beta == 1.0 { bound.clone() } else { weighted(self.beta) };
+                Loss { surrogate: surrogate.neg(), bound, reconstruction, kl }
             }
         }
     }
