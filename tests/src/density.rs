@@ -21,7 +21,7 @@ use crate::trainer::{output, trainer};
 /// Pixels of a picture's side.
 const SIDE: usize = 120;
 /// Shades of a picture, so that it stays small.
-const SHADES: f64 = 24.0;
+const SHADES: f64 = 16.0;
 /// Columns of a shape: what it is, samples of the model, and its density.
 const PICTURES: usize = 3;
 
