@@ -45,7 +45,7 @@ fn a_ring_is_learnt_for_its_density_and_not_for_detection_which_says_so() {
     assert!(collapsed.1 < density.1 - 0.3, "{} {}", collapsed.1, density.1);
     for part in [
         "of 2 latent dimensions in use, not because fewer would do: the other has collapsed",
-        "\n  tried: predicted variances of at least 0.01, --warm-up 0, --prior 16\n  would help: --warm-up 26; ",
+        "\n  tried: predicted variances of at least 0.01, --warm-up 0, --prior 64\n  would help: --warm-up 26; ",
     ] {
         assert!(collapsed.0.contains(part), "{part}: {}", collapsed.0);
     }

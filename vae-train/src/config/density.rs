@@ -15,8 +15,9 @@ pub(super) const DENSITY_COMPONENTS: usize = 64;
 const RATE: f64 = 2e-3;
 const LAST: f64 = 0.005;
 const BATCH: usize = 128;
-/// One of so many epochs passes in the warm-up.
-const WARM_UP: usize = 4;
+/// One of so many epochs passes in the warm-up: of the ELBO, and of the importance-weighted bound, which is kept from collapsing by a short one, and a longer one
+/// leaves it worse.
+const WARM_UP: [usize; 2] = [4, 100];
 /// Samples of the importance-weighted bound.
 const SAMPLES: usize = 8;
 
@@ -35,12 +36,15 @@ impl Config {
         self.objective.input_noise.get_or_insert(0.0);
         let epochs = *self.training.epochs.get_or_insert(self.training.epochs_for_densities(windows));
         self.training.last_rate.get_or_insert(LAST * self.training.learning_rate);
-        self.objective.warm_up.get_or_insert(epochs / WARM_UP);
         let Objective { estimator, .. } = self.objective();
-        if estimator == Estimator::Reparameterised && !self.objective.is_weighted() {
-            let bound = *self.objective.objective.get_or_insert(Bound::Importance);
-            if bound == Bound::Importance {
+        let is_importance = estimator == Estimator::Reparameterised && !self.objective.is_weighted();
+        let bound = if is_importance { Bound::Importance } else { Bound::Elbo };
+        let [of_elbo, of_importance] = WARM_UP.map(|share| epochs / share);
+        match *self.objective.objective.get_or_insert(bound) {
+            Bound::Elbo => _ = self.objective.warm_up.get_or_insert(of_elbo),
+            Bound::Importance => {
                 self.objective.samples.get_or_insert(SAMPLES);
+                self.objective.warm_up.get_or_insert(of_importance);
             }
         }
     }

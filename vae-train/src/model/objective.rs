@@ -353,6 +353,27 @@ mod tests {
     }
 
     #[test]
+    fn beta_weighs_what_importance_weights_pay_and_not_what_is_reported() {
+        let architecture = architecture(Posterior::Diagonal);
+        let network = Vae::init(&architecture, 3, &Device::flex());
+        let loss = |bound, samples, beta| {
+            let objective = Objective { bound, samples, beta, free_bits: 0.0, estimator: Estimator::Reparameterised };
+            let noise: Vec<f32> = (0..2 * samples).map(|index| (index as f32 * 1.7).sin()).collect();
+            let noise = Tensor::from_data(TensorData::new(noise, [samples, 2]), &Device::flex());
+            let loss = objective.loss(&network, Batch::new(X.to_vec(), &architecture, &Device::flex()), noise);
+            [loss.surrogate, loss.bound, loss.reconstruction].map(|value| value.into_scalar::<f32>())
+        };
+        // Of one sample it is linear in β, and at 0 the log-likelihood of the sample alone.
+        let [none, half, whole] = [0.0, 0.5, 1.0].map(|beta| loss(Bound::Importance, 1, beta));
+        assert!((half[0] - 0.5 * (none[0] + whole[0])).abs() < 1e-5, "{half:?} between {none:?} and {whole:?}");
+        assert!((none[0] + none[2]).abs() < 1e-5 && (whole[0] + whole[1]).abs() < 1e-6, "{none:?} {whole:?}");
+        assert!(none[1] == whole[1] && (none[0] - whole[0]).abs() > 0.1);
+        // Of eight, at 0, their likelihoods' mean is between their logarithms' mean and that of the best.
+        let [surrogate, bound, reconstruction] = loss(Bound::Importance, 8, 0.0);
+        assert!(-surrogate > reconstruction && -surrogate < reconstruction + 8f32.ln() && bound != -surrogate);
+    }
+
+    #[test]
     fn free_bits_and_beta_change_what_is_paid_and_not_what_is_reported() {
         let architecture = architecture(Posterior::Diagonal);
         let network = Vae::init(&architecture, 3, &Device::flex());

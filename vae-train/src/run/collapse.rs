@@ -317,7 +317,7 @@ mod tests {
         let mut config = Config::for_purpose(Purpose::Density);
         config.settle(2, 4000);
         let (_, text) = lines(&config, likelihoods(-1.0, -1.4, 0.02), 1);
-        for part in ["--purpose", "--warm-up", "--input-noise 0", "--likelihood", "--free-bits"] {
+        for part in ["--purpose", "--input-noise 0", "--likelihood", "--free-bits"] {
             assert!(!text.split("would help").nth(1).unwrap().contains(part), "{part}: {text}");
         }
         assert!(text.contains("predicted variances of at least 0.0001") && text.contains("--posterior full"), "{text}");
@@ -327,6 +327,6 @@ mod tests {
         assert!(text.starts_with(", not because fewer would do: they have collapsed. Without any, "), "{text}");
         let (collapsed, text) = lines(&config, None, 0);
         assert!(collapsed && text.starts_with(": the posterior collapsed\n  tried: "), "{text}");
-        assert!(text.contains("--beta 4, --prior 16") && text.contains("would help: --beta 1; --warm-up "), "{text}");
+        assert!(text.contains("--beta 4, --prior 64") && text.contains("would help: --beta 1; --warm-up "), "{text}");
     }
 }
