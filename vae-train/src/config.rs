@@ -18,7 +18,7 @@ use vae_core::standard_normal;
 use crate::{
     config::{
         data::{ColumnFamily, DataConfig},
-        density::DENSITY_COMPONENTS,
+        density::{self, DENSITY_COMPONENTS},
         model::{CONTINUOUS_FLOOR, DENSITY_FLOOR, DISCRETE_FLOOR, ModelConfig, PosteriorFamily, Purpose},
         objective::ObjectiveConfig,
         training::TrainingConfig,
@@ -71,7 +71,7 @@ impl Config {
         let mut config = Self::default();
         config.model.purpose = purpose;
         if purpose == Purpose::Density {
-            config.choose_for_densities();
+            density::choose(&mut config.model, &mut config.training);
         }
         config
     }
@@ -276,7 +276,9 @@ impl Config {
         }
         self.model.prior = Some(self.prior_components());
         if self.is_of_densities() {
-            self.settle_for_densities(windows);
+            self.model.variance_floor = Some(self.variance_floor());
+            let Objective { estimator, .. } = self.objective();
+            density::settle(&mut self.objective, &mut self.training, estimator, windows);
         }
         let share = features as f32 / windows.max(1) as f32;
         self.objective.input_noise.get_or_insert((INPUT_VARIANCE + share).min(1.0).sqrt());

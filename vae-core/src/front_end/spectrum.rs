@@ -20,13 +20,16 @@ pub(super) fn energies(numbers: &mut [f32]) -> Option<impl Iterator<Item = (f32,
     let (ends, rest) = spectrum(numbers)?.split_first()?;
     let behind = rest.iter().skip(1).map(|x| (x.re, x.im)).chain(core::iter::once((ends.im, 0.0)));
     let (mut before, mut frequency) = ((ends.re, 0.0), 0.0);
-    Some(rest.iter().zip(behind).map(move |(x, behind)| {
-        let re = 0.5 * x.re - 0.25 * (before.0 + behind.0);
-        let im = 0.5 * x.im - 0.25 * (before.1 + behind.1);
-        before = (x.re, x.im);
-        frequency += 1.0;
-        (frequency, re * re + im * im)
-    }))
+    Some(rest.iter().zip(behind).map(
+        #[inline(always)]
+        move |(x, behind)| {
+            let re = 0.5 * x.re - 0.25 * (before.0 + behind.0);
+            let im = 0.5 * x.im - 0.25 * (before.1 + behind.1);
+            before = (x.re, x.im);
+            frequency += 1.0;
+            (frequency, re * re + im * im)
+        },
+    ))
 }
 
 /// The discrete Fourier transform of N numbers, frequencies 0 to N/2 − 1; the first one's imaginary part is that of N/2, which is real. None

@@ -45,14 +45,10 @@ impl<'m> Mixture<'m> {
         let (mut largest, mut sum) = (f32::NEG_INFINITY, 0.0);
         for (constant, centre, precision) in self.components() {
             let term = constant - 0.5 * squares(centre, precision);
-            let is_larger = term > largest;
-            let difference = if is_larger { largest - term } else { term - largest };
-            // e⁻¹⁷ is below half a unit of f32's last place at 1.
-            let share = if difference > -17.0 { libm::expf(difference) } else { 0.0 };
-            if is_larger {
-                (largest, sum) = (term, sum * share + 1.0);
+            if term > largest {
+                (largest, sum) = (term, sum * libm::expf(largest - term) + 1.0);
             } else {
-                sum += share;
+                sum += libm::expf(term - largest);
             }
         }
         largest + libm::logf(sum)

@@ -1,11 +1,8 @@
 //! What a model is told by default that is to say how likely values are.
 
 use crate::{
-    config::Config,
-    model::{
-        objective::{Bound, Objective},
-        posterior::Estimator,
-    },
+    config::{model::ModelConfig, objective::ObjectiveConfig, training::TrainingConfig},
+    model::{objective::Bound, posterior::Estimator},
     weights::family::Likelihood,
 };
 
@@ -21,31 +18,32 @@ const WARM_UP: [usize; 2] = [4, 100];
 /// Samples of the importance-weighted bound.
 const SAMPLES: usize = 8;
 
-impl Config {
-    /// The settings that have a value from the start.
-    pub(super) fn choose_for_densities(&mut self) {
-        self.model.likelihood = Likelihood::GaussianPredicted;
-        self.model.relations = false;
-        self.training.batch = BATCH;
-        self.training.learning_rate = RATE;
-    }
+/// The settings that have a value from the start.
+pub(super) fn choose(model: &mut ModelConfig, training: &mut TrainingConfig) {
+    model.likelihood = Likelihood::GaussianPredicted;
+    model.relations = false;
+    training.batch = BATCH;
+    training.learning_rate = RATE;
+}
 
-    /// What is left to choose of a model that is fitted to so many `windows`.
-    pub(super) fn settle_for_densities(&mut self, windows: usize) {
-        self.model.variance_floor = Some(self.variance_floor());
-        self.objective.input_noise.get_or_insert(0.0);
-        let epochs = *self.training.epochs.get_or_insert(self.training.epochs_for_densities(windows));
-        self.training.last_rate.get_or_insert(LAST * self.training.learning_rate);
-        let Objective { estimator, .. } = self.objective();
-        let is_importance = estimator == Estimator::Reparameterised && !self.objective.is_weighted();
-        let bound = if is_importance { Bound::Importance } else { Bound::Elbo };
-        let [of_elbo, of_importance] = WARM_UP.map(|share| epochs / share);
-        match *self.objective.objective.get_or_insert(bound) {
-            Bound::Elbo => _ = self.objective.warm_up.get_or_insert(of_elbo),
-            Bound::Importance => {
-                self.objective.samples.get_or_insert(SAMPLES);
-                self.objective.warm_up.get_or_insert(of_importance);
-            }
+/// What is left to choose of a model that is fitted to so many `windows`.
+pub(super) fn settle(
+    objective: &mut ObjectiveConfig,
+    training: &mut TrainingConfig,
+    estimator: Estimator,
+    windows: usize,
+) {
+    objective.input_noise.get_or_insert(0.0);
+    let epochs = *training.epochs.get_or_insert(training.epochs_for_densities(windows));
+    training.last_rate.get_or_insert(LAST * training.learning_rate);
+    let is_importance = estimator == Estimator::Reparameterised && !objective.is_weighted();
+    let bound = if is_importance { Bound::Importance } else { Bound::Elbo };
+    let [of_elbo, of_importance] = WARM_UP.map(|share| epochs / share);
+    match *objective.objective.get_or_insert(bound) {
+        Bound::Elbo => _ = objective.warm_up.get_or_insert(of_elbo),
+        Bound::Importance => {
+            objective.samples.get_or_insert(SAMPLES);
+            objective.warm_up.get_or_insert(of_importance);
         }
     }
 }
