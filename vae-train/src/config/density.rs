@@ -12,9 +12,9 @@ pub(super) const DENSITY_COMPONENTS: usize = 64;
 const RATE: f64 = 2e-3;
 const LAST: f64 = 0.005;
 const BATCH: usize = 128;
-/// One of so many epochs passes in the warm-up: of the ELBO, and of the importance-weighted bound, which is kept from collapsing by a short one, and a longer one
-/// leaves it worse.
-const WARM_UP: [usize; 2] = [4, 100];
+/// One of so many epochs passes in the warm-up: of the ELBO, and of the importance-weighted bound. That is kept from collapsing by a few hundred steps already, and more of them
+/// leave it worse.
+const WARM_UP: [usize; 2] = [4, 500];
 /// Samples of the importance-weighted bound.
 const SAMPLES: usize = 8;
 
@@ -38,7 +38,7 @@ pub(super) fn settle(
     training.last_rate.get_or_insert(LAST * training.learning_rate);
     let is_importance = estimator == Estimator::Reparameterised && !objective.is_weighted();
     let bound = if is_importance { Bound::Importance } else { Bound::Elbo };
-    let [of_elbo, of_importance] = WARM_UP.map(|share| epochs / share);
+    let [of_elbo, of_importance] = WARM_UP.map(|share| epochs.div_ceil(share));
     match *objective.objective.get_or_insert(bound) {
         Bound::Elbo => _ = objective.warm_up.get_or_insert(of_elbo),
         Bound::Importance => {
