@@ -392,7 +392,7 @@ fn the_threshold_is_worth_what_calibrate_says() {
 #[test]
 fn a_model_that_int8_would_change_is_shown_in_f32() {
     let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
-    fs::write(place.path("sharp.toml"), "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.1\n")
+    fs::write(place.path("sharp.toml"), "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.3\n")
         .unwrap();
     place.succeed(&format!("{FIT} --config sharp.toml"));
     let reported = place.json("report run --out report.html");
