@@ -392,8 +392,11 @@ fn the_threshold_is_worth_what_calibrate_says() {
 #[test]
 fn a_model_that_int8_would_change_is_shown_in_f32() {
     let place = Workplace::with_columns_and_faults(["a", "b", "c"]);
-    fs::write(place.path("sharp.toml"), "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.3\n")
-        .unwrap();
+    fs::write(
+        place.path("sharp.toml"),
+        "likelihood = \"gaussian-fixed\"\nvariance = 1e-6\nfalse_alarms = 0.5\nvalidation = 0.5\n",
+    )
+    .unwrap();
     place.succeed(&format!("{FIT} --config sharp.toml"));
     let reported = place.json("report run --out report.html");
     assert_eq!((&reported["precision"], &reported["verdict"]["grade"]), (&"f32".into(), &"caution".into()));
