@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(config.model.prior, Some(DENSITY_COMPONENTS));
         assert_eq!((config.objective.objective, config.objective.samples), (Some(Bound::Importance), Some(8)));
         let epochs = config.training.epochs.unwrap();
-        assert_eq!((config.training.patience, config.objective.warm_up), (Some(epochs), Some(epochs.div_ceil(500))));
+        assert_eq!((config.training.patience, config.objective.warm_up), (Some(epochs), Some(1)));
         // What a purpose chooses contradicts nothing that is given with it.
         for change in [
             (|config| config.objective.objective = Some(Bound::Importance)) as fn(&mut Config),

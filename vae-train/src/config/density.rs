@@ -12,9 +12,10 @@ pub(super) const DENSITY_COMPONENTS: usize = 64;
 const RATE: f64 = 2e-3;
 const LAST: f64 = 0.005;
 const BATCH: usize = 128;
-/// One of so many epochs passes in the warm-up: of the ELBO, and of the importance-weighted bound. That is kept from collapsing by a few hundred steps already, and more of them
-/// leave it worse.
-const WARM_UP: [usize; 2] = [4, 500];
+/// One of so many epochs passes in the warm-up of the ELBO.
+const WARM_UP: usize = 4;
+/// Steps of the importance-weighted bound's warm-up, at the least: so many keep it from collapsing, and more leave it worse.
+const WARM_UP_STEPS: usize = 96;
 /// Samples of the importance-weighted bound.
 const SAMPLES: usize = 8;
 
@@ -38,12 +39,12 @@ pub(super) fn settle(
     training.last_rate.get_or_insert(LAST * training.learning_rate);
     let is_importance = estimator == Estimator::Reparameterised && !objective.is_weighted();
     let bound = if is_importance { Bound::Importance } else { Bound::Elbo };
-    let [of_elbo, of_importance] = WARM_UP.map(|share| epochs.div_ceil(share));
     match *objective.objective.get_or_insert(bound) {
-        Bound::Elbo => _ = objective.warm_up.get_or_insert(of_elbo),
+        Bound::Elbo => _ = objective.warm_up.get_or_insert(epochs / WARM_UP),
         Bound::Importance => {
             objective.samples.get_or_insert(SAMPLES);
-            objective.warm_up.get_or_insert(of_importance);
+            let steps = windows.div_ceil(training.batch.max(1)).max(1);
+            objective.warm_up.get_or_insert(WARM_UP_STEPS.div_ceil(steps));
         }
     }
 }

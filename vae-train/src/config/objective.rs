@@ -36,7 +36,7 @@ pub struct ObjectiveConfig {
     /// Nats of KL per latent dimension (per latent, of categorical ones) that cost nothing.
     #[arg(long, hide_short_help = true, default_value_t = ObjectiveConfig::default().free_bits)]
     pub free_bits: f32,
-    /// Epochs over which the KL's weight rises to --beta [default: 0; for densities a 500th of the epochs, of the ELBO a quarter].
+    /// Epochs over which the KL's weight rises to --beta [default: 0; for densities 96 steps, of the ELBO a quarter of the epochs].
     ///
     /// Of the importance-weighted bound it is that of `ln p(z) - ln q(z|x)` in its weights.
     #[arg(long, hide_short_help = true)]
