@@ -134,7 +134,7 @@ impl<'m, 'b> Detector<'m, 'b> {
         self.go_on(scratch, false)
     }
 
-    /// Goes on with a window's work: until something is known of it where `is_at_once`, which saves reading the model's header anew for each part.
+    /// Goes on with a window's work: to its end where `is_at_once`, which saves reading the model's header anew for each part.
     fn go_on(&mut self, scratch: &mut Scratch<'_>, is_at_once: bool) -> Result<Poll<Option<Verdict>>, DetectorError> {
         let outcome = self.advance(scratch, is_at_once);
         if outcome.is_err() {
@@ -170,36 +170,46 @@ impl<'m, 'b> Detector<'m, 'b> {
                 return Ok(Poll::Ready(None));
             }
         }
-        let (mut task, work) = self.task(scratch)?;
-        let mut step = task.advance(work)?;
-        while is_at_once && matches!(step, Step::Pending) {
-            step = task.advance(work)?;
-        }
-        if !matches!(step, Step::Pending) {
-            *work = Work::Idle;
-        }
-        Ok(match step {
-            Step::Pending => Poll::Pending,
-            Step::Measured => {
-                self.running.baseline_done += 1;
-                self.forget_hop();
-                Poll::Ready(None)
+        let vae = Vae::of(&self.model).map_err(InferError::Model)?;
+        loop {
+            let (mut task, work) = self.task(&vae, scratch)?;
+            let mut step = task.advance(work)?;
+            while is_at_once && matches!(step, Step::Pending) {
+                step = task.advance(work)?;
             }
-            Step::Scored(score, missing) => match self.conclude(score, missing) {
-                Some(Verdict::Anomalous(anomaly)) => {
-                    self.work = Work::BeginAttribution(anomaly.assessment);
-                    Poll::Pending
+            let (verdict, is_left) = match step {
+                Step::Pending => return Ok(Poll::Pending),
+                Step::Measured => {
+                    self.running.baseline_done += 1;
+                    self.forget_hop();
+                    (None, false)
                 }
-                verdict => Poll::Ready(verdict),
-            },
-            Step::Blamed(anomaly) => Poll::Ready(Some(Verdict::Anomalous(anomaly))),
-        })
+                Step::Scored(score, missing, is_left) => (self.conclude(score, missing), is_left),
+                Step::Blamed(anomaly) => (Some(Verdict::Anomalous(anomaly)), false),
+            };
+            self.work = match (verdict, &self.work) {
+                (Some(Verdict::Anomalous(anomaly)), Work::Decode(pass, ..)) if is_left => {
+                    Work::Attribute(*pass, anomaly.assessment)
+                }
+                (Some(Verdict::Anomalous(anomaly)), Work::Decode(..)) => Work::BeginAttribution(anomaly.assessment),
+                _ => Work::Idle,
+            };
+            if matches!(self.work, Work::Idle) {
+                return Ok(Poll::Ready(verdict));
+            }
+            if !is_at_once {
+                return Ok(Poll::Pending);
+            }
+        }
     }
 
     /// What the next step works with, and what is left to do; a new window is put through the front-ends, if there are any.
     #[inline]
-    fn task<'w>(&'w mut self, scratch: &'w mut Scratch<'_>) -> Result<(Task<'w, 'm>, &'w mut Work<'m>), DetectorError> {
-        let vae = Vae::of(&self.model).map_err(InferError::Model)?;
+    fn task<'w>(
+        &'w mut self,
+        vae: &Vae<'m>,
+        scratch: &'w mut Scratch<'_>,
+    ) -> Result<(Task<'w, 'm>, &'w mut Work<'m>), DetectorError> {
         let is_measuring = self.running.is_before_scores();
         let next = self.running.baseline_done.saturating_add(1);
         let measured = is_measuring.then(|| next.saturating_sub(self.channels_windows()));

@@ -7,6 +7,7 @@ use crate::{
         channel::{CHANNEL_STATE, Channel, channels},
         verdict::{Anomaly, Assessment},
     },
+    front_end::features::Owners,
     inference::{
         estimator::Estimator,
         score_kind::{Estimate, ScoreKind},
@@ -18,6 +19,7 @@ use crate::{
         pass::{Layers, Pass},
         scratch::Buffers,
     },
+    probability::likelihood::Costs,
 };
 
 /// What is left to do for the window.
@@ -47,8 +49,9 @@ pub(crate) enum Step {
     Pending,
     /// The features are measured, for a new baseline.
     Measured,
-    /// The score is known, and how many features were missing.
-    Scored(f32, u32),
+    /// The score is known, how many features were missing, and whether the work's pass is of the posterior's mean, with its last layer's input
+    /// in the buffers still.
+    Scored(f32, u32, bool),
     /// What is to blame is known.
     Blamed(Anomaly),
 }
@@ -73,6 +76,26 @@ pub(crate) struct Task<'w, 'm> {
     pub(crate) threshold: f32,
     /// Of the windows in which a new baseline measures the features: which one this is.
     pub(crate) measured: Option<u32>,
+}
+
+/// What each channel's features cost, and the feature that costs most.
+struct Blame<'w> {
+    owners: Owners<'w>,
+    states: &'w mut [[f32; CHANNEL_STATE]],
+    feature: u32,
+    nats: f32,
+}
+
+impl Costs for Blame<'_> {
+    #[inline(always)] // an alarm waits for it
+    fn add(&mut self, feature: usize, nats: f32) {
+        if nats > self.nats {
+            (self.feature, self.nats) = (feature as u32, nats);
+        }
+        if let Some(state) = self.states.get_mut(self.owners.of(feature)) {
+            *Channel::new(state).nats += nats;
+        }
+    }
 }
 
 impl<'m> Task<'_, 'm> {
@@ -137,30 +160,25 @@ impl<'m> Task<'_, 'm> {
             *pass = self.draw(estimate)?;
             return Ok(Step::Pending);
         }
+        // Relations have a layer of their own, which has overwritten the decoder's.
+        let is_left = matches!(estimate, Estimate::AtMean(_)) && !self.vae.is_related();
         let Buffers { posterior, latent, .. } = &mut self.buffers;
         let posterior = self.vae.posterior(latent.len(), posterior)?;
         let score = self.vae.capped(estimate.score(&self.vae, &posterior, latent)?, &x)?;
         let score = with_missing(score, seen.missing, self.calibration, self.model, &self.vae.likelihood, self.x)?;
-        Ok(Step::Scored(score, seen.missing))
+        Ok(Step::Scored(score, seen.missing, is_left))
     }
 
     /// Finishes the pass for the attribution, and finds the channel and the feature that cost most.
     fn attributed(&mut self, pass: Pass<'_>, assessment: Assessment) -> Result<Anomaly, InferError> {
         let Self { model, calibration, .. } = *self;
-        let (mut feature, mut feature_nats) = (0, 0.0);
         channels(self.channels, calibration, model.channels()).for_each(|(channel, _)| *channel.nats = 0.0);
         let states = self.channels.as_chunks_mut::<CHANNEL_STATE>().0;
-        let mut owners = model.owners()?;
+        let mut blame = Blame { owners: model.owners()?, states, feature: 0, nats: 0.0 };
         let Buffers { posterior, latent, layers } = &mut self.buffers;
         let posterior = self.vae.posterior(latent.len(), posterior)?;
-        self.vae.finish_attribution(self.x, (&posterior, latent), pass, layers, &mut |index, nats| {
-            if nats > feature_nats {
-                (feature, feature_nats) = (index as u32, nats);
-            }
-            if let Some(state) = states.get_mut(owners.of(index)) {
-                *Channel::new(state).nats += nats;
-            }
-        })?;
+        self.vae.finish_attribution(self.x, (&posterior, latent), pass, layers, &mut blame)?;
+        let Blame { feature, nats: feature_nats, .. } = blame;
         let excess = |(channel, normal): (Channel<'_>, ChannelCalibration)| *channel.nats - normal.nats;
         let (mut channel, mut channel_nats) = (0, f32::NEG_INFINITY);
         for (index, nats) in (0..).zip(channels(self.channels, calibration, model.channels()).map(excess)) {

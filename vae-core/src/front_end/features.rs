@@ -87,6 +87,7 @@ pub(crate) struct Owners<'m> {
 
 impl Owners<'_> {
     /// The channel of a feature that is not before the last one asked for.
+    #[inline(always)] // asked for each feature while an alarm waits
     pub(crate) fn of(&mut self, feature: usize) -> usize {
         if self.record.is_none() {
             return feature % self.channels.max(1);

@@ -9,7 +9,10 @@ use crate::{
         pass::Pass,
         scratch::{Buffers, LayerBuffers, Scratch},
     },
-    probability::{likelihood::Open, posterior::Posterior},
+    probability::{
+        likelihood::{Costs, Open},
+        posterior::Posterior,
+    },
 };
 
 impl Model<'_> {
@@ -41,7 +44,7 @@ impl Model<'_> {
         let posterior = vae.posterior(z.len(), posterior)?;
         posterior.mean(&mut *z)?;
         let pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
-        vae.finish_attribution(x.x, (&posterior, z), pass, &mut layers, each)
+        vae.finish_attribution(x.x, (&posterior, z), pass, &mut layers, &mut |feature, nats| each(feature, nats))
     }
 }
 
@@ -53,11 +56,12 @@ impl Vae<'_> {
         (posterior, z): (&Posterior<'_>, &mut [f32]),
         pass: Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
-        each: &mut dyn FnMut(usize, f32),
+        each: &mut impl Costs,
     ) -> Result<(), InferError> {
         let mut open = Open::default();
         if self.is_related() && (0..x.len()).all(|feature| !x.get(feature).is_nan()) {
-            let attribution = Attribution { kl: self.prior.kl(posterior, z), each };
+            let attribution =
+                Attribution { kl: self.prior.kl(posterior, z), each: &mut |feature, nats| each.add(feature, nats) };
             if self.relate(x, true, pass, buffers, Some(attribution))?.1 {
                 return Ok(());
             }

@@ -56,6 +56,17 @@ pub(crate) struct Open {
     pub(crate) factors: Factors,
 }
 
+/// Takes each feature, and the nats that it costs.
+pub(crate) trait Costs {
+    fn add(&mut self, feature: usize, nats: f32);
+}
+
+impl<F: FnMut(usize, f32)> Costs for F {
+    fn add(&mut self, feature: usize, nats: f32) {
+        self(feature, nats);
+    }
+}
+
 impl Likelihood<'_> {
     /// Refuses values outside `[0, 1]` where the likelihood is Bernoulli, or categorical.
     pub(crate) fn check(&self, x: Samples<'_>) -> Result<(), InferError> {
@@ -84,10 +95,11 @@ impl Likelihood<'_> {
         outputs: Outputs<'_>,
         chunk: &mut [f32; CHUNK],
         open: &mut Open,
-        each: &mut dyn FnMut(usize, f32),
+        each: &mut impl Costs,
     ) -> Option<()> {
         #[cfg(feature = "mixed")]
         if let Self::Mixed(mixed) = self {
+            let each = &mut |feature, nats| each.add(feature, nats);
             return mixed.costs(x, start, outputs, chunk, &mut open.group, each);
         }
         #[cfg(feature = "covariance")]
@@ -100,37 +112,43 @@ impl Likelihood<'_> {
                 &mut open.factors,
                 &mut |feature, square, variance| {
                     if let Some(square) = square {
-                        each(feature, finite(0.5 * square / variance));
+                        each.add(feature, finite(0.5 * square / variance));
                     }
                 },
             );
         }
         let Open { .. } = open;
-        let mut give = |feature: usize, nats: f32| {
-            if !nats.is_nan() {
-                each(feature, nats);
+        // One place that calls `each`, so that it is inlined where code is to be small: an alarm waits for it.
+        let mut give = |costs: &[f32], first: usize| {
+            for (index, &nats) in costs.iter().enumerate() {
+                if !nats.is_nan() {
+                    each.add(first + index, nats);
+                }
             }
         };
         match self {
             Self::Bernoulli => {
-                for (feature, &logit) in (start..).zip(outputs.numbers()) {
-                    give(feature, softplus(logit) - x.get(feature) * logit);
+                let logits = outputs.numbers();
+                for ((feature, cost), &logit) in (start..).zip(chunk.iter_mut()).zip(logits.iter()) {
+                    *cost = softplus(logit) - x.get(feature) * logit;
                 }
+                give(chunk.get(..logits.len())?, start);
             }
             Self::Gaussian { standardiser, .. } => {
-                let x = standardiser.apply(x, start, chunk)?;
-                for ((feature, x), mean) in (start..).zip(x.iter()).zip(outputs.numbers()) {
-                    let difference = limited(*x) - mean;
-                    give(feature, 0.5 * difference * difference);
-                }
+                let costs = standardiser.apply(x, start, chunk)?;
+                costs.iter_mut().zip(outputs.numbers().iter()).for_each(|(cost, mean)| {
+                    let difference = limited(*cost) - mean;
+                    *cost = 0.5 * difference * difference;
+                });
+                give(costs, start);
             }
             Self::Predicted { standardiser, bounds, .. } => {
-                let x = standardiser.apply(x, start / 2, chunk)?;
-                let pairs = outputs.numbers().as_chunks::<2>().0;
-                for ((feature, x), [mean, output]) in (start / 2..).zip(x.iter()).zip(pairs) {
-                    let difference = limited(*x) - mean;
-                    give(feature, 0.5 * difference * difference * libm::expf(-clamp(*output, *bounds)));
+                let costs = standardiser.apply(x, start / 2, chunk)?;
+                for (cost, [mean, output]) in costs.iter_mut().zip(outputs.numbers().as_chunks::<2>().0) {
+                    let difference = limited(*cost) - mean;
+                    *cost = 0.5 * difference * difference * libm::expf(-clamp(*output, *bounds));
                 }
+                give(costs, start / 2);
             }
             #[cfg(feature = "mixed")]
             Self::Mixed(_) => {}
