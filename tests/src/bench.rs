@@ -17,10 +17,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{
     Activation::{self, Identity, Relu},
+    FrontEnd,
     format::{LikelihoodKind, Precision},
     standard_normal,
 };
 use vae_train::{
+    data::front_end::front_ends,
     file::model_file::{AlignedFile, ModelFile},
     simulator::motor::{Condition, simulate},
     weights::{dense::Dense, mixture::Mixture},
@@ -78,6 +80,22 @@ pub struct Footprint {
     pub stack: usize,
 }
 
+/// What a front-end takes of one channel.
+#[derive(Clone, Debug)]
+pub struct FrontEndCount {
+    /// As `fit --front-end` calls it.
+    pub name: String,
+    /// The same.
+    pub front_end: FrontEnd,
+    /// Samples.
+    pub window: usize,
+    /// Of one window.
+    pub instructions: u64,
+}
+
+/// Samples a second of the firmware's mel bands.
+const SOUND_RATE: f64 = 16_000.0;
+
 impl Core {
     /// Whether firmware for this core can be built and run here; says on standard error how, if not.
     #[must_use]
@@ -112,15 +130,21 @@ impl Core {
         self.run(binary, models, &[])
     }
 
-    /// Instructions of front-ends for a window, by their names and the window's samples, as `firmware-example/src/bin/front_ends.rs` prints them.
+    /// Instructions of front-ends for a window, as `firmware-example/src/bin/front_ends.rs` prints them.
     ///
     /// # Errors
     /// If the firmware cannot be built, fails in QEMU, or prints something else.
-    pub fn count_front_ends(&self, models: &Path) -> Result<Vec<(String, u64)>> {
+    pub fn count_front_ends(&self, models: &Path) -> Result<Vec<FrontEndCount>> {
         let printed = self.run("front_ends", models, &["front-ends"])?;
         let counts = printed.lines().map(|line| {
-            let (name, ticks) = line.rsplit_once(' ').with_context(|| format!("unexpected line: {line}"))?;
-            Ok((name.to_owned(), ticks.parse::<u64>()? * self.instructions_per_tick))
+            let words: Vec<&str> = line.split(' ').collect();
+            let [name, window, ticks] = words[..] else { bail!("unexpected line: {line}") };
+            Ok(FrontEndCount {
+                name: name.to_owned(),
+                front_end: front_ends(&[name.to_owned()], &["x".to_owned()], window.parse()?, Some(SOUND_RATE))?[0],
+                window: window.parse()?,
+                instructions: ticks.parse::<u64>()? * self.instructions_per_tick,
+            })
         });
         counts.collect()
     }

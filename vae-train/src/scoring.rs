@@ -9,6 +9,7 @@ pub mod events;
 pub mod false_alarm_test;
 pub mod generation;
 pub mod log_likelihood;
+pub mod window_cost;
 
 use anyhow::{Context, Result};
 use rand::SeedableRng;

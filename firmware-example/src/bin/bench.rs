@@ -22,7 +22,7 @@ static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BENCH")
 /// Enough for the models that are measured, in `f32`s.
 const SCRATCH: usize = 2048;
 const FEATURES: usize = 768;
-const STATE: usize = 64;
+const STATE: usize = 256;
 /// What makes vibration a fault.
 const FAR: f32 = 2.0;
 const CHUNK: usize = 48;

@@ -1,64 +1,84 @@
-//! Scores what the host's tests put into the directory `VAE_BITS` (two models and their windows) and prints the scores'
-//! bits, for comparison with the host's.
+//! Scores what the host's tests put into the directory `VAE_BITS` (models, each with its windows, as the bench's pack has them) and prints the
+//! scores' bits, for comparison with the host's.
 #![no_std]
 #![no_main]
 
 use firmware_example::exit;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
-use vae_core::{InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch, include_model};
+use vae_core::{Aligned, InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch};
 
-static F32: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/f32.vae"));
-static INT8: Model<'static> = include_model!(concat!(env!("VAE_BITS"), "/int8.vae"));
+/// Models and windows, one after the other: the model's length in bytes and the windows' in values (a word each), the model, padded to whole
+/// words, and the windows, each with its condition behind it.
+static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BITS"), "/models.pack")));
 
-/// Samples of a window, which are its features where there is no front-end.
-const INPUTS: usize = F32.window_len() + F32.conditions();
-const SCRATCH: usize = if F32.scratch_len() > INT8.scratch_len() { F32.scratch_len() } else { INT8.scratch_len() };
+/// Samples of the longest window, which are its features where there is no front-end, and its condition.
+const INPUTS: usize = 3 * 2048;
+const WINDOW: usize = 2048;
+const FEATURES: usize = 128;
+const SCRATCH: usize = 1024;
 
 /// Scores and prints.
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
-    let (mut memory, mut work, mut features) = ([0.0; SCRATCH], [0.0; F32.window()], [0.0; F32.features()]);
-    let mut scratch = Scratch::new(&mut memory);
-    let windows = include_bytes!(concat!(env!("VAE_BITS"), "/windows.f32")).as_chunks::<4>().0;
-    for (name, model) in [("f32", F32), ("int8", INT8)] {
-        if let Err(error) = model.self_test(&mut scratch) {
-            println!("{name}: {error}");
+    let mut rest = &PACK.0[..];
+    let mut index = 0;
+    while let Some((lengths, behind)) = rest.split_first_chunk::<8>() {
+        let [bytes, values] = [0, 4].map(|at| lengths.get(at..).and_then(|word| word.first_chunk()).copied());
+        let [bytes, values] = [bytes, values].map(|word| u32::from_le_bytes(word.unwrap_or_default()) as usize);
+        let (model, behind) = behind.split_at_checked(bytes.next_multiple_of(4)).unwrap_or_default();
+        let (windows, behind) = behind.split_at_checked(4 * values).unwrap_or_default();
+        rest = behind;
+        let model = Model::from_bytes(model.get(..bytes).unwrap_or_default()).map_err(InferError::Model);
+        if let Err(error) = model.and_then(|model| print_scores(index, model, windows.as_chunks::<4>().0)) {
+            println!("{index}: {error}");
             exit(true);
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        for window in windows.chunks_exact(INPUTS) {
-            let mut inputs = [0.0; INPUTS];
-            for (input, bytes) in inputs.iter_mut().zip(window) {
-                *input = f32::from_le_bytes(*bytes);
-            }
-            let (samples, condition) = inputs.split_at(F32.window_len());
-            let Ok(model) = model.given(condition) else { continue };
-            if let Err(error) = model.extract(samples, &mut work, &mut features) {
-                println!("{name}: {error}");
-                continue;
-            }
-            if model.has_front_end() {
-                let sum = features.iter().fold(0u32, |sum, x| sum.wrapping_mul(31).wrapping_add(x.to_bits()));
-                println!("{name} features {sum:08x}");
-            }
-            let x = &features;
-            print(name, "mean", model.elbo_at_mean(x, &mut scratch));
-            print(name, "sigma", model.elbo_sigma_points(x, &mut scratch));
-            print_judged(name, &model, x, &mut scratch);
-            if let Ok(estimate) = model.log_likelihood(x, 3, &mut rng, &mut scratch) {
-                let LogLikelihood { value, standard_error, effective_samples, .. } = estimate;
-                let [value, error, samples] = [value, standard_error, effective_samples].map(f32::to_bits);
-                println!("{} importance {:08x} {:08x} {:08x}", name, value, error, samples);
-            }
-        }
+        index += 1;
     }
     exit(false)
 }
 
+/// The scores of each window.
+fn print_scores(index: u32, model: Model<'_>, windows: &[[u8; 4]]) -> Result<(), InferError> {
+    let (mut memory, mut inputs) = ([0.0; SCRATCH], [0.0; INPUTS]);
+    let (mut work, mut features) = ([0.0; WINDOW], [0.0; FEATURES]);
+    let mut scratch = Scratch::new(&mut memory);
+    if let Err(error) = model.self_test(&mut scratch) {
+        println!("{index}: {error}");
+        exit(true);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let inputs = inputs.get_mut(..model.window_len() + model.conditions()).unwrap_or_default();
+    let work = work.get_mut(..model.window()).unwrap_or_default();
+    let x = features.get_mut(..model.features()).unwrap_or_default();
+    for window in windows.chunks_exact(inputs.len().max(1)) {
+        for (input, bytes) in inputs.iter_mut().zip(window) {
+            *input = f32::from_le_bytes(*bytes);
+        }
+        let (samples, condition) = inputs.split_at_checked(model.window_len()).unwrap_or_default();
+        let model = model.given(condition)?;
+        model.extract(samples, work, x)?;
+        let x = &*x;
+        if model.has_front_end() {
+            let sum = x.iter().fold(0u32, |sum, x| sum.wrapping_mul(31).wrapping_add(x.to_bits()));
+            println!("{index} features {sum:08x}");
+        }
+        print(index, "mean", model.elbo_at_mean(x, &mut scratch));
+        print(index, "sigma", model.elbo_sigma_points(x, &mut scratch));
+        print_judged(index, &model, x, &mut scratch);
+        if let Ok(estimate) = model.log_likelihood(x, 3, &mut rng, &mut scratch) {
+            let LogLikelihood { value, standard_error, effective_samples, .. } = estimate;
+            let [value, error, samples] = [value, standard_error, effective_samples].map(f32::to_bits);
+            println!("{} importance {:08x} {:08x} {:08x}", index, value, error, samples);
+        }
+    }
+    Ok(())
+}
+
 /// The score by which a window is judged, and a digest of what its features cost.
-fn print_judged(name: &str, model: &Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) {
+fn print_judged(name: u32, model: &Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) {
     let scoring = Scoring { kind: ScoreKind::AtMean, threshold: None, seed: 0 };
     let scored = model.calibration().map_err(InferError::Model);
     let scored = scored.and_then(|calibration| model.score(x, &calibration, scoring, scratch));
@@ -76,7 +96,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     firmware_example::panic(info)
 }
 
-fn print(model: &str, method: &str, score: Result<Score, InferError>) {
+fn print(model: u32, method: &str, score: Result<Score, InferError>) {
     match score {
         Ok(Score { elbo, reconstruction, kl, standard_error, missing }) => {
             let [elbo, reconstruction, kl, standard_error] =

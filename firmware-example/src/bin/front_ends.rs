@@ -11,11 +11,24 @@ use semihosting::println;
 use vae_core::FrontEnd;
 
 const RATE: u32 = 16_000;
-const COUNTED: [(&str, FrontEnd, usize); 7] = [
+const COUNTED: [(&str, FrontEnd, usize); 20] = [
+    ("raw", FrontEnd::Raw, 16),
+    ("raw", FrontEnd::Raw, 64),
+    ("raw", FrontEnd::Raw, 256),
+    ("mean", FrontEnd::Mean, 16),
+    ("mean", FrontEnd::Mean, 64),
+    ("mean", FrontEnd::Mean, 256),
+    ("statistics", FrontEnd::Statistics, 32),
     ("statistics", FrontEnd::Statistics, 256),
+    ("statistics", FrontEnd::Statistics, 2048),
+    ("bands:4", FrontEnd::Bands(4), 32),
     ("bands:16", FrontEnd::Bands(16), 64),
     ("bands:16", FrontEnd::Bands(16), 256),
+    ("bands:8", FrontEnd::Bands(8), 512),
     ("bands:16", FrontEnd::Bands(16), 1024),
+    ("bands:64", FrontEnd::Bands(64), 2048),
+    ("mel:8", FrontEnd::Mel { bands: 8, frames: 1, rate: RATE }, 64),
+    ("mel:32", FrontEnd::Mel { bands: 32, frames: 1, rate: RATE }, 256),
     ("mel:32", FrontEnd::Mel { bands: 32, frames: 1, rate: RATE }, 1024),
     ("mel:32x5", FrontEnd::Mel { bands: 32, frames: 5, rate: RATE }, 3072),
     ("mel:128x5", FrontEnd::Mel { bands: 128, frames: 5, rate: RATE }, 3072),

@@ -11,13 +11,13 @@ use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{
-    CORES, Counts, Footprint, MODELS, measured_model,
+    CORES, Counts, Footprint, FrontEndCount, MODELS, measured_model,
     recipe::{RECIPE_FEATURES, recipe_models},
     rows_model, varied_shapes, write_models,
 };
 use vae_train::{
     file::model_file::{AlignedFile, ModelFile},
-    scoring::{self, cost},
+    scoring::{self, cost, window_cost::front_end_terms},
 };
 
 #[derive(Serialize)]
@@ -61,9 +61,11 @@ fn main() -> Result<()> {
             print_coefficients(core.name, &core.count(folder.path())?, &shapes)?;
         } else if front_ends && core.can_emulate() {
             println!("{}: instructions of a window of so many samples", core.name);
-            for (name, count) in core.count_front_ends(folder.path())? {
-                println!("  {name:<16} {count:>12}");
+            let counted = core.count_front_ends(folder.path())?;
+            for FrontEndCount { name, window, instructions, .. } in &counted {
+                println!("  {name:<10} {window:>5} {instructions:>12}");
             }
+            print_front_end_coefficients(core.name, &counted)?;
         } else if recipe && core.can_emulate() {
             print_recipe(core.name, &core.count(folder.path())?);
         } else if core.can_emulate() {
@@ -104,9 +106,12 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()
     if let Some(stages) = counts.get("motor") {
         println!("  (d) motor, importance-weighted: K = 1 {}, K = 16 {}", stages["k1"], stages["k16"]);
         println!(
-            "  (e) motor, detector: a sample {}, a window with its verdict {}",
-            stages["sample"], stages["window"]
+            "  (e) motor, detector: a sample {}, a window with its verdict {}, in an alarm {}",
+            stages["sample"], stages["window"], stages["alarm"]
         );
+    }
+    if let Some(load) = counts.get("int8").and_then(|stages| stages.get("load")) {
+        println!("  (a) loading {load}");
     }
     if let Some(Footprint { code, static_ram, stack }) = footprint {
         println!("  (a) code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");
@@ -138,16 +143,32 @@ fn print_coefficients(core: &str, counts: &Counts, shapes: &[ModelFile]) -> Resu
             let file = AlignedFile::new(&file.to_bytes()?);
             rows.push(cost::terms(&file.model()?)?.map(|term| term / measured));
         }
-        let terms = DMatrix::from_fn(rows.len(), cost::TERMS.len(), |row, column| rows[row][column]);
-        let ones = DVector::from_element(rows.len(), 1.0);
-        let fitted = terms.clone().svd(true, true).solve(&ones, 1e-12).map_err(|error| anyhow::anyhow!(error))?;
-        let worst = (&terms * &fitted - ones).amax();
-        let list = fitted.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(", ");
+        let (list, worst) = fitted(&rows)?;
         println!("        {}: [{list}],", if precision == Precision::Int8 { "int8" } else { "f32" });
-        eprintln!("{core} {precision:?}: the worst of {} is off by {:.2} %", rows.len(), 100.0 * worst);
+        eprintln!("{core} {precision:?}: the worst of {} is off by {worst:.2} %", rows.len());
     }
     println!("    }},");
     Ok(())
+}
+
+/// Fits the cost model of front-ends to their counts.
+fn print_front_end_coefficients(core: &str, counted: &[FrontEndCount]) -> Result<()> {
+    let terms = |count: &FrontEndCount| {
+        front_end_terms(count.front_end, count.window).map(|term| term / count.instructions as f64)
+    };
+    let (list, worst) = fitted(&counted.iter().map(terms).collect::<Vec<_>>())?;
+    println!("  front_end: [{list}],");
+    eprintln!("{core}: the worst of {} is off by {worst:.2} %", counted.len());
+    Ok(())
+}
+
+/// Coefficients by least squares of the relative errors of rows of terms, each over what was counted, and the worst error in per cent.
+fn fitted<const TERMS: usize>(rows: &[[f64; TERMS]]) -> Result<(String, f64)> {
+    let terms = DMatrix::from_fn(rows.len(), TERMS, |row, column| rows[row][column]);
+    let ones = DVector::from_element(rows.len(), 1.0);
+    let fitted = terms.clone().svd(true, true).solve(&ones, 1e-12).map_err(|error| anyhow::anyhow!(error))?;
+    let worst = (&terms * &fitted - ones).amax();
+    Ok((fitted.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(", "), 100.0 * worst))
 }
 
 /// Prints how fast this machine scores rows of a 64-32-8 model, through the code that the device runs.

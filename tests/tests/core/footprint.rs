@@ -1,7 +1,10 @@
 //! Budgets of code, RAM and instructions on each emulated core, and the cost model's predictions.
 
-use vae_tests::bench::{CORES, Core, MODELS, measured_model, write_models};
-use vae_train::scoring::cost;
+use vae_tests::bench::{CORES, Core, FrontEndCount, MODELS, measured_model, write_models};
+use vae_train::scoring::{
+    cost,
+    window_cost::{front_end_instructions, window_costs},
+};
 
 /// Instructions of a score of model (a) that a core may take.
 fn budget(core: &Core) -> u64 {
@@ -34,6 +37,14 @@ fn scores_cost_what_is_promised_and_predicted() {
             let error = *predicted as f64 / score(name) as f64 - 1.0;
             assert!(error.abs() <= 0.05, "{} {name}: {predicted} for {}", core.name, score(name));
         }
+        let stages = &counts["motor"];
+        let modelled = if core.name == "Cortex-M7" { "Cortex-M4F" } else { core.name };
+        let costs = window_costs(&files[2].model().unwrap()).unwrap();
+        let (_, cost) = costs.iter().find(|(name, _)| *name == modelled).unwrap();
+        for (stage, predicted) in [("sample", cost.sample), ("window", cost.window), ("alarm", cost.alarm)] {
+            let error = predicted as f64 / stages[stage] as f64 - 1.0;
+            assert!(error.abs() <= 0.1, "{} {stage}: {predicted} for {}", core.name, stages[stage]);
+        }
         if core.name == "Cortex-M4F" {
             assert_eq!(core.count(folder.path()).unwrap(), counts, "two runs differ");
         }
@@ -65,19 +76,34 @@ fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
 }
 
 #[test]
+fn front_ends_cost_what_is_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    for core in CORES.iter().filter(|core| core.can_emulate() && core.name != "Cortex-M7") {
+        for count in core.count_front_ends(folder.path()).unwrap() {
+            let FrontEndCount { name, front_end, window, instructions } = count;
+            let predicted = front_end_instructions(core.name, front_end, window).unwrap();
+            let error = predicted as f64 / instructions as f64 - 1.0;
+            assert!(error.abs() <= 0.1, "{} {name} {window}: {predicted} for {instructions}", core.name);
+        }
+    }
+}
+
+#[test]
 fn front_ends_cost_what_is_documented() {
     let folder = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(vae_tests::root().join("docs/performance.md")).unwrap();
     let documented = text.split("## Front-ends").nth(1).unwrap();
     // The first core's figures.
     for core in CORES[..1].iter().filter(|core| core.can_emulate()) {
-        for (name, count) in core.count_front_ends(folder.path()).unwrap() {
-            let (front_end, window) = name.split_once(' ').unwrap();
-            let row = |line: &&str| line.starts_with(&format!("| `{front_end}` | {window} |"));
-            let line = documented.lines().find(row).unwrap();
+        let mut rows = 0;
+        for FrontEndCount { name, window, instructions, .. } in core.count_front_ends(folder.path()).unwrap() {
+            let row = |line: &&str| line.starts_with(&format!("| `{name}` | {window} |"));
+            let Some(line) = documented.lines().find(row) else { continue };
             let figure: u64 = line.split('|').nth(3).unwrap().trim().replace(',', "").parse().unwrap();
             // Another compiler may need some more.
-            assert!(count as f64 <= 1.03 * figure as f64, "{name}: {count} for {figure}");
+            assert!(instructions as f64 <= 1.03 * figure as f64, "{name} {window}: {instructions} for {figure}");
+            rows += 1;
         }
+        assert_eq!(rows, documented.lines().filter(|line| line.starts_with("| `")).count());
     }
 }

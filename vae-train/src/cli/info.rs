@@ -17,7 +17,10 @@ use crate::{
         front_end::{name as front_end_name, rate_of},
     },
     file::model_file::AlignedFile,
-    scoring::cost,
+    scoring::{
+        cost,
+        window_cost::{WindowCost, window_costs},
+    },
     weights::family::posterior_name,
     words::{foreign::line, numbers::absolute},
 };
@@ -73,6 +76,8 @@ pub(super) struct Description {
     products: u64,
     /// Instructions of a score at the mean on each kind of core, as the cost model predicts them.
     instructions: BTreeMap<&'static str, u64>,
+    /// Instructions of a detector on each; empty for a model that is scored by samples.
+    detector_instructions: BTreeMap<&'static str, WindowCost>,
     /// Bytes.
     flash: usize,
     /// Bytes of scratch.
@@ -133,6 +138,7 @@ impl Description {
             products: cost::products(model)?,
             layers: layers(model)?,
             instructions: cost::instructions(model)?.into_iter().collect(),
+            detector_instructions: window_costs(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
             window_bytes: 4 * model.window_len(),
@@ -258,7 +264,11 @@ fn network_lines(d: &Description, text: &mut String) -> Result<()> {
 fn size_lines(d: &Description, text: &mut String) -> Result<()> {
     writeln!(text, "  products     {} a score", d.products)?;
     for (core, instructions) in &d.instructions {
-        writeln!(text, "  instructions {core}: about {instructions} a score")?;
+        let detector = d.detector_instructions.get(core).map_or(String::new(), |cost| {
+            let WindowCost { sample, window, alarm, .. } = cost;
+            format!(", {window} a window with its verdict, {alarm} in an alarm, {sample} a sample between")
+        });
+        writeln!(text, "  instructions {core}: about {instructions} a score{detector}")?;
     }
     writeln!(text, "  flash        {} bytes", d.flash)?;
     let Description { scratch, window_bytes, detector_state, snapshot, .. } = d;

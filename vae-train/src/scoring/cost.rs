@@ -150,6 +150,23 @@ pub fn instructions(model: &Model<'_>) -> Result<Vec<(&'static str, u64)>> {
     Ok(CORES.iter().map(|core| (core.name, cost(core))).collect())
 }
 
+/// Instructions of the decoder's last layer on each kind of core, which the attribution of an alarm runs again.
+///
+/// # Errors
+/// If the file is faulty.
+pub(super) fn last_layer(model: &Model<'_>) -> Result<Vec<(&'static str, f64)>> {
+    const DENSE: usize = 3;
+    const ROW: usize = 6;
+    let Some(layer) = model.layers()?.last() else { return Ok(Vec::new()) };
+    let (layer, precision) = (layer?, model.header()?.precision);
+    let products = (padded_rows(layer.rows as usize) * layer.columns as usize) as f64;
+    let cost = |core: &Core| {
+        let coefficients = if precision == Precision::Int8 { core.int8 } else { core.f32 };
+        (core.name, products * coefficients[DENSE] + f64::from(layer.rows) * coefficients[ROW])
+    };
+    Ok(CORES.iter().map(cost).collect())
+}
+
 /// The coefficients, as `bench --fit` prints them. A Cortex-M7 executes what a Cortex-M4F does.
 pub const CORES: [Core; 5] = [
     Core {
