@@ -25,10 +25,14 @@ mod armv6m;
 mod armv7m;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 mod composed;
-#[cfg(vae_dsp)]
+#[cfg(all(vae_dsp, not(vae_vectors)))]
 mod dsp;
 #[cfg(vae_fpu)]
 mod fpu;
+#[cfg(vae_vectors)]
+mod mve;
+#[cfg(vae_vectors)]
+mod mve_vectors;
 pub mod portable;
 #[cfg(vae_riscv32)]
 mod riscv32;
@@ -41,10 +45,14 @@ pub use armv6m::sums_int8;
 pub use armv7m::sums_int8;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 pub use composed::rows_int8;
-#[cfg(vae_dsp)]
+#[cfg(all(vae_dsp, not(vae_vectors)))]
 pub use dsp::{largest_bits, requantise, rows_int8};
-#[cfg(vae_fpu)]
+#[cfg(all(vae_fpu, not(vae_vectors)))]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+#[cfg(vae_vectors)]
+pub use mve::rows_int8;
+#[cfg(vae_vectors)]
+pub use mve_vectors::{largest_bits, quantise, requantise, squared_differences, standardise, sums_f32};
 pub use portable::FRACTION_BITS;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;
