@@ -27,7 +27,9 @@ mod armv7m;
 mod composed;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 mod dsp;
+// With vectors, only for denormal numbers.
 #[cfg(vae_fpu)]
+#[cfg_attr(vae_vectors, allow(dead_code, unreachable_pub))]
 mod fpu;
 #[cfg(vae_vectors)]
 mod mve;

@@ -114,8 +114,9 @@ fn sums_of_a_block(weights: &[f32], x: &[f32], sums: &mut [f32; ROW_BLOCK]) {
             options(nostack),
         );
     }
-    let (weights, _) = weights.as_chunks::<ROW_BLOCK>();
-    for (weights, x) in weights.iter().zip(x).skip(8 * eights) {
+    let (_, x) = x.as_chunks::<8>();
+    let (_, weights) = weights.as_chunks::<{ 8 * ROW_BLOCK }>();
+    for (weights, x) in weights.as_chunks::<ROW_BLOCK>().0.iter().zip(x) {
         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight * x);
     }
 }
