@@ -9,7 +9,9 @@ use vae_core::{
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{
-    Family, can_emulate, emulate, family_model,
+    Family,
+    bench::CORES,
+    family_model,
     mixed::{mixed_model, sample_window},
     plain_model, random_layer, related_model, varied_model,
 };
@@ -126,7 +128,7 @@ fn front_end_model(precision: Precision) -> ModelFile {
 }
 
 /// Compares host and cores on two models of the same shape and on windows (each followed by its condition).
-fn compare(models: [ModelFile; 2], windows: &[f32], targets: &[&str]) {
+fn compare(models: [ModelFile; 2], windows: &[f32], cores: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     for (name, model) in ["f32", "int8"].into_iter().zip(&models) {
         std::fs::write(directory.path().join(name).with_extension("vae"), model.to_bytes().unwrap()).unwrap();
@@ -134,15 +136,16 @@ fn compare(models: [ModelFile; 2], windows: &[f32], targets: &[&str]) {
     let bytes: Vec<u8> = windows.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(directory.path().join("windows.f32"), bytes).unwrap();
     let expected = host(directory.path(), windows);
-    for target in targets {
-        if !can_emulate(target) {
+    for name in cores {
+        let core = CORES.iter().find(|core| core.name == *name).unwrap();
+        if !core.can_emulate() {
             continue;
         }
-        let printed = emulate(target, "bits", &[("VAE_BITS", directory.path())], &["bits"]).unwrap();
+        let printed = core.run("bits", &[("VAE_BITS", directory.path())], &["bits"]).unwrap();
         for (index, (found, expected)) in printed.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(found, expected, "{target}, line {index}");
+            assert_eq!(found, expected, "{name}, line {index}");
         }
-        assert_eq!(printed.lines().count(), expected.lines().count(), "{target}");
+        assert_eq!(printed.lines().count(), expected.lines().count(), "{name}");
     }
 }
 
@@ -150,18 +153,13 @@ fn compare(models: [ModelFile; 2], windows: &[f32], targets: &[&str]) {
 #[test]
 fn host_and_cores_give_the_same_bits() {
     // Every kernel, with and without an FPU.
-    const TARGETS: [&str; 5] = [
-        "thumbv7em-none-eabihf",
-        "thumbv8m.main-none-eabihf",
-        "thumbv7m-none-eabi",
-        "thumbv6m-none-eabi",
-        "riscv32imc-unknown-none-elf",
-    ];
-    compare([Precision::F32, Precision::Int8].map(|precision| varied_model(precision, 3)), &windows(30), &TARGETS);
+    const ALL: [&str; 6] = ["Cortex-M4F", "Cortex-M33", "Cortex-M55", "Cortex-M3", "Cortex-M0", "RV32IMC"];
+    const SOME: [&str; 3] = ["Cortex-M4F", "Cortex-M55", "Cortex-M3"];
+    compare([Precision::F32, Precision::Int8].map(|precision| varied_model(precision, 3)), &windows(30), &ALL);
 
     // The first nine windows: one of each kind.
     let samples = &windows(3 * 2048)[..9 * 3 * 2048];
-    compare([Precision::F32, Precision::Int8].map(front_end_model), samples, &TARGETS);
+    compare([Precision::F32, Precision::Int8].map(front_end_model), samples, &ALL);
 
     let families = [
         (PosteriorKind::FullGaussian, LikelihoodKind::GaussianPredicted, 2),
@@ -174,15 +172,15 @@ fn host_and_cores_give_the_same_bits() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let windows: Vec<f32> = (0..20 * (7 + conditions)).map(|_| rng.random_range(0.0..1.0)).collect();
         let models = [Precision::F32, Precision::Int8].map(|precision| family_model(family, precision, 6));
-        compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
+        compare(models, &windows, &SOME);
     }
 
     let windows: Vec<f32> = (0..20).flat_map(|seed| sample_window(2, seed)).collect();
     let models = [Precision::F32, Precision::Int8].map(|precision| mixed_model(2, precision));
-    compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
+    compare(models, &windows, &SOME);
 
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let windows: Vec<f32> = (0..20 * 7).map(|_| rng.random_range(-3.0..3.0)).collect();
     let models = [Precision::F32, Precision::Int8].map(|precision| related_model(false, precision, 6));
-    compare(models, &windows, &[TARGETS[0], TARGETS[2], TARGETS[4]]);
+    compare(models, &windows, &["Cortex-M4F", "Cortex-M55", "Cortex-M3", "RV32IMC"]);
 }

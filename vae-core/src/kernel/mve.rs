@@ -3,7 +3,10 @@
 //! The compiler does not know that the core has vectors: they are used in here alone, and no vector crosses a function's edge.
 #![allow(unsafe_code)]
 
-use core::{arch::naked_asm, mem::offset_of};
+use core::{
+    arch::naked_asm,
+    mem::{MaybeUninit, offset_of},
+};
 
 use super::{ROW_BLOCK, ROW_WORDS};
 
@@ -27,56 +30,51 @@ pub fn rows_int8(
     if !x.len().is_multiple_of(2) {
         return 0;
     }
-    let groups = x.len() / 2;
-    let first = (groups / 4).min(RUN);
-    let many = groups / 4 > RUN;
+    let turns = (x.len() / 8).min(RUN);
     let mut job = Job {
-        zeros: [0; 8],
-        carry: [0; 4],
-        scales: if many { [16; 4] } else { [8, 16, 8, 16] },
+        zeros: MaybeUninit::uninit(),
+        carry: MaybeUninit::uninit(),
         x: x.as_ptr(),
-        stride: 2 * size_of_val(x),
-        turns: first,
-        more: groups - 4 * first,
+        // A single block is its own partner.
+        stride: if blocks > 1 { 2 * size_of_val(x) } else { 0 },
+        turns,
+        more: x.len() / 2 - 4 * turns,
         rows: rows.as_ptr(),
         out: out.as_mut_ptr(),
-        out_end: core::ptr::null_mut(),
+        out_end: out.as_mut_ptr(),
+        scales: if x.len() / 8 > RUN { &[16; 4] } else { &[8, 16, 8, 16] },
         shift: -((shift & 31) as i32),
         least: if relu { 0 } else { i32::MIN },
-        magnitude: [0; 4],
     };
-    // SAFETY of each call: x is a positive multiple of 2 words long. For each two blocks the kernel reads x, twice as many words
-    // of weights for each, and two entries of rows, and writes 8 words of out; it ends where out does. There are as many of all
-    // of them as blocks. It keeps to the procedure call standard, and all pointers are to words, as its loads need.
+    // As many pairs as rows and out have, from a block on.
+    let mut pairs = |first: usize, rows: &[[i32; ROW_WORDS]], out: &mut [[i32; ROW_BLOCK]]| {
+        job.rows = rows.as_ptr();
+        job.out = out.as_mut_ptr();
+        job.out_end = job.out.wrapping_add(out.len() & !1);
+        // SAFETY: rows and out have the same number of blocks, at least two; weights have as many from the first on, or one and
+        // the stride is 0; x is a positive multiple of two words long. For each two blocks the kernel reads x, twice as many words
+        // of weights for each, and two entries of rows, and writes two blocks of out, up to its end. It keeps to the procedure
+        // call standard, and all pointers are to words, as its loads and stores need.
+        unsafe { pairs_of_blocks(weights.as_ptr().wrapping_add(first * block), &mut job) }
+    };
     match (rows, &mut *out) {
-        ([], _) | (_, []) => return 0,
+        ([], _) => 0,
         ([row], [out]) => {
-            // The block is its own partner.
-            let (rows, mut both) = ([*row; 2], [[0; ROW_BLOCK]; 2]);
-            job.stride = 0;
-            job.rows = rows.as_ptr();
-            job.out = both.as_mut_ptr();
-            job.out_end = job.out.wrapping_add(2);
-            // SAFETY: as above, with both as out. With a stride of 0 the second block's weights are the first one's.
-            unsafe { pairs_of_blocks(weights.as_ptr(), &mut job) };
-            *out = both[0];
+            let mut both = [[0; ROW_BLOCK]; 2];
+            let magnitude = pairs(0, &[*row; 2], &mut both);
+            [*out, _] = both;
+            magnitude
         }
         _ => {
-            job.out_end = job.out.wrapping_add(blocks & !1);
-            // SAFETY: as above; there are at least two blocks.
-            unsafe { pairs_of_blocks(weights.as_ptr(), &mut job) };
-            if !blocks.is_multiple_of(2) {
-                // The last block, and once more the one before it.
-                job.rows = rows.as_ptr().wrapping_add(blocks - 2);
-                job.out = out.as_mut_ptr().wrapping_add(blocks - 2);
-                job.out_end = job.out.wrapping_add(2);
-                // SAFETY: as above, from the last block but one on.
-                unsafe { pairs_of_blocks(weights.as_ptr().wrapping_add((blocks - 2) * block), &mut job) };
+            let magnitude = pairs(0, rows, out);
+            if blocks.is_multiple_of(2) {
+                return magnitude;
             }
+            // The last block, and once more the one before it.
+            let (Some(rows), Some(out)) = (rows.get(blocks - 2..), out.get_mut(blocks - 2..)) else { return 0 };
+            magnitude | pairs(blocks - 2, rows, out)
         }
     }
-    let [a, b, c, d] = job.magnitude;
-    a | b | c | d
 }
 
 /// Turns of 16 columns in a run, with at most 12 columns behind the last: `128 · 256 · 252 < 2²³`, so that the sums over the
@@ -86,12 +84,10 @@ const RUN: usize = 15;
 /// What the assembly is told, and what it keeps in memory for want of registers; it knows the offsets.
 #[repr(C)]
 struct Job {
-    /// Sums at the beginning of a row.
-    zeros: [i32; 8],
-    /// Sums of the first and third rows of both blocks over the runs so far.
-    carry: [i32; 4],
-    /// By how much the multipliers are shifted left: 16, as the high halves of products are taken; 8 for sums that are `256 · A`.
-    scales: [u32; 4],
+    /// The assembly's: sums at the beginning of a row.
+    zeros: MaybeUninit<[i32; 8]>,
+    /// The assembly's: sums of the first and third rows of both blocks over the runs so far.
+    carry: MaybeUninit<[i32; 4]>,
     x: *const u32,
     /// Bytes between the weights of two blocks.
     stride: usize,
@@ -102,11 +98,19 @@ struct Job {
     rows: *const [i32; ROW_WORDS],
     out: *mut [i32; ROW_BLOCK],
     out_end: *mut [i32; ROW_BLOCK],
+    /// By how much the multipliers are shifted left: 16, as the high halves of products are taken; 8 for sums that are `256 · A`.
+    scales: &'static [i32; 4],
     /// Of the biases, to the left.
     shift: i32,
     /// What outputs are at least.
     least: i32,
-    magnitude: [u32; 4],
+}
+
+/// An instruction.
+macro_rules! op {
+    ($($part:literal),+) => {
+        concat!($($part,)+ "\n")
+    };
 }
 
 /// 16 columns of both blocks: r1 and r3 weights, r5 activations.
@@ -125,23 +129,23 @@ macro_rules! sixteen_columns {
 macro_rules! sixteen_of_a_block {
     ($weights:literal, $ab:literal, $b:literal, $cd:literal, $d:literal) => {
         concat!(
-            "vld40.32 {{q0, q1, q2, q3}}, [", $weights, "]\n",
-            "vld41.32 {{q0, q1, q2, q3}}, [", $weights, "]\n",
-            "vld42.32 {{q0, q1, q2, q3}}, [", $weights, "]\n",
-            "vld43.32 {{q0, q1, q2, q3}}, [", $weights, "]!\n",
+            op!("vld40.32 {{q0, q1, q2, q3}}, [", $weights, "]"),
+            op!("vld41.32 {{q0, q1, q2, q3}}, [", $weights, "]"),
+            op!("vld42.32 {{q0, q1, q2, q3}}, [", $weights, "]"),
+            op!("vld43.32 {{q0, q1, q2, q3}}, [", $weights, "]!"),
             // Products and bytes by turns: the core has a pipeline for each.
-            "vmlava.s16 ", $ab, ", q0, q4\n",
+            op!("vmlava.s16 ", $ab, ", q0, q4"),
             "vmovlb.s8 q0, q0\n",
-            "vmlava.s16 ", $ab, ", q1, q5\n",
+            op!("vmlava.s16 ", $ab, ", q1, q5"),
             "vmovlb.s8 q1, q1\n",
-            "vmlava.s16 ", $cd, ", q2, q4\n",
+            op!("vmlava.s16 ", $cd, ", q2, q4"),
             "vmovlb.s8 q2, q2\n",
-            "vmlava.s16 ", $cd, ", q3, q5\n",
+            op!("vmlava.s16 ", $cd, ", q3, q5"),
             "vmovlb.s8 q3, q3\n",
-            "vmlava.s16 ", $b, ", q0, q4\n",
-            "vmlava.s16 ", $b, ", q1, q5\n",
-            "vmlava.s16 ", $d, ", q2, q4\n",
-            "vmlava.s16 ", $d, ", q3, q5\n",
+            op!("vmlava.s16 ", $b, ", q0, q4"),
+            op!("vmlava.s16 ", $b, ", q1, q5"),
+            op!("vmlava.s16 ", $d, ", q2, q4"),
+            op!("vmlava.s16 ", $d, ", q3, q5"),
         )
     };
 }
@@ -150,11 +154,11 @@ macro_rules! sixteen_of_a_block {
 macro_rules! carry {
     ($packed:literal, $low:literal, $index:literal) => {
         concat!(
-            "subs ", $packed, ", ", $packed, ", ", $low, "\n",
-            "ldr r7, [r9, #{carry} + 4 * ", $index, "]\n",
-            "add r7, r7, ", $packed, ", asr #8\n",
-            "str r7, [r9, #{carry} + 4 * ", $index, "]\n",
-            "mov ", $packed, ", ", $low, "\n",
+            op!("subs ", $packed, ", ", $packed, ", ", $low),
+            op!("ldr r7, [r9, #{carry} + 4 * ", $index, "]"),
+            op!("add r7, r7, ", $packed, ", asr #8"),
+            op!("str r7, [r9, #{carry} + 4 * ", $index, "]"),
+            op!("mov ", $packed, ", ", $low),
         )
     };
 }
@@ -163,10 +167,10 @@ macro_rules! carry {
 macro_rules! unpack {
     ($packed:literal, $low:literal, $index:literal) => {
         concat!(
-            "subs ", $packed, ", ", $packed, ", ", $low, "\n",
-            "ldr r11, [r9, #{carry} + 4 * ", $index, "]\n",
-            "add ", $packed, ", r11, ", $packed, ", asr #8\n",
-            "str r7, [r9, #{carry} + 4 * ", $index, "]\n",
+            op!("subs ", $packed, ", ", $packed, ", ", $low),
+            op!("ldr r11, [r9, #{carry} + 4 * ", $index, "]"),
+            op!("add ", $packed, ", r11, ", $packed, ", asr #8"),
+            op!("str r7, [r9, #{carry} + 4 * ", $index, "]"),
         )
     };
 }
@@ -175,8 +179,8 @@ macro_rules! unpack {
 macro_rules! scale_block {
     ($a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
-            "vmov q0[2], q0[0], ", $a, ", ", $c, "\n",
-            "vmov q0[3], q0[1], ", $b, ", ", $d, "\n",
+            op!("vmov q0[2], q0[0], ", $a, ", ", $c),
+            op!("vmov q0[3], q0[1], ", $b, ", ", $d),
             "vldrw.32 q1, [r5], #16\n",
             "vldrh.s32 q2, [r5], #8\n",
             "vshl.s32 q1, r11\n",
@@ -197,18 +201,20 @@ macro_rules! four_of_a_block {
     ($halfwords:literal, $low:literal, $ab:literal, $b:literal, $cd:literal, $d:literal) => {
         concat!(
             "vpsteet\n",
-            "vmlavat.s16 ", $ab, ", ", $halfwords, ", q4\n",
-            "vmlavae.s16 ", $cd, ", ", $halfwords, ", q4\n",
-            "vmlavae.s16 ", $d, ", ", $low, ", q4\n",
-            "vmlavat.s16 ", $b, ", ", $low, ", q4\n",
+            op!("vmlavat.s16 ", $ab, ", ", $halfwords, ", q4"),
+            op!("vmlavae.s16 ", $cd, ", ", $halfwords, ", q4"),
+            op!("vmlavae.s16 ", $d, ", ", $low, ", q4"),
+            op!("vmlavat.s16 ", $b, ", ", $low, ", q4"),
         )
     };
 }
 
+/// The bitwise or of the outputs' magnitudes.
+///
 /// # Safety
 /// As where it is called.
 #[unsafe(naked)]
-unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) {
+unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) -> u32 {
     // r1 and r3 weights, r5 activations, r7 turns left, r9 job, r11 groups of four columns behind the run, and many more where
     // there was a run before. `VMLAVA` adds to registers with even numbers only: those are the sums.
     naked_asm!(
@@ -220,8 +226,10 @@ unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) {
         "mov r1, r0",
         "ldr r5, [r9, #{least}]",
         "vdup.32 q7, r5",
-        "add r11, r9, #{magnitude}",
-        "vldrw.32 q6, [r11]",
+        "vmov.i32 q6, #0",
+        "vstrw.32 q6, [r9]",
+        "vstrw.32 q6, [r9, #16]",
+        "vstrw.32 q6, [r9, #{carry}]",
         "2:", // two blocks
         "ldrd r5, r3, [r9, #{x}]",
         "ldrd r7, r11, [r9, #{turns}]",
@@ -247,10 +255,9 @@ unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) {
         "sub r8, r8, r10",
         "sub r12, r12, lr",
         "8:", // sums become outputs
-        "add r5, r9, #{scales}",
+        "ldrd r5, r11, [r9, #{scales}]",
         "vldrw.32 q5, [r5]",
         "ldrd r5, r7, [r9, #{rows}]",
-        "ldr r11, [r9, #{shift}]",
         scale_block!("r0", "r2", "r4", "r6"),
         scale_block!("r8", "r10", "r12", "lr"),
         "strd r5, r7, [r9, #{rows}]",
@@ -258,8 +265,11 @@ unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) {
         "mov r1, r3",
         "cmp r5, r7",
         "bne 2b",
-        "add r11, r9, #{magnitude}",
-        "vstrw.32 q6, [r11]",
+        "vmov r0, r1, d12",
+        "vmov r2, r3, d13",
+        "orrs r0, r1",
+        "orrs r2, r3",
+        "orrs r0, r2",
         "vpop {{d8-d15}}",
         "pop {{r3-r11, pc}}",
         "9:", // what is left of a row: another run, a tail, or nothing
@@ -307,9 +317,7 @@ unsafe extern "C" fn pairs_of_blocks(weights: *const u32, job: &mut Job) {
         turns = const offset_of!(Job, turns),
         rows = const offset_of!(Job, rows),
         out_end = const offset_of!(Job, out_end),
-        shift = const offset_of!(Job, shift),
         least = const offset_of!(Job, least),
-        magnitude = const offset_of!(Job, magnitude),
         run = const RUN,
     )
 }
