@@ -1,7 +1,8 @@
 //! The loops whose speed matters, matrix–vector products above all, and the only place with `unsafe`.
 //!
 //! All kernels give the same bits: integer sums are exact, and `f32` sums run over the columns in ascending order. Which one
-//! is used is decided by the target when the program is built (`build.rs`); `docs/performance.md` says what each costs.
+//! is used is decided by the target when the program is built (`build.rs`), and for a core with vectors by `--cfg vae_mve`;
+//! `docs/performance.md` says what each costs.
 //!
 //! Public for the checks that run them on the target; not part of the interface.
 
