@@ -33,6 +33,11 @@ impl Random {
     fn number(&mut self, exponent: u32) -> f32 {
         f32::from_bits((self.word() & 0x807F_FFFF) | ((127 + exponent - 1 - self.within(20)) << 23))
     }
+
+    /// A number of either sign around the least normal one, denormal or not.
+    fn tiny(&mut self) -> f32 {
+        f32::from_bits((self.word() & 0x807F_FFFF) | (self.within(4) << 23))
+    }
 }
 
 /// Checks every kernel; returns the number of cases.
@@ -54,8 +59,10 @@ pub fn check() -> Result<u32, Difference> {
     }
     for len in (0..40).chain([48, 63]) {
         vectors_case(len, &mut random)?;
-        rows_f32_case(len, &mut random)?;
-        cases += 2;
+        rows_f32_case(len, &mut random, |random| random.number(3))?;
+        rows_f32_case(len, &mut random, Random::tiny)?;
+        tiny_case(len, &mut random)?;
+        cases += 4;
     }
     Ok(cases)
 }
@@ -127,11 +134,11 @@ fn rows_case(rows: usize, columns: usize, case: u32, random: &mut Random) -> Res
     Ok(())
 }
 
-fn rows_f32_case(columns: usize, random: &mut Random) -> Result<(), Difference> {
+fn rows_f32_case(columns: usize, random: &mut Random, input: fn(&mut Random) -> f32) -> Result<(), Difference> {
     let (mut weights, mut x) = ([0.0; 8 * 64], [0.0; 64]);
     let (weights, x) = (&mut weights[..8 * columns], &mut x[..columns]);
     weights.fill_with(|| random.number(3));
-    x.fill_with(|| random.number(3));
+    x.fill_with(|| input(random));
     let mut found = [7.0; 8];
     kernel::sums_f32(weights, x, &mut found);
     for (row, found) in found.iter().enumerate() {
@@ -142,6 +149,27 @@ fn rows_f32_case(columns: usize, random: &mut Random) -> Result<(), Difference> 
         }
         if sum.to_bits() != found.to_bits() {
             return Err(Difference { kernel: "sums_f32", shape: (8, columns) });
+        }
+    }
+    Ok(())
+}
+
+/// Denormal numbers are numbers, and what is not observed stays so.
+fn tiny_case(len: usize, random: &mut Random) -> Result<(), Difference> {
+    let (mut x, mut mean, mut inverse_scale) = ([0.0; 64], [0.0; 64], [0.0; 64]);
+    x[..len].fill_with(|| random.tiny());
+    mean[..len].fill_with(|| if random.within(1) == 0 { 0.0 } else { random.tiny() });
+    inverse_scale[..len].fill_with(|| random.number(2));
+    for unknown in [63, len / 2] {
+        x[unknown] = f32::NAN;
+        let (mut found, mut expected) = ([7.0; 64], [7.0; 64]);
+        kernel::standardise(&x[..len], &mean[..len], &inverse_scale[..len], &mut found[..len]);
+        portable::standardise(&x[..len], &mean[..len], &inverse_scale[..len], &mut expected[..len]);
+        let same = |(found, expected): (&f32, &f32)| {
+            found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan())
+        };
+        if !found.iter().zip(&expected).all(same) {
+            return Err(Difference { kernel: "standardise", shape: (len, unknown) });
         }
     }
     Ok(())

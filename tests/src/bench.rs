@@ -28,7 +28,7 @@ use vae_train::{
     weights::{dense::Dense, mixture::Mixture},
 };
 
-use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root};
+use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root, skip};
 
 /// An emulated core.
 #[derive(Debug)]
@@ -39,31 +39,34 @@ pub struct Core {
     pub target: &'static str,
     /// QEMU's machine.
     pub machine: &'static str,
-    /// Instructions (nanoseconds of virtual time) between two ticks of the machine's timer.
-    pub instructions_per_tick: u64,
+    /// Ticks of the machine's timer in a second of virtual time, which is 10⁹ instructions.
+    timer_hz: u64,
     /// Where RAM begins.
-    pub ram: u32,
+    ram: u32,
+    /// What the build is told, beside the target, for a core that no target's name tells from another.
+    flags: &'static str,
 }
 
 /// The cores of the table.
-pub const CORES: [Core; 6] = [
+pub const CORES: [Core; 7] = [
     arm("Cortex-M4F", "thumbv7em-none-eabihf", "mps2-an386"),
     arm("Cortex-M7", "thumbv7em-none-eabihf", "mps2-an500"),
-    // Its timer runs at 20 MHz.
+    Core { timer_hz: 20_000_000, ram: 0x3800_0000, ..arm("Cortex-M33", "thumbv8m.main-none-eabihf", "mps2-an505") },
     Core {
-        instructions_per_tick: 50,
-        ram: 0x3800_0000,
-        ..arm("Cortex-M33", "thumbv8m.main-none-eabihf", "mps2-an505")
+        timer_hz: 32_000_000,
+        ram: 0x3000_0000,
+        flags: "--cfg vae_mve",
+        ..arm("Cortex-M55", "thumbv8m.main-none-eabihf", "mps3-an547")
     },
     arm("Cortex-M3", "thumbv7m-none-eabi", "mps2-an385"),
     // There is no Cortex-M0 machine of this size; its code runs on the Cortex-M3, whose instruction set contains it.
     arm("Cortex-M0", "thumbv6m-none-eabi", "mps2-an385"),
     // Its counter counts instructions.
-    Core { instructions_per_tick: 1, ram: 0x8040_0000, ..arm("RV32IMC", "riscv32imc-unknown-none-elf", "virt") },
+    Core { timer_hz: 1_000_000_000, ram: 0x8040_0000, ..arm("RV32IMC", "riscv32imc-unknown-none-elf", "virt") },
 ];
 
 const fn arm(name: &'static str, target: &'static str, machine: &'static str) -> Core {
-    Core { name, target, machine, instructions_per_tick: 40, ram: 0x2000_0000 }
+    Core { name, target, machine, timer_hz: 25_000_000, ram: 0x2000_0000, flags: "" }
 }
 
 /// Bytes of RAM that the firmware's memory maps give.
@@ -100,7 +103,22 @@ impl Core {
     /// Whether firmware for this core can be built and run here; says on standard error how, if not.
     #[must_use]
     pub fn can_emulate(&self) -> bool {
-        can_emulate(self.target)
+        can_emulate(self.target) && self.has_machine()
+    }
+
+    fn has_machine(&self) -> bool {
+        let machines = Command::new(qemu(self.target)).args(["-machine", "help"]).output();
+        let has_it = machines.is_ok_and(|machines| String::from_utf8_lossy(&machines.stdout).contains(self.machine));
+        if !has_it {
+            skip(&format!("needs a QEMU that emulates {}, from version 6.2 on", self.machine));
+        }
+        has_it
+    }
+
+    /// Instructions between two readings of the timer that are so many ticks apart.
+    #[must_use]
+    pub fn instructions(&self, ticks: u64) -> u64 {
+        ticks * 1_000_000_000 / self.timer_hz
     }
 
     fn machine(&self) -> Command {
@@ -118,8 +136,16 @@ impl Core {
     /// # Errors
     /// If it cannot be built.
     pub fn build(&self, binary: &str, models: &Path, features: &[&str]) -> Result<PathBuf> {
-        firmware("build", self.target, binary, &[("VAE_BENCH", models)], &[&["bench"], features].concat())?;
-        Ok(root().join("firmware-example/target").join(self.target).join("release").join(binary))
+        self.image(binary, &[("VAE_BENCH", models)], &[&["bench"], features].concat())
+    }
+
+    fn image(&self, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<PathBuf> {
+        // What is built with flags of its own has a folder of its own, or both would be built anew each time.
+        let folder = if self.flags.is_empty() { "target" } else { "target/flags" };
+        let flags = [("RUSTFLAGS", Path::new(self.flags)), ("CARGO_TARGET_DIR", Path::new(folder))];
+        let flags = if self.flags.is_empty() { &[][..] } else { &flags };
+        firmware("build", self.target, binary, &[environment, flags].concat(), features)?;
+        Ok(root().join("firmware-example").join(folder).join(self.target).join("release").join(binary))
     }
 
     /// Builds a binary, runs it in QEMU and returns what it prints.
@@ -127,7 +153,7 @@ impl Core {
     /// # Errors
     /// If it cannot be built, or exits with a failure.
     pub fn emulate(&self, binary: &str, models: &Path) -> Result<String> {
-        self.run(binary, models, &[])
+        self.run(binary, &[("VAE_BENCH", models)], &["bench"])
     }
 
     /// Instructions of front-ends for a window, as `firmware-example/src/bin/front_ends.rs` prints them.
@@ -135,7 +161,7 @@ impl Core {
     /// # Errors
     /// If the firmware cannot be built, fails in QEMU, or prints something else.
     pub fn count_front_ends(&self, models: &Path) -> Result<Vec<FrontEndCount>> {
-        let printed = self.run("front_ends", models, &["front-ends"])?;
+        let printed = self.run("front_ends", &[("VAE_BENCH", models)], &["bench", "front-ends"])?;
         let counts = printed.lines().map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let [name, window, ticks] = words[..] else { bail!("unexpected line: {line}") };
@@ -143,14 +169,18 @@ impl Core {
                 name: name.to_owned(),
                 front_end: front_ends(&[name.to_owned()], &["x".to_owned()], window.parse()?, Some(SOUND_RATE))?[0],
                 window: window.parse()?,
-                instructions: ticks.parse::<u64>()? * self.instructions_per_tick,
+                instructions: self.instructions(ticks.parse()?),
             })
         });
         counts.collect()
     }
 
-    fn run(&self, binary: &str, models: &Path, features: &[&str]) -> Result<String> {
-        let image = self.build(binary, models, features)?;
+    /// As [`Self::emulate`], with this environment and these features when it is built.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run(&self, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<String> {
+        let image = self.image(binary, environment, features)?;
         let output = self.machine().args(["-monitor", "none", "-kernel"]).arg(image).output().context("no QEMU")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "{} {binary}: {printed}", self.name);
@@ -167,7 +197,7 @@ impl Core {
         for line in self.emulate("bench", models)?.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let [model, stage, runs, ticks] = words[..] else { bail!("unexpected line: {line}") };
-            let instructions = ticks.parse::<u64>()? * self.instructions_per_tick / runs.parse::<u64>()?;
+            let instructions = self.instructions(ticks.parse()?) / runs.parse::<u64>()?;
             let model = MODELS.get(model.parse::<usize>()?).copied().unwrap_or(model);
             counts.entry(model.to_owned()).or_default().insert(stage.to_owned(), instructions);
         }
@@ -326,17 +356,26 @@ pub fn write_models(folder: &Path, more: &[ModelFile]) -> Result<()> {
     let mut window = simulate(Condition::Normal, 1.0, 0x7E57).into_flattened();
     window.truncate(features);
     models.insert(2, (motor, window));
-    let mut pack = Vec::new();
-    for (model, window) in &models {
-        pack.extend(u32::try_from(model.len())?.to_le_bytes());
-        pack.extend(u32::try_from(window.len())?.to_le_bytes());
-        pack.extend(model);
-        pack.resize(pack.len().next_multiple_of(4), 0);
-        pack.extend(window.iter().flat_map(|value| value.to_le_bytes()));
-    }
-    fs::write(folder.join("models.pack"), pack)?;
+    write_pack(&folder.join("models.pack"), &models)?;
     fs::write(folder.join("int8.vae"), &models[0].0)?;
     fs::write(folder.join("window.f32"), models[0].1.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+    Ok(())
+}
+
+/// Writes models and their windows as one file, as the firmware's bench and its check of bits read it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_pack(path: &Path, models: &[(Vec<u8>, Vec<f32>)]) -> Result<()> {
+    let mut pack = Vec::new();
+    for (model, windows) in models {
+        pack.extend(u32::try_from(model.len())?.to_le_bytes());
+        pack.extend(u32::try_from(windows.len())?.to_le_bytes());
+        pack.extend(model);
+        pack.resize(pack.len().next_multiple_of(4), 0);
+        pack.extend(windows.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    fs::write(path, pack)?;
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! The loops whose speed matters, matrix–vector products above all, and the only place with `unsafe`.
 //!
 //! All kernels give the same bits: integer sums are exact, and `f32` sums run over the columns in ascending order. Which one
-//! is used is decided by the target when the program is built (`build.rs`); `docs/performance.md` says what each costs.
+//! is used is decided by the target when the program is built (`build.rs`), and for a core with vectors by `--cfg vae_mve`;
+//! `docs/performance.md` says what each costs.
 //!
 //! Public for the checks that run them on the target; not part of the interface.
 
@@ -25,10 +26,16 @@ mod armv6m;
 mod armv7m;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 mod composed;
-#[cfg(vae_dsp)]
+#[cfg(all(vae_dsp, not(vae_vectors)))]
 mod dsp;
+// With vectors, only for denormal numbers.
 #[cfg(vae_fpu)]
+#[cfg_attr(vae_vectors, allow(dead_code, unreachable_pub))]
 mod fpu;
+#[cfg(vae_vectors)]
+mod mve;
+#[cfg(vae_vectors)]
+mod mve_vectors;
 pub mod portable;
 #[cfg(vae_riscv32)]
 mod riscv32;
@@ -41,10 +48,14 @@ pub use armv6m::sums_int8;
 pub use armv7m::sums_int8;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 pub use composed::rows_int8;
-#[cfg(vae_dsp)]
+#[cfg(all(vae_dsp, not(vae_vectors)))]
 pub use dsp::{largest_bits, requantise, rows_int8};
-#[cfg(vae_fpu)]
+#[cfg(all(vae_fpu, not(vae_vectors)))]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+#[cfg(vae_vectors)]
+pub use mve::rows_int8;
+#[cfg(vae_vectors)]
+pub use mve_vectors::{largest_bits, quantise, requantise, squared_differences, standardise, sums_f32};
 pub use portable::FRACTION_BITS;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;

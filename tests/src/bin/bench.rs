@@ -30,7 +30,7 @@ struct Cost {
 const PEERS: &str = "\
 For comparison, one forward pass of the same layers, 640-128-128-128-128-8-128-128-128-128-640 (264,192 products), int8:
   TFLM + CMSIS-NN      M4F 582,847  M0 1,763,271                        code 26,828  RAM 3,392
-  CMSIS-NN alone       M4F 579,454  M0 1,759,305  M3 953,046  M33 579,665  code  4,472  RAM 1,676
+  CMSIS-NN alone       M4F 579,454  M0 1,759,305  M3 953,046  M33 579,665  M55 147,150  code  4,472  RAM 1,676
   microflow 0.1.3      M4F 7,865,402                                    code 47,760  RAM 18,692
 Counted in QEMU in the same way, not in this run: docs/performance.md.";
 

@@ -1,6 +1,6 @@
 //! The same model file and input give the same `f32` bits on the host and on every core.
 
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +9,9 @@ use vae_core::{
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_tests::{
-    Family, can_emulate, emulate, family_model,
+    Family,
+    bench::{CORES, Core, write_pack},
+    family_model,
     mixed::{mixed_model, sample_window},
     plain_model, random_layer, related_model, varied_model,
 };
@@ -49,11 +51,11 @@ fn windows(features: usize) -> Vec<f32> {
     values
 }
 
-/// What `firmware-example/src/bin/bits.rs` prints, computed here.
-fn host(directory: &Path, windows: &[f32]) -> String {
+/// What `firmware-example/src/bin/bits.rs` prints of this pack, computed here.
+fn host(pack: &[(ModelFile, Vec<f32>)]) -> String {
     let mut lines = String::new();
-    for name in ["f32", "int8"] {
-        let file = AlignedFile::read(&directory.join(name).with_extension("vae")).unwrap();
+    for (name, (model, windows)) in pack.iter().enumerate() {
+        let file = AlignedFile::new(&model.to_bytes().unwrap());
         let model = file.model().unwrap();
         let mut memory = vec![0.0; model.scratch_len()];
         let mut scratch = Scratch::new(&mut memory);
@@ -125,44 +127,27 @@ fn front_end_model(precision: Precision) -> ModelFile {
     }
 }
 
-/// Compares host and cores on two models of the same shape and on windows (each followed by its condition).
-fn compare(models: [ModelFile; 2], windows: &[f32], targets: &[&str]) {
+/// Compares host and core on models and their windows (each followed by its condition).
+fn compare(pack: &[(ModelFile, Vec<f32>)], core: &Core) {
     let directory = tempfile::tempdir().unwrap();
-    for (name, model) in ["f32", "int8"].into_iter().zip(&models) {
-        std::fs::write(directory.path().join(name).with_extension("vae"), model.to_bytes().unwrap()).unwrap();
+    let files = pack.iter().map(|(model, windows)| (model.to_bytes().unwrap(), windows.clone()));
+    write_pack(&directory.path().join("models.pack"), &files.collect::<Vec<_>>()).unwrap();
+    let expected = host(pack);
+    let printed = core.run("bits", &[("VAE_BITS", directory.path())], &["bits"]).unwrap();
+    for (index, (found, expected)) in printed.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(found, expected, "{}, line {index}", core.name);
     }
-    let bytes: Vec<u8> = windows.iter().flat_map(|value| value.to_le_bytes()).collect();
-    std::fs::write(directory.path().join("windows.f32"), bytes).unwrap();
-    let expected = host(directory.path(), windows);
-    for target in targets {
-        if !can_emulate(target) {
-            continue;
-        }
-        let printed = emulate(target, "bits", &[("VAE_BITS", directory.path())], &["bits"]).unwrap();
-        for (index, (found, expected)) in printed.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(found, expected, "{target}, line {index}");
-        }
-        assert_eq!(printed.lines().count(), expected.lines().count(), "{target}");
-    }
+    assert_eq!(printed.lines().count(), expected.lines().count(), "{}", core.name);
 }
 
-// One test: they would build the same firmware at the same time.
-#[test]
-fn host_and_cores_give_the_same_bits() {
-    // Every kernel, with and without an FPU.
-    const TARGETS: [&str; 5] = [
-        "thumbv7em-none-eabihf",
-        "thumbv8m.main-none-eabihf",
-        "thumbv7m-none-eabi",
-        "thumbv6m-none-eabi",
-        "riscv32imc-unknown-none-elf",
-    ];
-    compare([Precision::F32, Precision::Int8].map(|precision| varied_model(precision, 3)), &windows(30), &TARGETS);
+/// The same windows for a model of each precision.
+fn pair(model: impl Fn(Precision) -> ModelFile, windows: &[f32]) -> [(ModelFile, Vec<f32>); 2] {
+    [Precision::F32, Precision::Int8].map(|precision| (model(precision), windows.to_vec()))
+}
 
-    // The first nine windows: one of each kind.
-    let samples = &windows(3 * 2048)[..9 * 3 * 2048];
-    compare([Precision::F32, Precision::Int8].map(front_end_model), samples, &TARGETS);
-
+/// Models of all kinds of posteriors, likelihoods and columns.
+fn kinds() -> Vec<(ModelFile, Vec<f32>)> {
+    let mut pack = Vec::new();
     let families = [
         (PosteriorKind::FullGaussian, LikelihoodKind::GaussianPredicted, 2),
         (PosteriorKind::Bernoulli, LikelihoodKind::Bernoulli, 0),
@@ -173,16 +158,26 @@ fn host_and_cores_give_the_same_bits() {
         let family = Family { posterior, likelihood, conditions };
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let windows: Vec<f32> = (0..20 * (7 + conditions)).map(|_| rng.random_range(0.0..1.0)).collect();
-        let models = [Precision::F32, Precision::Int8].map(|precision| family_model(family, precision, 6));
-        compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
+        pack.extend(pair(|precision| family_model(family, precision, 6), &windows));
     }
-
     let windows: Vec<f32> = (0..20).flat_map(|seed| sample_window(2, seed)).collect();
-    let models = [Precision::F32, Precision::Int8].map(|precision| mixed_model(2, precision));
-    compare(models, &windows, &[TARGETS[0], TARGETS[2]]);
+    pack.extend(pair(|precision| mixed_model(2, precision), &windows));
+    pack
+}
 
+// One test: they would build the same firmware at the same time. One image for each core: to build it takes longer than to run it.
+#[test]
+fn host_and_cores_give_the_same_bits() {
+    let mut pack = Vec::new();
+    pack.extend(pair(|precision| varied_model(precision, 3), &windows(30)));
+    // The first nine windows: one of each kind.
+    pack.extend(pair(front_end_model, &windows(3 * 2048)[..9 * 3 * 2048]));
     let mut rng = ChaCha8Rng::seed_from_u64(8);
-    let windows: Vec<f32> = (0..20 * 7).map(|_| rng.random_range(-3.0..3.0)).collect();
-    let models = [Precision::F32, Precision::Int8].map(|precision| related_model(false, precision, 6));
-    compare(models, &windows, &[TARGETS[0], TARGETS[2], TARGETS[4]]);
+    let samples: Vec<f32> = (0..20 * 7).map(|_| rng.random_range(-3.0..3.0)).collect();
+    pack.extend(pair(|precision| related_model(false, precision, 6), &samples));
+    pack.extend(kinds());
+    // The Cortex-M7 runs what the Cortex-M4F does.
+    for core in CORES.iter().filter(|core| core.name != "Cortex-M7" && core.can_emulate()) {
+        compare(&pack, core);
+    }
 }

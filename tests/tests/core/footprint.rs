@@ -12,6 +12,7 @@ fn budget(core: &Core) -> u64 {
         "Cortex-M3" => 750_000,
         "Cortex-M0" => 1_400_000,
         "RV32IMC" => 1_000_000,
+        "Cortex-M55" => 130_000,
         _ => 290_000,
     }
 }
@@ -33,7 +34,11 @@ fn scores_cost_what_is_promised_and_predicted() {
             // The M7 has the M4F's coefficients.
             let modelled = if core.name == "Cortex-M7" { "Cortex-M4F" } else { core.name };
             let predicted = cost::instructions(&file.model().unwrap()).unwrap();
-            let (_, predicted) = predicted.iter().find(|(name, _)| *name == modelled).unwrap();
+            // The cost model does not know vectors.
+            let Some((_, predicted)) = predicted.iter().find(|(name, _)| *name == modelled) else {
+                assert_eq!(core.name, "Cortex-M55");
+                continue;
+            };
             let error = *predicted as f64 / score(name) as f64 - 1.0;
             assert!(error.abs() <= 0.05, "{} {name}: {predicted} for {}", core.name, score(name));
         }

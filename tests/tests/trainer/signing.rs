@@ -142,7 +142,7 @@ fn a_verification_costs_a_device_what_the_documentation_says() {
         }
         let printed = core.emulate("signature", place.path()).unwrap();
         let ticks = u64::from_str_radix(printed.trim(), 16).unwrap();
-        let instructions = ticks * core.instructions_per_tick;
+        let instructions = core.instructions(ticks);
         assert!((most / 2..most).contains(&instructions), "{name}: {instructions}");
         println!("{name}: {instructions} instructions");
     }
