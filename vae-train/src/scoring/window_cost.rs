@@ -42,7 +42,7 @@ pub struct WindowCost {
 /// How often each of [`FRONT_END_TERMS`] occurs in what a front-end makes of a channel's window of so many samples.
 #[must_use]
 pub fn front_end_terms(front_end: FrontEnd, window: usize) -> [f64; FRONT_END_TERMS] {
-    let spectrum = |samples: f64, bands: u8| vec![1.0, samples, samples * samples.log2(), f64::from(bands)];
+    let spectrum = |samples: f64, bands: u8| vec![1.0, samples, samples * libm::log2(samples), f64::from(bands)];
     let samples = window as f64;
     let (place, counts) = match front_end {
         FrontEnd::Raw => (0, vec![1.0, samples]),
@@ -105,3 +105,57 @@ pub fn window_costs(model: &Model<'_>) -> Result<Vec<(&'static str, WindowCost)>
     };
     Ok(scores.into_iter().filter_map(cost).collect())
 }
+
+/// The coefficients. A Cortex-M7 executes what a Cortex-M4F does.
+const CORES: [Core; 5] = [
+    Core {
+        name: "Cortex-M4F",
+        front_end: [
+            30.716, 13.117, 70.674, 33.119, 496.722, 56.976, -245.530, 88.140, 6.079, 323.370, 213.333, 74.802, 6.875,
+            174.917,
+        ],
+        sample: [160.0, 232.0],
+        window: [3450.0, 1100.0],
+        alarm: [2500.0, 95.0],
+    },
+    Core {
+        name: "Cortex-M33",
+        front_end: [
+            42.469, 12.894, 88.415, 32.022, 402.607, 53.053, -259.273, 87.528, 6.036, 310.908, 156.667, 75.872, 6.777,
+            160.625,
+        ],
+        sample: [160.0, 232.0],
+        window: [3450.0, 1100.0],
+        alarm: [2500.0, 95.0],
+    },
+    Core {
+        name: "Cortex-M3",
+        front_end: [
+            73.627, 12.825, 177.193, 311.457, 4281.612, 801.126, -11643.680, 730.153, 190.293, 7799.528, 3804.444,
+            687.774, 193.151, 3401.000,
+        ],
+        sample: [160.0, 232.0],
+        window: [3450.0, 1100.0],
+        alarm: [2500.0, 95.0],
+    },
+    Core {
+        name: "Cortex-M0",
+        front_end: [
+            40.000, 15.000, 445.083, 400.062, 7802.167, 1153.044, -18473.359, 1047.947, 307.056, 12926.589, 6008.000,
+            1068.771, 311.297, 5861.584,
+        ],
+        sample: [160.0, 232.0],
+        window: [3450.0, 1100.0],
+        alarm: [2500.0, 95.0],
+    },
+    Core {
+        name: "RV32IMC",
+        front_end: [
+            52.000, 15.000, 342.301, 257.545, 4515.516, 665.216, -10893.342, 679.246, 183.297, 7370.281, 3175.467,
+            686.518, 186.179, 3346.981,
+        ],
+        sample: [160.0, 232.0],
+        window: [3450.0, 1100.0],
+        alarm: [2500.0, 95.0],
+    },
+];
