@@ -62,7 +62,7 @@ fn table(generation: &Generation, is_prior_learned: bool) -> String {
     let Generation { windows, sources, gain } = generation;
     let mut text =
         format!("{windows} windows of the data, and as many of each source: MMD² ± what chance makes of it\n\n");
-    text += &format!("{:<30}{:>22}{:>22}{:>12}\n", "", "latent vectors", "windows", "ln p(z)");
+    text += &format!("{:<30}{:>22}{:>22}  {:>12}\n", "", "latent vectors", "windows", "ln p(z)");
     let cell = |found: &Discrepancy| format!("{:.5} ± {:.5}", found.mmd_squared, found.by_chance);
     for source in sources {
         let name = match source.origin {
@@ -73,9 +73,11 @@ fn table(generation: &Generation, is_prior_learned: bool) -> String {
             Origin::SecondStage => "second stage",
             Origin::Posteriors => "aggregated posterior itself",
         };
-        let density = source.log_density.map_or(String::new(), |density| format!("{:.3}", density.mean));
+        let density = source.log_density.map_or(String::new(), |density| {
+            if density.mean.abs() < 1e6 { format!("{:.3}", density.mean) } else { format!("{:.3e}", density.mean) }
+        });
         let [latent_vectors, windows] = [cell(&source.latent_vectors), cell(&source.windows)];
-        text += &format!("{name:<30}{latent_vectors:>22}{windows:>22}{density:>12}\n");
+        text += &format!("{name:<30}{latent_vectors:>22}{windows:>22}  {density:>12}\n");
     }
     if let Some(gain) = gain {
         let verdict = if gain.is_shown() { "nearer" } else { "no nearer" };
