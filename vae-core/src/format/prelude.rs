@@ -106,10 +106,8 @@ impl Prelude {
         if file.len() > needed {
             return Err(LoadError::TooLong { needed, found: file.len() });
         }
-        let stored = word(head, 2);
-        let computed = checksum(file);
-        if stored != computed {
-            return Err(LoadError::Checksum { stored, computed });
+        if let Err(error) = check_sum(file) {
+            return Err(error);
         }
         let prelude = Self {
             features: word(head, 4),
@@ -161,12 +159,14 @@ impl Prelude {
     }
 }
 
-/// CRC-32 (ISO-HDLC, as in zip and PNG) over everything behind the checksum.
-const fn checksum(file: &[u8]) -> u32 {
-    match file.split_at_checked(UNSUMMED_LEN) {
-        Some((_, summed)) => checksum_of(summed),
-        None => 0,
-    }
+/// Compares the file's checksum with the CRC-32 (ISO-HDLC, as in zip and PNG) of everything behind it.
+pub(crate) const fn check_sum(file: &[u8]) -> Result<(), LoadError> {
+    let Some((head, summed)) = file.split_first_chunk::<UNSUMMED_LEN>() else {
+        return Err(LoadError::TooShort { needed: UNSUMMED_LEN, found: file.len() });
+    };
+    let [.., a, b, c, d] = *head;
+    let (stored, computed) = (u32::from_le_bytes([a, b, c, d]), checksum_of(summed));
+    if stored == computed { Ok(()) } else { Err(LoadError::Checksum { stored, computed }) }
 }
 
 /// The little-endian word at `4 · index`.

@@ -107,7 +107,7 @@ impl Vae<'_> {
 
     /// Whether features are judged together.
     pub(crate) fn is_related(&self) -> bool {
-        !self.beyond.is_empty()
+        cfg!(feature = "relations") && !self.beyond.is_empty()
     }
 
     /// What judges features together.
