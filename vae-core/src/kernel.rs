@@ -45,7 +45,6 @@ pub use composed::rows_int8;
 pub use dsp::{largest_bits, requantise, rows_int8};
 #[cfg(vae_fpu)]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
-pub use portable::FRACTION_BITS;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;
 #[cfg(not(any(vae_fpu, vae_soft)))]
@@ -56,6 +55,7 @@ pub use portable::sums_f32;
 pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
+pub use portable::{FRACTION_BITS, clear};
 #[cfg(not(vae_dsp))]
 pub use portable::{largest_bits, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]

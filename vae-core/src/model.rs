@@ -2,8 +2,9 @@
 
 use crate::format::{
     check::check_body,
+    cursor::Cursor,
     error::LoadError,
-    prelude::{PRELUDE_LEN, Prelude},
+    prelude::{PRELUDE_LEN, Prelude, check_file},
     record::{Card, GoldenVector, Header, LayerRecord, NamedArray, Records, values},
 };
 
@@ -61,8 +62,11 @@ impl<'m> Model<'m> {
     /// # Errors
     /// See [`LoadError`]; no input makes this function fail in another way.
     pub const fn from_bytes(file: &'m [u8]) -> Result<Self, LoadError> {
-        match Prelude::parse(file) {
-            Ok((prelude, body)) => Ok(Self { prelude, file, body, condition: &[], is_verified: false }),
+        match check_file(file) {
+            Ok((head, body)) => match Prelude::read(head) {
+                Ok(prelude) => Ok(Self { prelude, file, body, condition: &[], is_verified: false }),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         }
     }
@@ -243,5 +247,15 @@ impl<'m> Model<'m> {
         let mut records = Records(self.body);
         let header = records.read(Header::take)?;
         Ok((header, records))
+    }
+
+    /// A cursor at the body's first record.
+    pub(crate) const fn cursor(&self) -> Cursor<'m> {
+        Cursor::new(self.body, self.body.len())
+    }
+
+    /// All behind the prelude.
+    pub(crate) const fn body(&self) -> &'m [u8] {
+        self.body
     }
 }

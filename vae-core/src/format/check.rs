@@ -348,3 +348,34 @@ const fn check_families(constants: &[u8], features: usize, channels: usize) -> R
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "mixed"))]
+mod tests {
+    use super::*;
+
+    /// The logarithm of the chance that a row has none of a column's categories.
+    const OTHER: f32 = -4.0;
+
+    #[test]
+    fn families_that_no_file_has_are_refused() {
+        let check = |families: [f32; 4], scale: f32| {
+            let constants =
+                [[0.0; 4], [scale; 4], [scale; 4], [0.0; 4], families].map(|array| array.map(f32::to_le_bytes));
+            check_families(constants.as_flattened().as_flattened(), 4, 2)
+        };
+        assert_eq!(check([OTHER, 2.0, OTHER, 2.0], 1.0), Ok(()));
+        assert_eq!(check([0.0, 1.0, OTHER, OTHER], 1.0), Ok(()));
+        let faulty = [
+            [0.0, 2.0, 1.0, 1.0],
+            [1.0, OTHER, 2.0, 1.0],
+            [3.0, 0.0, 0.0, 0.0],
+            [f32::NAN, 0.0, 0.0, 0.0],
+            [f32::NEG_INFINITY, 2.0, 0.0, 0.0],
+            [0.5, 0.0, 0.0, 0.0],
+            [-1e-7, 2.0, 0.0, 0.0],
+        ];
+        assert!(faulty.iter().all(|families| check(*families, 1.0) == Err(LoadError::Value)));
+        assert_eq!(check([0.0; 4], 2.0), Ok(()));
+        assert_eq!(check([1.0; 4], 2.0), Err(LoadError::Value));
+    }
+}

@@ -333,8 +333,10 @@ impl<'m> Records<'m> {
 /// [`LoadError::Shape`] if the string does not hold that many, [`LoadError::Misaligned`] if the file is not aligned in
 /// memory.
 pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8], count: usize) -> Result<&[T], LoadError> {
-    let values = last(bytes, count.saturating_mul(size_of::<T>()))?;
-    bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned)
+    match last(bytes, count.saturating_mul(size_of::<T>())) {
+        Ok(values) => bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned),
+        Err(error) => Err(error), // as a whole: see `Model::elbo_by`
+    }
 }
 
 /// The values of an array, as many as there are.

@@ -40,8 +40,8 @@ impl Model<'_> {
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
         posterior.mean(&mut *z)?;
-        let pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
-        vae.finish_attribution(x.x, (&posterior, z), pass, &mut layers, each)
+        let mut pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
+        vae.finish_attribution(x.x, (&posterior, z), &mut pass, &mut layers, each)
     }
 }
 
@@ -51,7 +51,7 @@ impl Vae<'_> {
         &self,
         x: Samples<'_>,
         (posterior, z): (&Posterior<'_>, &mut [f32]),
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         each: &mut dyn FnMut(usize, f32),
     ) -> Result<(), InferError> {

@@ -191,15 +191,15 @@ impl Vae<'_> {
         z: &[f32],
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
-        let pass = self.begin_decoding(self.decoder, z, buffers)?;
-        self.finish_log_conditional(x, pass, buffers)?.nats()
+        let mut pass = self.begin_decoding(self.decoder, z, buffers)?;
+        self.finish_log_conditional(x, &mut pass, buffers)?.nats()
     }
 
     /// The rest of [`Self::log_conditional`], to be summed.
     pub(crate) fn finish_log_conditional<'a>(
         &'a self,
         x: &'a Observation<'_>,
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<LogDensity<'a>, InferError> {
         let mut density = LogDensity::new(&self.likelihood, x.x, x.source.is_careful());

@@ -41,12 +41,15 @@ impl Model<'_> {
 impl Vae<'_> {
     /// Writes the parameters of `q(z|x)` to `buffers.posterior`.
     pub(crate) fn encode(&self, x: &mut Observation<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
-        let pass = x.begin_encoding(self.encoder, &mut buffers.layers)?;
-        self.finish_encoding(pass, buffers)
+        // Not `?`, which would move the pass once more: copies of its size are calls of a function that is larger than all that encodes.
+        match &mut x.begin_encoding(self.encoder, &mut buffers.layers) {
+            Ok(pass) => self.finish_encoding(pass, buffers),
+            Err(error) => Err(*error),
+        }
     }
 
     /// The rest of [`Self::encode`].
-    pub(crate) fn finish_encoding(&self, pass: Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+    pub(crate) fn finish_encoding(&self, pass: &mut Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
         let (kind, latent) = (self.kind, buffers.latent.len());
         let mut slots = buffers.posterior.iter_mut().enumerate();
         #[cfg(feature = "families")]

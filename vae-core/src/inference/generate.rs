@@ -94,7 +94,7 @@ impl<'m> Model<'m> {
         } else {
             Source::unconditional(u)
         };
-        let pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
+        let mut pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
         pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
                 *slot = *mean;

@@ -91,7 +91,7 @@ impl Model<'_> {
             let (input, golden) = golden?;
             let error = LoadError::Shape { expected: self.features(), found: input.len() };
             let (x, condition) = input.split_at_checked(self.features()).ok_or(error)?;
-            let found = self.given(condition)?.elbo_at_mean(x, scratch)?;
+            let found = self.elbo_given(condition, x, scratch)?;
             let same =
                 [(found.elbo, golden.elbo), (found.reconstruction, golden.reconstruction), (found.kl, golden.kl)]
                     .iter()

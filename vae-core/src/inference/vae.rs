@@ -80,7 +80,10 @@ impl Observation<'_> {
 impl<'m> Vae<'m> {
     /// Reads a file's hot records; `verify` finds every fault that this can return.
     pub(crate) fn of(model: &Model<'m>) -> Result<Self, LoadError> {
-        let (header, encoder) = model.records()?;
+        // In place: what a function returns would be copied, by one that is larger than this.
+        let mut cursor = model.cursor();
+        let header = Header::take(&mut cursor);
+        let encoder = Records(cursor.end(model.body().len())?);
         let (latent, features) = (model.latent(), model.features());
         let arrays = header.likelihood.feature_arrays();
         let mut rest = all_values(header.features)?;
@@ -201,13 +204,19 @@ impl<'m> Model<'m> {
     where
         'm: 'c,
     {
+        self.check_condition(condition)?;
+        Ok(self.with_condition(condition))
+    }
+
+    /// Refuses what is no condition of this model.
+    pub(crate) fn check_condition(&self, condition: &[f32]) -> Result<(), InferError> {
         let (needed, found) = (self.conditions(), condition.len());
         if needed != found {
             return Err(InferError::WrongCondition { needed, found });
         }
         match condition.iter().position(|value| !value.is_finite()) {
             Some(condition) => Err(InferError::BadCondition { condition }),
-            None => Ok(self.with_condition(condition)),
+            None => Ok(()),
         }
     }
 

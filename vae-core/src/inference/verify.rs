@@ -1,7 +1,7 @@
 //! Whether all that a file says is sound.
 
 use crate::{
-    format::{check::check_body, error::LoadError, prelude::Prelude},
+    format::{check::check_body, error::LoadError, prelude::check_file},
     model::Model,
 };
 
@@ -13,10 +13,10 @@ impl Model<'_> {
     /// # Errors
     /// The first fault found. A model that passes never gives [`InferError::Model`](crate::InferError::Model), but by [`Self::extract`].
     pub fn verify(&self) -> Result<(), LoadError> {
-        let (prelude, body) = Prelude::parse(self.file())?;
+        check_file(self.file())?;
         // The compiler knows no addresses: what the body checks is relative to the file's.
         let _: &[u32] =
             bytemuck::try_cast_slice(self.file().get(..4).unwrap_or_default()).map_err(|_| LoadError::Misaligned)?;
-        check_body(&prelude, body)
+        check_body(self.prelude(), self.body())
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         record::{LayerRecord, Records, values},
         size::{CHUNK, padded_rows, vector_len},
     },
-    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
+    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, clear, largest_bits, requantise, rows_int8, sums_f32},
     network::{
         curve,
         error::InferError,
@@ -97,6 +97,18 @@ impl<'m> Layer<'m> {
         Ok(Self { activation: record.activation, rows, columns, constants })
     }
 
+    /// A copy, made part by part: as a whole it is a call of the compiler's memcpy, which is larger than a layer's code, and nothing else calls it.
+    pub(crate) fn in_parts(&self) -> Self {
+        let Self { activation, rows, columns, constants } = *self;
+        let constants = match constants {
+            Constants::F32 { weights, bias, _has } => Constants::F32 { weights, bias, _has },
+            Constants::Int8 { weights, rows, scale_exponent, bias_exponent } => {
+                Constants::Int8 { weights, rows, scale_exponent, bias_exponent }
+            }
+        };
+        Self { activation, rows, columns, constants }
+    }
+
     /// Brings a network's input into `vector` in the form that this layer's kernel reads; returns the exponent of its integers, if
     /// it has integers.
     pub(crate) fn load(
@@ -157,7 +169,7 @@ impl<'m> Layer<'m> {
                 // A shift beyond the integers' length: next to the biases the input is nothing.
                 match u32::try_from(exponent - unit) {
                     Ok(shift @ 0..=30) => requantise(values, shift, halfwords),
-                    _ => halfwords.fill(0),
+                    _ => clear(halfwords),
                 }
                 pad(vector, values.len());
                 Ok(exponent)
