@@ -3,7 +3,6 @@
 /// A Cargo feature of this crate that a model file may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
 #[repr(u32)] // a word, as all that errors hold: behind a byte they would be copied byte by byte, by a function larger than most
 pub enum Feature {
     /// `f32`: weights that are not int8.

@@ -97,16 +97,20 @@ impl<'m> Layer<'m> {
         Ok(Self { activation: record.activation, rows, columns, constants })
     }
 
-    /// A copy, made part by part: as a whole it is a call of the compiler's memcpy, which is larger than a layer's code, and nothing else calls it.
-    pub(crate) fn in_parts(&self) -> Self {
-        let Self { activation, rows, columns, constants } = *self;
-        let constants = match constants {
-            Constants::F32 { weights, bias, _has } => Constants::F32 { weights, bias, _has },
-            Constants::Int8 { weights, rows, scale_exponent, bias_exponent } => {
-                Constants::Int8 { weights, rows, scale_exponent, bias_exponent }
+    /// Takes over what another layer is, part by part where both are int8: as a whole it is a call of the compiler's memcpy, which is larger than a
+    /// layer's code, and which a small image has no other use for.
+    pub(crate) fn become_like(&mut self, other: &Self) {
+        (self.activation, self.rows, self.columns) = (other.activation, other.rows, other.columns);
+        match (&mut self.constants, &other.constants) {
+            (
+                Constants::Int8 { weights, rows, scale_exponent, bias_exponent },
+                Constants::Int8 { weights: others, rows: their_rows, scale_exponent: scale, bias_exponent: bias },
+            ) => {
+                (*weights, *rows) = (others, their_rows);
+                (*scale_exponent, *bias_exponent) = (*scale, *bias);
             }
-        };
-        Self { activation, rows, columns, constants }
+            (constants, others) => *constants = *others,
+        }
     }
 
     /// Brings a network's input into `vector` in the form that this layer's kernel reads; returns the exponent of its integers, if

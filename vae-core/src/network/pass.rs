@@ -98,7 +98,7 @@ impl<'m> Pass<'m> {
         let misfit = LoadError::Shape { expected: self.layer.rows, found: 0 };
         let outputs = self.layer.run(vector, self.exponent, 0, bytemuck::cast_slice_mut(room)).ok_or(misfit)?;
         match &self.behind.next(self.layer.rows) {
-            Some(Ok(layer)) => self.layer = layer.in_parts(),
+            Some(Ok(layer)) => self.layer.become_like(layer),
             Some(Err(error)) => return Err((*error).into()), // as a whole: see `Model::elbo_by`
             None => return Ok(false),
         }

@@ -111,7 +111,7 @@ impl Prior<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "families", feature = "learned-prior"))]
 mod tests {
     use nalgebra::Vector3;
 

@@ -231,7 +231,7 @@ impl Likelihood<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "families"))]
 mod tests {
     use super::*;
 

@@ -140,7 +140,7 @@ impl<'a> LogDensity<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "families"))]
 mod tests {
     use super::*;
     use crate::network::standardise::Standardiser;

@@ -249,7 +249,7 @@ impl<'s> Posterior<'s> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "families"))]
 pub(crate) mod tests {
     use nalgebra::{Matrix3, Vector3};
 

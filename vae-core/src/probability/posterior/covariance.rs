@@ -65,7 +65,7 @@ impl Posterior<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "families"))]
 mod tests {
     use nalgebra::{Matrix3, Vector3};
 
