@@ -19,7 +19,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// Whether the model in these bytes is sound, once they have their length and checksum.
 fn verify(mut bytes: Vec<u8>) -> Result<(), LoadError> {
-    let len = u32::try_from(bytes.len()).unwrap();
+    let len = bytes.len() as u32;
     bytes[12..16].copy_from_slice(&len.to_le_bytes());
     let sum = checksum(&bytes[12..]);
     bytes[8..12].copy_from_slice(&sum.to_le_bytes());

@@ -349,7 +349,8 @@ const fn check_families(constants: &[u8], features: usize, channels: usize) -> R
     Ok(())
 }
 
-#[cfg(all(test, feature = "mixed"))]
+#[cfg(test)]
+#[cfg(feature = "mixed")]
 mod tests {
     use super::*;
 

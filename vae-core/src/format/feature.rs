@@ -101,7 +101,7 @@ mod tests {
             let name = feature.name();
             let named = feature.reason().split('`').nth(1);
             assert_eq!(named, Some(name));
-            assert!(include_str!("../../Cargo.toml").contains(&*name), "{name}");
+            assert!(include_str!("../../Cargo.toml").contains(name), "{name}");
         }
     }
 }

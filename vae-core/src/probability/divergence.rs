@@ -111,7 +111,8 @@ impl Prior<'_> {
     }
 }
 
-#[cfg(all(test, feature = "families", feature = "learned-prior"))]
+#[cfg(test)]
+#[cfg(all(feature = "families", feature = "learned-prior"))]
 mod tests {
     use nalgebra::Vector3;
 

@@ -231,7 +231,8 @@ impl Likelihood<'_> {
     }
 }
 
-#[cfg(all(test, feature = "families"))]
+#[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use super::*;
 

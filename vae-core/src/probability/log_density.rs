@@ -140,7 +140,8 @@ impl<'a> LogDensity<'a> {
     }
 }
 
-#[cfg(all(test, feature = "families"))]
+#[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use super::*;
     use crate::network::standardise::Standardiser;

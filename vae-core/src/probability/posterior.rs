@@ -249,7 +249,8 @@ impl<'s> Posterior<'s> {
     }
 }
 
-#[cfg(all(test, feature = "families"))]
+#[cfg(test)]
+#[cfg(feature = "families")]
 pub(crate) mod tests {
     use nalgebra::{Matrix3, Vector3};
 

@@ -65,7 +65,8 @@ impl Posterior<'_> {
     }
 }
 
-#[cfg(all(test, feature = "families"))]
+#[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use nalgebra::{Matrix3, Vector3};
 
