@@ -17,6 +17,11 @@ fn budget(core: &Core) -> u64 {
     }
 }
 
+/// Bytes of code of a core with an FPU: all that is there by default, what model (a) needs, and that built in.
+const HARD: [usize; 3] = [17_100, 12_800, 10 * 1024];
+/// And of one without, where the compiler's functions for `f32` come on top.
+const SOFT: [usize; 3] = [21_000, 15_900, 12 * 1024];
+
 #[test]
 fn scores_cost_what_is_promised_and_predicted() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,11 +56,10 @@ fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
     for core in CORES.iter().filter(|core| core.can_emulate()) {
         let Some(footprint) = core.footprint(folder.path()).unwrap() else { continue };
         let Footprints { whole, least, built_in } = footprint;
-        // Without an FPU, the compiler's functions for f32 come on top.
         let budgets = if core.target.ends_with("hf") { HARD } else { SOFT };
         for (footprint, code) in [whole, least, built_in].into_iter().zip(budgets) {
             assert!(footprint.code <= code, "{}: {footprint:?}", core.name);
-            assert!(footprint.static_ram + footprint.stack <= 3_200, "{}: {footprint:?}", core.name);
+            assert!(footprint.static_ram + footprint.stack <= 3_400, "{}: {footprint:?}", core.name);
         }
         for binary in ["footprint", "watch"] {
             let unwanted = core.unwanted_symbols(binary, folder.path(), &[]).unwrap();
