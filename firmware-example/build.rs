@@ -7,6 +7,7 @@ fn main() {
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let map = match &target[..] {
         _ if env::var_os("CARGO_FEATURE_CASES").is_some() => "memory/cases.x",
+        _ if env::var_os("CARGO_FEATURE_SMALLEST").is_some() => "memory/smallest.x",
         target if target.starts_with("thumbv8m") && env::var_os("CARGO_CFG_VAE_MVE").is_some() => "memory/mps3.x",
         target if target.starts_with("thumbv8m") => "memory/armv8m.x",
         target if target.starts_with("riscv32") => "memory/riscv.x",

@@ -1,20 +1,19 @@
 //! The models whose cost is measured, and the cores that it is measured on.
 
+pub mod footprint;
 pub mod recipe;
 
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSymbol};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
 use vae_core::{
     Activation::{self, Identity, Relu},
     FrontEnd,
@@ -28,7 +27,7 @@ use vae_train::{
     weights::{dense::Dense, mixture::Mixture},
 };
 
-use crate::{can_emulate, firmware, plain_model, qemu, random_layer, root, skip};
+use crate::{can_emulate, firmware_command, plain_model, qemu, random_layer, root, skip};
 
 /// An emulated core.
 #[derive(Debug)]
@@ -67,20 +66,6 @@ pub const CORES: [Core; 7] = [
 
 const fn arm(name: &'static str, target: &'static str, machine: &'static str) -> Core {
     Core { name, target, machine, timer_hz: 25_000_000, ram: 0x2000_0000, flags: "" }
-}
-
-/// Bytes of RAM that the firmware's memory maps give.
-const RAM: usize = 64 * 1024;
-
-/// What a core's firmware needs to load, self-test and score model (a).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Footprint {
-    /// Bytes of code and constants, without the model, its window and the vector table.
-    pub code: usize,
-    /// Bytes of RAM with a fixed address.
-    pub static_ram: usize,
-    /// Bytes of stack at its deepest, with the scratch but without the window.
-    pub stack: usize,
 }
 
 /// What a front-end takes of one channel.
@@ -140,11 +125,18 @@ impl Core {
     }
 
     fn image(&self, binary: &str, environment: &[(&str, &Path)], features: &[&str]) -> Result<PathBuf> {
+        self.built(binary, firmware_command("build", self.target, binary, features).envs(environment.iter().copied()))
+    }
+
+    /// The binary that a command builds.
+    fn built(&self, binary: &str, command: &mut Command) -> Result<PathBuf> {
         // What is built with flags of its own has a folder of its own, or both would be built anew each time.
         let folder = if self.flags.is_empty() { "target" } else { "target/flags" };
-        let flags = [("RUSTFLAGS", Path::new(self.flags)), ("CARGO_TARGET_DIR", Path::new(folder))];
-        let flags = if self.flags.is_empty() { &[][..] } else { &flags };
-        firmware("build", self.target, binary, &[environment, flags].concat(), features)?;
+        if !self.flags.is_empty() {
+            command.env("RUSTFLAGS", self.flags).env("CARGO_TARGET_DIR", folder);
+        }
+        let output = command.output().context("cargo cannot be run")?;
+        ensure!(output.status.success(), "{} {binary}: {}", self.name, String::from_utf8_lossy(&output.stderr));
         Ok(root().join("firmware-example").join(folder).join(self.target).join("release").join(binary))
     }
 
@@ -175,6 +167,15 @@ impl Core {
         counts.collect()
     }
 
+    /// Builds a binary of `firmware-example` for this core with these features alone, without what `vae-core` has by default.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub fn build_least(&self, binary: &str, models: &Path, features: &[&str]) -> Result<PathBuf> {
+        let mut command = firmware_command("build", self.target, binary, features);
+        self.built(binary, command.arg("--no-default-features").env("VAE_BENCH", models))
+    }
+
     /// As [`Self::emulate`], with this environment and these features when it is built.
     ///
     /// # Errors
@@ -202,55 +203,6 @@ impl Core {
             counts.entry(model.to_owned()).or_default().insert(stage.to_owned(), instructions);
         }
         Ok(counts)
-    }
-
-    /// What the least firmware that loads, self-tests and scores needs; none for a core that the runtime does not paint the
-    /// stack of.
-    ///
-    /// # Errors
-    /// If the firmware cannot be built or read, or fails in QEMU.
-    pub fn footprint(&self, models: &Path) -> Result<Option<Footprint>> {
-        if self.target.starts_with("riscv32") {
-            return Ok(None);
-        }
-        let image = self.build("footprint", models, &[])?;
-        let bytes = fs::read(&image)?;
-        let file = object::File::parse(&bytes[..])?;
-        let size = |name: &str| file.section_by_name(name).map_or(0, |section| section.size() as usize);
-        let data = fs::metadata(models.join("int8.vae"))?.len() + fs::metadata(models.join("window.f32"))?.len();
-        let static_ram = size(".data") + size(".bss");
-        let window = mlperf_model(Precision::Int8).mean.len() * 4;
-        Ok(Some(Footprint {
-            code: size(".text") + size(".rodata") + size(".data") - data as usize,
-            static_ram,
-            stack: self.deepest_stack(&image, static_ram)? - window,
-        }))
-    }
-
-    /// Runs an image that prints `worked` and waits, and finds how much of the painted stack it has used.
-    fn deepest_stack(&self, image: &Path, static_ram: usize) -> Result<usize> {
-        const PAINT: [u8; 4] = 0xCCCC_CCCCu32.to_le_bytes();
-        let dump = tempfile::NamedTempFile::new()?;
-        let mut machine = self
-            .machine()
-            .args(["-monitor", "stdio", "-kernel"])
-            .arg(image)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("no QEMU")?;
-        let (Some(mut monitor), Some(printed)) = (machine.stdin.take(), machine.stdout.take()) else {
-            bail!("QEMU has no standard streams");
-        };
-        let worked = BufReader::new(printed).lines().map_while(Result::ok).any(|line| line.contains("worked"));
-        writeln!(monitor, "memsave {:#x} {RAM} \"{}\"\nquit", self.ram, dump.path().display())?;
-        drop(monitor);
-        machine.wait()?;
-        ensure!(worked, "{}: the footprint's firmware failed", self.name);
-        let memory = fs::read(dump.path())?;
-        let words = memory.as_chunks::<4>().0;
-        let untouched = words.iter().skip(static_ram.div_ceil(4)).take_while(|word| **word == PAINT).count();
-        Ok(RAM - static_ram - 4 * untouched)
     }
 
     /// What [`unwanted_symbols`] finds in a binary of `firmware-example`, built with these features.

@@ -299,5 +299,5 @@ impl<'m, 'b> Detector<'m, 'b> {
 }
 
 fn has_levels(model: &Model<'_>) -> Result<bool, DetectorError> {
-    Ok(!matches!(Vae::of(model).map_err(InferError::Model)?.likelihood, Likelihood::Bernoulli))
+    Ok(!matches!(Vae::of(model).map_err(InferError::Model)?.likelihood, Likelihood::Bernoulli(_)))
 }

@@ -1,9 +1,13 @@
 //! The model file: a fixed prelude and a postcard body, read in place. `FORMAT.md` specifies it byte by byte.
 //!
-//! The records here derive serde's traits and are what a writer serialises; `vae-train` holds the writer.
+//! The records here derive serde's traits and are what a writer serialises; `vae-train` holds the writer. A device reads them by a cursor of its own,
+//! which is smaller and which the compiler can run, too.
 
+pub(crate) mod check;
 pub(crate) mod checksum;
+pub(crate) mod cursor;
 pub(crate) mod error;
+pub(crate) mod feature;
 pub(crate) mod kind;
 pub(crate) mod prelude;
 pub(crate) mod record;
@@ -11,6 +15,7 @@ pub(crate) mod record;
 pub(crate) mod signature;
 pub(crate) mod size;
 
+pub use feature::Feature;
 #[cfg(feature = "covariance")]
 pub use kind::COVARIANCE_RANKS;
 #[cfg(feature = "mixed")]

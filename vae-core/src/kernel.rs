@@ -56,7 +56,6 @@ pub use fpu::{quantise, squared_differences, standardise, sums_f32};
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
 pub use mve_vectors::{largest_bits, quantise, requantise, squared_differences, standardise, sums_f32};
-pub use portable::FRACTION_BITS;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;
 #[cfg(not(any(vae_fpu, vae_soft)))]
@@ -67,6 +66,7 @@ pub use portable::sums_f32;
 pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
+pub use portable::{FRACTION_BITS, clear};
 #[cfg(not(vae_dsp))]
 pub use portable::{largest_bits, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]

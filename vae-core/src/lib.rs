@@ -30,14 +30,21 @@
 //! ```
 //!
 //! # Features
-//! None is on by default, and none changes a bit of what is computed without it.
+//! None changes a bit of what is computed without it. A model that needs one that is left out is refused, by [`LoadError::NeedsFeature`] or, if it is
+//! built in, by the compiler. By default there are those of what `vae-train fit` makes of numbers; `default-features = false` leaves out, for small
+//! parts, what none of their models needs, five to nine kilobytes in all:
+//! - `f32`: models whose weights are not int8.
+//! - `activations`: hidden layers other than ReLU's.
+//! - `families`: posteriors other than a diagonal Gaussian; likelihoods of zeros and ones, and with a variance that the decoder predicts.
+//! - `learned-prior`: mixtures as prior.
+//! - `relations`: features that are judged together.
+//!
+//! Not there by default:
 //! - `spectrum`: front-ends that compute the energy in bands of frequencies, [`FrontEnd::Bands`] and [`FrontEnd::Mel`]; some ten kilobytes of tables
 //!   and code. Without it a model that asks for them is refused by [`Detector::new`].
-//! - `mixed`: likelihoods that are Gaussian, Bernoulli or categorical by column, for tables in which states stand beside numbers. Without it such a
-//!   model is refused, by [`LoadError::Malformed`].
-//! - `covariance`: likelihoods whose decoder says how features vary together, too: a covariance beyond a diagonal. Without it such a model is refused,
-//!   likewise.
-//! - `categorical`: posteriors of categorical latents. Without it such a model is refused likewise.
+//! - `mixed`: likelihoods that are Gaussian, Bernoulli or categorical by column, for tables in which states stand beside numbers.
+//! - `covariance`: likelihoods whose decoder says how features vary together, too: a covariance beyond a diagonal.
+//! - `categorical`: posteriors of categorical latents.
 //! - `signature`: `SignedModel`, a model file with an Ed25519 signature and a counter, for models that come from elsewhere.
 //! - `defmt`: `defmt::Format` for errors, scores and verdicts.
 //!

@@ -1,8 +1,10 @@
 //! A model, read in place from its file.
 
 use crate::format::{
+    check::check_body,
+    cursor::Cursor,
     error::LoadError,
-    prelude::{PRELUDE_LEN, Prelude},
+    prelude::{PRELUDE_LEN, Prelude, check_file},
     record::{Card, GoldenVector, Header, LayerRecord, NamedArray, Records, values},
 };
 
@@ -26,6 +28,8 @@ pub struct Model<'m> {
     body: &'m [u8],
     /// Of a conditional model, in physical units: see [`Model::given`].
     condition: &'m [f32],
+    /// Whether the compiler has done what [`Model::verify`] does.
+    is_verified: bool,
 }
 
 /// Gives the bytes inside it an address divisible by four.
@@ -35,14 +39,14 @@ pub struct Aligned<T: ?Sized>(pub T);
 
 /// Embeds the model file at a path (relative to the source file) in the program as a `Model<'static>`.
 ///
-/// The file is aligned, and its prelude and checksum are verified while the program is compiled: a damaged file fails the
-/// build. Usable in `const` and `static` items.
+/// The file is aligned, and all that [`Model::verify`] looks at is verified while the program is compiled: a damaged file, or one that needs a Cargo
+/// feature that is left out, fails the build, and what verifies is not linked into it. Usable in `const` and `static` items.
 #[macro_export]
 macro_rules! include_model {
     ($path:expr $(,)?) => {{
         const FILE: &$crate::Aligned<[u8]> = &$crate::Aligned(*::core::include_bytes!($path));
         #[allow(long_running_const_eval)]
-        const MODEL: $crate::Model<'static> = match $crate::Model::from_bytes(&FILE.0) {
+        const MODEL: $crate::Model<'static> = match $crate::Model::built_in(&FILE.0) {
             Ok(model) => model,
             Err(error) => ::core::panic!("{}", error.reason()),
         };
@@ -58,10 +62,33 @@ impl<'m> Model<'m> {
     /// # Errors
     /// See [`LoadError`]; no input makes this function fail in another way.
     pub const fn from_bytes(file: &'m [u8]) -> Result<Self, LoadError> {
-        match Prelude::parse(file) {
-            Ok((prelude, body)) => Ok(Self { prelude, file, body, condition: &[] }),
+        match check_file(file) {
+            Ok((head, body)) => match Prelude::read(head) {
+                Ok(prelude) => Ok(Self { prelude, file, body, condition: &[], is_verified: false }),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads a model file that is built into the program, and does what [`Self::verify`] does: [`include_model!`](crate::include_model) has the compiler do it.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    #[doc(hidden)]
+    pub const fn built_in(file: &'m [u8]) -> Result<Self, LoadError> {
+        match Self::from_bytes(file) {
+            Ok(model) => match check_body(&model.prelude, model.body) {
+                Ok(()) => Ok(Self { is_verified: true, ..model }),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether only the flash that it lies in can make it faulty.
+    pub(crate) const fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// This file with another condition, which is not looked at.
@@ -165,13 +192,13 @@ impl<'m> Model<'m> {
     pub fn card(&self) -> Result<Card<'m>, LoadError> {
         let mut records = self.records_at(self.prelude.golden_at)?;
         for _ in 0..self.header()?.golden_vectors {
-            let _: GoldenVector<'m> = records.read()?;
+            records.read(GoldenVector::take)?;
         }
-        records.read()
+        records.card()
     }
 
     pub(crate) fn calibration_record(&self) -> Result<NamedArray<'m>, LoadError> {
-        self.records_at(self.prelude.extras_at)?.read()
+        self.records_at(self.prelude.extras_at)?.read(NamedArray::take)
     }
 
     /// The codes of the channels' front-ends; none for a model that sees samples.
@@ -193,7 +220,7 @@ impl<'m> Model<'m> {
     /// If the file is faulty; the iterator's items likewise, of which the first error is the last.
     pub fn layers(&self) -> Result<impl Iterator<Item = Result<LayerRecord<'m>, LoadError>> + use<'m>, LoadError> {
         let (header, records) = self.records()?;
-        Ok(records.first(header.encoder_layers.saturating_add(header.decoder_layers)))
+        Ok(records.first(header.encoder_layers.saturating_add(header.decoder_layers), LayerRecord::take))
     }
 
     /// The records from this place in the body on.
@@ -209,7 +236,7 @@ impl<'m> Model<'m> {
         let mut records = self.records_at(self.prelude.golden_at)?;
         let values_each = self.features() + self.conditions();
         Ok((0..self.header()?.golden_vectors).map(move |_| {
-            let golden: GoldenVector<'m> = records.read()?;
+            let golden = records.read(GoldenVector::take)?;
             Ok((values(golden.input, values_each)?, golden))
         }))
     }
@@ -218,12 +245,17 @@ impl<'m> Model<'m> {
         // The body starts behind the prelude, so that offsets in it keep their alignment in the file.
         const { assert!(PRELUDE_LEN.is_multiple_of(4)) };
         let mut records = Records(self.body);
-        let header = records.read()?;
+        let header = records.read(Header::take)?;
         Ok((header, records))
     }
 
-    /// How many bytes of the body are before these records.
-    pub(crate) fn place(&self, records: Records<'_>) -> usize {
-        self.body.len() - records.0.len()
+    /// A cursor at the body's first record.
+    pub(crate) const fn cursor(&self) -> Cursor<'m> {
+        Cursor::new(self.body, self.body.len())
+    }
+
+    /// All behind the prelude.
+    pub(crate) const fn body(&self) -> &'m [u8] {
+        self.body
     }
 }

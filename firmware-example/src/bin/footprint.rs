@@ -11,9 +11,10 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hio;
 use vae_core::{Aligned, Model, Scratch, SelfTestError, include_model};
 
+#[cfg(not(feature = "built-in"))]
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BENCH"), "/int8.vae")));
 static WINDOW: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BENCH"), "/window.f32")));
-/// Read while the program is compiled, for the sizes alone.
+/// Read while the program is compiled: for the sizes alone, but with the feature `built-in`.
 const SIZES: Model<'static> = include_model!(concat!(env!("VAE_BENCH"), "/int8.vae"));
 
 #[entry]
@@ -29,7 +30,10 @@ fn main() -> ! {
 }
 
 fn run(scratch: &mut Scratch<'_>) -> Result<f32, SelfTestError> {
+    #[cfg(not(feature = "built-in"))]
     let model = Model::from_bytes(black_box(&FILE.0))?;
+    #[cfg(feature = "built-in")]
+    let model = SIZES;
     model.self_test(scratch)?;
     let mut x = [0.0; SIZES.features()];
     for (x, bytes) in x.iter_mut().zip(WINDOW.0.as_chunks::<4>().0) {

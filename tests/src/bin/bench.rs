@@ -11,7 +11,9 @@ use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{
-    CORES, Counts, Footprint, FrontEndCount, MODELS, measured_model,
+    CORES, Counts, FrontEndCount, MODELS,
+    footprint::{Footprint, Footprints},
+    measured_model,
     recipe::{RECIPE_FEATURES, recipe_models},
     rows_model, varied_shapes, write_models,
 };
@@ -23,7 +25,7 @@ use vae_train::{
 #[derive(Serialize)]
 struct Cost {
     instructions: Counts,
-    footprint: Option<Footprint>,
+    footprint: Option<Footprints>,
 }
 
 /// Published figures for the bare forward pass of model (a)'s shape: see `docs/performance.md`.
@@ -87,7 +89,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()> {
+fn print(core: &str, counts: &Counts, footprint: Option<Footprints>) -> Result<()> {
     println!(
         "{core:<11} {:>12} {:>9} {:>12} {:>12} {:>14} {:>8}",
         "score", "/product", "standardise", "encode", "decode", "KL"
@@ -113,8 +115,11 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()
     if let Some(load) = counts.get("int8").and_then(|stages| stages.get("load")) {
         println!("  (a) loading {load}");
     }
-    if let Some(Footprint { code, static_ram, stack }) = footprint {
-        println!("  (a) code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");
+    if let Some(Footprints { whole, least, built_in }) = footprint {
+        for (what, footprint) in [("whole", whole), ("least features", least), ("least, built in", built_in)] {
+            let Footprint { code, static_ram, stack } = footprint;
+            println!("  (a) {what:<15} code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");
+        }
     }
     println!();
     Ok(())

@@ -126,7 +126,7 @@ codes! {
     VAE_OVERFLOW = 33, c"an intermediate value exceeds the range of float: the model's weights are unusable";
     VAE_CONDITION_LENGTH = 34, c"the condition has not the length that the model needs";
     VAE_CONDITION_VALUE = 35, c"the condition is missing or not finite: give it with vae_detector_given";
-    VAE_UNSUPPORTED = 36, c"the model asks for something that this library was built without: build it with the feature spectrum";
+    VAE_UNSUPPORTED = 36, c"the model asks for something that this library was built without: build it with the features spectrum, mixed, covariance or categorical";
     VAE_STATE_TOO_SMALL = 50, c"the detector's state is too small: ask vae_model_sizes";
     VAE_NOT_CALIBRATED = 51, c"the model file holds no calibration of alarms: run vae-train calibrate, then export again";
     VAE_VOTES = 52, c"votes must be 1 <= needed <= of <= 32";
@@ -214,6 +214,7 @@ impl From<LoadError> for vae_status {
                 Self { needed: stored, found: computed, ..vae_code::VAE_FILE_DAMAGED.into() }
             }
             LoadError::Misaligned => vae_code::VAE_FILE_UNALIGNED.into(),
+            LoadError::NeedsFeature { .. } => vae_code::VAE_UNSUPPORTED.into(),
             LoadError::Malformed { remaining } => Self::index(vae_code::VAE_FILE_MALFORMED, remaining),
             LoadError::Shape { expected, found } => Self::lengths(vae_code::VAE_FILE_SHAPE, expected, found),
             LoadError::Value => vae_code::VAE_FILE_VALUE.into(),

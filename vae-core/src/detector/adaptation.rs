@@ -40,7 +40,7 @@ impl Vae<'_> {
     pub(crate) fn measure_shifts(
         &self,
         x: Samples<'_>,
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         count: u32,
         shifts: &mut [f32],

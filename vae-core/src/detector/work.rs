@@ -110,7 +110,7 @@ impl<'m> Task<'_, 'm> {
             }
             Work::Encode(pass, seen) => {
                 if !pass.advance(layers)? {
-                    let (pass, seen) = (*pass, *seen);
+                    let seen = *seen;
                     self.vae.finish_encoding(pass, &mut self.buffers)?;
                     let mut estimate = Estimate::new(self.kind, self.seed, seen.missing > 0, Some(self.threshold));
                     let pass = self.draw(&mut estimate)?;
@@ -122,7 +122,7 @@ impl<'m> Task<'_, 'm> {
             }
             Work::MeasureFeatures(pass, count) => {
                 if !pass.advance(layers)? {
-                    self.vae.measure_shifts(self.x, *pass, layers, *count, self.shifts)?;
+                    self.vae.measure_shifts(self.x, pass, layers, *count, self.shifts)?;
                     return Ok(Step::Measured);
                 }
             }
@@ -137,7 +137,7 @@ impl<'m> Task<'_, 'm> {
             }
             Work::Attribute(pass, assessment) => {
                 if !pass.advance(layers)? {
-                    return Ok(Step::Blamed(self.attributed(*pass, *assessment)?));
+                    return Ok(Step::Blamed(self.attributed(pass, *assessment)?));
                 }
             }
         }
@@ -155,7 +155,7 @@ impl<'m> Task<'_, 'm> {
     /// Finishes the decoder's pass and adds the window's log-likelihood to the estimate.
     fn decoded(&mut self, pass: &mut Pass<'m>, seen: Seen, estimate: &mut Estimate) -> Result<Step, InferError> {
         let x = self.vae.observe(self.x)?.resumed(seen.careful, seen.missing);
-        let nats = self.vae.finish_judged(&x, *pass, &mut self.buffers.layers)?;
+        let nats = self.vae.finish_judged(&x, pass, &mut self.buffers.layers)?;
         if estimate.add(nats) {
             *pass = self.draw(estimate)?;
             return Ok(Step::Pending);
@@ -170,7 +170,7 @@ impl<'m> Task<'_, 'm> {
     }
 
     /// Finishes the pass for the attribution, and finds the channel and the feature that cost most.
-    fn attributed(&mut self, pass: Pass<'_>, assessment: Assessment) -> Result<Anomaly, InferError> {
+    fn attributed(&mut self, pass: &mut Pass<'_>, assessment: Assessment) -> Result<Anomaly, InferError> {
         let Self { model, calibration, .. } = *self;
         channels(self.channels, calibration, model.channels()).for_each(|(channel, _)| *channel.nats = 0.0);
         let states = self.channels.as_chunks_mut::<CHANNEL_STATE>().0;

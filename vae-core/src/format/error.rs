@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::format::feature::Feature;
+
 /// Why a model file was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -38,8 +40,12 @@ pub enum LoadError {
     },
     /// The file does not start at an address divisible by four.
     Misaligned,
-    /// The body is not what this version of the format prescribes, or has a likelihood or a posterior that this build leaves out (the Cargo
-    /// features `mixed`, `covariance` and `categorical`).
+    /// The model needs a Cargo feature of this crate that this build leaves out.
+    NeedsFeature {
+        /// Which one.
+        feature: Feature,
+    },
+    /// The body is not what this version of the format prescribes.
     Malformed {
         /// Bytes of the file that were still unread when the fault was met.
         remaining: usize,
@@ -66,6 +72,7 @@ impl LoadError {
             Self::TooLong { .. } => "model file has bytes after its end",
             Self::Checksum { .. } => "model file is damaged (its checksum does not match)",
             Self::Misaligned => "model file is not 4-byte aligned in memory (embed it with include_model!)",
+            Self::NeedsFeature { feature } => feature.reason(),
             Self::Malformed { .. } => "model file's body is malformed",
             Self::Shape { .. } => "sizes in the model file do not fit each other",
             Self::Value => "model file holds a constant that is not finite or out of range",
@@ -86,7 +93,7 @@ impl fmt::Display for LoadError {
             Self::Checksum { stored, computed } => write!(f, ": stored {stored:#010x}, computed {computed:#010x}"),
             Self::Malformed { remaining } => write!(f, ", {remaining} bytes before its end"),
             Self::Shape { expected, found } => write!(f, ": expected {expected}, found {found}"),
-            Self::NotAModel | Self::Misaligned | Self::Value => Ok(()),
+            Self::NotAModel | Self::Misaligned | Self::NeedsFeature { .. } | Self::Value => Ok(()),
         }
     }
 }

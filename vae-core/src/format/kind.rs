@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::{cursor::Cursor, feature::Feature};
+
 /// How weights are stored and products computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Precision {
@@ -11,6 +13,22 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    pub(crate) const fn take(cursor: &mut Cursor<'_>) -> Self {
+        match cursor.word() {
+            0 => {
+                cursor.need(Feature::F32);
+                Self::F32
+            }
+            1 => Self::Int8,
+            _ => {
+                cursor.fail();
+                Self::Int8
+            }
+        }
+    }
+}
+
 /// The family of the encoder's posterior.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PosteriorKind {
@@ -18,8 +36,10 @@ pub enum PosteriorKind {
     DiagonalGaussian,
     /// The encoder's last layer gives the means, then the rows of the covariance's Cholesky factor up to the diagonal, whose
     /// entries are logarithms.
+    #[cfg(feature = "families")]
     FullGaussian,
     /// The encoder's last layer gives the logits of independent Bernoulli latents.
+    #[cfg(feature = "families")]
     Bernoulli,
     /// The encoder's last layer gives the logits of independent categorical latents. Of the latent vector each has as many values, side by side, as
     /// there are categories: a one and zeros.
@@ -31,12 +51,31 @@ pub enum PosteriorKind {
 }
 
 impl PosteriorKind {
+    #[allow(unreachable_patterns, reason = "the numbers of what this build leaves out stand behind those that it has")]
+    pub(crate) const fn take(cursor: &mut Cursor<'_>) -> Self {
+        match cursor.word() {
+            0 => return Self::DiagonalGaussian,
+            #[cfg(feature = "families")]
+            1 => return Self::FullGaussian,
+            #[cfg(feature = "families")]
+            2 => return Self::Bernoulli,
+            #[cfg(feature = "categorical")]
+            3 => return Self::Categorical { categories: cursor.word() },
+            1 | 2 => cursor.need(Feature::Families),
+            3 => cursor.need(Feature::Categorical),
+            _ => cursor.fail(),
+        }
+        Self::DiagonalGaussian
+    }
+
     /// Outputs of the encoder's last layer, for a number of latent dimensions.
     #[must_use]
     pub const fn parameters(self, latent: usize) -> usize {
         match self {
             Self::DiagonalGaussian => latent.saturating_mul(2),
+            #[cfg(feature = "families")]
             Self::FullGaussian => latent.saturating_add(latent.saturating_mul(latent.saturating_add(1)) / 2),
+            #[cfg(feature = "families")]
             Self::Bernoulli => latent,
             #[cfg(feature = "categorical")]
             Self::Categorical { .. } => latent,
@@ -46,7 +85,15 @@ impl PosteriorKind {
     /// Whether latent vectors are of zeros and ones.
     #[must_use]
     pub const fn is_discrete(self) -> bool {
-        !matches!(self, Self::DiagonalGaussian | Self::FullGaussian)
+        match self {
+            Self::DiagonalGaussian => false,
+            #[cfg(feature = "families")]
+            Self::FullGaussian => false,
+            #[cfg(feature = "families")]
+            Self::Bernoulli => true,
+            #[cfg(feature = "categorical")]
+            Self::Categorical { .. } => true,
+        }
     }
 }
 
@@ -77,6 +124,30 @@ pub enum LikelihoodKind {
 pub const COVARIANCE_RANKS: [u8; 6] = [1, 2, 4, 6, 10, 14];
 
 impl LikelihoodKind {
+    #[allow(unreachable_patterns, reason = "the numbers of what this build leaves out stand behind those that it has")]
+    pub(crate) const fn take(cursor: &mut Cursor<'_>) -> Self {
+        match cursor.word() {
+            0 => {
+                cursor.need(Feature::Families);
+                return Self::Bernoulli;
+            }
+            1 => return Self::GaussianFixed,
+            2 => return Self::GaussianPerFeature,
+            3 => {
+                cursor.need(Feature::Families);
+                return Self::GaussianPredicted;
+            }
+            #[cfg(feature = "mixed")]
+            4 => return Self::Mixed,
+            #[cfg(feature = "covariance")]
+            5 => return Self::GaussianCovariance(cursor.byte()),
+            4 => cursor.need(Feature::Mixed),
+            5 => cursor.need(Feature::Covariance),
+            _ => cursor.fail(),
+        }
+        Self::GaussianFixed
+    }
+
     /// Outputs of the decoder's last layer, for a number of features.
     #[must_use]
     pub const fn parameters(self, features: usize) -> usize {
@@ -144,7 +215,7 @@ impl FeatureFamily {
 
     /// What a file means; `None` for what no file has.
     #[must_use]
-    pub fn of_code(code: f32) -> Option<Self> {
+    pub const fn of_code(code: f32) -> Option<Self> {
         if code == 0.0 {
             Some(Self::Gaussian)
         } else if code == 1.0 {

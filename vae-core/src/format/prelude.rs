@@ -82,35 +82,8 @@ impl Prelude {
         Ok(bytes)
     }
 
-    /// Checks magic, version, length and checksum of a file and splits it into prelude and body.
-    pub(crate) const fn parse(file: &[u8]) -> Result<(Self, &[u8]), LoadError> {
-        let Some((head, body)) = file.split_first_chunk::<PRELUDE_LEN>() else {
-            // Whatever is there is judged, so that a foreign short file is not called a truncated model.
-            return Err(match file.first_chunk::<4>() {
-                Some(magic) if u32::from_le_bytes(*magic) != u32::from_le_bytes(MAGIC) => LoadError::NotAModel,
-                _ => LoadError::TooShort { needed: PRELUDE_LEN, found: file.len() },
-            });
-        };
-        if word(head, 0) != u32::from_le_bytes(MAGIC) {
-            return Err(LoadError::NotAModel);
-        }
-        // Two bytes of version and two that are zero in every version so far.
-        let version = word(head, 1);
-        if version != VERSION as u32 {
-            return Err(LoadError::UnsupportedVersion { found: version as u16 as usize, supported: VERSION as usize });
-        }
-        let needed = word(head, 3) as usize;
-        if file.len() < needed {
-            return Err(LoadError::TooShort { needed, found: file.len() });
-        }
-        if file.len() > needed {
-            return Err(LoadError::TooLong { needed, found: file.len() });
-        }
-        let stored = word(head, 2);
-        let computed = checksum(file);
-        if stored != computed {
-            return Err(LoadError::Checksum { stored, computed });
-        }
+    /// Reads the sizes of a file that [`check_file`] has passed, and refuses such as no file has.
+    pub(crate) const fn read(head: &[u8; PRELUDE_LEN]) -> Result<Self, LoadError> {
         let prelude = Self {
             features: word(head, 4),
             latent: word(head, 5),
@@ -126,7 +99,7 @@ impl Prelude {
             golden_at: word(head, 15),
         };
         match prelude.check() {
-            Ok(()) => Ok((prelude, body)),
+            Ok(()) => Ok(prelude),
             Err(error) => Err(error),
         }
     }
@@ -161,12 +134,45 @@ impl Prelude {
     }
 }
 
-/// CRC-32 (ISO-HDLC, as in zip and PNG) over everything behind the checksum.
-const fn checksum(file: &[u8]) -> u32 {
-    match file.split_at_checked(UNSUMMED_LEN) {
-        Some((_, summed)) => checksum_of(summed),
-        None => 0,
+/// Checks magic, version, length and checksum of a file and splits it into prelude and body.
+#[inline(never)] // by what loads and by what verifies
+pub(crate) const fn check_file(file: &[u8]) -> Result<(&[u8; PRELUDE_LEN], &[u8]), LoadError> {
+    let Some((head, body)) = file.split_first_chunk::<PRELUDE_LEN>() else {
+        // Whatever is there is judged, so that a foreign short file is not called a truncated model.
+        return Err(match file.first_chunk::<4>() {
+            Some(magic) if u32::from_le_bytes(*magic) != u32::from_le_bytes(MAGIC) => LoadError::NotAModel,
+            _ => LoadError::TooShort { needed: PRELUDE_LEN, found: file.len() },
+        });
+    };
+    if word(head, 0) != u32::from_le_bytes(MAGIC) {
+        return Err(LoadError::NotAModel);
     }
+    // Two bytes of version and two that are zero in every version so far.
+    let version = word(head, 1);
+    if version != VERSION as u32 {
+        return Err(LoadError::UnsupportedVersion { found: version as u16 as usize, supported: VERSION as usize });
+    }
+    let needed = word(head, 3) as usize;
+    if file.len() < needed {
+        return Err(LoadError::TooShort { needed, found: file.len() });
+    }
+    if file.len() > needed {
+        return Err(LoadError::TooLong { needed, found: file.len() });
+    }
+    match check_sum(file) {
+        Ok(()) => Ok((head, body)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares the file's checksum with the CRC-32 (ISO-HDLC, as in zip and PNG) of everything behind it.
+pub(crate) const fn check_sum(file: &[u8]) -> Result<(), LoadError> {
+    let Some((head, summed)) = file.split_first_chunk::<UNSUMMED_LEN>() else {
+        return Err(LoadError::TooShort { needed: UNSUMMED_LEN, found: file.len() });
+    };
+    let [.., a, b, c, d] = *head;
+    let (stored, computed) = (u32::from_le_bytes([a, b, c, d]), checksum_of(summed));
+    if stored == computed { Ok(()) } else { Err(LoadError::Checksum { stored, computed }) }
 }
 
 /// The little-endian word at `4 · index`.

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     arithmetic::activation::Activation,
     format::{
+        cursor::Cursor,
         error::LoadError,
+        feature::Feature,
         kind::{LikelihoodKind, PosteriorKind, Precision},
+        size::{MAX_INT8_COLUMNS, MAX_LAYER_SIDE},
     },
 };
 
@@ -53,6 +56,26 @@ pub struct Header<'a> {
     pub conditions_and_prior: &'a [u8],
 }
 
+impl<'a> Header<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        Self {
+            precision: Precision::take(cursor),
+            posterior: PosteriorKind::take(cursor),
+            likelihood: LikelihoodKind::take(cursor),
+            encoder_layers: cursor.word(),
+            decoder_layers: cursor.word(),
+            mixture_components: cursor.word(),
+            second_stage_layers: cursor.word(),
+            attributes: cursor.word(),
+            golden_vectors: cursor.word(),
+            log_variance_bounds: (cursor.number(), cursor.number()),
+            log_normaliser_sum: cursor.number(),
+            features: cursor.array(),
+            conditions_and_prior: cursor.array(),
+        }
+    }
+}
+
 /// One dense layer, `y = activation(W x + b)`.
 ///
 /// An array of n values is a byte string whose last bytes are the values, little-endian; zero to three zero bytes before
@@ -78,6 +101,64 @@ pub struct LayerRecord<'a> {
     pub scale_exponent: i32,
     /// `Int8` only.
     pub bias_exponent: i32,
+}
+
+/// Exponents in a file are within ± this.
+const EXPONENT_LIMIT: u32 = 100;
+
+impl<'a> LayerRecord<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        Self {
+            activation: take_activation(cursor),
+            rows: cursor.word(),
+            columns: cursor.word(),
+            weights: cursor.array(),
+            row_constants: cursor.array(),
+            scale_exponent: cursor.signed(),
+            bias_exponent: cursor.signed(),
+        }
+    }
+
+    /// Refuses a layer that has not so many columns, or what no layer has.
+    pub(crate) const fn fits(&self, precision: Precision, inputs: usize) -> Result<(), LoadError> {
+        let (rows, columns) = (self.rows as usize, self.columns as usize);
+        if columns != inputs {
+            return Err(LoadError::Shape { expected: inputs, found: columns });
+        }
+        if rows == 0 || rows > MAX_LAYER_SIDE {
+            return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: rows });
+        }
+        if let Precision::Int8 = precision {
+            if columns > MAX_INT8_COLUMNS {
+                return Err(LoadError::Shape { expected: MAX_INT8_COLUMNS, found: columns });
+            }
+            if self.scale_exponent.unsigned_abs() > EXPONENT_LIMIT || self.bias_exponent.unsigned_abs() > EXPONENT_LIMIT
+            {
+                return Err(LoadError::Value);
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn take_activation(cursor: &mut Cursor<'_>) -> Activation {
+    let kind = cursor.word();
+    if kind > 1 {
+        cursor.need(Feature::Activations);
+    }
+    match kind {
+        0 => Activation::Identity,
+        1 => Activation::Relu,
+        2 => Activation::LeakyRelu(cursor.number()),
+        3 => Activation::Tanh,
+        4 => Activation::Silu,
+        5 => Activation::Sigmoid,
+        6 => Activation::Softplus,
+        _ => {
+            cursor.fail();
+            Activation::Identity
+        }
+    }
 }
 
 /// Numbers of relations, behind the features' arrays, in nats of densities in physical units:
@@ -119,6 +200,12 @@ pub struct SecondStage<'a> {
     pub deviation: &'a [u8],
 }
 
+impl<'a> SecondStage<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        Self { inputs: cursor.word(), deviation: cursor.array() }
+    }
+}
+
 /// An array with a name.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct NamedArray<'a> {
@@ -130,6 +217,12 @@ pub struct NamedArray<'a> {
     /// posterior `(1/N) Σ q(z|xₙ)` its components, as [`mixture_len`] says. Of the calibration what
     /// [`Calibration`](crate::Calibration) reads.
     pub array: &'a [u8],
+}
+
+impl<'a> NamedArray<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        Self { name: cursor.bytes(), array: cursor.array() }
+    }
 }
 
 /// An input and the score that the exporting machine computed for it at the posterior mean, bit for bit.
@@ -144,6 +237,12 @@ pub struct GoldenVector<'a> {
     pub reconstruction: f32,
     /// In nats.
     pub kl: f32,
+}
+
+impl<'a> GoldenVector<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        Self { input: cursor.array(), elbo: cursor.number(), reconstruction: cursor.number(), kl: cursor.number() }
+    }
 }
 
 /// Where a model comes from: the body's last record.
@@ -175,16 +274,21 @@ impl<'a> Card<'a> {
     }
 }
 
-/// [`Card`] without a look at its texts.
-#[derive(Deserialize)]
+/// [`Card`] without a look at its texts: names of the channels, and of the conditions.
 pub(crate) struct RawCard<'a> {
-    #[serde(borrow)]
     pub(crate) channels: &'a [u8],
     pub(crate) conditions: &'a [u8],
-    _creator: &'a [u8],
-    _data: &'a [u8],
-    _seed: u64,
-    _metrics: &'a [u8],
+}
+
+impl<'a> RawCard<'a> {
+    pub(crate) const fn take(cursor: &mut Cursor<'a>) -> Self {
+        let card = Self { channels: cursor.bytes(), conditions: cursor.bytes() };
+        cursor.bytes(); // creator
+        cursor.bytes(); // data
+        cursor.skip_long(); // seed
+        cursor.bytes(); // metrics
+        card
+    }
 }
 
 /// A cursor over the records of a body.
@@ -192,24 +296,34 @@ pub(crate) struct RawCard<'a> {
 pub(crate) struct Records<'m>(pub(crate) &'m [u8]);
 
 impl<'m> Records<'m> {
-    pub(crate) fn read<T: Deserialize<'m>>(&mut self) -> Result<T, LoadError> {
-        let (record, rest) =
-            postcard::take_from_bytes(self.0).map_err(|_| LoadError::Malformed { remaining: self.0.len() })?;
-        self.0 = rest;
+    /// Reads a record by its `take`.
+    pub(crate) fn read<T>(&mut self, take: impl FnOnce(&mut Cursor<'m>) -> T) -> Result<T, LoadError> {
+        let mut cursor = Cursor::new(self.0, 0); // whether arrays are aligned is seen where they are read
+        let record = take(&mut cursor);
+        self.0 = cursor.end(self.0.len())?;
         Ok(record)
     }
 
     /// The next `count` records, and no more after one that cannot be read: a file of some hundred bytes may announce millions.
-    pub(crate) fn first<T: Deserialize<'m>>(mut self, count: u32) -> impl Iterator<Item = Result<T, LoadError>> {
+    pub(crate) fn first<T>(
+        mut self,
+        count: u32,
+        take: impl Fn(&mut Cursor<'m>) -> T,
+    ) -> impl Iterator<Item = Result<T, LoadError>> {
         let mut left = count;
         core::iter::from_fn(move || {
             left = left.checked_sub(1)?;
-            let record = self.read();
+            let record = self.read(&take);
             if record.is_err() {
                 left = 0;
             }
             Some(record)
         })
+    }
+
+    /// The body's last record, with its texts.
+    pub(crate) fn card(self) -> Result<Card<'m>, LoadError> {
+        postcard::from_bytes(self.0).map_err(|_| LoadError::Malformed { remaining: self.0.len() })
     }
 }
 
@@ -219,8 +333,10 @@ impl<'m> Records<'m> {
 /// [`LoadError::Shape`] if the string does not hold that many, [`LoadError::Misaligned`] if the file is not aligned in
 /// memory.
 pub fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8], count: usize) -> Result<&[T], LoadError> {
-    let values = last(bytes, count.saturating_mul(size_of::<T>()))?;
-    bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned)
+    match last(bytes, count.saturating_mul(size_of::<T>())) {
+        Ok(values) => bytemuck::try_cast_slice(values).map_err(|_| LoadError::Misaligned),
+        Err(error) => Err(error), // as a whole: see `Model::elbo_by`
+    }
 }
 
 /// The values of an array, as many as there are.
@@ -230,9 +346,12 @@ pub(crate) fn all_values(array: &[u8]) -> Result<&[f32], LoadError> {
 
 /// The last `expected` bytes, before which there are at most three.
 #[inline(never)] // by all kinds of values
-fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
-    let padding = bytes.len().checked_sub(expected).filter(|padding| *padding < 4);
-    padding.and_then(|padding| bytes.get(padding..)).ok_or(LoadError::Shape { expected, found: bytes.len() })
+pub(crate) const fn last(bytes: &[u8], expected: usize) -> Result<&[u8], LoadError> {
+    let found = bytes.len();
+    match bytes.split_at_checked(found.wrapping_sub(expected)) {
+        Some((padding, values)) if padding.len() < 4 => Ok(values),
+        _ => Err(LoadError::Shape { expected, found }),
+    }
 }
 
 #[cfg(test)]

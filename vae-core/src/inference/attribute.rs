@@ -43,8 +43,8 @@ impl Model<'_> {
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
         posterior.mean(&mut *z)?;
-        let pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
-        vae.finish_attribution(x.x, (&posterior, z), pass, &mut layers, &mut |feature, nats| each(feature, nats))
+        let mut pass = vae.begin_decoding(vae.decoder, z, &mut layers)?;
+        vae.finish_attribution(x.x, (&posterior, z), &mut pass, &mut layers, &mut |feature, nats| each(feature, nats))
     }
 }
 
@@ -54,7 +54,7 @@ impl Vae<'_> {
         &self,
         x: Samples<'_>,
         (posterior, z): (&Posterior<'_>, &mut [f32]),
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         each: &mut impl Costs,
     ) -> Result<(), InferError> {

@@ -37,7 +37,7 @@ impl<'m> Model<'m> {
         scratch: &mut Scratch<'_>,
     ) -> Result<(), InferError> {
         self.decode_with(z.as_vector(), mean.values_mut(), scratch, &mut |likelihood, output, _| match likelihood {
-            Likelihood::Bernoulli => sigmoid(output),
+            Likelihood::Bernoulli(_) => sigmoid(output),
             _ => output,
         })
     }
@@ -62,7 +62,7 @@ impl<'m> Model<'m> {
         let likelihood = &vae.likelihood;
         let Standardiser { mean, inverse_scale } = match likelihood {
             Likelihood::Gaussian { standardiser, .. } | Likelihood::Predicted { standardiser, .. } => standardiser,
-            Likelihood::Bernoulli => &vae.standardiser,
+            Likelihood::Bernoulli(_) => &vae.standardiser,
             #[cfg(feature = "mixed")]
             Likelihood::Mixed(mixed) => &mixed.standardiser,
             #[cfg(feature = "covariance")]
@@ -82,7 +82,7 @@ impl<'m> Model<'m> {
                 {
                     *slot = match mixed.family(feature)? {
                         FeatureFamily::Gaussian => value(likelihood, *output, 1.0) / inverse_scale + mean,
-                        FeatureFamily::Bernoulli => value(&Likelihood::Bernoulli, *output, 0.0),
+                        FeatureFamily::Bernoulli => value(&Likelihood::Bernoulli(()), *output, 0.0),
                         FeatureFamily::FirstCategory { .. } | FeatureFamily::NextCategory => *output,
                     };
                     is_finite &= slot.is_finite();
@@ -101,7 +101,7 @@ impl<'m> Model<'m> {
             }
             for &output in outputs.numbers() {
                 let (output, deviation) = match (likelihood, pending.take()) {
-                    (Likelihood::Bernoulli, _) => (output, 0.0),
+                    (Likelihood::Bernoulli(_), _) => (output, 0.0),
                     (Likelihood::Gaussian { .. }, _) => (output, 1.0),
                     #[cfg(feature = "mixed")]
                     (Likelihood::Mixed(_), _) => continue,
@@ -191,15 +191,15 @@ impl Vae<'_> {
         z: &[f32],
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
-        let pass = self.begin_decoding(self.decoder, z, buffers)?;
-        self.finish_log_conditional(x, pass, buffers)?.nats()
+        let mut pass = self.begin_decoding(self.decoder, z, buffers)?;
+        self.finish_log_conditional(x, &mut pass, buffers)?.nats()
     }
 
     /// The rest of [`Self::log_conditional`], to be summed.
     pub(crate) fn finish_log_conditional<'a>(
         &'a self,
         x: &'a Observation<'_>,
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<LogDensity<'a>, InferError> {
         let mut density = LogDensity::new(&self.likelihood, x.x, x.source.is_careful());

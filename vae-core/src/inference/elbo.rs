@@ -189,7 +189,7 @@ impl Model<'_> {
     /// # Errors
     /// See [`InferError`].
     pub fn elbo_at_mean(&self, x: &(impl AsWindow + ?Sized), scratch: &mut Scratch<'_>) -> Result<Score, InferError> {
-        self.elbo_by(x.as_window(), AtMean::default(), scratch)
+        self.elbo_by(x.as_window(), self.condition(), AtMean::default(), scratch)
     }
 
     /// The ELBO by the mean of `ln p(x|z)` over `samples` draws from `q(z|x)`, less the KL of [`Score::kl`]: without bias, but for a learned
@@ -212,7 +212,7 @@ impl Model<'_> {
         if samples == 0 {
             return Err(InferError::NoSamples);
         }
-        self.elbo_by(x.as_window(), BySamples::new(samples, rng), scratch)
+        self.elbo_by(x.as_window(), self.condition(), BySamples::new(samples, rng), scratch)
     }
 
     /// The ELBO by symmetric sigma points, `μ ± √d Lᵢ` for each column `Lᵢ` of the covariance's Cholesky factor (for a diagonal
@@ -231,20 +231,42 @@ impl Model<'_> {
         x: &(impl AsWindow + ?Sized),
         scratch: &mut Scratch<'_>,
     ) -> Result<Score, InferError> {
-        self.elbo_by(x.as_window(), SigmaPoints::default(), scratch)
+        self.elbo_by(x.as_window(), self.condition(), SigmaPoints::default(), scratch)
     }
 
-    /// Encodes `x` and scores it.
+    /// [`Self::elbo_at_mean`] of this model, given a condition.
+    pub(crate) fn elbo_given(
+        &self,
+        condition: &[f32],
+        x: &[f32],
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Score, InferError> {
+        self.check_condition(condition)?;
+        self.elbo_by(Samples::F32(x), condition, AtMean::default(), scratch)
+    }
+
+    /// Encodes `x` and scores it, given a condition.
+    #[expect(
+        clippy::question_mark,
+        reason = "`?` takes an error apart and copies it by the compiler's memcpy, which nothing else calls here"
+    )]
     fn elbo_by(
         &self,
         x: Samples<'_>,
+        condition: &[f32],
         mut estimator: impl Expectation,
         scratch: &mut Scratch<'_>,
     ) -> Result<Score, InferError> {
-        let vae = Vae::of(self)?;
+        let mut vae = Vae::of(self)?;
+        vae.condition.values = condition;
         let mut x = vae.observe(x)?;
-        let mut buffers = scratch.split(self)?;
-        vae.encode(&mut x, &mut buffers)?;
+        let mut buffers = match scratch.split(self) {
+            Ok(buffers) => buffers,
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = vae.encode(&mut x, &mut buffers) {
+            return Err(error);
+        }
         let Buffers { posterior, latent: z, mut layers } = buffers;
         let posterior = vae.posterior(z.len(), posterior)?;
         vae.estimate(&posterior, z, &mut layers, &mut estimator, |vae, pass, layers| {

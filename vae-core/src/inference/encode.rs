@@ -1,5 +1,7 @@
 //! From a window to the posterior.
 
+#[cfg(feature = "families")]
+use crate::probability::posterior::LATENT_LOGIT_LIMIT;
 use crate::{
     arithmetic::{number::clamp, vector::AsWindow},
     format::kind::PosteriorKind,
@@ -10,7 +12,7 @@ use crate::{
         pass::Pass,
         scratch::{Buffers, Scratch},
     },
-    probability::posterior::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, Posterior},
+    probability::posterior::{LOG_VARIANCE_LIMIT, Posterior},
 };
 
 impl Model<'_> {
@@ -39,23 +41,29 @@ impl Model<'_> {
 impl Vae<'_> {
     /// Writes the parameters of `q(z|x)` to `buffers.posterior`.
     pub(crate) fn encode(&self, x: &mut Observation<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
-        let pass = x.begin_encoding(self.encoder, &mut buffers.layers)?;
-        self.finish_encoding(pass, buffers)
+        // Not `?`, which would move the pass once more: copies of its size are calls of a function that is larger than all that encodes.
+        match &mut x.begin_encoding(self.encoder, &mut buffers.layers) {
+            Ok(pass) => self.finish_encoding(pass, buffers),
+            Err(error) => Err(*error),
+        }
     }
 
     /// The rest of [`Self::encode`].
-    pub(crate) fn finish_encoding(&self, pass: Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
+    pub(crate) fn finish_encoding(&self, pass: &mut Pass<'_>, buffers: &mut Buffers<'_>) -> Result<(), InferError> {
         let (kind, latent) = (self.kind, buffers.latent.len());
         let mut slots = buffers.posterior.iter_mut().enumerate();
+        #[cfg(feature = "families")]
         // Of the Cholesky factor: where the next entry on the diagonal is, and how many entries its row has.
         let (mut diagonal, mut entries) = (latent, 1);
         pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (&output, (index, slot)) in outputs.numbers().iter().zip(&mut slots) {
                 let limit = match kind {
+                    #[cfg(feature = "families")]
                     PosteriorKind::Bernoulli => LATENT_LOGIT_LIMIT,
                     #[cfg(feature = "categorical")]
                     PosteriorKind::Categorical { .. } => LATENT_LOGIT_LIMIT,
                     PosteriorKind::DiagonalGaussian if index >= latent => LOG_VARIANCE_LIMIT,
+                    #[cfg(feature = "families")]
                     PosteriorKind::FullGaussian if index == diagonal => {
                         entries += 1;
                         diagonal += entries;

@@ -30,12 +30,16 @@ impl Vae<'_> {
         z: &mut [f32],
         layers: &mut LayerBuffers<'_>,
         estimator: &mut impl Estimator,
-        nats: impl Fn(&Self, Pass<'_>, &mut LayerBuffers<'_>) -> Result<f32, InferError>,
+        nats: impl Fn(&Self, &mut Pass<'_>, &mut LayerBuffers<'_>) -> Result<f32, InferError>,
     ) -> Result<(), InferError> {
         loop {
             estimator.draw(self, posterior, z, layers)?;
-            let pass = self.begin_decoding(self.decoder, z, layers)?;
-            if !estimator.add(nats(self, pass, layers)?) {
+            // Not `?`, as in `Vae::encode`.
+            let nats = match &mut self.begin_decoding(self.decoder, z, layers) {
+                Ok(pass) => nats(self, pass, layers)?,
+                Err(error) => return Err(*error),
+            };
+            if !estimator.add(nats) {
                 return Ok(());
             }
         }

@@ -94,7 +94,7 @@ impl<'m> Model<'m> {
         } else {
             Source::unconditional(u)
         };
-        let pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
+        let mut pass = Pass::begin(layers, &mut source, &mut buffers.layers)?;
         pass.finish(&mut buffers.layers, &mut |_, outputs, _| {
             for (mean, slot) in outputs.numbers().iter().zip(&mut slots) {
                 *slot = *mean;
@@ -120,7 +120,7 @@ impl<'m> Model<'m> {
     ) -> Result<(), InferError> {
         let x = x.values_mut();
         self.decode_with(z.as_vector(), x, scratch, &mut |likelihood, output, deviation| match likelihood {
-            Likelihood::Bernoulli => coin(sigmoid(output), rng),
+            Likelihood::Bernoulli(_) => coin(sigmoid(output), rng),
             _ => output + deviation * standard_normal(rng),
         })?;
         #[cfg(feature = "mixed")]
@@ -139,7 +139,7 @@ impl<'m> Model<'m> {
     ) -> Result<impl Iterator<Item = Result<(&'m str, &'m [f32]), LoadError>> + use<'m>, LoadError> {
         let latent = self.latent();
         let records = self.extras()?.attributes;
-        Ok(records.first(self.header()?.attributes).map(move |record| {
+        Ok(records.first(self.header()?.attributes, NamedArray::take).map(move |record| {
             let NamedArray { name, array } = record?;
             let name = core::str::from_utf8(name).map_err(|_| LoadError::Value)?;
             Ok((name, values(array, latent)?))

@@ -29,7 +29,7 @@ impl Vae<'_> {
     pub(crate) fn finish_judged(
         &self,
         x: &Observation<'_>,
-        pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
         if self.is_related() && x.missing() == 0 {
@@ -45,7 +45,7 @@ impl Vae<'_> {
         &self,
         x: Samples<'_>,
         careful: bool,
-        mut pass: Pass<'_>,
+        pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         attribution: Option<Attribution<'_>>,
     ) -> Result<(f32, bool), InferError> {
@@ -107,7 +107,7 @@ impl Vae<'_> {
 
     /// Whether features are judged together.
     pub(crate) fn is_related(&self) -> bool {
-        !self.beyond.is_empty()
+        cfg!(feature = "relations") && !self.beyond.is_empty()
     }
 
     /// What judges features together.

@@ -3,7 +3,7 @@
 use core::{fmt, hint::black_box};
 
 use crate::{
-    format::error::LoadError,
+    format::{error::LoadError, prelude::check_sum},
     model::Model,
     network::{error::InferError, scratch::Scratch},
 };
@@ -74,14 +74,24 @@ impl Model<'_> {
     ///
     /// # Errors
     /// See [`SelfTestError`]; a model that fails must not be used.
+    #[inline(always)] // so that the compiler sees which of the two it is, and links no other
     pub fn self_test(&self, scratch: &mut Scratch<'_>) -> Result<(), SelfTestError> {
         check_mode()?;
-        self.verify()?;
+        if self.is_verified() {
+            // By the compiler, all but what the flash has kept of it.
+            check_sum(self.file())?;
+        } else {
+            self.verify()?;
+        }
+        self.score_golden_vectors(scratch)
+    }
+
+    fn score_golden_vectors(&self, scratch: &mut Scratch<'_>) -> Result<(), SelfTestError> {
         for (vector, golden) in self.golden_vectors()?.enumerate() {
             let (input, golden) = golden?;
             let error = LoadError::Shape { expected: self.features(), found: input.len() };
             let (x, condition) = input.split_at_checked(self.features()).ok_or(error)?;
-            let found = self.given(condition)?.elbo_at_mean(x, scratch)?;
+            let found = self.elbo_given(condition, x, scratch)?;
             let same =
                 [(found.elbo, golden.elbo), (found.reconstruction, golden.reconstruction), (found.kl, golden.kl)]
                     .iter()

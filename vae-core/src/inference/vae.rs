@@ -6,6 +6,7 @@ use crate::{
     arithmetic::vector::Samples,
     format::{
         error::LoadError,
+        feature::Feature,
         kind::{LikelihoodKind, PosteriorKind},
         record::{Header, NamedArray, RELATION_CONSTANTS, Records, SecondStage, all_values},
     },
@@ -79,7 +80,10 @@ impl Observation<'_> {
 impl<'m> Vae<'m> {
     /// Reads a file's hot records; `verify` finds every fault that this can return.
     pub(crate) fn of(model: &Model<'m>) -> Result<Self, LoadError> {
-        let (header, encoder) = model.records()?;
+        // In place: what a function returns would be copied, by one that is larger than this.
+        let mut cursor = model.cursor();
+        let header = Header::take(&mut cursor);
+        let encoder = Records(cursor.end(model.body().len())?);
         let (latent, features) = (model.latent(), model.features());
         let arrays = header.likelihood.feature_arrays();
         let mut rest = all_values(header.features)?;
@@ -92,15 +96,20 @@ impl<'m> Vae<'m> {
         let standardiser = Standardiser { mean: constants()?, inverse_scale: constants()? };
         let (condition, prior) = conditions_and_prior(model, &header)?;
         let likelihood = match header.likelihood {
-            LikelihoodKind::Bernoulli => Likelihood::Bernoulli,
+            #[cfg(feature = "families")]
+            LikelihoodKind::Bernoulli => Likelihood::Bernoulli(()),
             LikelihoodKind::GaussianFixed | LikelihoodKind::GaussianPerFeature => Likelihood::Gaussian {
                 standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
                 log_normaliser: constants()?,
                 log_normaliser_sum: header.log_normaliser_sum,
             },
-            LikelihoodKind::GaussianPredicted => {
-                Likelihood::Predicted { standardiser, log_normaliser: constants()?, bounds: header.log_variance_bounds }
-            }
+            #[cfg(feature = "families")]
+            LikelihoodKind::GaussianPredicted => Likelihood::Predicted {
+                standardiser,
+                log_normaliser: constants()?,
+                bounds: header.log_variance_bounds,
+                _has: (),
+            },
             #[cfg(feature = "mixed")]
             LikelihoodKind::Mixed => Likelihood::Mixed(Mixed {
                 standardiser: Standardiser { mean: standardiser.mean, inverse_scale: constants()? },
@@ -108,12 +117,17 @@ impl<'m> Vae<'m> {
                 families: constants()?,
             }),
             #[cfg(all(feature = "covariance", not(feature = "mixed")))]
-            LikelihoodKind::Mixed => return Err(LoadError::Malformed { remaining: encoder.0.len() }),
+            LikelihoodKind::Mixed => return Err(LoadError::NeedsFeature { feature: Feature::Mixed }),
+            #[cfg(not(feature = "families"))]
+            _ => return Err(LoadError::NeedsFeature { feature: Feature::Families }),
             #[cfg(feature = "covariance")]
             LikelihoodKind::GaussianCovariance(rank) => {
                 Likelihood::Covariance(Covariance::new(rank, standardiser, constants()?, header.log_variance_bounds)?)
             }
         };
+        if !rest.is_empty() && !Feature::Relations.is_here() {
+            return Err(LoadError::NeedsFeature { feature: Feature::Relations });
+        }
         if !rest.is_empty() && (arrays != 4 || rest.len() < 2 * features + RELATION_CONSTANTS) {
             return Err(misfit);
         }
@@ -130,7 +144,7 @@ impl<'m> Vae<'m> {
                 header.likelihood.parameters(features),
             ),
             kind: header.posterior,
-            prior: if prior.parameters.is_empty() { Prior::standard(header.posterior) } else { Prior::Mixture(prior) },
+            prior: if prior.parameters.is_empty() { Prior::standard(header.posterior) } else { Prior::learned(prior)? },
         })
     }
 
@@ -190,13 +204,19 @@ impl<'m> Model<'m> {
     where
         'm: 'c,
     {
+        self.check_condition(condition)?;
+        Ok(self.with_condition(condition))
+    }
+
+    /// Refuses what is no condition of this model.
+    pub(crate) fn check_condition(&self, condition: &[f32]) -> Result<(), InferError> {
         let (needed, found) = (self.conditions(), condition.len());
         if needed != found {
             return Err(InferError::WrongCondition { needed, found });
         }
         match condition.iter().position(|value| !value.is_finite()) {
             Some(condition) => Err(InferError::BadCondition { condition }),
-            None => Ok(self.with_condition(condition)),
+            None => Ok(()),
         }
     }
 
@@ -233,15 +253,15 @@ impl<'m> Model<'m> {
     /// The file's records between layers and golden vectors.
     pub(crate) fn extras(&self) -> Result<Extras<'m>, LoadError> {
         let (header, mut records) = (self.header()?, self.records_at(self.prelude().extras_at)?);
-        let _: NamedArray<'_> = records.read()?; // the calibration
+        records.read(NamedArray::take)?; // the calibration
         let mut aggregate = None;
         if header.mixture_components > 0 {
-            let NamedArray { array, .. } = records.read()?;
+            let NamedArray { array, .. } = records.read(NamedArray::take)?;
             aggregate = Some(Mixture::read(array, self.latent())?);
         }
         let mut second_stage = None;
         if header.second_stage_layers > 0 {
-            let stage: SecondStage<'_> = records.read()?;
+            let stage = records.read(SecondStage::take)?;
             let mut layers = self.second_stage(&header, records);
             second_stage = Some((stage, layers));
             let mut width = stage.inputs as usize;

@@ -7,7 +7,7 @@ use super::{FLUSH_COLUMNS, ROW_BLOCK, portable};
 
 /// What [`super::portable::sums_int8`] computes, in instructions of this core.
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
-    sums.fill(0);
+    portable::clear(sums);
     let block = 2 * x.len();
     if block == 0 || !x.len().is_multiple_of(2) {
         return;

@@ -61,7 +61,7 @@ pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f3
 
 /// What [`portable::sums_f32`] computes, in instructions of this core.
 pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
-    sums.fill(0.0);
+    portable::clear(sums);
     let fours = x.len() & !3;
     if x.is_empty() {
         return;

@@ -23,13 +23,22 @@ pub(super) fn runs<T>(mut values: &[T], len: usize) -> impl Iterator<Item = &[T]
     })
 }
 
+/// Sets values to zero, by a loop: the compiler's function for that is larger than some kernels.
+pub fn clear<T: Copy + Default>(values: &mut [T]) {
+    // That it is zero is hidden, or the compiler would call that function after all.
+    let zero = core::hint::black_box(T::default());
+    for value in values {
+        *value = zero;
+    }
+}
+
 /// Dot products of rows with `x`, without the rows' biases.
 ///
 /// `weights` holds blocks of four rows; in a block, for each column, the four rows' weights side by side. `sums` has a value
 /// per row, `4 · blocks`. Each row is summed over ascending columns, starting from zero.
 pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
     if x.is_empty() {
-        return sums.fill(0.0);
+        return clear(sums);
     }
     for (weights, sums) in blocks(weights, ROW_BLOCK * x.len()).zip(sums.as_chunks_mut::<ROW_BLOCK>().0) {
         let [mut a, mut b, mut c, mut d] = [0.0; ROW_BLOCK];
@@ -53,7 +62,7 @@ pub fn sums_f32(weights: &[f32], x: &[f32], sums: &mut [f32]) {
 /// that were loaded together.
 pub fn sums_int8(weights: &[u32], x: &[u32], sums: &mut [i32]) {
     if x.is_empty() {
-        return sums.fill(0);
+        return clear(sums);
     }
     let x: &[i16] = bytemuck::cast_slice(x);
     for (weights, sums) in
@@ -89,7 +98,7 @@ pub(super) fn sums_of_two_blocks(
     sums: &mut [i32],
     run: impl Fn(&[u32], &[u32], &[u32], &mut [i32; ROW_BLOCK], &mut [i32; ROW_BLOCK]),
 ) {
-    sums.fill(0);
+    clear(sums);
     let block = 2 * x.len();
     if block == 0 || !x.len().is_multiple_of(2) {
         return;

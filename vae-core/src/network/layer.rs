@@ -1,14 +1,17 @@
 //! A dense layer, read in place.
 
+#[cfg(not(feature = "f32"))]
+use crate::format::feature::Feature;
 use crate::{
     arithmetic::activation::Activation,
     format::{
         error::LoadError,
+        feature::HasF32,
         kind::Precision,
         record::{LayerRecord, Records, values},
-        size::{CHUNK, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, padded_rows, vector_len},
+        size::{CHUNK, padded_rows, vector_len},
     },
-    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
+    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, clear, largest_bits, requantise, rows_int8, sums_f32},
     network::{
         curve,
         error::InferError,
@@ -16,9 +19,6 @@ use crate::{
         input::Source,
     },
 };
-
-/// Exponents in a file are within ± this.
-const EXPONENT_LIMIT: u32 = 100;
 
 /// `y = activation(W x + b)`.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,18 @@ pub(crate) struct Layer<'m> {
 
 #[derive(Clone, Copy, Debug)]
 enum Constants<'m> {
-    F32 { weights: &'m [f32], bias: &'m [f32] },
-    Int8 { weights: &'m [u32], rows: &'m [[i32; ROW_WORDS]], scale_exponent: i32, bias_exponent: i32 },
+    #[cfg_attr(not(feature = "f32"), expect(dead_code, reason = "no file has them"))]
+    F32 {
+        weights: &'m [f32],
+        bias: &'m [f32],
+        _has: HasF32,
+    },
+    Int8 {
+        weights: &'m [u32],
+        rows: &'m [[i32; ROW_WORDS]],
+        scale_exponent: i32,
+        bias_exponent: i32,
+    },
 }
 
 /// Outputs of successive rows.
@@ -63,48 +73,43 @@ impl<'c> Outputs<'c> {
 impl<'m> Layer<'m> {
     /// Reads a layer that must have so many columns.
     pub(crate) fn read(records: &mut Records<'m>, precision: Precision, inputs: usize) -> Result<Self, LoadError> {
-        let record: LayerRecord<'m> = records.read()?;
+        let record = records.read(LayerRecord::take)?;
+        record.fits(precision, inputs)?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
-        if columns != inputs {
-            return Err(LoadError::Shape { expected: inputs, found: columns });
-        }
-        if rows == 0 || rows > MAX_LAYER_SIDE {
-            return Err(LoadError::Shape { expected: MAX_LAYER_SIDE, found: rows });
-        }
         // As many as no file has where that overflows.
         let words = padded_rows(rows).saturating_mul(vector_len(precision, columns));
         let constants = match precision {
-            Precision::F32 => {
-                Constants::F32 { weights: values(record.weights, words)?, bias: values(record.row_constants, rows)? }
-            }
-            Precision::Int8 => {
-                if columns > MAX_INT8_COLUMNS {
-                    return Err(LoadError::Shape { expected: MAX_INT8_COLUMNS, found: columns });
-                }
-                let (scale_exponent, bias_exponent) = (record.scale_exponent, record.bias_exponent);
-                if scale_exponent.unsigned_abs() > EXPONENT_LIMIT || bias_exponent.unsigned_abs() > EXPONENT_LIMIT {
-                    return Err(LoadError::Value);
-                }
-                Constants::Int8 {
-                    weights: values(record.weights, words / 2)?,
-                    rows: values(record.row_constants, rows.div_ceil(ROW_BLOCK))?,
-                    scale_exponent,
-                    bias_exponent,
-                }
-            }
+            #[cfg(not(feature = "f32"))]
+            Precision::F32 => return Err(LoadError::NeedsFeature { feature: Feature::F32 }),
+            #[cfg(feature = "f32")]
+            Precision::F32 => Constants::F32 {
+                weights: values(record.weights, words)?,
+                bias: values(record.row_constants, rows)?,
+                _has: (),
+            },
+            Precision::Int8 => Constants::Int8 {
+                weights: values(record.weights, words / 2)?,
+                rows: values(record.row_constants, rows.div_ceil(ROW_BLOCK))?,
+                scale_exponent: record.scale_exponent,
+                bias_exponent: record.bias_exponent,
+            },
         };
         Ok(Self { activation: record.activation, rows, columns, constants })
     }
 
-    /// The constants that are no integers: the activation's slope, weights and biases.
-    pub(crate) fn numbers(&self) -> (f32, &'m [f32], &'m [f32]) {
-        let slope = match self.activation {
-            Activation::LeakyRelu(slope) => slope,
-            _ => 0.0,
-        };
-        match self.constants {
-            Constants::F32 { weights, bias } => (slope, weights, bias),
-            Constants::Int8 { .. } => (slope, &[], &[]),
+    /// Takes over what another layer is, part by part where both are int8: as a whole it is a call of the compiler's memcpy, which is larger than a
+    /// layer's code, and which a small image has no other use for.
+    pub(crate) fn become_like(&mut self, other: &Self) {
+        (self.activation, self.rows, self.columns) = (other.activation, other.rows, other.columns);
+        match (&mut self.constants, &other.constants) {
+            (
+                Constants::Int8 { weights, rows, scale_exponent, bias_exponent },
+                Constants::Int8 { weights: others, rows: their_rows, scale_exponent: scale, bias_exponent: bias },
+            ) => {
+                (*weights, *rows) = (others, their_rows);
+                (*scale_exponent, *bias_exponent) = (*scale, *bias);
+            }
+            (constants, others) => *constants = *others,
         }
     }
 
@@ -168,7 +173,7 @@ impl<'m> Layer<'m> {
                 // A shift beyond the integers' length: next to the biases the input is nothing.
                 match u32::try_from(exponent - unit) {
                     Ok(shift @ 0..=30) => requantise(values, shift, halfwords),
-                    _ => halfwords.fill(0),
+                    _ => clear(halfwords),
                 }
                 pad(vector, values.len());
                 Ok(exponent)
@@ -210,7 +215,7 @@ impl<'m> Layer<'m> {
         let rows = room.len().min(self.rows.saturating_sub(start));
         let x = self.room(vector).ok()?;
         match self.constants {
-            Constants::F32 { weights, bias } => {
+            Constants::F32 { weights, bias, _has: _ } => {
                 let room: &mut [f32] = bytemuck::cast_slice_mut(room);
                 sums_f32(weights.get(start * x.len()..)?, x, room);
                 let outputs = room.get_mut(..rows)?;
@@ -230,6 +235,9 @@ impl<'m> Layer<'m> {
                 let outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
                 Some(match self.activation {
                     Activation::Identity | Activation::Relu => outputs,
+                    #[cfg(not(feature = "activations"))]
+                    _ => outputs, // refused where records are read
+                    #[cfg(feature = "activations")]
                     activation => activated(activation, outputs),
                 })
             }

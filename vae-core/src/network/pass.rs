@@ -90,27 +90,33 @@ impl<'m> Pass<'m> {
     /// Runs a hidden layer; false where only the last layer is left.
     pub(crate) fn advance(&mut self, buffers: &mut LayerBuffers<'_>) -> Result<bool, InferError> {
         let LayerBuffers { vector, hidden } = buffers;
-        let Some(next) = self.behind.next(self.layer.rows) else { return Ok(false) };
+        if self.behind.remaining == 0 {
+            return Ok(false);
+        }
         let (needed, found) = (padded_rows(self.layer.rows), hidden.len());
         let room = hidden.get_mut(..needed).ok_or(InferError::ScratchTooSmall { needed, found })?;
         let misfit = LoadError::Shape { expected: self.layer.rows, found: 0 };
         let outputs = self.layer.run(vector, self.exponent, 0, bytemuck::cast_slice_mut(room)).ok_or(misfit)?;
-        self.layer = next?;
+        match &self.behind.next(self.layer.rows) {
+            Some(Ok(layer)) => self.layer.become_like(layer),
+            Some(Err(error)) => return Err((*error).into()), // as a whole: see `Model::elbo_by`
+            None => return Ok(false),
+        }
         self.exponent = self.layer.load_outputs(outputs, vector)?;
         Ok(true)
     }
 
     /// Runs the layers that are left and gives the last one's outputs to `emit`, chunk by chunk, each with its first row.
-    pub(crate) fn finish(mut self, buffers: &mut LayerBuffers<'_>, emit: Emit<'_>) -> Result<(), InferError> {
+    pub(crate) fn finish(&mut self, buffers: &mut LayerBuffers<'_>, emit: Emit<'_>) -> Result<(), InferError> {
         while self.advance(buffers)? {}
         let LayerBuffers { vector, hidden } = buffers;
-        let Self { layer, exponent, .. } = self;
+        let Self { layer, exponent, .. } = &*self;
         let (chunk, room) = LayerBuffers::chunk(hidden)?;
         let room: &mut [i32] = bytemuck::cast_slice_mut(room);
         for start in (0..layer.rows).step_by(CHUNK) {
             let misfit = LoadError::Shape { expected: layer.rows, found: start };
             let rows = room.get_mut(..CHUNK.min(padded_rows(layer.rows - start)));
-            let outputs = rows.and_then(|rows| layer.run(vector, exponent, start, rows));
+            let outputs = rows.and_then(|rows| layer.run(vector, *exponent, start, rows));
             outputs.and_then(|outputs| emit(start, outputs, chunk)).ok_or(misfit)?;
         }
         Ok(())

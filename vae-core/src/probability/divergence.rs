@@ -4,12 +4,13 @@ use rand_core::Rng;
 
 #[cfg(feature = "categorical")]
 use crate::probability::posterior::categorical;
+#[cfg(feature = "families")]
 use crate::{
-    arithmetic::{
-        activation::{expm1, sigmoid, softplus},
-        vector::AsVectorMut,
-    },
+    arithmetic::activation::{sigmoid, softplus},
     format::kind::PosteriorKind,
+};
+use crate::{
+    arithmetic::{activation::expm1, vector::AsVectorMut},
     network::error::InferError,
     probability::{posterior::Posterior, prior::Prior},
 };
@@ -32,15 +33,8 @@ impl Posterior<'_> {
     #[must_use]
     pub fn kl(&self) -> f32 {
         match self.kind {
-            PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => {
-                let mut twice = 0.0;
-                for (row, mean) in self.location.iter().enumerate() {
-                    let Some((below, log_variance)) = self.row(row) else { break };
-                    twice += (squares(below) + mean * mean) + (expm1(log_variance) - log_variance);
-                }
-                0.5 * twice
-            }
             // ln p = l − softplus(l) and ln(1 − p) = −softplus(l).
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => self
                 .location
                 .iter()
@@ -55,6 +49,14 @@ impl Posterior<'_> {
                         .map(|logit| logit - log_total)
                         .fold(sum, |sum, log_p| sum + libm::expf(log_p) * (log_p + log_categories))
                 })
+            }
+            _ => {
+                let mut twice = 0.0;
+                for (row, mean) in self.location.iter().enumerate() {
+                    let Some((below, log_variance)) = self.row(row) else { break };
+                    twice += (squares(below) + mean * mean) + (expm1(log_variance) - log_variance);
+                }
+                0.5 * twice
             }
         }
     }
@@ -91,7 +93,7 @@ impl Prior<'_> {
     /// `−ln Σ πₖ exp −KL(q ‖ pₖ)`. `work` has one value per latent dimension and is overwritten.
     #[inline(never)] // its frame need not be there while layers run
     pub(crate) fn kl(&self, posterior: &Posterior<'_>, work: &mut [f32]) -> f32 {
-        let Self::Mixture(mixture) = self else { return posterior.kl() };
+        let Self::Mixture(mixture, _) = self else { return posterior.kl() };
         // The components are diagonal: of the posterior's covariance they see the diagonal, and its entropy the determinant.
         let mut twice = 0.0;
         for (row, variance) in work.iter_mut().enumerate() {
@@ -110,6 +112,7 @@ impl Prior<'_> {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "families", feature = "learned-prior"))]
 mod tests {
     use nalgebra::Vector3;
 
@@ -207,7 +210,7 @@ mod tests {
         let parameters = parameters();
         let mixture = Mixture { latent: 2, parameters: &parameters };
         for z in [[0.0, 0.0], [-2.0, 0.4], [5.0, -3.0], [1.0, 1.1]] {
-            let found = Prior::Mixture(mixture).log_density(&z.map(|z: f64| z as f32));
+            let found = Prior::learned(mixture).unwrap().log_density(&z.map(|z: f64| z as f32));
             assert!((f64::from(found) - exact(z, [0.0; 2])).abs() < 1e-4, "{found} at {z:?}");
         }
     }
@@ -216,7 +219,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "too many samples for an interpreter")]
     fn the_kl_is_the_bound_and_that_is_above_the_kl_by_samples() {
         let parameters = parameters();
-        let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });
+        let prior = Prior::learned(Mixture { latent: 2, parameters: &parameters }).unwrap();
         let (mean, log_variance) = ([0.4f32, 0.2], [-1.0f32, 0.3]);
         let diagonal = Posterior::diagonal(mean.as_slice().as_vector(), log_variance.as_slice().as_vector()).unwrap();
         let variances = log_variance.map(|v| libm::exp(f64::from(v)));
@@ -239,7 +242,7 @@ mod tests {
     #[test]
     fn one_standard_component_is_the_standard_prior() {
         let parameters = [0.0, 0.0, 0.0, 1.0, 1.0];
-        let prior = Prior::Mixture(Mixture { latent: 2, parameters: &parameters });
+        let prior = Prior::learned(Mixture { latent: 2, parameters: &parameters }).unwrap();
         let (mean, log_variance) = ([0.4f32, -1.2], [-1.0f32, 0.3]);
         let posterior = Posterior::diagonal(mean.as_slice().as_vector(), log_variance.as_slice().as_vector()).unwrap();
         assert!((prior.kl(&posterior, &mut [0.0; 2]) - posterior.kl()).abs() < 1e-6);

@@ -8,7 +8,7 @@ use crate::probability::covariance::{Covariance, Factors};
 use crate::probability::mixed::{Group, Mixed};
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
-    format::{error::LoadError, size::CHUNK},
+    format::{error::LoadError, feature::HasFamilies, size::CHUNK},
     network::{
         error::InferError,
         fixed::power_of_two,
@@ -21,7 +21,8 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) enum Likelihood<'m> {
     /// Independent Bernoulli features; the decoder gives logits.
-    Bernoulli,
+    #[cfg_attr(not(feature = "families"), expect(dead_code, reason = "no file has them"))]
+    Bernoulli(HasFamilies),
     /// Independent Gaussian features; the decoder gives means in units of the standard deviation.
     Gaussian {
         /// To those units.
@@ -32,12 +33,14 @@ pub(crate) enum Likelihood<'m> {
         log_normaliser_sum: f32,
     },
     /// Independent Gaussian features; the decoder gives each one's standardised mean and log-variance.
+    #[cfg_attr(not(feature = "families"), expect(dead_code, reason = "no file has them"))]
     Predicted {
         standardiser: Standardiser<'m>,
         /// `−½ ln(2π) − ln(scale)`
         log_normaliser: &'m [f32],
         /// The log-variance is limited to the range between these.
         bounds: (f32, f32),
+        _has: HasFamilies,
     },
     /// Independent columns, each with its family; the decoder gives means in units of the standard deviation, and logits.
     #[cfg(feature = "mixed")]
@@ -74,7 +77,7 @@ impl Likelihood<'_> {
         if let Self::Mixed(mixed) = self {
             return mixed.check(x);
         }
-        if matches!(self, Self::Bernoulli) {
+        if matches!(self, Self::Bernoulli(_)) {
             for feature in 0..x.len() {
                 let value = x.get(feature);
                 if !value.is_nan() && !(0.0..=1.0).contains(&value) {
@@ -127,7 +130,7 @@ impl Likelihood<'_> {
             }
         };
         match self {
-            Self::Bernoulli => {
+            Self::Bernoulli(_) => {
                 let logits = outputs.numbers();
                 for ((feature, cost), &logit) in (start..).zip(chunk.iter_mut()).zip(logits.iter()) {
                     *cost = softplus(logit) - x.get(feature) * logit;
@@ -176,7 +179,7 @@ impl Likelihood<'_> {
             }
         };
         match self {
-            Self::Bernoulli => {}
+            Self::Bernoulli(_) => {}
             #[cfg(feature = "mixed")]
             Self::Mixed(_) => {}
             Self::Gaussian { standardiser, .. } => {
@@ -234,7 +237,7 @@ impl Likelihood<'_> {
     /// [`LoadError::Shape`] if the model has no such feature.
     pub(crate) fn log_normaliser(&self, feature: usize) -> Result<f32, LoadError> {
         let log_normaliser = match self {
-            Self::Bernoulli => return Ok(0.0),
+            Self::Bernoulli(_) => return Ok(0.0),
             Self::Gaussian { log_normaliser, .. } | Self::Predicted { log_normaliser, .. } => log_normaliser,
             #[cfg(feature = "mixed")]
             Self::Mixed(mixed) => mixed.log_normaliser,
@@ -247,6 +250,7 @@ impl Likelihood<'_> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use super::*;
 
@@ -263,6 +267,7 @@ mod tests {
             standardiser: plain(&[1.0, 1.0, 1.0], &[2.0, 2.0, 2.0]),
             log_normaliser: &[0.0; 3],
             bounds: (-6.0, 6.0),
+            _has: (),
         };
         // ln ¼, of the standardised: the same deviation.
         let variance = -2.0 * core::f32::consts::LN_2;

@@ -53,7 +53,7 @@ impl<'a> LogDensity<'a> {
     /// None where the standardiser does not fit the window.
     pub(crate) fn add(&mut self, start: usize, outputs: Outputs<'_>, chunk: &mut [f32; CHUNK]) -> Option<()> {
         match self.likelihood {
-            Likelihood::Bernoulli => {
+            Likelihood::Bernoulli(_) => {
                 for (feature, &logit) in (start..).zip(outputs.numbers()) {
                     let x = self.x.get(feature);
                     if !x.is_nan() {
@@ -78,7 +78,7 @@ impl<'a> LogDensity<'a> {
                     }
                 }
             }
-            Likelihood::Predicted { standardiser, log_normaliser, bounds } => {
+            Likelihood::Predicted { standardiser, log_normaliser, bounds, .. } => {
                 let features = start / 2;
                 let x = standardiser.apply(self.x, features, chunk)?;
                 let pairs = outputs.numbers().as_chunks::<2>().0;
@@ -141,6 +141,7 @@ impl<'a> LogDensity<'a> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use super::*;
     use crate::network::standardise::Standardiser;
@@ -167,7 +168,7 @@ mod tests {
                 let log_p = -libm::log1p(libm::exp(-l));
                 let log_q = -libm::log1p(libm::exp(l));
                 let exact = v * log_p + (1.0 - v) * log_q;
-                let found = nats(Likelihood::Bernoulli, &[x], &[logit]);
+                let found = nats(Likelihood::Bernoulli(()), &[x], &[logit]);
                 assert!((found - exact).abs() <= 3e-7 * exact.abs().max(l.abs()), "l {l} x {v}: {found} for {exact}");
             }
         }
@@ -176,7 +177,8 @@ mod tests {
     #[test]
     fn bernoulli_masses_sum_to_one() {
         for logit in [-3.0f32, 0.4, 7.0] {
-            let total: f64 = [0.0, 1.0].map(|x| libm::exp(nats(Likelihood::Bernoulli, &[x], &[logit]))).iter().sum();
+            let total: f64 =
+                [0.0, 1.0].map(|x| libm::exp(nats(Likelihood::Bernoulli(()), &[x], &[logit]))).iter().sum();
             assert!((total - 1.0).abs() < 1e-6);
         }
     }
@@ -206,7 +208,8 @@ mod tests {
         let ln_two_pi = libm::log(core::f64::consts::TAU);
         let normaliser = [(-0.5 * ln_two_pi - libm::log(3.0)) as f32, (-0.5 * ln_two_pi) as f32];
         let standardiser = plain(&[0.0, 0.0], &[1.0, 1.0]);
-        let likelihood = Likelihood::Predicted { standardiser, log_normaliser: &normaliser, bounds: (-4.0, 4.0) };
+        let likelihood =
+            Likelihood::Predicted { standardiser, log_normaliser: &normaliser, bounds: (-4.0, 4.0), _has: () };
         for (log_variance, within) in [(-1.5f32, -1.5f64), (2.0, 2.0), (-9.0, -4.0), (f32::INFINITY, 4.0)] {
             let found = nats(likelihood, &[0.5, -1.0], &[0.2, log_variance, -1.5, 0.0]);
             let exact =
@@ -258,6 +261,6 @@ mod tests {
         };
         assert_eq!(nats(likelihood, &[0.5, f32::NAN, 2.0], &[0.0, 100.0, 1.0]), -1.0 - 3.0 - 0.5 * (0.25 + 1.0));
         assert_eq!(nats(likelihood, &[0.5, 1.0, 2.0], &[0.0, 2.0, 1.0]), -6.0 - 0.5 * (0.25 + 1.0 + 1.0));
-        assert_eq!(nats(Likelihood::Bernoulli, &[f32::NAN], &[3.0]), 0.0);
+        assert_eq!(nats(Likelihood::Bernoulli(()), &[f32::NAN], &[3.0]), 0.0);
     }
 }

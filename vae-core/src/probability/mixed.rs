@@ -5,7 +5,6 @@ use rand_core::Rng;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, random::uniform, vector::Samples},
     format::{
-        error::LoadError,
         kind::{FeatureFamily, MOST_LOG_OTHER},
         size::CHUNK,
     },
@@ -112,28 +111,6 @@ impl<'m> Mixed<'m> {
             let value = x.get(feature);
             if *family != FeatureFamily::Gaussian.code() && !value.is_nan() && !(0.0..=1.0).contains(&value) {
                 return Err(InferError::OutsideUnitInterval { feature, value });
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses constants that no file has: unknown families, categories without a first one in their row of `channels` features, and zeros and
-    /// ones that are standardised.
-    pub(crate) fn verify(&self, inputs: &Standardiser<'_>, channels: usize) -> Result<(), LoadError> {
-        let mut is_category = false;
-        for (feature, code) in self.families.iter().enumerate() {
-            let family = FeatureFamily::of_code(*code).ok_or(LoadError::Value)?;
-            let follows = is_category && feature % channels.max(1) != 0;
-            is_category = matches!(family, FeatureFamily::FirstCategory { .. } | FeatureFamily::NextCategory);
-            let is_plain = || {
-                let units = [inputs, &self.standardiser].iter().all(|standardiser| {
-                    standardiser.mean.get(feature) == Some(&0.0)
-                        && standardiser.inverse_scale.get(feature) == Some(&1.0)
-                });
-                units && self.log_normaliser.get(feature) == Some(&0.0)
-            };
-            if (family == FeatureFamily::NextCategory && !follows) || (family.is_discrete() && !is_plain()) {
-                return Err(LoadError::Value);
             }
         }
         Ok(())
@@ -365,28 +342,5 @@ mod tests {
             let allowed = 5.0 * libm::sqrtf(chance * (1.0 - chance) / DRAWS);
             assert!((count / DRAWS - chance).abs() < allowed, "{} for {chance}", count / DRAWS);
         }
-    }
-
-    #[test]
-    fn families_that_no_file_has_are_refused() {
-        let standardiser = Standardiser { mean: &[0.0; 4], inverse_scale: &[1.0; 4] };
-        let verify = |families: &[f32; 4], inputs: &Standardiser<'_>| {
-            Mixed { standardiser, log_normaliser: &[0.0; 4], families }.verify(inputs, 2)
-        };
-        assert_eq!(verify(&[OTHER, 2.0, OTHER, 2.0], &standardiser), Ok(()));
-        assert_eq!(verify(&[0.0, 1.0, OTHER, OTHER], &standardiser), Ok(()));
-        let faulty = [
-            [0.0, 2.0, 1.0, 1.0],
-            [1.0, OTHER, 2.0, 1.0],
-            [3.0, 0.0, 0.0, 0.0],
-            [f32::NAN, 0.0, 0.0, 0.0],
-            [f32::NEG_INFINITY, 2.0, 0.0, 0.0],
-            [0.5, 0.0, 0.0, 0.0],
-            [-1e-7, 2.0, 0.0, 0.0],
-        ];
-        assert!(faulty.iter().all(|families| verify(families, &standardiser) == Err(LoadError::Value)));
-        let scaled = Standardiser { inverse_scale: &[2.0; 4], ..standardiser };
-        assert_eq!(verify(&[0.0; 4], &scaled), Ok(()));
-        assert_eq!(verify(&[1.0; 4], &scaled), Err(LoadError::Value));
     }
 }

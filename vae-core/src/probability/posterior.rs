@@ -1,23 +1,23 @@
 //! The encoder's posterior `q(z|x)`, in four families.
 
+#[cfg(feature = "families")]
 mod bernoulli;
 #[cfg(feature = "categorical")]
 pub(crate) mod categorical;
 mod covariance;
 mod diagonal;
+#[cfg(feature = "families")]
 mod full;
 
 use nalgebra::DVectorView;
 use rand_core::Rng;
 
+#[cfg(feature = "families")]
+use crate::{arithmetic::activation::sigmoid, probability::posterior::full::Cholesky};
 use crate::{
-    arithmetic::{
-        activation::sigmoid,
-        vector::{AsVector, AsVectorMut, as_slice},
-    },
+    arithmetic::vector::{AsVector, AsVectorMut, as_slice},
     format::kind::PosteriorKind,
     network::error::InferError,
-    probability::posterior::full::Cholesky,
 };
 
 /// Log-variances of a Gaussian posterior are limited to ± this value: σ between 0.0067 and 148.
@@ -73,11 +73,13 @@ impl<'s> Posterior<'s> {
     ///
     /// # Errors
     /// [`InferError::WrongLength`] if `cholesky` has not `d (d + 1) / 2` values.
+    #[cfg(feature = "families")]
     pub fn full(mean: DVectorView<'s, f32>, cholesky: DVectorView<'s, f32>) -> Result<Self, InferError> {
         Self::checked(PosteriorKind::FullGaussian, as_slice(mean), as_slice(cholesky))
     }
 
     /// Independent Bernoulli latents, `p = sigmoid(logits)`.
+    #[cfg(feature = "families")]
     #[must_use]
     pub fn bernoulli(logits: DVectorView<'s, f32>) -> Self {
         Self { kind: PosteriorKind::Bernoulli, location: as_slice(logits), spread: &[] }
@@ -136,6 +138,7 @@ impl<'s> Posterior<'s> {
     }
 
     /// The rows of a full covariance's Cholesky factor; nothing that makes sense for another posterior.
+    #[cfg(feature = "families")]
     pub(crate) fn factor(&self) -> Cholesky<'s> {
         Cholesky { dimensions: self.location.len(), entries: self.spread }
     }
@@ -144,6 +147,7 @@ impl<'s> Posterior<'s> {
     /// logarithm of what stands on it.
     pub(crate) fn row(&self, row: usize) -> Option<(&'s [f32], f32)> {
         match self.kind {
+            #[cfg(feature = "families")]
             PosteriorKind::FullGaussian => {
                 self.factor().row(row).map(|(below, log_diagonal)| (below, 2.0 * log_diagonal))
             }
@@ -164,7 +168,11 @@ impl<'s> Posterior<'s> {
             return Ok(());
         }
         for (z, location) in z.iter_mut().zip(self.location) {
-            *z = if self.kind == PosteriorKind::Bernoulli { sigmoid(*location) } else { *location };
+            *z = match self.kind {
+                #[cfg(feature = "families")]
+                PosteriorKind::Bernoulli => sigmoid(*location),
+                _ => *location,
+            };
         }
         Ok(())
     }
@@ -186,7 +194,9 @@ impl<'s> Posterior<'s> {
         self.fits(z)?;
         Ok(match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::draw(self.location, self.spread, rng, z),
+            #[cfg(feature = "families")]
             PosteriorKind::FullGaussian => full::draw(self.location, self.factor(), rng, z),
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => bernoulli::draw(self.location, rng, z),
             #[cfg(feature = "categorical")]
             PosteriorKind::Categorical { categories } => categorical::draw(self.location, categories, rng, z),
@@ -207,7 +217,9 @@ impl<'s> Posterior<'s> {
         self.fits(work)?;
         Ok(match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::log_density(self.location, self.spread, z),
+            #[cfg(feature = "families")]
             PosteriorKind::FullGaussian => full::log_density(self.location, self.factor(), z, work),
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => bernoulli::log_density(self.location, z),
             #[cfg(feature = "categorical")]
             PosteriorKind::Categorical { categories } => categorical::log_density(self.location, categories, z),
@@ -221,7 +233,9 @@ impl<'s> Posterior<'s> {
         z.copy_from_slice(self.location);
         match self.kind {
             PosteriorKind::DiagonalGaussian => diagonal::step_along(axis, step, self.spread, z),
+            #[cfg(feature = "families")]
             PosteriorKind::FullGaussian => full::step_along(axis, step, self.factor(), z),
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => return Err(InferError::Unsupported),
             #[cfg(feature = "categorical")]
             PosteriorKind::Categorical { .. } => return Err(InferError::Unsupported),
@@ -236,6 +250,7 @@ impl<'s> Posterior<'s> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "families")]
 pub(crate) mod tests {
     use nalgebra::{Matrix3, Vector3};
 

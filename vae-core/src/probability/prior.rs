@@ -2,9 +2,11 @@
 
 use rand_core::Rng;
 
+#[cfg(not(feature = "learned-prior"))]
+use crate::format::feature::Feature;
 use crate::{
     arithmetic::{number::LN_TWO_PI, random::standard_normal},
-    format::kind::PosteriorKind,
+    format::{error::LoadError, feature::HasLearnedPrior, kind::PosteriorKind},
     network::error::InferError,
     probability::mixture::Mixture,
 };
@@ -15,6 +17,7 @@ pub(crate) enum Prior<'m> {
     /// `N(0, I)`
     Normal,
     /// Fair coins, for Bernoulli latents.
+    #[cfg(feature = "families")]
     Coins,
     /// One of so many categories, each as likely as the others, for each categorical latent.
     #[cfg(feature = "categorical")]
@@ -25,13 +28,30 @@ pub(crate) enum Prior<'m> {
     /// # Source
     /// Dilokthanakul et al. (2016), *Deep Unsupervised Clustering with Gaussian Mixture VAEs*; Tomczak & Welling (2018), *VAE with
     /// a VampPrior*, section 2 (a mixture as prior).
-    Mixture(Mixture<'m>),
+    #[cfg_attr(not(feature = "learned-prior"), expect(dead_code, reason = "no file has one"))]
+    Mixture(Mixture<'m>, HasLearnedPrior),
+}
+
+impl<'m> Prior<'m> {
+    /// A mixture, where this build knows them.
+    pub(crate) fn learned(mixture: Mixture<'m>) -> Result<Self, LoadError> {
+        #[cfg(feature = "learned-prior")]
+        return Ok(Self::Mixture(mixture, ()));
+        #[cfg(not(feature = "learned-prior"))]
+        {
+            let Mixture { .. } = mixture;
+            Err(LoadError::NeedsFeature { feature: Feature::LearnedPrior })
+        }
+    }
 }
 
 impl Prior<'_> {
     pub(crate) fn standard(kind: PosteriorKind) -> Self {
         match kind {
-            PosteriorKind::DiagonalGaussian | PosteriorKind::FullGaussian => Self::Normal,
+            PosteriorKind::DiagonalGaussian => Self::Normal,
+            #[cfg(feature = "families")]
+            PosteriorKind::FullGaussian => Self::Normal,
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => Self::Coins,
             #[cfg(feature = "categorical")]
             PosteriorKind::Categorical { categories } => Self::Categories(categories),
@@ -42,10 +62,11 @@ impl Prior<'_> {
     pub(crate) fn log_density(&self, z: &[f32]) -> f32 {
         match self {
             Self::Normal => -0.5 * z.iter().fold(0.0, |sum, z| sum + (z * z + LN_TWO_PI)),
+            #[cfg(feature = "families")]
             Self::Coins => -core::f32::consts::LN_2 * z.len() as f32,
             #[cfg(feature = "categorical")]
             Self::Categories(categories) => -libm::logf(*categories as f32) * (z.len() as f32 / *categories as f32),
-            Self::Mixture(mixture) => {
+            Self::Mixture(mixture, _) => {
                 let squares = |centre: &[f32], precision: &[f32]| {
                     let terms = z.iter().zip(centre).zip(precision);
                     terms.fold(0.0, |sum, ((z, centre), precision)| sum + precision * (z - centre) * (z - centre))
@@ -59,6 +80,7 @@ impl Prior<'_> {
     pub(crate) fn sample<R: Rng + ?Sized>(&self, rng: &mut R, z: &mut [f32]) -> Result<(), InferError> {
         match self {
             Self::Normal => z.iter_mut().for_each(|z| *z = standard_normal(rng)),
+            #[cfg(feature = "families")]
             Self::Coins => z.iter_mut().for_each(|z| *z = (rng.next_u32() >> 31) as f32),
             #[cfg(feature = "categorical")]
             Self::Categories(categories) => {
@@ -68,7 +90,7 @@ impl Prior<'_> {
                     (0..).zip(z).for_each(|(category, z)| *z = if category == drawn { 1.0 } else { 0.0 });
                 }
             }
-            Self::Mixture(mixture) => mixture.sample(rng, z)?,
+            Self::Mixture(mixture, _) => mixture.sample(rng, z)?,
         }
         Ok(())
     }

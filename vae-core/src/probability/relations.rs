@@ -78,7 +78,7 @@ fn given_others(
     buffers: &mut LayerBuffers<'_>,
     emit: &mut dyn FnMut(usize, Outputs<'_>, &[f32]),
 ) -> Result<(), InferError> {
-    let pass = Pass::begin(layer, &mut Source::unconditional(r), buffers)?;
+    let mut pass = Pass::begin(layer, &mut Source::unconditional(r), buffers)?;
     pass.finish(buffers, &mut |start, outputs, chunk| {
         let zeros = chunk.get_mut(..CHUNK.min(r.len().saturating_sub(start)))?;
         zeros.fill(0.0);

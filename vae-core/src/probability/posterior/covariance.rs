@@ -2,12 +2,11 @@
 
 use nalgebra::SMatrix;
 
+#[cfg(feature = "families")]
+use crate::arithmetic::activation::sigmoid;
 #[cfg(feature = "categorical")]
 use crate::probability::posterior::categorical;
-use crate::{
-    arithmetic::activation::sigmoid, format::kind::PosteriorKind, network::error::InferError,
-    probability::posterior::Posterior,
-};
+use crate::{format::kind::PosteriorKind, network::error::InferError, probability::posterior::Posterior};
 
 impl Posterior<'_> {
     /// The Cholesky factor `L` of [`Self::covariance`]: lower triangular, `D × D`, its diagonal positive; of a diagonal posterior and of
@@ -33,12 +32,14 @@ impl Posterior<'_> {
                     set(axis, axis, libm::expf(0.5 * log_variance));
                 }
             }
+            #[cfg(feature = "families")]
             PosteriorKind::FullGaussian => {
                 for (row, (below, log_diagonal)) in self.factor().rows().enumerate() {
                     below.iter().enumerate().for_each(|(column, entry)| set(row, column, *entry));
                     set(row, row, libm::expf(log_diagonal));
                 }
             }
+            #[cfg(feature = "families")]
             PosteriorKind::Bernoulli => {
                 for (axis, logit) in self.location.iter().enumerate() {
                     // √(p (1 − p)), of which 1 − p is sigmoid(−l).
@@ -65,6 +66,7 @@ impl Posterior<'_> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "families")]
 mod tests {
     use nalgebra::{Matrix3, Vector3};
 
