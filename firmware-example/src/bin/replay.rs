@@ -95,6 +95,7 @@ impl Lines {
     }
 }
 
+/// Plays.
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {

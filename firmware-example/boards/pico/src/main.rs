@@ -5,19 +5,17 @@
 #![no_std]
 #![no_main]
 
-use core::convert::Infallible;
-
-use board_shared::{Accelerometer, Error, LIS2DW12, POLL_MS, Verdict, WATCHDOG_MS, detector};
+use board_shared::{Event, LIS2DW12, Verdict, WATCHDOG_MS, watch};
 use defmt_rtt as _;
 use embassy_executor::Spawner;
 use embassy_rp::{
     bind_interrupts,
     gpio::{Level, Output},
-    i2c::{self, Async, I2c},
+    i2c::{self, I2c},
     peripherals::I2C0,
     watchdog::Watchdog,
 };
-use embassy_time::{Duration, Ticker};
+use embassy_time::{Delay, Duration};
 use panic_probe as _;
 
 bind_interrupts!(struct Interrupts {
@@ -31,39 +29,19 @@ async fn main(_spawner: Spawner) {
     let p = embassy_rp::init(embassy_rp::config::Config::default());
     let mut watchdog = Watchdog::new(p.WATCHDOG);
     watchdog.start(TIMEOUT);
-    let led = Output::new(p.PIN_25, Level::Low); // not on a board with Wi-Fi, where the radio has it
+    let mut led = Output::new(p.PIN_25, Level::Low); // not on a board with Wi-Fi, where the radio has it
     let mut config = i2c::Config::default();
     config.frequency = 400_000;
     let bus = I2c::new_async(p.I2C0, p.PIN_5, p.PIN_4, Interrupts, config);
-    let Err(error) = watch(bus, led, watchdog).await;
-    defmt::error!("{}", error); // and the watchdog, which nobody feeds any more, starts the board again
-}
-
-async fn watch(
-    bus: I2c<'_, I2C0, Async>,
-    mut led: Output<'_>,
-    mut watchdog: Watchdog,
-) -> Result<Infallible, Error<i2c::Error>> {
-    let (mut detector, mut scratch) = detector(&LIS2DW12)?;
-    defmt::info!("threshold     {} nats", detector.threshold());
-    let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
-    let mut ticker = Ticker::every(Duration::from_millis(POLL_MS));
-    loop {
-        let waiting = sensor.waiting().await?;
-        if waiting.lost {
-            defmt::warn!("samples lost");
-            detector.gap();
-        }
-        for _ in 0..waiting.samples {
-            let Some(verdict) = detector.push(&sensor.read().await?, &mut scratch)? else { continue };
-            defmt::info!("{}", verdict); // what `vae-train watch` plots
-            match verdict {
-                Verdict::Normal(_) | Verdict::Drifting(_) => led.set_low(),
-                Verdict::Anomalous(_) | Verdict::SensorFault(_) => led.set_high(),
-            }
-            break; // to see at once whether the queue overflowed meanwhile
+    let Err(error) = watch(bus, &LIS2DW12, Delay, |event| {
+        defmt::info!("{}", event); // what `vae-train watch` plots
+        let Event::Verdict(verdict) = event else { return };
+        match verdict {
+            Verdict::Normal(_) | Verdict::Drifting(_) => led.set_low(),
+            Verdict::Anomalous(_) | Verdict::SensorFault(_) => led.set_high(),
         }
         watchdog.feed(TIMEOUT);
-        ticker.next().await;
-    }
+    })
+    .await;
+    defmt::error!("{}", error); // and the watchdog, which nobody feeds any more, starts the board again
 }

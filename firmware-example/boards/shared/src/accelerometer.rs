@@ -7,6 +7,9 @@ use embedded_hal_async::i2c::I2c;
 
 use crate::Error;
 
+/// Samples that the largest of the sensors' queues holds.
+pub(crate) const DEPTH: usize = 32;
+
 /// What a model of sensor needs to be told, and where it keeps its samples: all that another one needs here.
 #[derive(Clone, Copy, Debug)]
 pub struct Sensor {
@@ -24,6 +27,8 @@ pub struct Sensor {
     pub full: u8,
     /// What to ask for to read a sample: x, y and z as 16 bits each, the low byte first.
     pub sample: u8,
+    /// Samples that can be read at once, each behind the one before: 1, or 32 if the registers begin anew behind z.
+    pub burst: usize,
     /// g per count.
     pub scale: f32,
 }
@@ -39,6 +44,7 @@ pub const LIS2DW12: Sensor = Sensor {
     queued: (0x2F, 0x3F),
     full: 32,
     sample: 0x28,
+    burst: DEPTH,
     scale: 8.0 / 32768.0,
 };
 
@@ -53,6 +59,7 @@ pub const LIS3DH: Sensor = Sensor {
     queued: (0x2F, 0x1F),
     full: 31,
     sample: 0x80 | 0x28, // the high bit makes addresses count up
+    burst: DEPTH,
     scale: 8.0 / 32768.0,
 };
 
@@ -67,6 +74,7 @@ pub const ADXL345: Sensor = Sensor {
     queued: (0x39, 0x3F),
     full: 32,
     sample: 0x32,
+    burst: 1, // its queue moves on when a reading ends
     scale: 1.0 / 256.0,
 };
 
@@ -84,6 +92,8 @@ pub struct Waiting {
 pub struct Accelerometer<B> {
     bus: B,
     sensor: &'static Sensor,
+    /// As they came over the bus.
+    samples: [[u8; 6]; DEPTH],
 }
 
 impl<B: I2c> Accelerometer<B> {
@@ -92,7 +102,7 @@ impl<B: I2c> Accelerometer<B> {
     /// # Errors
     /// [`Error::Bus`] or [`Error::WrongSensor`].
     pub async fn start(bus: B, sensor: &'static Sensor) -> Result<Self, Error<B::Error>> {
-        let mut this = Self { bus, sensor };
+        let mut this = Self { bus, sensor, samples: [[0; 6]; DEPTH] };
         let (register, expected) = sensor.identity;
         let [found] = this.registers(register).await?;
         if found != expected {
@@ -115,13 +125,22 @@ impl<B: I2c> Accelerometer<B> {
         Ok(Waiting { samples, lost: samples >= self.sensor.full })
     }
 
-    /// The oldest sample in the queue: x, y and z in g.
+    /// The oldest samples in the queue, as many as are `waiting`: x, y and z in g.
+    ///
+    /// They come in one go where the sensor allows that: on the bus, asking takes half as long as a sample.
     ///
     /// # Errors
     /// [`Error::Bus`].
-    pub async fn read(&mut self) -> Result<[f32; 3], Error<B::Error>> {
-        let [x0, x1, y0, y1, z0, z1] = self.registers(self.sensor.sample).await?;
-        Ok([[x0, x1], [y0, y1], [z0, z1]].map(|bytes| f32::from(i16::from_le_bytes(bytes)) * self.sensor.scale))
+    pub async fn read(&mut self, waiting: Waiting) -> Result<impl Iterator<Item = [f32; 3]>, Error<B::Error>> {
+        let Self { bus, sensor, samples } = self;
+        let (samples, _) = samples.split_at_mut(usize::from(waiting.samples).min(DEPTH));
+        for burst in samples.chunks_mut(sensor.burst) {
+            bus.write_read(sensor.address, &[sensor.sample], burst.as_flattened_mut()).await.map_err(Error::Bus)?;
+        }
+        let scale = sensor.scale;
+        Ok(samples.iter().map(move |[x0, x1, y0, y1, z0, z1]| {
+            [[*x0, *x1], [*y0, *y1], [*z0, *z1]].map(|bytes| f32::from(i16::from_le_bytes(bytes)) * scale)
+        }))
     }
 
     async fn registers<const N: usize>(&mut self, first: u8) -> Result<[u8; N], Error<B::Error>> {
@@ -133,104 +152,54 @@ impl<B: I2c> Accelerometer<B> {
 
 #[cfg(test)]
 mod tests {
-    use core::{
-        future::Future,
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    use embedded_hal_async::i2c::{ErrorKind, ErrorType, Operation};
+    use embedded_hal_async::i2c::ErrorKind;
 
     use super::*;
-
-    /// A sensor's registers, and the samples of its queue behind them.
-    struct Fake {
-        sensor: &'static Sensor,
-        registers: [u8; 256],
-        samples: &'static [[u8; 6]],
-    }
-
-    impl Fake {
-        fn new(sensor: &'static Sensor, samples: &'static [[u8; 6]]) -> Self {
-            let mut registers = [0; 256];
-            registers[usize::from(sensor.identity.0)] = sensor.identity.1;
-            Self { sensor, registers, samples }
-        }
-    }
-
-    impl ErrorType for Fake {
-        type Error = ErrorKind;
-    }
-
-    impl I2c for Fake {
-        async fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), ErrorKind> {
-            if address != self.sensor.address {
-                return Err(ErrorKind::Other);
-            }
-            match operations {
-                [Operation::Write([register, value])] => self.registers[usize::from(*register)] = *value,
-                [Operation::Write([register]), Operation::Read(read)] if *register == self.sensor.sample => {
-                    let (first, rest) = self.samples.split_first().unwrap();
-                    self.samples = rest;
-                    read.copy_from_slice(first);
-                }
-                [Operation::Write([register]), Operation::Read(read)] if *register == self.sensor.queued.0 => {
-                    // The bits beside the number are flags.
-                    read[0] = self.samples.len() as u8 & self.sensor.queued.1 | !self.sensor.queued.1;
-                }
-                [Operation::Write([register]), Operation::Read(read)] => {
-                    let first = usize::from(*register);
-                    read.copy_from_slice(&self.registers[first..first + read.len()]);
-                }
-                _ => return Err(ErrorKind::Other),
-            }
-            Ok(())
-        }
-    }
-
-    /// What a future that never waits gives.
-    fn now<F: Future>(future: F) -> F::Output {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => output,
-            Poll::Pending => panic!("it waits"),
-        }
-    }
+    use crate::{Simulated, tests::now};
 
     #[test]
     fn samples_come_in_g_and_in_order() {
         for sensor in [&LIS2DW12, &LIS3DH, &ADXL345] {
-            let samples = &[[0, 0x10, 0, 0xF0, 0, 0], [1, 0, 2, 0, 0xFF, 0xFF]];
-            let mut accelerometer = now(Accelerometer::start(Fake::new(sensor, samples), sensor)).unwrap();
+            let scale = sensor.scale;
+            let samples = [[4096.0 * scale, -4096.0 * scale, 0.0], [scale, 512.0 * scale, -scale], [0.0, 0.0, scale]];
+            let bus = Simulated::new(sensor, samples.into_iter(), 3);
+            let mut accelerometer = now(Accelerometer::start(bus, sensor)).unwrap();
             for (register, value) in sensor.setup {
                 // The last of what is written to the same register.
                 let last = sensor.setup.iter().rev().find(|(other, _)| other == register).unwrap();
                 assert_eq!(accelerometer.bus.registers[usize::from(*register)], last.1, "{value}");
             }
-            assert_eq!(now(accelerometer.waiting()), Ok(Waiting { samples: 2, lost: false }));
-            let scale = sensor.scale;
-            assert_eq!(now(accelerometer.read()), Ok([4096.0 * scale, -4096.0 * scale, 0.0]));
-            assert_eq!(now(accelerometer.read()), Ok([scale, 2.0 * scale, -scale]));
-            assert_eq!(now(accelerometer.waiting()), Ok(Waiting { samples: 0, lost: false }));
+            let waiting = now(accelerometer.waiting()).unwrap();
+            assert_eq!(waiting, Waiting { samples: 3, lost: false });
+            let mut expected = samples.into_iter();
+            for sample in now(accelerometer.read(waiting)).unwrap() {
+                assert_eq!(Some(sample), expected.next());
+            }
+            assert_eq!(expected.next(), None);
+            // There are no others.
+            assert_eq!(now(accelerometer.waiting()), Ok(waiting));
+            assert_eq!(now(accelerometer.read(waiting)).map(|_| ()), Err(Error::Bus(ErrorKind::Other)));
         }
     }
 
     #[test]
     fn a_full_queue_is_noticed() {
         for sensor in [&LIS2DW12, &LIS3DH, &ADXL345] {
-            let mut accelerometer = now(Accelerometer::start(Fake::new(sensor, &[]), sensor)).unwrap();
-            accelerometer.bus.samples = &[[0; 6]; 30];
-            assert!(!now(accelerometer.waiting()).unwrap().lost);
-            accelerometer.bus.samples = &[[0; 6]; 32];
-            accelerometer.bus.samples = &accelerometer.bus.samples[..usize::from(sensor.full)];
-            assert!(now(accelerometer.waiting()).unwrap().lost);
+            let bus = Simulated::new(sensor, core::iter::repeat([0.0; 3]), 30);
+            let mut accelerometer = now(Accelerometer::start(bus, sensor)).unwrap();
+            assert_eq!(now(accelerometer.waiting()), Ok(Waiting { samples: 30, lost: false }));
+            let full = now(accelerometer.waiting()).unwrap();
+            assert_eq!(full, Waiting { samples: sensor.full, lost: true });
+            assert_eq!(now(accelerometer.read(full)).unwrap().count(), usize::from(sensor.full));
         }
     }
 
     #[test]
     fn an_absent_and_a_wrong_sensor_are_told_apart() {
-        let started = now(Accelerometer::start(Fake::new(&ADXL345, &[]), &LIS3DH)).map(|_| ());
+        let none = || core::iter::empty::<[f32; 3]>();
+        let started = now(Accelerometer::start(Simulated::new(&ADXL345, none(), 0), &LIS3DH)).map(|_| ());
         assert_eq!(started, Err(Error::Bus(ErrorKind::Other)));
-        let mut other = Fake::new(&LIS3DH, &[]);
+        let mut other = Simulated::new(&LIS3DH, none(), 0);
         other.registers[0x0F] = 0x32;
         let started = now(Accelerometer::start(other, &LIS3DH)).map(|_| ());
         assert_eq!(started, Err(Error::WrongSensor { expected: 0x33, found: 0x32 }));

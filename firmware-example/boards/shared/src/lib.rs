@@ -1,33 +1,33 @@
 //! What the boards' programs have in common: an accelerometer on I2C, and what judges its samples.
 //!
-//! Each program sets up its bus, its LED and its watchdog, and then goes round:
+//! Each program sets up its bus, its LED and its watchdog, and then does this:
 //!
 //! ```ignore
-//! let (mut detector, mut scratch) = detector(&LIS2DW12)?;
-//! let mut sensor = Accelerometer::start(bus, &LIS2DW12).await?;
-//! loop {
-//!     for _ in 0..sensor.waiting().await?.samples {
-//!         let verdict = detector.push(&sensor.read().await?, &mut scratch)?;
-//!     }
-//! }
+//! let Err(error) = watch(bus, &LIS2DW12, Delay, |event| {
+//!     defmt::info!("{}", event);
+//!     if let Event::Verdict(verdict) = event { /* the LED; and the program is alive */ }
+//! }).await;
 //! ```
 #![no_std]
 
 mod accelerometer;
 mod detector;
+#[cfg(feature = "emulated")]
+#[path = "../../../../vae-train/src/simulator/motor/simulator.rs"]
+pub mod motor;
+#[cfg(any(test, feature = "emulated"))]
+mod simulated;
+mod watch;
 
 pub use accelerometer::{ADXL345, Accelerometer, LIS2DW12, LIS3DH, Sensor, Waiting};
-pub use detector::detector;
+#[cfg(any(test, feature = "emulated"))]
+pub use simulated::Simulated;
 pub use vae_core::Verdict;
+pub use watch::{Event, watch};
 
 use vae_core::DetectorError;
 
-/// How often the sensor's queue is emptied, in milliseconds: 8 samples at 1600 Hz.
-///
-/// The queue holds 32, so that a verdict may take 15 ms: see the figures of `README.md` for the slowest core.
-pub const POLL_MS: u64 = 5;
-
-/// The watchdog resets a board that does not get around to feeding it for this long, in milliseconds.
+/// The watchdog resets a board that gives no verdict for this long, in milliseconds.
 pub const WATCHDOG_MS: u32 = 1000;
 
 /// Why the monitoring ended; `B` is the bus's error.
@@ -49,5 +49,22 @@ pub enum Error<B> {
 impl<B> From<DetectorError> for Error<B> {
     fn from(error: DetectorError) -> Self {
         Self::Detector(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    /// What a future that never waits gives.
+    pub(crate) fn now<F: Future>(future: F) -> F::Output {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("it waits"),
+        }
     }
 }
