@@ -186,7 +186,7 @@ pub fn to_fixed(value: f32) -> i32 {
 }
 
 /// The sum of squared differences between `x` in units of `2^−FRACTION_BITS` and `means / 2^shift`, and the bitwise or of the
-/// differences' magnitudes. The sum is meant for magnitudes below 2¹⁶.
+/// differences' magnitudes. The sum is meant for magnitudes below 2²⁸.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
     squared_differences_by(to_fixed, x, means, shift)
 }
@@ -203,9 +203,20 @@ pub(crate) fn squared_differences_by(
     for (x, mean) in x.iter().zip(means) {
         let difference = to_fixed(*x).wrapping_sub(mean >> shift);
         magnitude |= difference ^ (difference >> 31);
-        sum = sum.wrapping_add(u64::from(difference.wrapping_mul(difference) as u32));
+        sum = sum.wrapping_add(square(difference));
     }
     (sum, magnitude as u32)
+}
+
+#[inline(always)]
+fn square(difference: i32) -> u64 {
+    let magnitude = difference.unsigned_abs();
+    if cfg!(vae_v6m) && magnitude < 1 << 16 {
+        // There is only a multiplication with a 32-bit result, and most are small.
+        u64::from(magnitude * magnitude)
+    } else {
+        u64::from(magnitude) * u64::from(magnitude)
+    }
 }
 
 /// The bits of the largest magnitude in `values`, at least `largest`; NaN counts as more than infinity.

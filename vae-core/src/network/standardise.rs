@@ -37,6 +37,12 @@ impl Standardiser<'_> {
     }
 }
 
+/// The bits of a magnitude, in the order of magnitudes; those of NaN exceed infinity's.
+#[inline(always)]
+pub(crate) fn magnitude_of(value: f32) -> u32 {
+    value.to_bits() & (u32::MAX >> 1)
+}
+
 /// A standardised value within ± [`STANDARDISED_LIMIT`].
 pub(crate) fn limited(value: f32) -> f32 {
     clamp(value, (-STANDARDISED_LIMIT, STANDARDISED_LIMIT))

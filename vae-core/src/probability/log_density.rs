@@ -5,7 +5,12 @@ use crate::probability::likelihood::Open;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
-    network::{error::InferError, layer::Outputs, standardise::limited},
+    network::{
+        error::InferError,
+        input::Seen,
+        layer::Outputs,
+        standardise::{STANDARDISED_LIMIT, limited, magnitude_of},
+    },
     probability::{likelihood::Likelihood, squares::Squares},
 };
 
@@ -18,8 +23,9 @@ use crate::{
 pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
-    /// Whether features may be missing (they are left out) or beyond the limit.
-    careful: bool,
+    seen: Seen,
+    /// The normalisers of all features, where those of the missing ones are summed, which are fewer.
+    all: Option<f32>,
     /// What the normalisers and the other likelihoods come to.
     sum: f32,
     /// Squared differences, in σ², and predicted log-variances.
@@ -32,16 +38,19 @@ pub(crate) struct LogDensity<'a> {
 
 impl<'a> LogDensity<'a> {
     /// Starts the sum for the window `x`.
-    pub(crate) fn new(likelihood: &'a Likelihood<'a>, x: Samples<'a>, careful: bool) -> Self {
-        let sum = match likelihood {
-            Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
-            _ => 0.0,
+    pub(crate) fn new(likelihood: &'a Likelihood<'a>, x: Samples<'a>, seen: Seen) -> Self {
+        let all = match likelihood {
+            Likelihood::Gaussian { log_normaliser_sum, .. } if 2 * seen.missing as usize <= x.len() => {
+                Some(*log_normaliser_sum)
+            }
+            _ => None,
         };
         Self {
             likelihood,
             x,
-            careful,
-            sum,
+            seen,
+            all,
+            sum: 0.0,
             squares: Squares::default(),
             unseen: 0.0,
             #[cfg(any(feature = "mixed", feature = "covariance"))]
@@ -63,20 +72,12 @@ impl<'a> LogDensity<'a> {
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
                 let x = standardiser.apply(self.x, start, chunk)?;
-                if !self.careful && self.squares.add_near(x, &outputs) {
-                    return Some(());
+                let mut outputs = outputs;
+                if self.seen.careful {
+                    let are_summed = self.all.is_some();
+                    self.sum += mend(x, &mut outputs, log_normaliser.get(start..)?, are_summed);
                 }
-                let log_normaliser = log_normaliser.iter().skip(start);
-                for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
-                    if !self.careful {
-                        let difference = x - mean;
-                        self.squares.add_far(difference * difference);
-                    } else if !x.is_nan() {
-                        let difference = limited(*x) - mean;
-                        self.sum += log_normaliser;
-                        self.squares.add_far(difference * difference);
-                    }
-                }
+                self.squares.add(x, outputs);
             }
             Likelihood::Predicted { standardiser, log_normaliser, bounds } => {
                 let features = start / 2;
@@ -130,7 +131,8 @@ impl<'a> LogDensity<'a> {
 
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
-        let nats = self.sum - self.squares.half();
+        let sum = self.all.map_or(self.sum, |all| all - self.sum);
+        let nats = sum - self.squares.half();
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 
@@ -140,13 +142,39 @@ impl<'a> LogDensity<'a> {
     }
 }
 
+/// Brings what is missing, and the output that belongs to it, to 0, so that it adds no square, and what is too large to the limit. Returns the sum of the
+/// normalisers of those that are missing, or of those that are not.
+#[inline(never)] // few windows need it
+fn mend(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
+    let mut sum = 0.0;
+    for (index, (x, log_normaliser)) in x.iter_mut().zip(log_normaliser).enumerate() {
+        let magnitude = magnitude_of(*x);
+        let is_missing = magnitude > f32::INFINITY.to_bits();
+        if is_missing {
+            *x = 0.0;
+            outputs.forget(index);
+        } else if magnitude > STANDARDISED_LIMIT.to_bits() {
+            *x = STANDARDISED_LIMIT.copysign(*x);
+        }
+        if is_missing == of_missing {
+            sum += log_normaliser;
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::standardise::Standardiser;
 
+    fn seen(x: &[f32]) -> Seen {
+        let missing = x.iter().filter(|x| x.is_nan()).count() as u32;
+        Seen { careful: missing > 0, missing }
+    }
+
     fn nats(likelihood: Likelihood<'_>, x: &[f32], outputs: &[f32]) -> f64 {
-        let mut density = LogDensity::new(&likelihood, Samples::F32(x), x.iter().any(|x| x.is_nan()));
+        let mut density = LogDensity::new(&likelihood, Samples::F32(x), seen(x));
         let mut room = [0.0; CHUNK];
         let outputs_room = &mut room[..outputs.len()];
         outputs_room.copy_from_slice(outputs);
@@ -232,7 +260,7 @@ mod tests {
                 let largest = (f64::from(1 << 29) * scale).min(3.0);
                 let values: [i32; FEATURES] =
                     core::array::from_fn(|i| (largest * ((i * 5 % 11) as f64 - 5.0) / 5.0 / scale) as i32);
-                let mut density = LogDensity::new(&likelihood, Samples::F32(&x), false);
+                let mut density = LogDensity::new(&likelihood, Samples::F32(&x), Seen::default());
                 let outputs = Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 };
                 density.add(0, outputs, &mut [0.0; CHUNK]).unwrap();
                 let exact: f64 = x
