@@ -193,7 +193,7 @@ impl<'m> Model<'m> {
     /// If the file is faulty; the iterator's items likewise, of which the first error is the last.
     pub fn layers(&self) -> Result<impl Iterator<Item = Result<LayerRecord<'m>, LoadError>> + use<'m>, LoadError> {
         let (header, records) = self.records()?;
-        Ok(records.first(header.encoder_layers.saturating_add(header.decoder_layers)))
+        Ok(records.first(header.encoder_layers.saturating_add(header.decoder_layers), Records::layer))
     }
 
     /// The records from this place in the body on.

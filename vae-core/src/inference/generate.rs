@@ -10,7 +10,7 @@ use crate::{
     },
     format::{
         error::LoadError,
-        record::{NamedArray, values},
+        record::{NamedArray, Records, values},
     },
     inference::vae::Vae,
     model::Model,
@@ -139,7 +139,7 @@ impl<'m> Model<'m> {
     ) -> Result<impl Iterator<Item = Result<(&'m str, &'m [f32]), LoadError>> + use<'m>, LoadError> {
         let latent = self.latent();
         let records = self.extras()?.attributes;
-        Ok(records.first(self.header()?.attributes).map(move |record| {
+        Ok(records.first(self.header()?.attributes, Records::read).map(move |record| {
             let NamedArray { name, array } = record?;
             let name = core::str::from_utf8(name).map_err(|_| LoadError::Value)?;
             Ok((name, values(array, latent)?))

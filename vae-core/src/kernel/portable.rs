@@ -234,9 +234,13 @@ pub fn largest_bits(values: &[f32], mut largest: u32) -> u32 {
 
 /// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
-    let half = (1 << shift) >> 1;
+    let Some(before) = shift.checked_sub(1) else {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = *value as i16);
+        return;
+    };
     for (out, value) in out.iter_mut().zip(values) {
-        *out = (value.wrapping_add(half) >> shift) as i16;
+        // With one bit left to round by, nothing overflows.
+        *out = (((value >> before) + 1) >> 1) as i16;
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     network::{
         error::InferError,
         fixed::LEAST_EXPONENT,
-        standardise::{STANDARDISED_LIMIT, Standardiser, magnitude_of},
+        standardise::{MAGNITUDE, STANDARDISED_LIMIT, Standardiser},
     },
 };
 
@@ -150,20 +150,24 @@ impl<'a> Source<'a> {
 fn mend(values: &mut [f32], x: Samples<'_>, start: usize, seen: &mut Seen) -> Result<u32, InferError> {
     const INFINITY: u32 = f32::INFINITY.to_bits();
     let (mut largest, mut missing, mut is_infinite) = (0, 0, false);
-    for value in values {
-        let mut magnitude = magnitude_of(*value);
-        if magnitude > STANDARDISED_LIMIT.to_bits() {
+    for bits in bytemuck::cast_slice_mut::<f32, u32>(values) {
+        let mut magnitude = *bits & MAGNITUDE;
+        if magnitude > INFINITY {
+            missing += 1;
+            (magnitude, *bits) = (0, 0);
+        } else if magnitude > STANDARDISED_LIMIT.to_bits() {
             is_infinite |= magnitude == INFINITY;
-            missing += u32::from(magnitude > INFINITY);
-            magnitude = if magnitude > INFINITY { 0 } else { STANDARDISED_LIMIT.to_bits() };
-            *value = f32::from_bits(magnitude).copysign(*value);
+            *bits = *bits & !MAGNITUDE | STANDARDISED_LIMIT.to_bits();
+            magnitude = STANDARDISED_LIMIT.to_bits();
         }
-        largest = largest.max(magnitude);
+        if magnitude > largest {
+            largest = magnitude;
+        }
     }
     // Or it was so large that it is one only now.
     if is_infinite
         && let Samples::F32(x) = x
-        && let Some(feature) = x.iter().skip(start).take(CHUNK).position(|x| magnitude_of(*x) == INFINITY)
+        && let Some(feature) = x.iter().skip(start).take(CHUNK).position(|x| x.to_bits() & MAGNITUDE == INFINITY)
     {
         return Err(InferError::Infinite { feature: start + feature });
     }

@@ -5,7 +5,7 @@ use crate::{
     format::{
         error::LoadError,
         kind::Precision,
-        record::{LayerRecord, Records, values},
+        record::{Records, values},
         size::{CHUNK, MAX_INT8_COLUMNS, MAX_LAYER_SIDE, padded_rows, vector_len},
     },
     kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, largest_bits, requantise, rows_int8, sums_f32},
@@ -71,7 +71,7 @@ impl<'c> Outputs<'c> {
 impl<'m> Layer<'m> {
     /// Reads a layer that must have so many columns.
     pub(crate) fn read(records: &mut Records<'m>, precision: Precision, inputs: usize) -> Result<Self, LoadError> {
-        let record: LayerRecord<'m> = records.read()?;
+        let record = records.layer()?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
         if columns != inputs {
             return Err(LoadError::Shape { expected: inputs, found: columns });

@@ -9,7 +9,7 @@ use crate::{
         error::InferError,
         input::Seen,
         layer::Outputs,
-        standardise::{STANDARDISED_LIMIT, limited, magnitude_of},
+        standardise::{MAGNITUDE, STANDARDISED_LIMIT, limited},
     },
     probability::{likelihood::Likelihood, squares::Squares},
 };
@@ -147,14 +147,15 @@ impl<'a> LogDensity<'a> {
 #[inline(never)] // few windows need it
 fn mend(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
     let mut sum = 0.0;
-    for (index, (x, log_normaliser)) in x.iter_mut().zip(log_normaliser).enumerate() {
-        let magnitude = magnitude_of(*x);
+    let bits = bytemuck::cast_slice_mut::<f32, u32>(x);
+    for (index, (bits, log_normaliser)) in bits.iter_mut().zip(log_normaliser).enumerate() {
+        let magnitude = *bits & MAGNITUDE;
         let is_missing = magnitude > f32::INFINITY.to_bits();
         if is_missing {
-            *x = 0.0;
+            *bits = 0;
             outputs.forget(index);
         } else if magnitude > STANDARDISED_LIMIT.to_bits() {
-            *x = STANDARDISED_LIMIT.copysign(*x);
+            *bits = *bits & !MAGNITUDE | STANDARDISED_LIMIT.to_bits();
         }
         if is_missing == of_missing {
             sum += log_normaliser;
