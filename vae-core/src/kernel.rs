@@ -42,7 +42,7 @@ pub use armv7m::sums_int8;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 pub use composed::rows_int8;
 #[cfg(vae_dsp)]
-pub use dsp::{largest_bits, requantise, rows_int8};
+pub use dsp::{largest_bits, mend, requantise, rows_int8};
 #[cfg(vae_fpu)]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
 pub use portable::FRACTION_BITS;
@@ -57,7 +57,7 @@ pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
 #[cfg(not(vae_dsp))]
-pub use portable::{largest_bits, requantise};
+pub use portable::{largest_bits, mend, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
 #[cfg(vae_riscv32)]

@@ -300,6 +300,63 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     portable::requantise(values, shift, out);
 }
 
+/// What [`portable::mend`] computes, in instructions of this core.
+pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
+    let len = values.len().min(x.len());
+    let (mut missing, mut twice, mut is_infinite) = (0u32, 0u32, 0u32);
+    if len > 0 {
+        let values = values.as_mut_ptr();
+        // SAFETY: both slices have at least `len` values, one or more, of each of which a turn of the loop reads one, of `x` at the distance of the
+        // two from the other. The registers and the memory that change are declared.
+        unsafe {
+            asm!(
+                dsp!(),
+                "2:",
+                "ldr {value}, [{values}]",
+                "cmp {infinity}, {value}, lsl #1",
+                "bls 5f",
+                "3:",
+                "cmp {twice_limit}, {value}, lsl #1",
+                "it lo",
+                "bfilo {value}, {limit}, #0, #31",
+                "cmp {twice}, {value}, lsl #1",
+                "it lo",
+                "lsllo {twice}, {value}, #1",
+                "4:",
+                "str {value}, [{values}], #4",
+                "cmp {values}, {end}",
+                "bne 2b",
+                "b 7f",
+                "5:", // infinite, or not a number
+                "bne 6f",
+                "ldr {other}, [{values}, {distance}]",
+                "cmp {infinity}, {other}, lsl #1",
+                "it eq",
+                "moveq {is_infinite}, #1",
+                "b 3b",
+                "6:",
+                "add {missing}, {missing}, #1",
+                "mov {value}, #0",
+                "b 4b",
+                "7:",
+                values = inout(reg) values => _,
+                end = in(reg) values.wrapping_add(len),
+                distance = in(reg) x.as_ptr().addr().wrapping_sub(values.addr()),
+                infinity = in(reg) f32::INFINITY.to_bits() << 1,
+                limit = in(reg) limit.to_bits(),
+                twice_limit = in(reg) limit.to_bits() << 1,
+                twice = inout(reg) twice,
+                missing = inout(reg) missing,
+                is_infinite = inout(reg) is_infinite,
+                value = out(reg) _,
+                other = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+    (missing, twice >> 1, is_infinite != 0)
+}
+
 /// What [`portable::largest_bits`] computes, in instructions of this core.
 pub fn largest_bits(values: &[f32], largest: u32) -> u32 {
     let fours = values.len() & !3;

@@ -232,6 +232,29 @@ pub fn largest_bits(values: &[f32], mut largest: u32) -> u32 {
     largest
 }
 
+/// Brings what is NaN to 0 and what is beyond ± `limit` to that. Returns how many were NaN, the bits of the largest magnitude that is left, and
+/// whether a value that was infinite is so in `x` too, which has as many.
+pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
+    const MAGNITUDE: u32 = u32::MAX >> 1;
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let (mut missing, mut largest, mut is_infinite) = (0, 0, false);
+    for (bits, x) in bytemuck::cast_slice_mut::<f32, u32>(values).iter_mut().zip(x) {
+        let mut magnitude = *bits & MAGNITUDE;
+        if magnitude > INFINITY {
+            missing += 1;
+            (magnitude, *bits) = (0, 0);
+        } else if magnitude > limit.to_bits() {
+            is_infinite |= magnitude == INFINITY && x.to_bits() & MAGNITUDE == INFINITY;
+            *bits = *bits & !MAGNITUDE | limit.to_bits();
+            magnitude = limit.to_bits();
+        }
+        if magnitude > largest {
+            largest = magnitude;
+        }
+    }
+    (missing, largest, is_infinite)
+}
+
 /// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let Some(before) = shift.checked_sub(1) else {

@@ -9,7 +9,7 @@ use crate::{
     network::{
         error::InferError,
         fixed::LEAST_EXPONENT,
-        standardise::{MAGNITUDE, STANDARDISED_LIMIT, Standardiser},
+        standardise::{STANDARDISED_LIMIT, Standardiser},
     },
 };
 
@@ -148,27 +148,14 @@ impl<'a> Source<'a> {
 /// values as they were, from `start` on. Returns the bits of the largest magnitude that is left.
 #[inline(never)] // few windows need it
 fn mend(values: &mut [f32], x: Samples<'_>, start: usize, seen: &mut Seen) -> Result<u32, InferError> {
-    const INFINITY: u32 = f32::INFINITY.to_bits();
-    let (mut largest, mut missing, mut is_infinite) = (0, 0, false);
-    for bits in bytemuck::cast_slice_mut::<f32, u32>(values) {
-        let mut magnitude = *bits & MAGNITUDE;
-        if magnitude > INFINITY {
-            missing += 1;
-            (magnitude, *bits) = (0, 0);
-        } else if magnitude > STANDARDISED_LIMIT.to_bits() {
-            is_infinite |= magnitude == INFINITY;
-            *bits = *bits & !MAGNITUDE | STANDARDISED_LIMIT.to_bits();
-            magnitude = STANDARDISED_LIMIT.to_bits();
-        }
-        if magnitude > largest {
-            largest = magnitude;
-        }
-    }
-    // Or it was so large that it is one only now.
-    if is_infinite
-        && let Samples::F32(x) = x
-        && let Some(feature) = x.iter().skip(start).take(CHUNK).position(|x| x.to_bits() & MAGNITUDE == INFINITY)
-    {
+    let before = match x {
+        Samples::F32(x) => x.get(start..).unwrap_or_default(),
+        // None of these is infinite.
+        Samples::I16(_) => &[0.0; CHUNK],
+    };
+    let (missing, largest, is_infinite) = kernel::mend(values, before, STANDARDISED_LIMIT);
+    if is_infinite {
+        let feature = before.iter().position(|x| x.is_infinite()).unwrap_or_default();
         return Err(InferError::Infinite { feature: start + feature });
     }
     seen.careful = true;

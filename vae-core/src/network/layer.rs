@@ -52,11 +52,11 @@ impl<'c> Outputs<'c> {
         self.numbers_mut()
     }
 
-    /// Makes the output at a place 0.
-    pub(crate) fn forget(&mut self, index: usize) {
+    /// The outputs' bits: zero is all zeros.
+    pub(crate) fn words(&mut self) -> &mut [i32] {
         match self {
-            Self::F32(values) => values.get_mut(index).into_iter().for_each(|value| *value = 0.0),
-            Self::Fixed { values, .. } => values.get_mut(index).into_iter().for_each(|value| *value = 0),
+            Self::F32(values) => bytemuck::cast_slice_mut(values),
+            Self::Fixed { values, .. } => values,
         }
     }
 

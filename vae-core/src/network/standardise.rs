@@ -9,9 +9,6 @@ use crate::{
 /// Standardised inputs are limited to this magnitude, a billion standard deviations, so that their squares stay finite.
 pub const STANDARDISED_LIMIT: f32 = 1e9;
 
-/// The bits of a magnitude, which as integers are in the order of magnitudes, and those of NaN above infinity's: without an FPU they cost less to compare.
-pub(crate) const MAGNITUDE: u32 = u32::MAX >> 1;
-
 /// Per-feature mean and reciprocal scale, in the file's flash.
 #[derive(Clone, Copy)]
 pub(crate) struct Standardiser<'m> {

@@ -5,11 +5,12 @@ use crate::probability::likelihood::Open;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
+    kernel,
     network::{
         error::InferError,
         input::Seen,
         layer::Outputs,
-        standardise::{MAGNITUDE, STANDARDISED_LIMIT, limited},
+        standardise::{STANDARDISED_LIMIT, limited},
     },
     probability::{likelihood::Likelihood, squares::Squares},
 };
@@ -73,9 +74,11 @@ impl<'a> LogDensity<'a> {
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
                 let x = standardiser.apply(self.x, start, chunk)?;
                 let mut outputs = outputs;
+                if self.seen.missing > 0 {
+                    self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
+                }
                 if self.seen.careful {
-                    let are_summed = self.all.is_some();
-                    self.sum += mend(x, &mut outputs, log_normaliser.get(start..)?, are_summed);
+                    kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
                 }
                 self.squares.add(x, outputs);
             }
@@ -142,20 +145,16 @@ impl<'a> LogDensity<'a> {
     }
 }
 
-/// Brings what is missing, and the output that belongs to it, to 0, so that it adds no square, and what is too large to the limit. Returns the sum of the
-/// normalisers of those that are missing, or of those that are not.
+/// Brings the outputs that belong to missing features to 0, as these will be, so that they add no square. Returns the sum of the normalisers of those that
+/// are missing, or of those that are not.
 #[inline(never)] // few windows need it
-fn mend(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
+fn forget(x: &[f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
     let mut sum = 0.0;
-    let bits = bytemuck::cast_slice_mut::<f32, u32>(x);
-    for (index, (bits, log_normaliser)) in bits.iter_mut().zip(log_normaliser).enumerate() {
-        let magnitude = *bits & MAGNITUDE;
-        let is_missing = magnitude > f32::INFINITY.to_bits();
+    for ((x, log_normaliser), output) in x.iter().zip(log_normaliser).zip(outputs.words()) {
+        // By its bits, which costs little without an FPU.
+        let is_missing = x.to_bits() << 1 > f32::INFINITY.to_bits() << 1;
         if is_missing {
-            *bits = 0;
-            outputs.forget(index);
-        } else if magnitude > STANDARDISED_LIMIT.to_bits() {
-            *bits = *bits & !MAGNITUDE | STANDARDISED_LIMIT.to_bits();
+            *output = 0;
         }
         if is_missing == of_missing {
             sum += log_normaliser;
