@@ -253,14 +253,14 @@ fn layer<'m>(rest: &mut &'m [u8]) -> Option<LayerRecord<'m>> {
 
 /// A number of up to 32 bits, seven a byte, the lowest first.
 fn varint(rest: &mut &[u8]) -> Option<u32> {
-    let (mut value, mut shift) = (0, 0);
+    let (mut bytes, mut value, mut shift) = (rest.iter(), 0, 0);
     loop {
-        let (byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= u32::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
+        let byte = u32::from(*bytes.next()?);
+        value |= (byte & 0x7F) << shift;
+        if byte < 0x80 {
+            *rest = bytes.as_slice();
             // The fifth byte has four bits.
-            return (shift < 28 || *byte < 0x10).then_some(value);
+            return (shift < 28 || byte < 0x10).then_some(value);
         }
         shift += 7;
         if shift > 28 {

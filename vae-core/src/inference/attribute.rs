@@ -59,7 +59,7 @@ impl Vae<'_> {
         let mut open = Open::default();
         if self.is_related() && (0..x.len()).all(|feature| !x.get(feature).is_nan()) {
             let attribution = Attribution { kl: self.prior.kl(posterior, z), each };
-            if self.relate(x, Seen { careful: true, missing: 0 }, pass, buffers, Some(attribution))?.1 {
+            if self.relate(x, Seen { beyond: true, missing: 0 }, pass, buffers, Some(attribution))?.1 {
                 return Ok(());
             }
             // What the pass was to run on has been overwritten.

@@ -24,11 +24,13 @@ pub(crate) struct Source<'a> {
 /// What reading a window has found out about it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
-    /// Whether values are missing or beyond [`STANDARDISED_LIMIT`].
-    pub(crate) careful: bool,
+    /// Whether values are beyond [`STANDARDISED_LIMIT`].
+    pub(crate) beyond: bool,
     /// Features that are not observed.
     pub(crate) missing: u32,
 }
+
+const LARGEST: u32 = STANDARDISED_LIMIT.to_bits();
 
 /// Takes standardised values, a chunk at a time, with the first one's place and the bits of the largest magnitude so far; none where it has no room
 /// for them.
@@ -119,12 +121,14 @@ impl<'a> Source<'a> {
             let place = places.start + start;
             let misfit = LoadError::Shape { expected: self.len(), found: place };
             let values = standardiser.apply(x, start, chunk).ok_or(misfit)?;
-            let mut found = kernel::largest_bits(values, *largest);
-            if found > STANDARDISED_LIMIT.to_bits() {
-                found = mend(values, x, start, seen)?.max(*largest);
-            }
-            *largest = found;
-            emit(place, values, found).ok_or(misfit)?;
+            // Where one chunk needs it, the next ones may as well.
+            let are_sound = !seen.beyond && seen.missing == 0;
+            let found = if are_sound { kernel::largest_bits(values, *largest) } else { u32::MAX };
+            *largest = match found {
+                0..=LARGEST => found,
+                _ => mend(values, x, start, seen)?.max(*largest),
+            };
+            emit(place, values, *largest).ok_or(misfit)?;
         }
         Ok(())
     }
@@ -158,7 +162,7 @@ fn mend(values: &mut [f32], x: Samples<'_>, start: usize, seen: &mut Seen) -> Re
         let feature = before.iter().position(|x| x.is_infinite()).unwrap_or_default();
         return Err(InferError::Infinite { feature: start + feature });
     }
-    seen.careful = true;
+    seen.beyond |= largest == STANDARDISED_LIMIT.to_bits();
     seen.missing += missing;
     Ok(largest)
 }

@@ -77,7 +77,7 @@ impl<'a> LogDensity<'a> {
                 if self.seen.missing > 0 {
                     self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
                 }
-                if self.seen.careful {
+                if self.seen.beyond {
                     kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
                 }
                 self.squares.add(x, outputs);
@@ -145,18 +145,19 @@ impl<'a> LogDensity<'a> {
     }
 }
 
-/// Brings the outputs that belong to missing features to 0, as these will be, so that they add no square. Returns the sum of the normalisers of those that
+/// Brings missing features and the outputs that belong to them to 0, so that they add no square. Returns the sum of the normalisers of those that
 /// are missing, or of those that are not.
 #[inline(never)] // few windows need it
-fn forget(x: &[f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
+fn forget(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
     let mut sum = 0.0;
-    for ((x, log_normaliser), output) in x.iter().zip(log_normaliser).zip(outputs.words()) {
+    for ((x, log_normaliser), output) in x.iter_mut().zip(log_normaliser).zip(outputs.words()) {
         // By its bits, which costs little without an FPU.
-        let is_missing = x.to_bits() << 1 > f32::INFINITY.to_bits() << 1;
-        if is_missing {
-            *output = 0;
-        }
-        if is_missing == of_missing {
+        if x.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
+            (*x, *output) = (0.0, 0);
+            if of_missing {
+                sum += log_normaliser;
+            }
+        } else if !of_missing {
             sum += log_normaliser;
         }
     }
@@ -170,7 +171,7 @@ mod tests {
 
     fn seen(x: &[f32]) -> Seen {
         let missing = x.iter().filter(|x| x.is_nan()).count() as u32;
-        Seen { careful: missing > 0, missing }
+        Seen { beyond: false, missing }
     }
 
     fn nats(likelihood: Likelihood<'_>, x: &[f32], outputs: &[f32]) -> f64 {

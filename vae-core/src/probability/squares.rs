@@ -63,7 +63,12 @@ fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) 
     let coarser = ((largest >> 23) as i32 - 126).max(bits_of_means).saturating_sub(FAR_BITS).max(0);
     if coarser > 0 {
         let scale = power_of_two(-coarser);
-        x.iter_mut().for_each(|x| *x *= scale);
+        // Four at a time cost an FPU half as much.
+        let (fours, rest) = x.as_chunks_mut::<4>();
+        for [a, b, c, d] in fours {
+            (*a, *b, *c, *d) = (*a * scale, *b * scale, *c * scale, *d * scale);
+        }
+        rest.iter_mut().for_each(|x| *x *= scale);
     }
     let shift = coarser - FRACTION_BITS as i32 - exponent;
     if shift < 0 {
