@@ -214,6 +214,22 @@ fn vectors_case(len: usize, random: &mut Random) -> Result<(), Difference> {
         x[..len].iter().fold(0.5f32, |largest, value| if value.abs() > largest { value.abs() } else { largest });
     differs("largest_bits", kernel::largest_bits(&x[..len], 0.5f32.to_bits()) == largest.to_bits())?;
 
+    // Every fifth value is one of these, and every seventh was infinite before.
+    let extremes = [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 100.0, -100.0];
+    let before: [f32; 64] = core::array::from_fn(|index| if index % 7 == 6 { f32::INFINITY } else { 1.0 });
+    for first in 0..7 {
+        let mut values: [f32; 64] = core::array::from_fn(|index| match extremes.get(index / 5 % 7) {
+            Some(extreme) if index % 5 == first => *extreme,
+            _ => x.get(index).copied().unwrap_or_default(),
+        });
+        let mut expected = values;
+        let mended = kernel::mend(&mut values[..len], &before, 100.0);
+        differs("mend's findings", mended == portable::mend(&mut expected[..len], &before, 100.0))?;
+        differs("mend", values.map(f32::to_bits) == expected.map(f32::to_bits))?;
+        let is_mended = |value: &f32| (-100.0..=100.0).contains(value);
+        differs("mend's limits", values[..len].iter().all(is_mended))?;
+    }
+
     for shift in [0, 3, 31] {
         // Small enough after the shift for the differences to be near.
         let means = integers.map(|value| value >> (18 - shift.min(10)));

@@ -1,4 +1,4 @@
-//! What the programs for emulated cores share: a timer, a way out, and the machines and flash that they simulate.
+//! What the programs for emulated cores share: a timer, a way out, windows that cost much, and the machines and flash that they simulate.
 #![no_std]
 
 use core::panic::PanicInfo;
@@ -14,6 +14,7 @@ pub mod slots;
 pub mod soak;
 #[cfg(feature = "ota")]
 pub mod update;
+pub mod worst;
 
 /// Starts the timer that [`ticks`] reads; to be called once.
 pub fn start_timer() {

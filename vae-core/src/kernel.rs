@@ -49,13 +49,15 @@ pub use armv7m::sums_int8;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 pub use composed::rows_int8;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
-pub use dsp::{largest_bits, requantise, rows_int8};
+pub use dsp::{largest_bits, mend, requantise, rows_int8};
 #[cfg(all(vae_fpu, not(vae_vectors)))]
 pub use fpu::{quantise, squared_differences, standardise, sums_f32};
 #[cfg(vae_vectors)]
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
 pub use mve_vectors::{largest_bits, quantise, requantise, squared_differences, standardise, sums_f32};
+#[cfg(vae_vectors)]
+pub use portable::mend;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;
 #[cfg(not(any(vae_fpu, vae_soft)))]
@@ -68,7 +70,7 @@ pub use portable::sums_int8;
 pub use portable::to_fixed;
 pub use portable::{FRACTION_BITS, clear};
 #[cfg(not(vae_dsp))]
-pub use portable::{largest_bits, requantise};
+pub use portable::{largest_bits, mend, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
 #[cfg(vae_riscv32)]

@@ -7,7 +7,7 @@
 
 use core::hint::black_box;
 
-use firmware_example::{exit, start_timer, ticks, ticks_since};
+use firmware_example::{exit, start_timer, ticks, ticks_since, worst};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
 use vae_core::{
@@ -26,6 +26,8 @@ const STATE: usize = 256;
 /// What makes vibration a fault.
 const FAR: f32 = 2.0;
 const CHUNK: usize = 48;
+/// Steps of the search for the dearest window.
+const SEARCHED: u32 = 300;
 
 /// Counts.
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
@@ -67,6 +69,9 @@ fn run() -> Result<(), DetectorError> {
             loaded.map_err(InferError::Model)?;
         }
         stages(index, &model, x, &mut Scratch::new(&mut memory))?;
+        if index == 0 {
+            search(index, &model, x, &mut Scratch::new(&mut memory))?;
+        }
         // The third has a calibration.
         if index == 2 {
             watch(index, model, x, &mut Scratch::new(&mut memory))?;
@@ -113,6 +118,39 @@ fn stages(index: u32, model: &Model<'_>, x: &[f32], scratch: &mut Scratch<'_>) -
             count(index, stage, 10, || _ = black_box(model.log_likelihood(x, samples, &mut rng, scratch).is_ok()));
         }
     }
+    Ok(())
+}
+
+/// What windows cost that are made to cost much, and the dearest that a search from each of the dearer ones finds.
+fn search(index: u32, model: &Model<'_>, normal: &[f32], scratch: &mut Scratch<'_>) -> Result<(), InferError> {
+    let (mut dearest, mut room, mut rng) = ([0.0; FEATURES], [0.0; FEATURES], ChaCha8Rng::seed_from_u64(2));
+    let (standardiser, len) = (model.standardiser()?, normal.len());
+    let (Some(dearest), Some(x)) = (dearest.get_mut(..len), room.get_mut(..len)) else { return Ok(()) };
+    let mut most = 0;
+    let mut price = |x: &[f32]| {
+        let start = ticks();
+        _ = black_box(model.elbo_at_mean(x, scratch).is_ok());
+        ticks_since(start)
+    };
+    for kind in worst::KINDS {
+        worst::fill(kind, x, normal, standardiser, &mut rng);
+        let ticks = price(x);
+        println!("{index} worst/{kind} 1 {ticks}");
+        if ticks > most {
+            most = ticks;
+            dearest.copy_from_slice(x);
+        }
+    }
+    for _ in 0..SEARCHED {
+        x.copy_from_slice(dearest);
+        worst::change(x, normal, standardiser, &mut rng);
+        let ticks = price(x);
+        if ticks > most {
+            most = ticks;
+            dearest.copy_from_slice(x);
+        }
+    }
+    println!("{index} worst/searched 1 {most}");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::{
     model::Model,
     network::{
         error::InferError,
+        input::Seen,
         pass::{Layers, Pass},
         scratch::Buffers,
     },
@@ -34,13 +35,6 @@ pub(crate) enum Work<'m> {
     Decode(Pass<'m>, Seen, Estimate),
     BeginAttribution(Assessment),
     Attribute(Pass<'m>, Assessment),
-}
-
-/// What encoding the window has found out about it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    careful: bool,
-    missing: u32,
 }
 
 /// What a step has led to.
@@ -106,7 +100,7 @@ impl<'m> Task<'_, 'm> {
             Work::Idle | Work::Begin => {
                 let mut x = self.vae.observe(self.x)?;
                 let pass = x.begin_encoding(self.encoder, layers)?;
-                *work = Work::Encode(pass, Seen { careful: x.is_careful(), missing: x.missing() });
+                *work = Work::Encode(pass, x.seen());
             }
             Work::Encode(pass, seen) => {
                 if !pass.advance(layers)? {
@@ -154,7 +148,7 @@ impl<'m> Task<'_, 'm> {
 
     /// Finishes the decoder's pass and adds the window's log-likelihood to the estimate.
     fn decoded(&mut self, pass: &mut Pass<'m>, seen: Seen, estimate: &mut Estimate) -> Result<Step, InferError> {
-        let x = self.vae.observe(self.x)?.resumed(seen.careful, seen.missing);
+        let x = self.vae.observe(self.x)?.resumed(seen);
         let nats = self.vae.finish_judged(&x, pass, &mut self.buffers.layers)?;
         if estimate.add(nats) {
             *pass = self.draw(estimate)?;

@@ -77,18 +77,23 @@ impl<'m> Cursor<'m> {
     /// A varint, of at most 32 bits.
     #[inline(never)]
     pub(crate) const fn word(&mut self) -> u32 {
-        let (mut value, mut shift) = (0, 0);
-        while shift < u32::BITS {
-            let byte = self.byte();
-            value |= ((byte & 0x7F) as u32) << shift;
-            if byte < 0x80 {
+        // Not by `byte`: each score reads all layers' records.
+        let (mut value, mut shift, mut rest) = (0, 0, self.rest);
+        while let Some((byte, behind)) = rest.split_first() {
+            value |= ((*byte & 0x7F) as u32) << shift;
+            rest = behind;
+            if *byte < 0x80 {
                 // The fifth byte has the last four bits.
-                if shift == 28 && byte > 0x0F {
+                if shift == 28 && *byte > 0x0F {
                     break;
                 }
+                self.rest = rest;
                 return value;
             }
             shift += 7;
+            if shift > 28 {
+                break;
+            }
         }
         self.fail();
         0

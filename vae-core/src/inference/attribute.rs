@@ -6,6 +6,7 @@ use crate::{
     model::Model,
     network::{
         error::InferError,
+        input::Seen,
         pass::Pass,
         scratch::{Buffers, LayerBuffers, Scratch},
     },
@@ -62,7 +63,7 @@ impl Vae<'_> {
         if self.is_related() && (0..x.len()).all(|feature| !x.get(feature).is_nan()) {
             let attribution =
                 Attribution { kl: self.prior.kl(posterior, z), each: &mut |feature, nats| each.add(feature, nats) };
-            if self.relate(x, true, pass, buffers, Some(attribution))?.1 {
+            if self.relate(x, Seen { beyond: true, missing: 0 }, pass, buffers, Some(attribution))?.1 {
                 return Ok(());
             }
             // What the pass was to run on has been overwritten.

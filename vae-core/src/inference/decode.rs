@@ -158,7 +158,7 @@ impl<'m> Model<'m> {
         let vae = Vae::of(self)?;
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
-        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, &mut |_, _| Some(()))?;
+        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, usize::MAX, &mut |_, _, _| Some(()))?;
         Ok(vae.log_conditional(&x, z.as_vector().as_slice(), &mut buffers.layers)? + log_prior)
     }
 
@@ -202,7 +202,7 @@ impl Vae<'_> {
         pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<LogDensity<'a>, InferError> {
-        let mut density = LogDensity::new(&self.likelihood, x.x, x.source.is_careful());
+        let mut density = LogDensity::new(&self.likelihood, x.x, x.seen());
         pass.finish(buffers, &mut |start, outputs, chunk| density.add(start, outputs, chunk))?;
         Ok(density)
     }

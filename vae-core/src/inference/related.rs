@@ -8,7 +8,7 @@ use crate::{
         size::{CHUNK, hidden_len},
     },
     inference::vae::{Observation, Vae},
-    network::{error::InferError, pass::Pass, scratch::LayerBuffers, standardise::limited},
+    network::{error::InferError, input::Seen, pass::Pass, scratch::LayerBuffers, standardise::limited},
     probability::{
         input_mixture::InputMixture,
         likelihood::Likelihood,
@@ -33,7 +33,7 @@ impl Vae<'_> {
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<f32, InferError> {
         if self.is_related() && x.missing() == 0 {
-            return Ok(self.relate(x.x, x.is_careful(), pass, buffers, None)?.0);
+            return Ok(self.relate(x.x, x.seen(), pass, buffers, None)?.0);
         }
         self.finish_log_conditional(x, pass, buffers)?.completed_nats()
     }
@@ -44,7 +44,7 @@ impl Vae<'_> {
     pub(crate) fn relate(
         &self,
         x: Samples<'_>,
-        careful: bool,
+        seen: Seen,
         pass: &mut Pass<'_>,
         buffers: &mut LayerBuffers<'_>,
         attribution: Option<Attribution<'_>>,
@@ -57,7 +57,7 @@ impl Vae<'_> {
         let (hidden, differences) = parts.ok_or(InferError::ScratchTooSmall { needed, found })?;
         let mut buffers = LayerBuffers { vector: buffers.vector, hidden };
 
-        let mut density = LogDensity::new(&self.likelihood, x, careful);
+        let mut density = LogDensity::new(&self.likelihood, x, seen);
         pass.finish(&mut buffers, &mut |start, outputs, chunk| {
             self.likelihood.differences(x, start, &outputs, chunk, differences)?;
             density.add(start, outputs, chunk)

@@ -13,7 +13,7 @@ use crate::{
     model::Model,
     network::{
         error::InferError,
-        input::{Condition, First, Source},
+        input::{Condition, First, Seen, Source},
         pass::{Layers, Pass},
         scratch::LayerBuffers,
         standardise::Standardiser,
@@ -53,13 +53,13 @@ pub(crate) struct Observation<'a> {
 
 impl Observation<'_> {
     /// As if it had been encoded before, with what was found then.
-    pub(crate) fn resumed(self, careful: bool, missing: u32) -> Self {
-        Self { source: self.source.resumed(careful, missing), ..self }
+    pub(crate) fn resumed(self, seen: Seen) -> Self {
+        Self { source: self.source.resumed(seen), ..self }
     }
 
-    /// Whether values are missing or beyond the limit, once it is encoded.
-    pub(crate) fn is_careful(&self) -> bool {
-        self.source.is_careful()
+    /// What has been found out about it, once it is encoded.
+    pub(crate) fn seen(&self) -> Seen {
+        self.source.seen()
     }
 
     /// Brings it into the buffers, for the encoder's first layer.
@@ -73,7 +73,7 @@ impl Observation<'_> {
 
     /// Features that are not observed, once it is encoded.
     pub(crate) fn missing(&self) -> u32 {
-        self.source.missing()
+        self.seen().missing
     }
 }
 

@@ -25,9 +25,10 @@ pub fn rows_int8(
         return 0;
     }
     let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());
+    let first_run = x.start.wrapping_add(x.end.addr().wrapping_sub(x.start.addr()).min(RUN_BYTES) / 64 * 16);
     let mut job = Job {
         x: x.start,
-        first_run: x.start.wrapping_add(x.end.addr().wrapping_sub(x.start.addr()).min(RUN_BYTES) / 64 * 16),
+        first_run: if first_run == x.end { first_run } else { first_run.wrapping_byte_sub(1) },
         rows: rows.as_ptr(),
         magnitude: 0,
         out,
@@ -35,7 +36,7 @@ pub fn rows_int8(
         shift: shift & 31,
         relu: u32::from(relu),
         x_end: x.end,
-        run: x.start,
+        run: x.end,
         a: 0,
         c: 0,
     };
@@ -53,7 +54,7 @@ const RUN_BYTES: usize = 2 * FLUSH_COLUMNS;
 #[repr(C)]
 struct Job {
     x: *const u32,
-    /// Where the first run's steps of 32 columns end.
+    /// Where the first run's steps of 32 columns end; a byte before that where it is not the row's end.
     first_run: *const u32,
     rows: *const [i32; ROW_WORDS],
     magnitude: u32,
@@ -62,7 +63,7 @@ struct Job {
     shift: u32,
     relu: u32,
     x_end: *const u32,
-    /// Where the run ends.
+    /// Where the run ends, likewise.
     run: *const u32,
     /// Sums of the runs so far.
     a: i32,
@@ -104,7 +105,7 @@ macro_rules! eight_columns {
 #[unsafe(naked)]
 unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
-    // columns in steps of 32 (64 bytes); a tail of fewer belongs to the last run.
+    // columns in steps of 32 (64 bytes), two of which are a turn; a tail of fewer belongs to the last run.
     naked_asm!(
         dsp!(),
         ".syntax unified",
@@ -112,28 +113,64 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "sub sp, #{frame}",
         "ldm r1!, {{r2-r12, lr}}",
         "stm sp, {{r2-r12, lr}}",
-        "2:", // a block
-        "ldrd r1, r6, [sp, #{x}]",
+        // Where a block begins.
+        "adr.w r4, 2f",
+        "ldrd r1, r2, [sp, #{x}]",
+        "ldr r3, [sp, #{x_end}]",
+        "cmp r2, r3",
+        "bne 14f",
+        "adr.w r4, 11f",
+        "subs r2, r2, r1",
+        "lsls r2, r2, #25",
+        "bpl 14f",
+        "adr.w r4, 10f",
+        "14:",
+        "orr r4, r4, #1", // Thumb code
+        "str r4, [sp, #{begin}]",
+        "bx r4",
+        "2:", // a block of several runs, or with a tail
+        "ldrd r1, r7, [sp, #{x}]",
         "movs r2, #0",
         "movs r3, #0",
         "movs r4, #0",
         "movs r5, #0",
         "strd r2, r3, [sp, #{a}]",
-        "str r6, [sp, #{run}]",
-        "cmp r1, r6",
-        "beq 4f",
-        "3:", // 32 columns
+        "cmp r1, r7",
+        "bhi 7f",
+        "12:", // a run
+        "str r7, [sp, #{run}]",
+        "subs r7, r7, r1",
+        "adds r7, #1",
+        "lsls r7, r7, #25",
+        "bmi 13f",
+        "b 3f",
+        "10:", // a block of one run, of an odd number of steps
+        "ldr r1, [sp, #{x}]",
+        "movs r2, #0",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "b 13f",
+        "11:", // a block of one run, of an even number
+        "ldr r1, [sp, #{x}]",
+        "movs r2, #0",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "3:", // 64 columns
+        eight_columns!(),
+        eight_columns!(),
+        eight_columns!(),
+        eight_columns!(),
+        "13:",
         eight_columns!(),
         eight_columns!(),
         eight_columns!(),
         eight_columns!(),
         "ldr r6, [sp, #{run}]",
         "cmp r1, r6",
-        "bne 3b",
-        "4:", // the end of a run
-        "ldr r6, [sp, #{x_end}]",
-        "cmp r1, r6",
-        "bne 7f",
+        "blo 3b",
+        "bhi 7f", // the end of a run, but not of a row
         "5:", // the end of a row: r2…r5 become the rows' outputs
         "ldrd r6, r7, [sp, #{a}]",
         "subs r2, r2, r3",
@@ -167,12 +204,14 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "stm r6!, {{r2, r3, r4, r5}}",
         "str r6, [sp, #{out}]",
         "cmp r6, r7",
-        "bne 2b",
+        "it ne",
+        "ldrne pc, [sp, #{begin}]",
         "ldr r1, [sp, #{frame}]",
         "str lr, [r1, #{magnitude}]",
         "add sp, #{frame} + 4",
         "pop {{r4-r11, pc}}",
         "7:", // what is left of a row: a tail or another run
+        "ldr r6, [sp, #{x_end}]",
         "subs r7, r6, r1",
         "cmp r7, #64",
         "blo 9f",
@@ -181,7 +220,9 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "movhi r7, #{run_bytes}",
         "bic r7, r7, #63",
         "add r7, r7, r1",
-        "str r7, [sp, #{run}]",
+        "cmp r7, r6",
+        "it ne",
+        "subne r7, #1",
         "ldrd r8, r9, [sp, #{a}]",
         "subs r2, r2, r3",
         "add r8, r8, r2, asr #8",
@@ -191,7 +232,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         // B and D go on from where they are, which takes them out of the packed sums of the next run.
         "mov r2, r3",
         "mov r4, r5",
-        "b 3b",
+        "b 12b",
         "8:", // outputs of either sign
         "eor r1, r2, r2, asr #31",
         "orr lr, lr, r1",
@@ -208,7 +249,8 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "cmp r1, r6",
         "bne 9b",
         "b 5b",
-        frame = const size_of::<Job>(),
+        frame = const size_of::<Job>() + 4,
+        begin = const size_of::<Job>(),
         x = const offset_of!(Job, x),
         rows = const offset_of!(Job, rows),
         magnitude = const offset_of!(Job, magnitude),
@@ -225,8 +267,8 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
 /// What [`portable::requantise`] computes, in instructions of this core.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let len = values.len().min(out.len());
-    // The loop writes words.
-    let fours = if out.as_ptr().cast::<u32>().is_aligned() { len & !3 } else { 0 };
+    // The loop writes words, and multiplies by `2^(32 − shift)`, which must be a positive number of 32 bits.
+    let fours = if out.as_ptr().cast::<u32>().is_aligned() && shift > 1 { len & !3 } else { 0 };
     if fours > 0 {
         // SAFETY: both slices have at least `fours` values, a positive multiple of the four that a turn of the loop reads and
         // writes, and `out` is aligned for words. Registers and memory that change are declared.
@@ -235,14 +277,11 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
                 dsp!(),
                 "2:",
                 "ldm {values}!, {{r2, r3, r4, r5}}",
-                "add r2, r2, {half}",
-                "add r3, r3, {half}",
-                "add r4, r4, {half}",
-                "add r5, r5, {half}",
-                "asr r2, r2, {shift}",
-                "asr r3, r3, {shift}",
-                "asr r4, r4, {shift}",
-                "asr r5, r5, {shift}",
+                // The high word of the product, rounded to the nearest.
+                "smmulr r2, r2, {factor}",
+                "smmulr r3, r3, {factor}",
+                "smmulr r4, r4, {factor}",
+                "smmulr r5, r5, {factor}",
                 "pkhbt r2, r2, r3, lsl #16",
                 "pkhbt r4, r4, r5, lsl #16",
                 "strd r2, r4, [{out}], #8",
@@ -251,8 +290,7 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
                 values = inout(reg) values.as_ptr() => _,
                 out = inout(reg) out.as_mut_ptr() => _,
                 end = in(reg) out.as_ptr().wrapping_add(fours),
-                half = in(reg) (1u32 << (shift & 31)) >> 1,
-                shift = in(reg) shift,
+                factor = in(reg) 1u32 << (32 - shift.min(31)),
                 out("r2") _, out("r3") _, out("r4") _, out("r5") _,
                 options(nostack),
             );
@@ -260,6 +298,63 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     }
     let (values, out) = (values.get(fours..).unwrap_or_default(), out.get_mut(fours..).unwrap_or_default());
     portable::requantise(values, shift, out);
+}
+
+/// What [`portable::mend`] computes, in instructions of this core.
+pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
+    let len = values.len().min(x.len());
+    let (mut missing, mut twice, mut is_infinite) = (0u32, 0u32, 0u32);
+    if len > 0 {
+        let values = values.as_mut_ptr();
+        // SAFETY: both slices have at least `len` values, one or more, of each of which a turn of the loop reads one, of `x` at the distance of the
+        // two from the other. The registers and the memory that change are declared.
+        unsafe {
+            asm!(
+                dsp!(),
+                "2:",
+                "ldr {value}, [{values}]",
+                "cmp {infinity}, {value}, lsl #1",
+                "bls 5f",
+                "3:",
+                "cmp {twice_limit}, {value}, lsl #1",
+                "it lo",
+                "bfilo {value}, {limit}, #0, #31",
+                "cmp {twice}, {value}, lsl #1",
+                "it lo",
+                "lsllo {twice}, {value}, #1",
+                "4:",
+                "str {value}, [{values}], #4",
+                "cmp {values}, {end}",
+                "bne 2b",
+                "b 7f",
+                "5:", // infinite, or not a number
+                "bne 6f",
+                "ldr {other}, [{values}, {distance}]",
+                "cmp {infinity}, {other}, lsl #1",
+                "it eq",
+                "moveq {is_infinite}, #1",
+                "b 3b",
+                "6:",
+                "add {missing}, {missing}, #1",
+                "mov {value}, #0",
+                "b 4b",
+                "7:",
+                values = inout(reg) values => _,
+                end = in(reg) values.wrapping_add(len),
+                distance = in(reg) x.as_ptr().addr().wrapping_sub(values.addr()),
+                infinity = in(reg) f32::INFINITY.to_bits() << 1,
+                limit = in(reg) limit.to_bits(),
+                twice_limit = in(reg) limit.to_bits() << 1,
+                twice = inout(reg) twice,
+                missing = inout(reg) missing,
+                is_infinite = inout(reg) is_infinite,
+                value = out(reg) _,
+                other = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+    (missing, twice >> 1, is_infinite != 0)
 }
 
 /// What [`portable::largest_bits`] computes, in instructions of this core.

@@ -195,7 +195,7 @@ pub fn to_fixed(value: f32) -> i32 {
 }
 
 /// The sum of squared differences between `x` in units of `2^−FRACTION_BITS` and `means / 2^shift`, and the bitwise or of the
-/// differences' magnitudes. The sum is meant for magnitudes below 2¹⁶.
+/// differences' magnitudes. The sum is meant for magnitudes below 2²⁸.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
     squared_differences_by(to_fixed, x, means, shift)
 }
@@ -212,9 +212,20 @@ pub(crate) fn squared_differences_by(
     for (x, mean) in x.iter().zip(means) {
         let difference = to_fixed(*x).wrapping_sub(mean >> shift);
         magnitude |= difference ^ (difference >> 31);
-        sum = sum.wrapping_add(u64::from(difference.wrapping_mul(difference) as u32));
+        sum = sum.wrapping_add(square(difference));
     }
     (sum, magnitude as u32)
+}
+
+#[inline(always)]
+fn square(difference: i32) -> u64 {
+    let magnitude = difference.unsigned_abs();
+    if cfg!(vae_v6m) && magnitude < 1 << 16 {
+        // There is only a multiplication with a 32-bit result, and most are small.
+        u64::from(magnitude * magnitude)
+    } else {
+        u64::from(magnitude) * u64::from(magnitude)
+    }
 }
 
 /// The bits of the largest magnitude in `values`, at least `largest`; NaN counts as more than infinity.
@@ -230,11 +241,38 @@ pub fn largest_bits(values: &[f32], mut largest: u32) -> u32 {
     largest
 }
 
+/// Brings what is NaN to 0 and what is beyond ± `limit` to that. Returns how many were NaN, the bits of the largest magnitude that is left, and
+/// whether a value that was infinite is so in `x` too, which has as many.
+pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
+    const MAGNITUDE: u32 = u32::MAX >> 1;
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let (mut missing, mut largest, mut is_infinite) = (0, 0, false);
+    for (bits, x) in bytemuck::cast_slice_mut::<f32, u32>(values).iter_mut().zip(x) {
+        let mut magnitude = *bits & MAGNITUDE;
+        if magnitude > INFINITY {
+            missing += 1;
+            (magnitude, *bits) = (0, 0);
+        } else if magnitude > limit.to_bits() {
+            is_infinite |= magnitude == INFINITY && x.to_bits() & MAGNITUDE == INFINITY;
+            *bits = *bits & !MAGNITUDE | limit.to_bits();
+            magnitude = limit.to_bits();
+        }
+        if magnitude > largest {
+            largest = magnitude;
+        }
+    }
+    (missing, largest, is_infinite)
+}
+
 /// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
-    let half = (1 << shift) >> 1;
+    let Some(before) = shift.checked_sub(1) else {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = *value as i16);
+        return;
+    };
     for (out, value) in out.iter_mut().zip(values) {
-        *out = (value.wrapping_add(half) >> shift) as i16;
+        // With one bit left to round by, nothing overflows.
+        *out = (((value >> before) + 1) >> 1) as i16;
     }
 }
 

@@ -14,7 +14,22 @@ pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f3
             Some(difference) => product(difference, inverse_scale.to_bits()),
             None => None,
         }
-        .unwrap_or_else(|| (x - mean) * inverse_scale);
+        .unwrap_or_else(|| unusual(*x, *mean, *inverse_scale));
+    }
+}
+
+/// `(x − mean) · inverse_scale` where that is not made of normal numbers: of what is missing or equal to the mean at once, of anything else by the
+/// compiler's functions.
+#[inline(never)]
+fn unusual(x: f32, mean: f32, inverse_scale: f32) -> f32 {
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    let (x_bits, scale_bits) = (x.to_bits(), inverse_scale.to_bits());
+    if x_bits & !SIGN > INFINITY {
+        x
+    } else if x_bits == mean.to_bits() && x_bits & !SIGN < INFINITY && scale_bits & !SIGN < INFINITY {
+        f32::from_bits(scale_bits & SIGN)
+    } else {
+        (x - mean) * inverse_scale
     }
 }
 
@@ -31,15 +46,19 @@ struct Unpacked {
 fn difference(a: u32, b: u32) -> Option<Unpacked> {
     let b = b ^ SIGN;
     let (large, small) = if (a & !SIGN) >= (b & !SIGN) { (a, b) } else { (b, a) };
-    let (mut exponent, small_exponent) = ((large >> 23) & 255, (small >> 23) & 255);
-    if small_exponent == 0 || exponent == 255 {
+    let (mut exponent, mut small_exponent) = ((large >> 23) & 255, (small >> 23) & 255);
+    // Three bits more than a mantissa: two that a shift by one may bring back, and one for whatever is shifted out.
+    let mut small_mantissa = ((small & MANTISSA) | HIDDEN_BIT) << 3;
+    if small_exponent == 0 {
+        // Zero, or a subnormal number, which has the exponent 1 and no hidden bit.
+        (small_exponent, small_mantissa) = (1, (small & MANTISSA) << 3);
+    }
+    if exponent == 0 || exponent == 255 {
         return None;
     }
-    // Three bits more than a mantissa: two that a shift by one may bring back, and one for whatever is shifted out.
-    let small_mantissa = ((small & MANTISSA) | HIDDEN_BIT) << 3;
     let apart = exponent - small_exponent;
     let shifted = if apart > 26 {
-        1
+        u32::from(small_mantissa != 0)
     } else {
         let kept = small_mantissa >> apart;
         kept | u32::from(kept << apart != small_mantissa)
@@ -71,15 +90,36 @@ fn difference(a: u32, b: u32) -> Option<Unpacked> {
     if exponent > 254 { None } else { Some(Unpacked { sign: large & SIGN, exponent, mantissa }) }
 }
 
-/// `a · b`, rounded likewise, of normal numbers with a normal product; else `None`.
+/// `a · b`, rounded likewise, of normal numbers with a normal product or one that is infinite; else `None`.
 #[inline(always)]
 fn product(a: Unpacked, b: u32) -> Option<f32> {
     let b_exponent = (b >> 23) & 255;
-    // What could come near the ends of the range is left to the compiler's functions.
+    // What could come near the range's lower end is left to the compiler's functions.
     let sum = a.exponent + b_exponent;
-    if b_exponent == 0 || b_exponent == 255 || !(130..=378).contains(&sum) {
+    if b_exponent == 0 || b_exponent == 255 || sum < 130 {
         return None;
     }
+    if sum > 378 {
+        return Some(large_product(a, b, sum));
+    }
+    Some(ordinary_product(a, b, sum))
+}
+
+/// The same near the range's upper end or beyond it, the sum of the exponents being given: by a smaller factor first.
+#[inline(never)]
+fn large_product(a: Unpacked, b: u32, sum: u32) -> f32 {
+    const SMALLER: u32 = 124;
+    let infinity = f32::INFINITY.copysign(f32::from_bits(a.sign ^ b));
+    if sum > 381 {
+        return infinity;
+    }
+    let small = ordinary_product(a, b - (SMALLER << 23), sum - SMALLER).to_bits();
+    if (small >> 23) & 255 < 255 - SMALLER { f32::from_bits(small + (SMALLER << 23)) } else { infinity }
+}
+
+/// The same where the sum of the exponents is within 130 to 378.
+#[inline(always)]
+fn ordinary_product(a: Unpacked, b: u32, sum: u32) -> f32 {
     let (mut high, mut low) = wide_product(a.mantissa << 8, ((b & MANTISSA) | HIDDEN_BIT) << 8);
     let mut exponent = sum - 127;
     if high & SIGN == 0 {
@@ -91,7 +131,7 @@ fn product(a: Unpacked, b: u32) -> Option<f32> {
     high |= u32::from(low != 0);
     let mantissa = (high >> 8) + u32::from((high & 255) + ((high >> 8) & 1) > 128);
     // The hidden bit adds one to the exponent, a carry out of the mantissa another.
-    Some(f32::from_bits(((a.sign ^ b) & SIGN) | (((exponent - 1) << 23) + mantissa)))
+    f32::from_bits(((a.sign ^ b) & SIGN) | (((exponent - 1) << 23) + mantissa))
 }
 
 /// The two words of `a · b`.
@@ -126,6 +166,46 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
             (mantissa + (1 << (shift - 1)) - 1 + (down & 1)) >> shift
         };
         *out = if bits & SIGN == 0 { steps as i16 } else { -(steps as i16) };
+    }
+}
+
+/// Integers of `2^unit` that `values` are or lie between, of the latter the odd one; below 2¹⁵ where the values are below as many units.
+pub fn round_to_odd(values: &[f32], unit: i32, out: &mut [i16]) {
+    // The exponent of a number whose mantissa's last bit is worth a unit.
+    let exponent = (unit + 150) as u32;
+    for (out, value) in out.iter_mut().zip(values) {
+        let bits = value.to_bits();
+        let shift = exponent.wrapping_sub((bits >> 23) & 255);
+        // Behind 24 bits there is less than a unit; zero has no last bit that is set.
+        let steps = if shift > 24 {
+            u32::from(bits << 1 != 0)
+        } else {
+            let mantissa = (bits & MANTISSA) | HIDDEN_BIT;
+            let down = mantissa >> shift;
+            down | u32::from(down << shift != mantissa)
+        };
+        *out = if bits & SIGN == 0 { steps as i16 } else { -(steps as i16) };
+    }
+}
+
+/// Integers, rounded to odd, in a unit that is coarser by so many bits, at least 1.
+pub fn coarsen(values: &mut [i16], shift: i32) {
+    let shift = shift.clamp(1, 16) as u32;
+    for value in values {
+        let wide = i32::from(*value);
+        // What is shifted out is taken off downwards.
+        let down = wide >> shift;
+        *value = (down | i32::from(down << shift != wide)) as i16;
+    }
+}
+
+/// Integers that were rounded to odd, to the nearest of a unit that is coarser by so many bits, at least 2; ties to even.
+pub fn round_to_even(values: &mut [i16], shift: i32) {
+    let shift = shift.clamp(2, 17) as u32;
+    let half = (1 << (shift - 1)) - 1;
+    for value in values {
+        let wide = i32::from(*value);
+        *value = ((wide + half + ((wide >> shift) & 1)) >> shift) as i16;
     }
 }
 

@@ -33,6 +33,74 @@ pub(crate) fn quantise(values: &[f32], exponent: i32, out: &mut [i16]) {
     kernel::quantise(values, 1.5 * power_of_two(exponent + 23), out);
 }
 
+/// Quantises a vector that comes in parts, before its largest magnitude is known.
+#[cfg(not(vae_soft))]
+pub(crate) struct Intake {
+    pub(crate) exponent: i32,
+    /// What is before this place has a smaller exponent.
+    stale: usize,
+}
+
+#[cfg(not(vae_soft))]
+impl Intake {
+    pub(crate) fn new(exponent: i32) -> Self {
+        Self { exponent, stale: 0 }
+    }
+
+    /// Takes the values from `place` on, which with those before them need an exponent. None where `out` has no such place.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, values: &[f32], needed: i32, out: &mut [i16], place: usize) -> Option<()> {
+        if needed > self.exponent {
+            (self.exponent, self.stale) = (needed, place);
+        }
+        quantise(values, self.exponent, out.get_mut(place..)?);
+        Some(())
+    }
+
+    /// Finishes the integers; returns the place up to which they must be taken once more.
+    #[inline(always)]
+    pub(crate) fn finish(&mut self, _out: &mut [i16]) -> usize {
+        core::mem::take(&mut self.stale)
+    }
+}
+
+/// Quantises a vector that comes in parts, before its largest magnitude is known; as without an FPU all else costs more than integers do: in a unit that is
+/// at least four times as fine as it will be, rounded to odd, from which each coarser rounding is the same as that of the numbers.
+#[cfg(any(test, vae_soft))]
+pub(crate) struct OddIntake {
+    pub(crate) exponent: i32,
+    unit: i32,
+}
+
+#[cfg(vae_soft)]
+pub(crate) use OddIntake as Intake;
+
+#[cfg(any(test, vae_soft))]
+impl OddIntake {
+    pub(crate) fn new(exponent: i32) -> Self {
+        Self { exponent, unit: exponent - 2 }
+    }
+
+    /// Takes the values from `place` on, which with those before them need an exponent. None where `out` has no such place.
+    pub(crate) fn add(&mut self, values: &[f32], needed: i32, out: &mut [i16], place: usize) -> Option<()> {
+        let (before, out) = out.split_at_mut_checked(place)?;
+        self.exponent = self.exponent.max(needed);
+        // So many bits more than a quantised value has a halfword.
+        if needed - 7 > self.unit {
+            kernel::soft::coarsen(before, needed - 2 - self.unit);
+            self.unit = needed - 2;
+        }
+        kernel::soft::round_to_odd(values, self.unit, out);
+        Some(())
+    }
+
+    /// Finishes the integers; returns the place up to which they must be taken once more.
+    pub(crate) fn finish(&mut self, out: &mut [i16]) -> usize {
+        kernel::soft::round_to_even(out, self.exponent - self.unit);
+        0
+    }
+}
+
 /// By how many bits integers must be shifted right to be quantised, the bitwise or of whose magnitudes this is.
 pub(crate) fn shift_of(magnitude: u32) -> i32 {
     u32::BITS as i32 - magnitude.leading_zeros() as i32 - ACTIVATION_BITS as i32
@@ -60,6 +128,40 @@ mod tests {
                 quantise(&[steps * step], exponent, &mut out);
                 assert_eq!(out, [q], "{steps} steps of 2^{exponent}");
             }
+        }
+    }
+
+    #[test]
+    fn vectors_that_come_in_parts_are_quantised_as_they_would_be_at_once() {
+        let mut state = 1u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        };
+        for case in 0..if cfg!(miri) { 30 } else { 3000 } {
+            // Of one size, or larger and larger ones, with neighbours of halves of a step among them, and zeros.
+            let growth = [0, 1, 3, 6, 30][case % 5];
+            let x: [f32; 20] = core::array::from_fn(|index| {
+                let size = power_of_two((growth * index / 20) as i32 - 8);
+                let steps = (random() % 4096) as f32 - 2048.0;
+                let value = steps * size * if random() % 2 == 0 { 0.5 } else { 0.123 };
+                if random() % 3 == 0 { f32::from_bits(value.to_bits() + random() % 3) } else { value }
+            });
+            let (least, mut largest) = (-5, 0);
+            let (mut plain, mut odd) = (Intake::new(least), OddIntake::new(least));
+            let (mut found, mut expected) = ([[0; 20]; 2], [0; 20]);
+            for (place, part) in [0, 7, 14].into_iter().zip(x.chunks(7)) {
+                largest = largest_bits(part, largest);
+                let needed = exponent_of(largest).max(least);
+                plain.add(part, needed, &mut found[0], place).unwrap();
+                odd.add(part, needed, &mut found[1], place).unwrap();
+            }
+            let exponent = exponent_of(largest).max(least);
+            quantise(&x, exponent, &mut expected);
+            let stale = plain.finish(&mut found[0]);
+            quantise(&x[..stale], exponent, &mut found[0]);
+            assert_eq!((odd.finish(&mut found[1]), plain.exponent, odd.exponent), (0, exponent, exponent));
+            assert_eq!(found, [expected; 2], "{x:?}");
         }
     }
 

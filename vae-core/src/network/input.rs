@@ -1,5 +1,7 @@
 //! What a network reads: features or latents, then the condition.
 
+use core::ops::Range;
+
 use crate::{
     arithmetic::vector::Samples,
     format::{error::LoadError, size::CHUNK},
@@ -7,7 +9,7 @@ use crate::{
     network::{
         error::InferError,
         fixed::LEAST_EXPONENT,
-        standardise::{STANDARDISED_LIMIT, Standardiser, limited},
+        standardise::{STANDARDISED_LIMIT, Standardiser},
     },
 };
 
@@ -16,13 +18,23 @@ pub(crate) struct Source<'a> {
     first: First<'a>,
     /// None for a second stage that knows no condition.
     condition: Option<&'a Condition<'a>>,
-    missing: u32,
-    /// Whether values are missing or beyond [`STANDARDISED_LIMIT`].
-    careful: bool,
+    seen: Seen,
 }
 
-/// Takes standardised values, a chunk at a time, with the first one's place; none where it has no room for them.
-pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, &[f32]) -> Option<()>;
+/// What reading a window has found out about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// Whether values are beyond [`STANDARDISED_LIMIT`].
+    pub(crate) beyond: bool,
+    /// Features that are not observed.
+    pub(crate) missing: u32,
+}
+
+const LARGEST: u32 = STANDARDISED_LIMIT.to_bits();
+
+/// Takes standardised values, a chunk at a time, with the first one's place and the bits of the largest magnitude so far; none where it has no room
+/// for them.
+pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, &[f32], u32) -> Option<()>;
 
 #[derive(Clone, Copy)]
 pub(crate) enum First<'a> {
@@ -39,16 +51,16 @@ pub(crate) struct Condition<'m> {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(first: First<'a>, condition: &'a Condition<'a>) -> Self {
-        Self { first, condition: Some(condition), missing: 0, careful: false }
+        Self { first, condition: Some(condition), seen: Seen::default() }
     }
 
     /// As if it had been read before, with what was found then.
-    pub(crate) fn resumed(self, careful: bool, missing: u32) -> Self {
-        Self { careful, missing, ..self }
+    pub(crate) fn resumed(self, seen: Seen) -> Self {
+        Self { seen, ..self }
     }
 
     pub(crate) fn unconditional(latent: &'a [f32]) -> Self {
-        Self { first: First::Latent(latent), condition: None, missing: 0, careful: false }
+        Self { first: First::Latent(latent), condition: None, seen: Seen::default() }
     }
 
     /// How many values are read.
@@ -60,65 +72,62 @@ impl<'a> Source<'a> {
         first + self.condition.map_or(0, |condition| condition.values.len())
     }
 
-    /// Gives the standardised values to `emit`, a chunk at a time, and returns the bits of their largest magnitude. What is
+    /// Gives the standardised values of the chunks that begin before place `end` to `emit`, and returns the bits of their largest magnitude. What is
     /// not observed is the mean.
-    ///
-    /// Where a value turns out to be missing or too large, all are given once more, from place 0 on.
     ///
     /// # Errors
     /// [`InferError::Infinite`], [`InferError::Overflow`] for a latent vector that is not finite, and [`LoadError::Shape`] where `emit` has no
     /// room.
-    pub(crate) fn read(&mut self, chunk: &mut [f32; CHUNK], emit: Emit<'_>) -> Result<u32, InferError> {
-        let expected = self.len();
-        let misfit = |found| LoadError::Shape { expected, found };
-        let mut largest = self.pass(chunk, emit).map_err(misfit)?;
-        if largest > STANDARDISED_LIMIT.to_bits() && !self.careful {
-            self.inspect()?;
-            self.careful = true;
-            largest = self.pass(chunk, emit).map_err(misfit)?;
-        }
-        Ok(largest)
-    }
-
-    /// The bits of the largest magnitude, or the place from which on sizes do not fit.
-    fn pass(&self, chunk: &mut [f32; CHUNK], emit: Emit<'_>) -> Result<u32, usize> {
+    pub(crate) fn read(&mut self, chunk: &mut [f32; CHUNK], end: usize, emit: Emit<'_>) -> Result<u32, InferError> {
+        let misfit = |found| LoadError::Shape { expected: self.len(), found };
+        let mut seen = Seen::default();
         let mut largest = 0;
         let place = match self.first {
             First::Latent(z) => {
                 largest = kernel::largest_bits(z, largest);
-                emit(0, z).ok_or(0usize)?;
+                if largest > f32::MAX.to_bits() {
+                    return Err(InferError::Overflow);
+                }
+                emit(0, z, largest).ok_or(misfit(0))?;
                 z.len()
             }
             First::Features(x, standardiser) => {
-                self.standardise(x, standardiser, 0, &mut largest, chunk, emit)?;
+                self.standardise((x, standardiser), 0..end, &mut seen, &mut largest, chunk, emit)?;
                 x.len()
             }
         };
         if let Some(Condition { values, standardiser }) = self.condition {
-            self.standardise(Samples::F32(values), standardiser, place, &mut largest, chunk, emit)?;
+            self.standardise((Samples::F32(values), standardiser), place..end, &mut seen, &mut largest, chunk, emit)?;
+        }
+        if end >= self.len() {
+            self.seen = seen;
         }
         Ok(largest)
     }
 
-    /// Gives a part of the values to `emit`, whose place begins at `place`.
+    /// Gives a part of the values to `emit`, those at these places.
     fn standardise(
         &self,
-        x: Samples<'_>,
-        standardiser: &Standardiser<'_>,
-        place: usize,
+        (x, standardiser): (Samples<'_>, &Standardiser<'_>),
+        places: Range<usize>,
+        seen: &mut Seen,
         largest: &mut u32,
         chunk: &mut [f32; CHUNK],
         emit: Emit<'_>,
-    ) -> Result<(), usize> {
-        for start in (0..standardiser.mean.len()).step_by(CHUNK) {
-            let values = standardiser.apply(x, start, chunk).ok_or(place + start)?;
-            if self.careful {
-                for value in values.iter_mut() {
-                    *value = if value.is_nan() { 0.0 } else { limited(*value) };
-                }
-            }
-            *largest = kernel::largest_bits(values, *largest);
-            emit(place + start, values).ok_or(place + start)?;
+    ) -> Result<(), InferError> {
+        let len = standardiser.mean.len().min(places.end.saturating_sub(places.start));
+        for start in (0..len).step_by(CHUNK) {
+            let place = places.start + start;
+            let misfit = LoadError::Shape { expected: self.len(), found: place };
+            let values = standardiser.apply(x, start, chunk).ok_or(misfit)?;
+            // Where one chunk needs it, the next ones may as well.
+            let are_sound = !seen.beyond && seen.missing == 0;
+            let found = if are_sound { kernel::largest_bits(values, *largest) } else { u32::MAX };
+            *largest = match found {
+                0..=LARGEST => found,
+                _ => mend(values, x, start, seen)?.max(*largest),
+            };
+            emit(place, values, *largest).ok_or(misfit)?;
         }
         Ok(())
     }
@@ -132,34 +141,27 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Counts what is missing and refuses infinities.
-    fn inspect(&mut self) -> Result<(), InferError> {
-        match self.first {
-            First::Features(Samples::F32(x), _) => {
-                for (feature, x) in x.iter().enumerate() {
-                    if x.is_infinite() {
-                        return Err(InferError::Infinite { feature });
-                    }
-                    self.missing += u32::from(x.is_nan());
-                }
-            }
-            First::Features(Samples::I16(_), _) => {}
-            First::Latent(z) => {
-                if !z.iter().all(|z| z.is_finite()) {
-                    return Err(InferError::Overflow);
-                }
-            }
-        }
-        Ok(())
+    /// What has been found out about it, once it has been read.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen
     }
+}
 
-    /// Whether values are missing or beyond [`STANDARDISED_LIMIT`], once they have been read.
-    pub(crate) fn is_careful(&self) -> bool {
-        self.careful
+/// Brings what is missing among standardised values to 0 and what is too large to the limit, counts the former and refuses infinities; `x` has the
+/// values as they were, from `start` on. Returns the bits of the largest magnitude that is left.
+#[inline(never)] // few windows need it
+fn mend(values: &mut [f32], x: Samples<'_>, start: usize, seen: &mut Seen) -> Result<u32, InferError> {
+    let before = match x {
+        Samples::F32(x) => x.get(start..).unwrap_or_default(),
+        // None of these is infinite.
+        Samples::I16(_) => &[0.0; CHUNK],
+    };
+    let (missing, largest, is_infinite) = kernel::mend(values, before, STANDARDISED_LIMIT);
+    if is_infinite {
+        let feature = before.iter().position(|x| x.is_infinite()).unwrap_or_default();
+        return Err(InferError::Infinite { feature: start + feature });
     }
-
-    /// Features that are not observed, once they have been read.
-    pub(crate) fn missing(&self) -> u32 {
-        self.missing
-    }
+    seen.beyond |= largest == STANDARDISED_LIMIT.to_bits();
+    seen.missing += missing;
+    Ok(largest)
 }

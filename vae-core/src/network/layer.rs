@@ -15,7 +15,7 @@ use crate::{
     network::{
         curve,
         error::InferError,
-        fixed::{self, LEAST_EXPONENT},
+        fixed::{self, Intake, LEAST_EXPONENT},
         input::Source,
     },
 };
@@ -60,6 +60,14 @@ impl<'c> Outputs<'c> {
     /// The outputs as numbers.
     pub(crate) fn numbers(self) -> &'c [f32] {
         self.numbers_mut()
+    }
+
+    /// The outputs' bits: zero is all zeros.
+    pub(crate) fn words(&mut self) -> &mut [i32] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice_mut(values),
+            Self::Fixed { values, .. } => values,
+        }
     }
 
     fn numbers_mut(self) -> &'c mut [f32] {
@@ -124,27 +132,31 @@ impl<'m> Layer<'m> {
         let vector = self.room(vector)?;
         match self.constants {
             Constants::F32 { .. } => {
-                source.read(chunk, &mut |place, values| {
+                source.read(chunk, usize::MAX, &mut |place, values, _| {
                     vector.iter_mut().skip(place).zip(values).for_each(|(slot, value)| *slot = *value);
                     Some(())
                 })?;
                 Ok(0)
             }
             Constants::Int8 { .. } => {
-                let mut exponent = self.exponent(source.least_exponent())?;
-                loop {
+                let mut intake = Intake::new(self.exponent(source.least_exponent())?);
+                let mut end = usize::MAX;
+                // Once, and once more up to where integers were in a unit that turned out to be too fine.
+                while end > 0 {
                     let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
-                    let largest = source.read(chunk, &mut |place, values| {
-                        fixed::quantise(values, exponent, halfwords.get_mut(place..)?);
+                    let mut overflow = None;
+                    source.read(chunk, end, &mut |place, values, largest| {
+                        match self.exponent(fixed::exponent_of(largest)) {
+                            Ok(needed) => intake.add(values, needed, halfwords, place)?,
+                            Err(error) => overflow = Some(error),
+                        }
                         Some(())
                     })?;
-                    let needed = self.exponent(fixed::exponent_of(largest))?;
-                    if needed <= exponent {
-                        pad(vector, self.columns);
-                        return Ok(exponent);
-                    }
-                    exponent = needed;
+                    overflow.map_or(Ok(()), Err)?;
+                    end = intake.finish(halfwords.get_mut(..self.columns).unwrap_or_default());
                 }
+                pad(vector, self.columns);
+                Ok(intake.exponent)
             }
         }
     }

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{
         arithmetic::random::{standard_normal, tests::SplitMix},
-        network::error::InferError,
+        network::{error::InferError, input::Seen},
         probability::{
             likelihood::{Likelihood, Open},
             log_density::LogDensity,
@@ -253,7 +253,7 @@ mod tests {
         /// What the core makes of it, chunk by chunk: the log-density, and with what is not observed.
         fn found(&self, x: &[f32; N]) -> Result<(f64, f64), InferError> {
             let likelihood = Likelihood::Covariance(covariance::<N>(self.rank));
-            let mut density = LogDensity::new(&likelihood, Samples::F32(x), x.iter().any(|x| x.is_nan()));
+            let mut density = LogDensity::new(&likelihood, Samples::F32(x), Seen::default());
             let rows = N * (2 + usize::from(self.rank));
             for start in (0..rows).step_by(CHUNK) {
                 let mut values = self.values;

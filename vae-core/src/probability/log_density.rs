@@ -5,7 +5,13 @@ use crate::probability::likelihood::Open;
 use crate::{
     arithmetic::{activation::softplus, number::clamp, vector::Samples},
     format::size::CHUNK,
-    network::{error::InferError, layer::Outputs, standardise::limited},
+    kernel,
+    network::{
+        error::InferError,
+        input::Seen,
+        layer::Outputs,
+        standardise::{STANDARDISED_LIMIT, limited},
+    },
     probability::{likelihood::Likelihood, squares::Squares},
 };
 
@@ -18,8 +24,9 @@ use crate::{
 pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
-    /// Whether features may be missing (they are left out) or beyond the limit.
-    careful: bool,
+    seen: Seen,
+    /// The normalisers of all features, where those of the missing ones are summed, which are fewer.
+    all: Option<f32>,
     /// What the normalisers and the other likelihoods come to.
     sum: f32,
     /// Squared differences, in σ², and predicted log-variances.
@@ -32,16 +39,19 @@ pub(crate) struct LogDensity<'a> {
 
 impl<'a> LogDensity<'a> {
     /// Starts the sum for the window `x`.
-    pub(crate) fn new(likelihood: &'a Likelihood<'a>, x: Samples<'a>, careful: bool) -> Self {
-        let sum = match likelihood {
-            Likelihood::Gaussian { log_normaliser_sum, .. } if !careful => *log_normaliser_sum,
-            _ => 0.0,
+    pub(crate) fn new(likelihood: &'a Likelihood<'a>, x: Samples<'a>, seen: Seen) -> Self {
+        let all = match likelihood {
+            Likelihood::Gaussian { log_normaliser_sum, .. } if 2 * seen.missing as usize <= x.len() => {
+                Some(*log_normaliser_sum)
+            }
+            _ => None,
         };
         Self {
             likelihood,
             x,
-            careful,
-            sum,
+            seen,
+            all,
+            sum: 0.0,
             squares: Squares::default(),
             unseen: 0.0,
             #[cfg(any(feature = "mixed", feature = "covariance"))]
@@ -63,20 +73,14 @@ impl<'a> LogDensity<'a> {
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
                 let x = standardiser.apply(self.x, start, chunk)?;
-                if !self.careful && self.squares.add_near(x, &outputs) {
-                    return Some(());
+                let mut outputs = outputs;
+                if self.seen.missing > 0 {
+                    self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
                 }
-                let log_normaliser = log_normaliser.iter().skip(start);
-                for ((x, mean), log_normaliser) in x.iter().zip(outputs.numbers()).zip(log_normaliser) {
-                    if !self.careful {
-                        let difference = x - mean;
-                        self.squares.add_far(difference * difference);
-                    } else if !x.is_nan() {
-                        let difference = limited(*x) - mean;
-                        self.sum += log_normaliser;
-                        self.squares.add_far(difference * difference);
-                    }
+                if self.seen.beyond {
+                    kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
                 }
+                self.squares.add(x, outputs);
             }
             Likelihood::Predicted { standardiser, log_normaliser, bounds, .. } => {
                 let features = start / 2;
@@ -130,7 +134,8 @@ impl<'a> LogDensity<'a> {
 
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
-        let nats = self.sum - self.squares.half();
+        let sum = self.all.map_or(self.sum, |all| all - self.sum);
+        let nats = sum - self.squares.half();
         if nats.is_finite() { Ok(nats) } else { Err(InferError::Overflow) }
     }
 
@@ -140,14 +145,38 @@ impl<'a> LogDensity<'a> {
     }
 }
 
+/// Brings missing features and the outputs that belong to them to 0, so that they add no square. Returns the sum of the normalisers of those that
+/// are missing, or of those that are not.
+#[inline(never)] // few windows need it
+fn forget(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
+    let mut sum = 0.0;
+    for ((x, log_normaliser), output) in x.iter_mut().zip(log_normaliser).zip(outputs.words()) {
+        // By its bits, which costs little without an FPU.
+        if x.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
+            (*x, *output) = (0.0, 0);
+            if of_missing {
+                sum += log_normaliser;
+            }
+        } else if !of_missing {
+            sum += log_normaliser;
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 #[cfg(feature = "families")]
 mod tests {
     use super::*;
     use crate::network::standardise::Standardiser;
 
+    fn seen(x: &[f32]) -> Seen {
+        let missing = x.iter().filter(|x| x.is_nan()).count() as u32;
+        Seen { beyond: false, missing }
+    }
+
     fn nats(likelihood: Likelihood<'_>, x: &[f32], outputs: &[f32]) -> f64 {
-        let mut density = LogDensity::new(&likelihood, Samples::F32(x), x.iter().any(|x| x.is_nan()));
+        let mut density = LogDensity::new(&likelihood, Samples::F32(x), seen(x));
         let mut room = [0.0; CHUNK];
         let outputs_room = &mut room[..outputs.len()];
         outputs_room.copy_from_slice(outputs);
@@ -235,7 +264,7 @@ mod tests {
                 let largest = (f64::from(1 << 29) * scale).min(3.0);
                 let values: [i32; FEATURES] =
                     core::array::from_fn(|i| (largest * ((i * 5 % 11) as f64 - 5.0) / 5.0 / scale) as i32);
-                let mut density = LogDensity::new(&likelihood, Samples::F32(&x), false);
+                let mut density = LogDensity::new(&likelihood, Samples::F32(&x), Seen::default());
                 let outputs = Outputs::Fixed { values: &mut values.clone(), exponent, magnitude: 0 };
                 density.add(0, outputs, &mut [0.0; CHUNK]).unwrap();
                 let exact: f64 = x

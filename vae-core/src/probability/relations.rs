@@ -76,7 +76,7 @@ fn given_others(
     layer: Layers<'_>,
     r: &[f32],
     buffers: &mut LayerBuffers<'_>,
-    emit: &mut dyn FnMut(usize, Outputs<'_>, &[f32]),
+    emit: &mut dyn FnMut(usize, Outputs<'_>, &mut [f32]),
 ) -> Result<(), InferError> {
     let mut pass = Pass::begin(layer, &mut Source::unconditional(r), buffers)?;
     pass.finish(buffers, &mut |start, outputs, chunk| {

@@ -1,12 +1,15 @@
 //! Sums of squared differences, in integers where they are small.
 
 use crate::{
-    kernel::{FRACTION_BITS, squared_differences},
-    network::layer::Outputs,
+    kernel::{FRACTION_BITS, largest_bits, squared_differences},
+    network::{fixed::power_of_two, layer::Outputs},
 };
 
-/// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed in `f32`.
+/// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed for itself.
 const NEAR: u32 = 1 << 16;
+
+/// Bits before the point of the fixed-point numbers that such a chunk is summed in: their differences then have no more than 26.
+const FAR_BITS: i32 = 15;
 
 /// The nearest `f32`, ties to even, as `as` has it: the highest 32 bits, the last of them set where one below is, are rounded as all are. The compiler's
 /// function for it is larger, and cores with an FPU have it for 32 bits.
@@ -30,26 +33,22 @@ pub(crate) struct Squares {
 }
 
 impl Squares {
-    /// Adds those between `x` and a layer's outputs, of which there are as many.
-    pub(crate) fn add(&mut self, x: &[f32], outputs: Outputs<'_>) {
-        if !self.add_near(x, &outputs) {
-            x.iter().zip(outputs.numbers()).for_each(|(x, mean)| self.add_far((x - mean) * (x - mean)));
+    /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten.
+    pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>) {
+        match outputs {
+            Outputs::F32(means) => x.iter().zip(means).for_each(|(x, mean)| self.add_far((x - *mean) * (x - *mean))),
+            Outputs::Fixed { values, exponent, magnitude } => {
+                // Means in a unit so coarse that they would have to be shifted left are far from everything.
+                if let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+                    && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
+                    && magnitude < NEAR
+                {
+                    self.near += sum;
+                } else {
+                    self.far += far_squares(x, values, exponent, magnitude);
+                }
+            }
         }
-    }
-
-    /// Adds those of integers where all are small; else returns false.
-    #[inline(always)]
-    pub(crate) fn add_near(&mut self, x: &[f32], outputs: &Outputs<'_>) -> bool {
-        // Means in a unit so coarse that they would have to be shifted left are far from everything.
-        if let Outputs::Fixed { values, exponent, .. } = outputs
-            && let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
-            && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
-            && magnitude < NEAR
-        {
-            self.near += sum;
-            return true;
-        }
-        false
     }
 
     /// Adds a square.
@@ -62,6 +61,34 @@ impl Squares {
         const UNIT: f32 = 1.0 / (1u64 << (2 * FRACTION_BITS)) as f32;
         0.5 * (nearest(self.near) * UNIT + self.far)
     }
+}
+
+/// The sum of squared differences between `x` and `means`, which are worth `2^exponent`, `magnitude` being the bitwise or of their magnitudes: in
+/// integers of a unit so coarse that both have room. Both are overwritten.
+#[inline(never)] // few windows need it
+fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) -> f32 {
+    let largest = largest_bits(x, 0);
+    if largest > f32::MAX.to_bits() {
+        return f32::INFINITY;
+    }
+    let bits_of_means = (u32::BITS - magnitude.leading_zeros()) as i32 + exponent;
+    let coarser = ((largest >> 23) as i32 - 126).max(bits_of_means).saturating_sub(FAR_BITS).max(0);
+    if coarser > 0 {
+        let scale = power_of_two(-coarser);
+        // Four at a time cost an FPU half as much.
+        let (fours, rest) = x.as_chunks_mut::<4>();
+        for [a, b, c, d] in fours {
+            (*a, *b, *c, *d) = (*a * scale, *b * scale, *c * scale, *d * scale);
+        }
+        rest.iter_mut().for_each(|x| *x *= scale);
+    }
+    let shift = coarser - FRACTION_BITS as i32 - exponent;
+    if shift < 0 {
+        // They have room, or are all zero.
+        means.iter_mut().for_each(|mean| *mean <<= shift.unsigned_abs().min(31));
+    }
+    let (sum, _) = squared_differences(x, means, shift.clamp(0, 31) as u32);
+    nearest(sum) * power_of_two(2 * (coarser - FRACTION_BITS as i32))
 }
 
 #[cfg(test)]
