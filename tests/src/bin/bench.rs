@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{
-    CORES, Counts, Footprint, MODELS, measured_model,
+    CORES, Counts, Footprint, MODELS, dearest, measured_model,
     recipe::{RECIPE_FEATURES, recipe_models},
     rows_model, varied_shapes, write_models,
 };
@@ -107,6 +107,9 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprint>) -> Result<()
             "  (e) motor, detector: a sample {}, a window with its verdict {}",
             stages["sample"], stages["window"]
         );
+    }
+    if let Some(dearest) = dearest(counts) {
+        println!("  (a) worst {dearest:>12}");
     }
     if let Some(Footprint { code, static_ram, stack }) = footprint {
         println!("  (a) code {code} bytes, static RAM {static_ram}, stack with scratch {stack}");

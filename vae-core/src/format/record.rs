@@ -324,7 +324,7 @@ mod tests {
                 activation,
                 rows: [0, 1, 127, 128, 16_384, u32::MAX, 7][index],
                 columns: 300,
-                weights: &weights[..60 * index],
+                weights: &weights[..50 * index],
                 row_constants: &row_constants,
                 scale_exponent: [0, -1, 1, -64, 64, i32::MIN, i32::MAX][index],
                 bias_exponent: -30,
@@ -341,7 +341,8 @@ mod tests {
                     let found = records[1].layer();
                     let parts = |record: LayerRecord<'_>| {
                         let LayerRecord { rows, columns, scale_exponent, bias_exponent, .. } = record;
-                        let slope = if let Activation::LeakyRelu(slope) = record.activation { slope.to_bits() } else { 0 };
+                        let slope =
+                            if let Activation::LeakyRelu(slope) = record.activation { slope.to_bits() } else { 0 };
                         let kind = core::mem::discriminant(&record.activation);
                         let lens = [record.weights.len(), record.row_constants.len()];
                         (kind, slope, rows, columns, lens, scale_exponent, bias_exponent)

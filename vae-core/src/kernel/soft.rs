@@ -114,11 +114,7 @@ fn large_product(a: Unpacked, b: u32, sum: u32) -> f32 {
         return infinity;
     }
     let small = ordinary_product(a, b - (SMALLER << 23), sum - SMALLER).to_bits();
-    if (small >> 23) & 255 < 255 - SMALLER {
-        f32::from_bits(small + (SMALLER << 23))
-    } else {
-        infinity
-    }
+    if (small >> 23) & 255 < 255 - SMALLER { f32::from_bits(small + (SMALLER << 23)) } else { infinity }
 }
 
 /// The same where the sum of the exponents is within 130 to 378.
