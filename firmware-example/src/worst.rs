@@ -55,7 +55,13 @@ pub fn fill(kind: &str, x: &mut [f32], normal: &[f32], (mean, inverse_scale): (&
             "rising" => away(libm::exp2f(31.0 * index as f32 / len as f32 - 1.0)),
             "late" if index + 1 == len => away(1e6),
             "subnormal" => sign * 1e-40,
-            "gaps" => if even { f32::NAN } else { f32::MAX },
+            "gaps" => {
+                if even {
+                    f32::NAN
+                } else {
+                    f32::MAX
+                }
+            }
             "patterns" => finite(f32::from_bits(rng.random())),
             "farther" if first => f32::NAN,
             "farther" => away(if last { 1e8 } else { 63.0 }),
@@ -71,7 +77,9 @@ pub fn fill(kind: &str, x: &mut [f32], normal: &[f32], (mean, inverse_scale): (&
 pub fn change(x: &mut [f32], normal: &[f32], (mean, inverse_scale): (&[f32], &[f32]), rng: &mut impl Rng) {
     let (kind, spread) = (rng.random_range(0..12), rng.random_range(0.1..12.0f32));
     let (len, start) = (1 << rng.random_range(0..9), rng.random_range(0..x.len()));
-    for (x, ((normal, mean), inverse_scale)) in x.iter_mut().zip(normal.iter().zip(mean).zip(inverse_scale)).skip(start).take(len) {
+    for (x, ((normal, mean), inverse_scale)) in
+        x.iter_mut().zip(normal.iter().zip(mean).zip(inverse_scale)).skip(start).take(len)
+    {
         *x = match kind {
             0 => f32::NAN,
             1 => 0.0,

@@ -249,6 +249,13 @@ pub fn measured_model(name: &str) -> Result<AlignedFile> {
 /// Instructions by model and stage.
 pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
+/// Instructions of the dearest score of model (a), of the windows that the firmware makes and searches to cost much.
+#[must_use]
+pub fn dearest(counts: &Counts) -> Option<u64> {
+    let stages = counts.get(MODELS[0])?.iter();
+    stages.filter(|(stage, _)| stage.starts_with("worst/")).map(|(_, instructions)| *instructions).max()
+}
+
 /// The anomaly-detection network of MLPerf Tiny as a VAE, with seeded random weights.
 #[must_use]
 pub fn mlperf_model(precision: Precision) -> ModelFile {

@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{
-    CORES, Counts, FrontEndCount, MODELS,
+    CORES, Counts, FrontEndCount, MODELS, dearest,
     footprint::{Footprint, Footprints},
     measured_model,
     recipe::{RECIPE_FEATURES, recipe_models},
@@ -114,6 +114,9 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprints>) -> Result<(
     }
     if let Some(load) = counts.get("int8").and_then(|stages| stages.get("load")) {
         println!("  (a) loading {load}");
+    }
+    if let Some(dearest) = dearest(counts) {
+        println!("  (a) worst {dearest:>12}");
     }
     if let Some(Footprints { whole, least, built_in }) = footprint {
         for (what, footprint) in [("whole", whole), ("least features", least), ("least, built in", built_in)] {

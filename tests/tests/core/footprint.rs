@@ -1,7 +1,7 @@
 //! Budgets of code, RAM and instructions on each emulated core, and the cost model's predictions.
 
 use vae_tests::bench::{
-    CORES, Core, FrontEndCount, MODELS,
+    CORES, Core, FrontEndCount, MODELS, dearest,
     footprint::{Footprints, write_smallest},
     measured_model, write_models,
 };
@@ -21,6 +21,16 @@ fn budget(core: &Core) -> u64 {
     }
 }
 
+/// Instructions of a score of model (a) that a core may take whatever the window is.
+fn worst(core: &Core) -> u64 {
+    match core.name {
+        "Cortex-M3" => 950_000,
+        "Cortex-M0" => 1_700_000,
+        "RV32IMC" => 1_300_000,
+        _ => 325_000,
+    }
+}
+
 /// Bytes of code of a core with an FPU: all that is there by default, what model (a) needs, and that built in.
 const HARD: [usize; 3] = [17_100, 12_800, 10 * 1024];
 /// And of one without, where the compiler's functions for `f32` come on top.
@@ -35,6 +45,8 @@ fn scores_cost_what_is_promised_and_predicted() {
         let counts = core.count(folder.path()).unwrap();
         let score = |model: &str| counts[model]["score"];
         assert!(score("int8") <= budget(core), "{}: {} instructions", core.name, score("int8"));
+        let dearest = dearest(&counts).unwrap();
+        assert!(dearest <= worst(core), "{}: {dearest} instructions in the worst case", core.name);
         if core.target.ends_with("hf") {
             let products = cost::products(&files[1].model().unwrap()).unwrap();
             assert!(score("f32") as f64 <= 2.9 * products as f64, "{}: {}", core.name, score("f32"));

@@ -105,7 +105,7 @@ macro_rules! eight_columns {
 #[unsafe(naked)]
 unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
-    // columns in steps of 32 (64 bytes), two of which are a turn; a tail of fewer belongs to the last run.
+    // columns in steps of 32 (64 bytes); a tail of fewer belongs to the last run.
     naked_asm!(
         dsp!(),
         ".syntax unified",
@@ -115,16 +115,11 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "stm sp, {{r2-r12, lr}}",
         // Where a block begins.
         "adr.w r4, 2f",
-        "ldrd r1, r2, [sp, #{x}]",
+        "ldr r2, [sp, #{first_run}]",
         "ldr r3, [sp, #{x_end}]",
         "cmp r2, r3",
-        "bne 14f",
-        "adr.w r4, 11f",
-        "subs r2, r2, r1",
-        "lsls r2, r2, #25",
-        "bpl 14f",
-        "adr.w r4, 10f",
-        "14:",
+        "it eq",
+        "adreq.w r4, 11f",
         "orr r4, r4, #1", // Thumb code
         "str r4, [sp, #{begin}]",
         "bx r4",
@@ -139,30 +134,14 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "bhi 7f",
         "12:", // a run
         "str r7, [sp, #{run}]",
-        "subs r7, r7, r1",
-        "adds r7, #1",
-        "lsls r7, r7, #25",
-        "bmi 13f",
         "b 3f",
-        "10:", // a block of one run, of an odd number of steps
+        "11:", // a block of one run
         "ldr r1, [sp, #{x}]",
         "movs r2, #0",
         "movs r3, #0",
         "movs r4, #0",
         "movs r5, #0",
-        "b 13f",
-        "11:", // a block of one run, of an even number
-        "ldr r1, [sp, #{x}]",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
-        "3:", // 64 columns
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
-        "13:",
+        "3:", // 32 columns
         eight_columns!(),
         eight_columns!(),
         eight_columns!(),
@@ -252,6 +231,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         frame = const size_of::<Job>() + 4,
         begin = const size_of::<Job>(),
         x = const offset_of!(Job, x),
+        first_run = const offset_of!(Job, first_run),
         rows = const offset_of!(Job, rows),
         magnitude = const offset_of!(Job, magnitude),
         out = const offset_of!(Job, out),

@@ -73,7 +73,13 @@ fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) 
     }
     let bits_of_means = (u32::BITS - magnitude.leading_zeros()) as i32 + exponent;
     let coarser = ((largest >> 23) as i32 - 126).max(bits_of_means).saturating_sub(FAR_BITS).max(0);
-    if coarser > 0 {
+    if coarser > 0 && cfg!(vae_soft) {
+        // A product, but for numbers that are zero in this unit.
+        for bits in bytemuck::cast_slice_mut::<f32, u32>(x) {
+            let is_small = ((*bits >> 23) & 255) as i32 <= coarser;
+            *bits = if is_small { 0 } else { bits.wrapping_sub((coarser as u32) << 23) };
+        }
+    } else if coarser > 0 {
         let scale = power_of_two(-coarser);
         // Four at a time cost an FPU half as much.
         let (fours, rest) = x.as_chunks_mut::<4>();
