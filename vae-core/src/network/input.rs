@@ -92,12 +92,12 @@ impl<'a> Source<'a> {
                 z.len()
             }
             First::Features(x, standardiser) => {
-                self.standardise((x, standardiser), 0..end, &mut seen, &mut largest, chunk, emit)?;
+                self.standardise((x, standardiser), 0..end, (&mut seen, &mut largest), chunk, emit)?;
                 x.len()
             }
         };
         if let Some(Condition { values, standardiser }) = self.condition {
-            self.standardise((Samples::F32(values), standardiser), place..end, &mut seen, &mut largest, chunk, emit)?;
+            self.standardise((Samples::F32(values), standardiser), place..end, (&mut seen, &mut largest), chunk, emit)?;
         }
         if end >= self.len() {
             self.seen = seen;
@@ -110,8 +110,7 @@ impl<'a> Source<'a> {
         &self,
         (x, standardiser): (Samples<'_>, &Standardiser<'_>),
         places: Range<usize>,
-        seen: &mut Seen,
-        largest: &mut u32,
+        (seen, largest): (&mut Seen, &mut u32),
         chunk: &mut [f32; CHUNK],
         emit: Emit<'_>,
     ) -> Result<(), InferError> {
