@@ -76,6 +76,8 @@ pub(super) struct Description {
     products: u64,
     /// Instructions of a score at the mean on each kind of core, as the cost model predicts them.
     instructions: BTreeMap<&'static str, u64>,
+    /// What these are at most, whatever a window holds.
+    worst_instructions: BTreeMap<&'static str, u64>,
     /// Instructions of a detector on each; empty for a model that is scored by samples.
     detector_instructions: BTreeMap<&'static str, WindowCost>,
     /// Bytes.
@@ -138,6 +140,7 @@ impl Description {
             products: cost::products(model)?,
             layers: layers(model)?,
             instructions: cost::instructions(model)?.into_iter().collect(),
+            worst_instructions: cost::worst_instructions(model)?.into_iter().collect(),
             detector_instructions: window_costs(model)?.into_iter().collect(),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
@@ -268,7 +271,8 @@ fn size_lines(d: &Description, text: &mut String) -> Result<()> {
             let WindowCost { sample, window, alarm, .. } = cost;
             format!(", {window} a window with its verdict, {alarm} in an alarm, {sample} a sample between")
         });
-        writeln!(text, "  instructions {core}: about {instructions} a score{detector}")?;
+        let worst = d.worst_instructions.get(core).map_or(String::new(), |worst| format!(", at most {worst}"));
+        writeln!(text, "  instructions {core}: about {instructions} a score{worst}{detector}")?;
     }
     writeln!(text, "  flash        {} bytes", d.flash)?;
     let Description { scratch, window_bytes, detector_state, snapshot, .. } = d;
