@@ -159,7 +159,10 @@ impl Core {
             let [name, window, ticks] = words[..] else { bail!("unexpected line: {line}") };
             Ok(FrontEndCount {
                 name: name.to_owned(),
-                front_end: front_ends(&[name.to_owned()], &["x".to_owned()], window.parse()?, Some(SOUND_RATE))?[0],
+                front_end: front_ends(&[name.to_owned()], &["x".to_owned()], window.parse()?, Some(SOUND_RATE))?
+                    .first()
+                    .copied()
+                    .unwrap_or(FrontEnd::Raw),
                 window: window.parse()?,
                 instructions: self.instructions(ticks.parse()?),
             })

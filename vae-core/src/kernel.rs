@@ -92,3 +92,12 @@ pub const ROW_BLOCK: usize = 4;
 
 /// Words that an int8 layer's file holds for a block of rows: four biases, then four 16-bit multipliers.
 pub const ROW_WORDS: usize = 6;
+
+/// So many blocks' words as blocks; none where there are not as many words. A cast that is safe would divide, which cores without an instruction for it
+/// do in 400 bytes of code.
+#[allow(unsafe_code)]
+pub fn row_blocks(words: &[i32], blocks: usize) -> Option<&[[i32; ROW_WORDS]]> {
+    let words = words.get(..blocks.checked_mul(ROW_WORDS)?)?;
+    // SAFETY: there are as many words as that many arrays hold, whose alignment and validity are theirs.
+    Some(unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), blocks) })
+}

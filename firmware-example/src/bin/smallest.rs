@@ -15,7 +15,8 @@ use cortex_m_semihosting::hio;
 use vae_core::{Model, Scratch, SelfTestError, Votes, include_model};
 
 const MODEL: Model<'static> = include_model!(concat!(env!("VAE_BENCH"), "/smallest.vae"));
-static ROWS: &[u8] = include_bytes!(concat!(env!("VAE_BENCH"), "/smallest.f32"));
+/// Rows as a converter gives them.
+static ROWS: &[u8] = include_bytes!(concat!(env!("VAE_BENCH"), "/smallest.i16"));
 
 #[entry]
 fn main() -> ! {
@@ -36,12 +37,12 @@ fn run() -> Result<(bool, bool), SelfTestError> {
     let calibration = MODEL.calibration()?;
     let (needed, of) = calibration.votes();
     let Some(mut votes) = Votes::new(needed, of) else { return Ok((true, false)) };
-    let mut row = [0.0; MODEL.features()];
+    let mut row = [0i16; MODEL.features()];
     let (mut first, mut second) = (false, false);
     let mut rest = black_box(ROWS);
-    while let Some((values, others)) = rest.split_first_chunk::<{ 4 * MODEL.features() }>() {
-        for (value, bytes) in row.iter_mut().zip(values.as_chunks::<4>().0) {
-            *value = f32::from_le_bytes(*bytes);
+    while let Some((values, others)) = rest.split_first_chunk::<{ 2 * MODEL.features() }>() {
+        for (value, bytes) in row.iter_mut().zip(values.as_chunks::<2>().0) {
+            *value = i16::from_le_bytes(*bytes);
         }
         rest = others;
         let score = MODEL.elbo_at_mean(&row, &mut scratch)?;

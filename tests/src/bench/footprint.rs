@@ -147,8 +147,8 @@ impl Core {
 pub fn smallest_model() -> ModelFile {
     let mut rng = ChaCha8Rng::seed_from_u64(12);
     let mut layer = |rows, columns, activation| random_layer(&mut rng, rows, columns, activation, 2.0);
-    let encoder = vec![layer(16, 12, Relu), layer(4, 16, Identity)];
-    let decoder = vec![layer(16, 2, Relu), layer(12, 16, Identity)];
+    let encoder = vec![layer(12, 12, Relu), layer(4, 12, Identity)];
+    let decoder = vec![layer(12, 2, Relu), layer(12, 12, Identity)];
     let channel = ChannelCalibration {
         range: (-100.0, 100.0),
         longest_run: 1.0,
@@ -177,15 +177,15 @@ pub fn smallest_model() -> ModelFile {
     }
 }
 
-/// Writes the smallest model and a recording for it, four normal rows and four that are not: `smallest.vae`, `smallest.f32`.
+/// Writes the smallest model and a recording for it, four normal rows and four that are not: `smallest.vae`, `smallest.i16`.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write_smallest(folder: &Path) -> Result<()> {
     fs::write(folder.join("smallest.vae"), smallest_model().to_bytes()?)?;
-    let rows = [[0.5f32; 12], [0.1; 12], [-0.3; 12], [0.0; 12], [500.0; 12], [-500.0; 12], [400.0; 12], [900.0; 12]];
+    let rows = [[1i16; 12], [0; 12], [-1; 12], [0; 12], [500; 12], [-500; 12], [400; 12], [900; 12]];
     fs::write(
-        folder.join("smallest.f32"),
+        folder.join("smallest.i16"),
         rows.as_flattened().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
     )?;
     Ok(())

@@ -115,7 +115,8 @@ impl<'a> Source<'a> {
         emit: Emit<'_>,
     ) -> Result<(), InferError> {
         let len = standardiser.mean.len().min(places.end.saturating_sub(places.start));
-        for start in (0..len).step_by(CHUNK) {
+        let mut start = 0; // not `step_by`, which divides: see `row_blocks`
+        while start < len {
             let place = places.start + start;
             let misfit = LoadError::Shape { expected: self.len(), found: place };
             let values = standardiser.apply(x, start, chunk).ok_or(misfit)?;
@@ -127,6 +128,7 @@ impl<'a> Source<'a> {
                 _ => mend(values, x, start, seen)?.max(*largest),
             };
             emit(place, values, *largest).ok_or(misfit)?;
+            start += CHUNK;
         }
         Ok(())
     }

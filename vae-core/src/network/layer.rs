@@ -11,7 +11,7 @@ use crate::{
         record::{LayerRecord, Records, values},
         size::{CHUNK, padded_rows, vector_len},
     },
-    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, clear, largest_bits, requantise, rows_int8, sums_f32},
+    kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, clear, largest_bits, requantise, row_blocks, rows_int8, sums_f32},
     network::{
         curve,
         error::InferError,
@@ -95,15 +95,28 @@ impl<'m> Layer<'m> {
                 bias: values(record.row_constants, rows)?,
                 _has: (),
             },
-            Precision::Int8 => Constants::Int8 {
-                weights: values(record.weights, words / 2)?,
-                rows: values(record.row_constants, rows.div_ceil(ROW_BLOCK))?,
-                scale_exponent: record.scale_exponent,
-                bias_exponent: record.bias_exponent,
-            },
+            Precision::Int8 => {
+                let blocks = rows.div_ceil(ROW_BLOCK);
+                let constants = values(record.row_constants, blocks * ROW_WORDS)?;
+                let misfit = LoadError::Shape { expected: blocks, found: 0 };
+                Constants::Int8 {
+                    weights: values(record.weights, words / 2)?,
+                    rows: row_blocks(constants, blocks).ok_or(misfit)?,
+                    scale_exponent: record.scale_exponent,
+                    bias_exponent: record.bias_exponent,
+                }
+            }
         };
         Ok(Self { activation: record.activation, rows, columns, constants })
     }
+
+    /// Without rows.
+    pub(crate) const EMPTY: Self = Self {
+        activation: Activation::Identity,
+        rows: 0,
+        columns: 0,
+        constants: Constants::Int8 { weights: &[], rows: &[], scale_exponent: 0, bias_exponent: 0 },
+    };
 
     /// Takes over what another layer is, part by part where both are int8: as a whole it is a call of the compiler's memcpy, which is larger than a
     /// layer's code, and which a small image has no other use for.

@@ -76,10 +76,16 @@ impl<'m> Pass<'m> {
         source: &mut Source<'_>,
         buffers: &mut LayerBuffers<'_>,
     ) -> Result<Self, InferError> {
-        let first = layers.next(source.len()).unwrap_or(Err(LoadError::Shape { expected: 1, found: 0 }));
-        let layer = first?;
+        let first = &layers.next(source.len());
+        let layer = match first {
+            Some(Ok(layer)) => layer,
+            Some(Err(error)) => return Err((*error).into()), // as a whole: see `Model::elbo_by`
+            None => return Err(LoadError::Shape { expected: 1, found: 0 }.into()),
+        };
         let exponent = layer.load(source, buffers.vector, LayerBuffers::chunk(buffers.hidden)?.0)?;
-        Ok(Self { layer, exponent, behind: layers })
+        let mut pass = Self { layer: Layer::EMPTY, exponent, behind: layers };
+        pass.layer.become_like(layer);
+        Ok(pass)
     }
 
     /// The records behind the last layer, once it is the one that is left.
@@ -113,11 +119,13 @@ impl<'m> Pass<'m> {
         let Self { layer, exponent, .. } = &*self;
         let (chunk, room) = LayerBuffers::chunk(hidden)?;
         let room: &mut [i32] = bytemuck::cast_slice_mut(room);
-        for start in (0..layer.rows).step_by(CHUNK) {
+        let mut start = 0; // not `step_by`, which divides: see `row_blocks`
+        while start < layer.rows {
             let misfit = LoadError::Shape { expected: layer.rows, found: start };
             let rows = room.get_mut(..CHUNK.min(padded_rows(layer.rows - start)));
             let outputs = rows.and_then(|rows| layer.run(vector, *exponent, start, rows));
             outputs.and_then(|outputs| emit(start, outputs, chunk)).ok_or(misfit)?;
+            start += CHUNK;
         }
         Ok(())
     }
