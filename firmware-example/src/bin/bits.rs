@@ -15,7 +15,7 @@ static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BITS"),
 /// Samples of the longest window, which are its features where there is no front-end, and its condition.
 const INPUTS: usize = 3 * 2048;
 const WINDOW: usize = 2048;
-const FEATURES: usize = 128;
+const FEATURES: usize = 192;
 const SCRATCH: usize = 1024;
 
 /// Scores and prints.
@@ -42,8 +42,10 @@ fn main() -> ! {
 
 /// The scores of each window.
 fn print_scores(index: u32, model: Model<'_>, windows: &[[u8; 4]]) -> Result<(), InferError> {
-    let (mut memory, mut inputs) = ([0.0; SCRATCH], [0.0; INPUTS]);
-    let (mut work, mut features) = ([0.0; WINDOW], [0.0; FEATURES]);
+    let mut memory = [0.0; SCRATCH];
+    let mut inputs = [0.0; INPUTS];
+    let mut work = [0.0; WINDOW];
+    let mut features = [0.0; FEATURES];
     let mut scratch = Scratch::new(&mut memory);
     if let Err(error) = model.self_test(&mut scratch) {
         println!("{index}: {error}");
