@@ -84,13 +84,15 @@ fn scores_cost_what_is_promised_and_predicted() {
 fn the_least_firmware_fits_its_budgets_and_holds_nothing_unwanted() {
     let folder = tempfile::tempdir().unwrap();
     write_models(folder.path(), &[]).unwrap();
-    for core in CORES.iter().filter(|core| core.can_emulate()) {
-        let Some(footprint) = core.footprint(folder.path()).unwrap() else { continue };
-        let Footprints { whole, least, built_in } = footprint;
-        let budgets = if core.target.ends_with("hf") { HARD } else { SOFT };
-        for (footprint, code) in [whole, least, built_in].into_iter().zip(budgets) {
-            assert!(footprint.code <= code, "{}: {footprint:?}", core.name);
-            assert!(footprint.static_ram + footprint.stack <= 3_400, "{}: {footprint:?}", core.name);
+    // The M7's firmware is the M4F's. To build costs the most here: the sizes are looked at on one core with an FPU and one without.
+    for core in CORES.iter().filter(|core| core.name != "Cortex-M7" && core.paints_stack() && core.can_emulate()) {
+        if let "Cortex-M4F" | "Cortex-M0" = core.name {
+            let Footprints { whole, least, built_in } = core.footprint(folder.path()).unwrap().unwrap();
+            let budgets = if core.target.ends_with("hf") { HARD } else { SOFT };
+            for (footprint, code) in [whole, least, built_in].into_iter().zip(budgets) {
+                assert!(footprint.code <= code, "{}: {footprint:?}", core.name);
+                assert!(footprint.static_ram + footprint.stack <= 3_400, "{}: {footprint:?}", core.name);
+            }
         }
         for binary in ["footprint", "watch"] {
             let unwanted = core.unwanted_symbols(binary, folder.path(), &[]).unwrap();
