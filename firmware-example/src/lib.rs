@@ -1,4 +1,4 @@
-//! What the programs for emulated cores share: a timer, a way out, windows that cost much, and the machines and flash that they simulate.
+//! What the programs for emulated cores share: a timer, a way out, the host's models, windows that cost much, and the machines and flash that they simulate.
 #![no_std]
 
 use core::panic::PanicInfo;
@@ -6,6 +6,7 @@ use core::panic::PanicInfo;
 pub mod flash;
 #[path = "../../vae-train/src/simulator/motor/simulator.rs"]
 pub mod motor;
+pub mod pack;
 #[cfg(feature = "ota")]
 pub mod records;
 pub mod scenario;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Activation,
+    Activation, ChannelCalibration, Location,
     format::{LikelihoodKind, PosteriorKind, Precision},
 };
 use vae_train::{
@@ -33,6 +33,18 @@ pub mod relations;
 pub mod soak;
 pub mod tables;
 pub mod trainer;
+
+/// A channel that varies about 0 in normal data, of what calibrations know.
+pub const ORDINARY_CHANNEL: ChannelCalibration = ChannelCalibration {
+    range: (-100.0, 100.0),
+    longest_run: 1.0,
+    longest_gap: 2.0,
+    nats: 2.0,
+    mean: 0.0,
+    power: 4.0,
+    level: Location { centre: 0.0, spread: 1.0, limit: 5.0 },
+    strength: Location { centre: 1.0, spread: 1.0, limit: 5.0 },
+};
 
 /// A layer with weights and biases uniform within ± `spread / √columns`.
 pub fn random_layer(rng: &mut ChaCha8Rng, rows: usize, columns: usize, activation: Activation, spread: f32) -> Dense {

@@ -7,7 +7,7 @@
 
 use core::hint::black_box;
 
-use firmware_example::{exit, start_timer, ticks, ticks_since, worst};
+use firmware_example::{exit, pack, start_timer, ticks, ticks_since, worst};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
 use vae_core::{
@@ -15,8 +15,7 @@ use vae_core::{
     kernel,
 };
 
-/// Models and windows, one after the other: the model's length in bytes and the window's in values (a word each), the model,
-/// padded to whole words, and the window.
+/// As [`pack::models`] reads it.
 static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BENCH"), "/models.pack")));
 
 /// Enough for the models that are measured, in `f32`s.
@@ -49,18 +48,10 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 fn run() -> Result<(), DetectorError> {
     let mut memory = [0.0; SCRATCH];
     let mut room = [0.0; FEATURES];
-    let mut rest = &PACK.0[..];
-    let mut index = 0;
-    while let Some((lengths, behind)) = rest.split_first_chunk::<8>() {
-        let [bytes, values] = [0, 4].map(|at| lengths.get(at..).and_then(|word| word.first_chunk()).copied());
-        let [bytes, values] = [bytes, values].map(|word| u32::from_le_bytes(word.unwrap_or_default()) as usize);
-        let (model, behind) = behind.split_at_checked(bytes.next_multiple_of(4)).unwrap_or_default();
-        let (window, behind) = behind.split_at_checked(4 * values).unwrap_or_default();
-        rest = behind;
-        let file = model.get(..bytes).unwrap_or_default();
+    for (index, (file, window)) in (0..).zip(pack::models(&PACK.0)) {
         let model = Model::from_bytes(file).map_err(InferError::Model)?;
-        let x = room.get_mut(..values).unwrap_or_default();
-        for (x, bytes) in x.iter_mut().zip(window.as_chunks::<4>().0) {
+        let x = room.get_mut(..window.len()).unwrap_or_default();
+        for (x, bytes) in x.iter_mut().zip(window) {
             *x = f32::from_le_bytes(*bytes);
         }
         if index == 0 {
@@ -76,7 +67,6 @@ fn run() -> Result<(), DetectorError> {
         if index == 2 {
             watch(index, model, x, &mut Scratch::new(&mut memory))?;
         }
-        index += 1;
     }
     Ok(())
 }

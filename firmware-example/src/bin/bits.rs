@@ -3,13 +3,12 @@
 #![no_std]
 #![no_main]
 
-use firmware_example::exit;
+use firmware_example::{exit, pack};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use semihosting::println;
 use vae_core::{Aligned, InferError, LogLikelihood, Model, Score, ScoreKind, Scoring, Scratch};
 
-/// Models and windows, one after the other: the model's length in bytes and the windows' in values (a word each), the model, padded to whole
-/// words, and the windows, each with its condition behind it.
+/// As [`pack::models`] reads it; each window has its condition behind it.
 static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("VAE_BITS"), "/models.pack")));
 
 /// Samples of the longest window, which are its features where there is no front-end, and its condition.
@@ -22,20 +21,12 @@ const SCRATCH: usize = 1024;
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
-    let mut rest = &PACK.0[..];
-    let mut index = 0;
-    while let Some((lengths, behind)) = rest.split_first_chunk::<8>() {
-        let [bytes, values] = [0, 4].map(|at| lengths.get(at..).and_then(|word| word.first_chunk()).copied());
-        let [bytes, values] = [bytes, values].map(|word| u32::from_le_bytes(word.unwrap_or_default()) as usize);
-        let (model, behind) = behind.split_at_checked(bytes.next_multiple_of(4)).unwrap_or_default();
-        let (windows, behind) = behind.split_at_checked(4 * values).unwrap_or_default();
-        rest = behind;
-        let model = Model::from_bytes(model.get(..bytes).unwrap_or_default()).map_err(InferError::Model);
-        if let Err(error) = model.and_then(|model| print_scores(index, model, windows.as_chunks::<4>().0)) {
+    for (index, (file, windows)) in (0..).zip(pack::models(&PACK.0)) {
+        let model = Model::from_bytes(file).map_err(InferError::Model);
+        if let Err(error) = model.and_then(|model| print_scores(index, model, windows)) {
             println!("{index}: {error}");
             exit(true);
         }
-        index += 1;
     }
     exit(false)
 }

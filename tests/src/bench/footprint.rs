@@ -14,12 +14,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use vae_core::{
     Activation::{Identity, Relu},
-    ChannelCalibration, Location, Tail,
+    Tail,
     format::{LikelihoodKind, Precision},
 };
 use vae_train::file::{calibration::CalibrationRecord, model_file::ModelFile};
 
 use crate::{
+    ORDINARY_CHANNEL,
     bench::{Core, mlperf_model},
     plain_model, random_layer,
 };
@@ -149,16 +150,6 @@ pub fn smallest_model() -> ModelFile {
     let mut layer = |rows, columns, activation| random_layer(&mut rng, rows, columns, activation, 2.0);
     let encoder = vec![layer(12, 12, Relu), layer(4, 12, Identity)];
     let decoder = vec![layer(12, 2, Relu), layer(12, 12, Identity)];
-    let channel = ChannelCalibration {
-        range: (-100.0, 100.0),
-        longest_run: 1.0,
-        longest_gap: 2.0,
-        nats: 2.0,
-        mean: 0.0,
-        power: 4.0,
-        level: Location { centre: 0.0, spread: 1.0, limit: 5.0 },
-        strength: Location { centre: 1.0, spread: 1.0, limit: 5.0 },
-    };
     let tail = Tail { start: 1e4, rate: 0.02, scale: 4.0, shape: 0.5, base: 1.0 };
     ModelFile {
         precision: Precision::Int8,
@@ -170,7 +161,7 @@ pub fn smallest_model() -> ModelFile {
             votes: (2, 3),
             tail,
             alarms: tail,
-            channels: vec![channel; 12],
+            channels: vec![ORDINARY_CHANNEL; 12],
             ..CalibrationRecord::default()
         },
         ..plain_model(encoder, decoder, LikelihoodKind::GaussianPerFeature, 0.5)

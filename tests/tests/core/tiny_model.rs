@@ -7,10 +7,10 @@ use std::{fs, path::PathBuf};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vae_core::{
-    Activation, ChannelCalibration, Location, Tail,
+    Activation, Tail,
     format::{LikelihoodKind, Precision},
 };
-use vae_tests::{plain_model, random_layer, root};
+use vae_tests::{ORDINARY_CHANNEL, plain_model, random_layer, root};
 use vae_train::{
     file::{calibration::CalibrationRecord, model_file::ModelFile},
     weights::{attribute::Attribute, mixture::Mixture, second_stage::SecondStage},
@@ -30,16 +30,6 @@ fn tiny_model() -> Vec<u8> {
     };
     let (encoder, decoder, second) = (layers([8, 5, 4]), layers([2, 5, 8]), layers([1, 3, 2]));
     let golden_inputs = (0..2).map(|_| (0..8).map(|_| rng.random_range(-2.0..2.0)).collect()).collect();
-    let channel = ChannelCalibration {
-        range: (-100.0, 100.0),
-        longest_run: 1.0,
-        longest_gap: 2.0,
-        nats: 2.0,
-        mean: 0.0,
-        power: 4.0,
-        level: Location { centre: 0.0, spread: 1.0, limit: 5.0 },
-        strength: Location { centre: 1.0, spread: 1.0, limit: 5.0 },
-    };
     let tail = Tail { start: 1e3, rate: 0.02, scale: 4.0, shape: 0.5, base: 1.0 };
     let mixture =
         || Mixture { weight: vec![0.25, 0.75], mean: vec![-1.0, 0.0, 1.0, 0.5], deviation: vec![0.5, 0.5, 1.0, 0.75] };
@@ -65,7 +55,7 @@ fn tiny_model() -> Vec<u8> {
             drift_memory: 4.0,
             drift_step: 0.5,
             drift_limits: (10.0, 1.0),
-            channels: vec![channel; 2],
+            channels: vec![ORDINARY_CHANNEL; 2],
             ..CalibrationRecord::default()
         },
         golden_inputs,
