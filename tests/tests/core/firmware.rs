@@ -90,10 +90,10 @@ fn the_example_prints_the_verdicts_that_the_host_computes() {
 }
 
 #[test]
-fn the_readme_quotes_the_example() {
+fn the_documentation_quotes_the_example() {
     let (printed, _) = host(true);
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, quoted) = readme.split_once("(lines left out):\n\n```text\n").unwrap();
+    let page = std::fs::read_to_string(root().join("docs/firmware.md")).unwrap();
+    let (_, quoted) = page.split_once("(lines left out):\n\n```text\n").unwrap();
     let (quoted, _) = quoted.split_once("```").unwrap();
     let mut lines = printed.lines();
     for quoted in quoted.lines() {

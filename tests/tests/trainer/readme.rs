@@ -24,6 +24,23 @@ fn firmware_lines_are_the_compiled_example() {
 }
 
 #[test]
+fn it_is_read_in_minutes() {
+    let words = fs::read_to_string(root().join("README.md")).unwrap().split_whitespace().count();
+    assert!(words <= 900, "{words} words: what only some readers need stands in docs/");
+}
+
+#[test]
+fn dependency_lines_are_the_examples() {
+    let manifest = fs::read_to_string(root().join("firmware-example/Cargo.toml")).unwrap();
+    let lines = block("toml");
+    assert_eq!((lines.len(), lines[0].as_str()), (4, "[dependencies]"));
+    assert_eq!(lines[1], "vae-core = { path = \"../vae-core\" }", "the whole of it, for any model");
+    for line in &lines[2..] {
+        assert!(manifest.lines().any(|found| found == line), "not in firmware-example/Cargo.toml: {line}");
+    }
+}
+
+#[test]
 fn figures_of_the_example_model_are_the_model() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let file =
