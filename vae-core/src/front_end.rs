@@ -88,6 +88,25 @@ impl FrontEnd {
         }
     }
 
+    /// The frequencies that a feature is of, least and largest, in cycles a sample: times the sample rate they are in Hz. `None` for features that
+    /// are not of a band, and without the feature `spectrum`.
+    #[must_use]
+    pub fn band_edges(self, window: usize, feature: usize) -> Option<(f32, f32)> {
+        if feature >= self.features(window) || !self.fits(window) {
+            return None;
+        }
+        match self {
+            #[cfg(feature = "spectrum")]
+            Self::Bands(count) => Some(bands::edges(feature, usize::from(count), window)),
+            #[cfg(feature = "spectrum")]
+            Self::Mel { bands, rate, .. } => {
+                let bands = usize::from(bands);
+                Some(mel::edges(feature.checked_rem(bands)?, bands, rate))
+            }
+            _ => None,
+        }
+    }
+
     /// Writes what it makes of a channel's samples to `features`, [`Self::features`] of them. `samples` are a window's, the `channels` of a sample
     /// side by side (NaN: not observed); `work` has room for as many values as samples of one channel are to be taken, the window's.
     /// All features are NaN where nothing was observed, those of a frame where nothing of it was.

@@ -1,7 +1,7 @@
 //! A model, read in place from its file.
 
 use crate::format::{
-    check::check_body,
+    check::{check_body, check_front_ends},
     cursor::Cursor,
     error::LoadError,
     prelude::{PRELUDE_LEN, Prelude, check_file},
@@ -71,7 +71,7 @@ impl<'m> Model<'m> {
         }
     }
 
-    /// Reads a model file that is built into the program, and does what [`Self::verify`] does: [`include_model!`](crate::include_model) has the compiler do it.
+    /// Reads a model file that is built into the program, and does what [`Self::verify`] does; front-ends must be there, too: [`include_model!`](crate::include_model) has the compiler do it.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -79,7 +79,10 @@ impl<'m> Model<'m> {
     pub const fn built_in(file: &'m [u8]) -> Result<Self, LoadError> {
         match Self::from_bytes(file) {
             Ok(model) => match check_body(&model.prelude, model.body) {
-                Ok(()) => Ok(Self { is_verified: true, ..model }),
+                Ok(()) => match check_front_ends(&model.prelude, model.body) {
+                    Ok(()) => Ok(Self { is_verified: true, ..model }),
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),

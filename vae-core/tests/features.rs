@@ -17,16 +17,26 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
-/// Whether the model in these bytes is sound, once they have their length and checksum.
-fn verify(mut bytes: Vec<u8>) -> Result<(), LoadError> {
+/// Gives bytes their length and checksum.
+fn seal(bytes: &mut [u8]) {
     let len = bytes.len() as u32;
     bytes[12..16].copy_from_slice(&len.to_le_bytes());
     let sum = checksum(&bytes[12..]);
     bytes[8..12].copy_from_slice(&sum.to_le_bytes());
-    let mut room = vec![0u32; bytes.len() / 4 + 1];
-    let file = &mut bytemuck::cast_slice_mut(&mut room)[..bytes.len()];
-    file.copy_from_slice(&bytes);
-    Model::from_bytes(file)?.verify()
+}
+
+/// These bytes where words lie.
+fn aligned(bytes: &[u8]) -> &'static [u8] {
+    let room = vec![0u32; bytes.len() / 4 + 1].leak();
+    let file = &mut bytemuck::cast_slice_mut(room)[..bytes.len()];
+    file.copy_from_slice(bytes);
+    file
+}
+
+/// Whether the model in these bytes is sound, once they have their length and checksum.
+fn verify(mut bytes: Vec<u8>) -> Result<(), LoadError> {
+    seal(&mut bytes);
+    Model::from_bytes(aligned(&bytes))?.verify()
 }
 
 /// The tiny model with this byte of its body.
@@ -82,4 +92,29 @@ fn numbers_that_no_kind_has_are_malformed() {
         let error = verify(patched(place, value)).unwrap_err();
         assert!(matches!(error, LoadError::Malformed { .. }), "{place}: {error}");
     }
+}
+
+#[test]
+fn a_model_whose_bands_cannot_be_computed_is_not_built_in() {
+    let whole = Model::from_bytes(aligned(TINY)).unwrap();
+    let [extras, golden] = [whole.prelude().extras_at, whole.prelude().golden_at];
+    // Sixteen bands of the first channel, in the place of a record without front-ends.
+    let mut bytes = TINY.to_vec();
+    let name = BODY + extras as usize;
+    assert_eq!(bytes[name], 0, "the tiny model sees samples");
+    bytes.splice(name..=name, [4, 16, 0, 0, 0]);
+    let places: Vec<usize> = (0..BODY).step_by(4).filter(|at| bytes[*at..at + 4] == golden.to_le_bytes()).collect();
+    let [place] = places[..] else { panic!("{places:?}") };
+    bytes[place..place + 4].copy_from_slice(&(golden + 4).to_le_bytes());
+    seal(&mut bytes);
+    let found = Model::built_in(aligned(&bytes)).err();
+    let needed = [Feature::LearnedPrior, Feature::Activations, Feature::Spectrum];
+    let missing = needed.into_iter().find(|feature| !feature.is_here());
+    assert_eq!(found, missing.map(|feature| LoadError::NeedsFeature { feature }));
+    // Its features may come from elsewhere.
+    let verified = Model::from_bytes(aligned(&bytes)).unwrap().verify().err();
+    assert_eq!(
+        verified,
+        missing.filter(|feature| *feature != Feature::Spectrum).map(|feature| LoadError::NeedsFeature { feature })
+    );
 }

@@ -73,6 +73,32 @@ fn glossary() -> maud::Markup {
             "Raised when enough of the last windows vote for it. A rate such as 1 per week counts alarms, not windows.",
         ),
         (
+            "Vote",
+            "A window below the threshold. An alarm takes several of the last windows, 2 of 3 say, so that one odd window raises none.",
+        ),
+        (
+            "Event",
+            "A run of rows that are labelled 1: one fault, however many windows it takes. It is detected if an alarm is on during most of it.",
+        ),
+        (
+            "p-value",
+            "The chance that a normal window scores as low as this one or lower, by the windows that were calibrated on. Small is strange.",
+        ),
+        (
+            "Drift",
+            "Normal windows that are no longer like those calibrated on, though none is strange by itself: wear, a season, a sensor that ages. \
+             It is reported and raises no alarm; a new baseline is made on the device.",
+        ),
+        (
+            "Sensor's fault",
+            "A channel repeats one value, stays at an end of its range or is missing: the sensor is to blame, not the machine, and no alarm is raised.",
+        ),
+        (
+            "Prior",
+            "How latent numbers are distributed over all normal windows, before one of them is looked at: what generated windows are drawn from.",
+        ),
+        ("Posterior", "How the latent numbers of one window are distributed, once it has been looked at."),
+        (
             "Reconstruction",
             "What the model expects a window to look like, after compressing it into a few latent numbers.",
         ),

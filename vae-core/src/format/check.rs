@@ -143,6 +143,23 @@ struct Checks<'m> {
 }
 
 // Not inlined: each is called many times, and the loader's size counts on a device.
+/// Whether this build can compute what the model sees of its samples, for a body that is sound.
+pub(crate) const fn check_front_ends(prelude: &Prelude, body: &[u8]) -> Result<(), LoadError> {
+    let Some((_, rest)) = body.split_at_checked(prelude.extras_at as usize) else { return Ok(()) };
+    let NamedArray { name, .. } = NamedArray::take(&mut Cursor::new(rest, body.len()));
+    // More than a byte a channel where any has mel bands, and a code above 2 where it has bands.
+    let mut has_bands = name.len() > prelude.channels as usize;
+    let mut codes = name;
+    while let Some((code, others)) = codes.split_first() {
+        has_bands |= *code > 2;
+        codes = others;
+    }
+    if has_bands && !Feature::Spectrum.is_here() {
+        return Err(LoadError::NeedsFeature { feature: Feature::Spectrum });
+    }
+    Ok(())
+}
+
 impl<'m> Checks<'m> {
     const fn cursor(&self) -> Cursor<'m> {
         Cursor::new(self.rest, self.body)

@@ -21,6 +21,9 @@ pub enum Feature {
     Covariance,
     /// `categorical`: categorical latents.
     Categorical,
+    /// `spectrum`: front-ends that compute the energy in bands of frequencies. A file is read without it, as its features may come from elsewhere;
+    /// what needs it is [`Detector::new`](crate::Detector::new), and a model that is built in.
+    Spectrum,
 }
 
 impl Feature {
@@ -36,6 +39,7 @@ impl Feature {
             Self::Mixed => "mixed",
             Self::Covariance => "covariance",
             Self::Categorical => "categorical",
+            Self::Spectrum => "spectrum",
         }
     }
 
@@ -50,6 +54,7 @@ impl Feature {
             Self::Mixed => "model file needs vae-core's feature `mixed`, which this build leaves out",
             Self::Covariance => "model file needs vae-core's feature `covariance`, which this build leaves out",
             Self::Categorical => "model file needs vae-core's feature `categorical`, which this build leaves out",
+            Self::Spectrum => "model file needs vae-core's feature `spectrum`, which this build leaves out",
         }
     }
 
@@ -65,6 +70,7 @@ impl Feature {
             Self::Mixed => cfg!(feature = "mixed"),
             Self::Covariance => cfg!(feature = "covariance"),
             Self::Categorical => cfg!(feature = "categorical"),
+            Self::Spectrum => cfg!(feature = "spectrum"),
         }
     }
 }
@@ -97,6 +103,7 @@ mod tests {
             Feature::Mixed,
             Feature::Covariance,
             Feature::Categorical,
+            Feature::Spectrum,
         ] {
             let name = feature.name();
             let named = feature.reason().split('`').nth(1);

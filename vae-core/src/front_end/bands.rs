@@ -20,6 +20,15 @@ pub(super) fn bands(distances: &mut [f32], features: &mut [f32]) -> Result<(), I
     Ok(())
 }
 
+/// The edges of a band in cycles a sample: half way between the frequencies on both sides of them, whose distance is `1 / window`.
+#[cfg(feature = "spectrum")]
+pub(super) fn edges(band: usize, bands: usize, window: usize) -> (f32, f32) {
+    let count = (window / 2).saturating_sub(1);
+    let end = |band: usize| (0..=band).fold(0, |start, band| band_end(band, bands, count).max(start + 1));
+    let start = band.checked_sub(1).map_or(0, end);
+    ((start as f32 + 0.5) / window as f32, (end(band) as f32 + 0.5) / window as f32)
+}
+
 /// The frequency behind a band's last: `frequencies^((band + 1) / bands)`, where that leaves one for each of the others.
 #[cfg(feature = "spectrum")]
 fn band_end(band: usize, bands: usize, frequencies: usize) -> usize {
@@ -68,6 +77,13 @@ mod tests {
                 );
                 start = end;
             }
+            // The edges are between the last frequency of one band and the first of the next.
+            let edge = |frequency: usize| (frequency as f32 - 0.5) / window as f32;
+            let found = |band: usize| FrontEnd::Bands(bands as u8).band_edges(window, band);
+            assert_eq!(found(0).map(|edges| edges.0), Some(edge(1)));
+            assert_eq!(found(bands - 1).map(|edges| edges.1), Some(edge(window / 2)));
+            assert!((1..bands).all(|band| found(band).map(|edges| edges.0) == found(band - 1).map(|edges| edges.1)));
+            assert_eq!(found(bands), None);
             // The last band ends where the frequencies do.
             assert_eq!(start, window / 2);
         }

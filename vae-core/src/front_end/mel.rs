@@ -39,6 +39,13 @@ pub(super) fn mel(frame: &mut [f32], rate: u32, features: &mut [f32]) -> Result<
     Ok(())
 }
 
+/// The frequencies between which a band's triangle stands, in cycles a sample.
+#[cfg(feature = "spectrum")]
+pub(super) fn edges(band: usize, bands: usize, rate: u32) -> (f32, f32) {
+    let scale = Scale::of(rate, bands);
+    (scale.edge(band) / rate as f32, scale.edge(band + 2) / rate as f32)
+}
+
 /// Puts the mean of what was observed in the place of what was not; returns whether anything was.
 #[cfg(feature = "spectrum")]
 fn fill_gaps(frame: &mut [f32]) -> bool {
@@ -150,6 +157,11 @@ mod tests {
             let found = scale.edge(index);
             assert!((found - documented).abs() < 6e-4 + 1e-6 * documented, "{index}: {found} for {documented}");
         }
+        let found = FrontEnd::Mel { bands: 38, frames: 3, rate: 22_050 }.band_edges(2 * 2048, 38 + 5).unwrap();
+        assert!(
+            (found.0 * 22_050.0 - 426.586).abs() < 1e-2 && (found.1 * 22_050.0 - 597.221).abs() < 1e-2,
+            "{found:?}"
+        );
         // Up to where the scale is linear.
         let scale = Scale::of(1600, 7);
         (0..9).for_each(|index| assert!((scale.edge(index) - 100.0 * index as f32).abs() < 1e-4));

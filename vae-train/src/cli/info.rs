@@ -19,10 +19,11 @@ use crate::{
     file::model_file::AlignedFile,
     scoring::{
         cost,
+        false_alarm_test::asked_for,
         window_cost::{WindowCost, window_costs},
     },
     weights::family::posterior_name,
-    words::{foreign::line, numbers::absolute},
+    words::{foreign::line, numbers::absolute, rates::rate_nearest},
 };
 
 /// Print what a model file holds and what the device needs for it.
@@ -98,6 +99,8 @@ pub(super) struct Description {
     votes: (u32, u32),
     /// Samples a second; null where the calibration was not told.
     sample_rate: Option<f32>,
+    /// False alarms per second that `calibrate` was asked for, by the file's threshold; null where it was not.
+    alarms_asked: Option<f64>,
     /// Whether the device can set the threshold by a rate of false alarms.
     has_alarm_tail: bool,
     /// Windows that drift is averaged over; null where drift is not watched.
@@ -156,6 +159,7 @@ impl Description {
             calibration_windows: calibration.scores(),
             votes: calibration.votes(),
             sample_rate: calibration.sample_rate(),
+            alarms_asked: asked_for(&calibration, model.hop()),
             has_alarm_tail: calibration.alarm_tail().rate > 0.0,
             drift_memory: Some(calibration.drift_memory()).filter(|memory| *memory > 0.0),
             channels: channels(model)?,
@@ -290,10 +294,17 @@ fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
         "  threshold    {:.3} nats ({} calibration windows), score by {}, {} of {} votes raise an alarm",
         d.threshold, d.calibration_windows, d.score, d.votes.0, d.votes.1
     )?;
+    let asked = d.alarms_asked.map(rate_nearest);
     match (d.sample_rate, d.has_alarm_tail) {
-        (Some(rate), true) => {
-            writeln!(text, "  alarms       at any rate that the firmware asks for, at {rate} samples a second")?
-        }
+        (Some(rate), true) => match asked {
+            Some(asked) => writeln!(
+                text,
+                "  alarms       {asked} false ones, as calibrate was asked for, or as many as the firmware asks for, at {rate} samples a second"
+            )?,
+            None => {
+                writeln!(text, "  alarms       at any rate that the firmware asks for, at {rate} samples a second")?
+            }
+        },
         (None, true) => {
             writeln!(text, "  alarms       at any rate that the firmware asks for, once it gives its sample rate")?
         }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use vae_core::{FrontEnd, format::FeatureFamily};
 
-use crate::data::{front_end::of_record, standardiser::Standardiser};
+use crate::{
+    data::{front_end::of_record, standardiser::Standardiser},
+    words::numbers::number,
+};
 
 /// What a line of the model file's card begins with that names a column of categories.
 pub(crate) const CATEGORICAL: &str = "categorical ";
@@ -38,10 +41,29 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// A name for each feature.
+    /// A name for each feature, without the frequencies of bands, which take the rate of the samples.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         feature_names(&self.channels, &self.front_ends(), self.window)
+    }
+
+    /// A name for each feature, with the frequencies that it is of; at so many samples a second, 0 if that is not known.
+    pub(crate) fn feature_names_at(&self, rate: f32) -> Vec<String> {
+        let front_ends = self.front_ends();
+        let edges = front_ends.iter().flat_map(|front_end| {
+            let rate = if let FrontEnd::Mel { rate, .. } = front_end { *rate as f32 } else { rate };
+            (0..front_end.features(self.window)).map(move |index| (front_end.band_edges(self.window, index), rate))
+        });
+        let mut names = self.feature_names();
+        for (name, edges) in names.iter_mut().zip(edges) {
+            if let (Some((low, high)), rate) = edges
+                && rate > 0.0
+            {
+                let hertz = |edge: f32| number(f64::from(edge * rate));
+                *name = format!("{name} ({} to {} Hz)", hertz(low), hertz(high));
+            }
+        }
+        names
     }
 
     /// The channels' front-ends; none where the model sees samples.

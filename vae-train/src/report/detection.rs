@@ -197,7 +197,7 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "roc",
             title: "Found against falsely called (ROC)".to_owned(),
-            reading: "the closer the line goes to the upper left corner the better; the dashed diagonal is guessing, the cross the \
+            reading: "The closer the line goes to the upper left corner the better; the dashed diagonal is guessing, the cross the \
                       model's threshold.",
             shows: format!(
                 "AUROC {:.4} (limits on each column alone: {:.4}). At the threshold {} of the anomalous windows are found, and {} of the \
@@ -232,7 +232,7 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "precision",
             title: "Precision and recall".to_owned(),
-            reading: "precision is the share of the windows called anomalous that are labelled so; the closer to the upper right corner \
+            reading: "Precision is the share of the windows called anomalous that are labelled so; the closer to the upper right corner \
                  the better, and the dashed line is guessing.",
             shows: format!(
                 "Average precision {:.4}, best F1 {:.4}, partial AUROC up to 10 % false alarms {:.4}; {} of the windows are anomalous.",

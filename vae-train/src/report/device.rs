@@ -59,7 +59,7 @@ fn instructions(material: &Material<'_>) -> Result<Markup> {
     let figure = Figure {
         id: "instructions",
         title: "Instructions a score".to_owned(),
-        reading: "shorter is cheaper. An instruction takes somewhat more than one clock cycle: divide by the clock's frequency for the \
+        reading: "Shorter is cheaper. An instruction takes somewhat more than one clock cycle: divide by the clock's frequency for the \
              time of a score.",
         shows: match rate {
             Some(rate) => format!(
@@ -93,7 +93,7 @@ fn rounding(quantisation: &Quantisation) -> Markup {
     let figure = Figure {
         id: "rounding",
         title: "What 8-bit weights cost".to_owned(),
-        reading: "a layer whose own bar is much longer than the others' suffers from rounding; below a few per cent there is nothing to do.",
+        reading: "A layer whose own bar is much longer than the others' suffers from rounding; below a few per cent there is nothing to do.",
         shows: format!(
             "Scores shift by {} nats on average, in magnitude by {} (at most {} for 95 % of the windows, {} for all); their \
              interquartile range is {}. The verdict flips on {flipped} of {} held-out windows.",

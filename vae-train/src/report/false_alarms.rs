@@ -80,7 +80,7 @@ pub(super) fn false_alarms(material: &Material<'_>, report: &calibration::Report
     let figure = Figure {
         id: "alarms",
         title: "False alarms by threshold".to_owned(),
-        reading: "go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
+        reading: "Go up from a threshold to the line and left to the number of false alarms; the shaded band holds the true number with \
                   90 % confidence.",
         shows: format!(
             "At the model's threshold {} are expected, between {} and {} with 90 % confidence, by {needed} of {of} votes{}, from {} \

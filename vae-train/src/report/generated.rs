@@ -74,7 +74,7 @@ fn images(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
     let figure = Figure {
         id: "made-up",
         title: "Made-up images".to_owned(),
-        reading: "they should look like images that were trained on, neither all alike nor smeared.",
+        reading: "They should look like images that were trained on, neither all alike nor smeared.",
         shows: format!("{IMAGES} means of p(x|z), z drawn from the prior."),
         legend: Vec::new(),
         table: Table::default(),
@@ -118,7 +118,7 @@ fn pieces(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
             } else {
                 format!("Made up {}", index + 1)
             },
-            reading: "recorded and made-up pieces should look alike in height, pace and roughness.",
+            reading: "Recorded and made-up pieces should look alike in height, pace and roughness.",
             shows: if names.len() > shown {
                 format!("The first {shown} of {} channels.", names.len())
             } else {
@@ -137,7 +137,7 @@ fn pieces(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
 
 /// The ranges of a row's values, recorded and made up.
 fn rows(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
-    let names = material.state.plan.schema.feature_names();
+    let names = material.feature_names();
     let (features, width) = (material.model.features(), material.width());
     let made_up = draw(material, held_out)?;
     let standardiser = &material.state.plan.schema.standardiser;
@@ -170,7 +170,7 @@ fn rows(material: &Material<'_>, held_out: &[f32]) -> Result<Markup> {
     let figure = Figure {
         id: "made-up",
         title: "Ranges, recorded and made up".to_owned(),
-        reading: "both bars of a value should begin and end at the same places.",
+        reading: "Both bars of a value should begin and end at the same places.",
         shows: format!(
             "{count} windows of each kind.{}",
             if features > FEATURES {

@@ -63,7 +63,7 @@ pub(super) fn space(material: &Material<'_>) -> Result<Markup> {
     let figure = Figure {
         id: "latent-plane",
         title: if latent > 2 { "Latent space, projected".to_owned() } else { "Latent space".to_owned() },
-        reading: "each mark is a window, and windows that the model takes to be alike lie together; anomalies may well lie among normal \
+        reading: "Each mark is a window, and windows that the model takes to be alike lie together; anomalies may well lie among normal \
                   windows here, as they show in the reconstruction too.",
         shows: format!(
             "{}{} What is outside is drawn at the edge; of more than {MOST} windows of a kind, {MOST} are drawn at random (seed {}).",

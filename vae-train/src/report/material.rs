@@ -97,6 +97,11 @@ impl Material<'_> {
         chosen
     }
 
+    /// A name for each feature, of bands with their frequencies in Hz where the sample rate is known.
+    pub(crate) fn feature_names(&self) -> Vec<String> {
+        self.state.plan.schema.feature_names_at(self.file.calibration.sample_rate)
+    }
+
     /// Whether a window is a square image of grey values.
     pub(crate) fn is_image(&self) -> bool {
         const LEAST_SIDE: usize = 8;

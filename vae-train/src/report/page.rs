@@ -46,6 +46,7 @@ pub(super) fn page(title: &str, subtitle: &str, sections: &[(&str, &str, Markup)
                     h1 { (title) }
                     button type="button" id="theme" hidden { "Dark theme" }
                     p { (subtitle) }
+                    p { strong { "How to read it: " } "below each chart's title stands what to look for, and " a href="#glossary" { "Words" } " has what is not plain." }
                 }
                 nav aria-label="Sections" {
                     ul { @for (id, heading, _) in sections { li { a href=(format!("#{id}")) { (heading) } } } }
@@ -73,7 +74,7 @@ pub(super) struct Figure<'a> {
     /// Unique on the page.
     pub(super) id: &'a str,
     pub(super) title: String,
-    /// One sentence on how to read it.
+    /// One sentence on how to read it, which stands below the title.
     pub(super) reading: &'a str,
     /// What it shows, in words: for those who do not see it, and for those in a hurry.
     pub(super) shows: String,
@@ -92,7 +93,7 @@ impl Figure<'_> {
             figure id=(id) {
                 figcaption {
                     h3 id=(format!("{id}-title")) { (title) }
-                    p class="reading" { strong { "How to read it: " } (reading) }
+                    p class="reading" { (reading) }
                 }
                 @if !legend.is_empty() {
                     ul class="legend" {

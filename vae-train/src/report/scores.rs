@@ -179,7 +179,7 @@ fn distribution(material: &Material<'_>) -> Markup {
     let figure = Figure {
         id: "distribution",
         title: "Scores and the threshold".to_owned(),
-        reading: "windows left of the dashed line are anomalous; the grey zone is where the line might as well be (90 % confidence), and \
+        reading: "Windows left of the dashed line are anomalous; the grey zone is where the line might as well be (90 % confidence), and \
                   the less the colours overlap the better.",
         shows: format!(
             "Below the threshold of {} nats ({} to {} with 90 % confidence) are {}.{beyond}",
@@ -244,7 +244,7 @@ fn along(material: &Material<'_>, data: &Data) -> Markup {
     let figure = Figure {
         id: "along",
         title: "Scores along the data".to_owned(),
-        reading: "where the line dips below the dashed threshold the model sees an anomaly; grey stretches are labelled anomalous.",
+        reading: "Where the line dips below the dashed threshold the model sees an anomaly; grey stretches are labelled anomalous.",
         shows: format!(
             "{name}: {} of {} windows are below the threshold.{} What is below the axis is drawn at its edge.",
             count(below),

@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use maud::{Markup, html};
-use vae_core::FrontEnd;
+use vae_core::{
+    FrontEnd,
+    format::{LikelihoodKind, PosteriorKind, Precision},
+};
 
 use super::{
     chart::{Axis, Chart, Look, Mark},
@@ -26,13 +29,46 @@ pub(super) fn subtitle(material: &Material<'_>) -> Result<String> {
         (1, channels) => format!("rows of {channels} columns"),
         (window, channels) => format!("windows of {window} samples of {channels} channels"),
     };
+    let weights = match header.precision {
+        Precision::Int8 => "8-bit",
+        Precision::F32 => "32-bit",
+    };
     Ok(format!(
-        "Variational autoencoder on {input}: {:?} weights, {} latent dimensions, {:?} posterior, {:?} likelihood.",
-        header.precision,
+        "Variational autoencoder on {input}: {weights} weights; {} latent numbers, {}; {}.",
         model.latent(),
-        header.posterior,
-        header.likelihood
+        posterior(header.posterior),
+        likelihood(header.likelihood)
     ))
+}
+
+/// What is known of a window's latent numbers.
+fn posterior(kind: PosteriorKind) -> String {
+    match kind {
+        PosteriorKind::DiagonalGaussian => "each normally distributed by itself".to_owned(),
+        PosteriorKind::FullGaussian => "normally distributed and correlated".to_owned(),
+        PosteriorKind::Bernoulli => "each 0 or 1".to_owned(),
+        PosteriorKind::Categorical { categories } => format!("in groups that name one of {categories} categories each"),
+    }
+}
+
+/// How values are expected to be distributed about what the decoder says.
+fn likelihood(kind: LikelihoodKind) -> String {
+    match kind {
+        LikelihoodKind::Bernoulli => "values are 0 or 1 with a chance of their own".to_owned(),
+        LikelihoodKind::GaussianFixed => "values are normally distributed, all with the same spread".to_owned(),
+        LikelihoodKind::GaussianPerFeature => {
+            "values are normally distributed, each with a spread of its own".to_owned()
+        }
+        LikelihoodKind::GaussianPredicted => {
+            "values are normally distributed, with a spread that depends on the window".to_owned()
+        }
+        LikelihoodKind::Mixed => "numbers are normally distributed, states have a chance each".to_owned(),
+        LikelihoodKind::GaussianCovariance(rank) => {
+            format!(
+                "values are normally distributed and vary together in {rank} direction(s), which depend on the window"
+            )
+        }
+    }
 }
 
 /// Rows, columns, versions and settings.
@@ -219,7 +255,7 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "elbo",
             title: "How well windows are explained".to_owned(),
-            reading: "both lines should rise and level out together; a held-out line that falls again has learned its training data by \
+            reading: "Both lines should rise and level out together; a held-out line that falls again has learned its training data by \
                       heart.",
             shows: format!(
                 "{} epochs. Epoch {epoch} has the best held-out ELBO, {} nats a window in standardised units; the training windows then \
@@ -241,7 +277,7 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "reconstruction",
             title: "Reconstruction term".to_owned(),
-            reading: "higher means that windows come back from the latent numbers more exactly.",
+            reading: "Higher means that windows come back from the latent numbers more exactly.",
             shows: format!(
                 "{} nats a training window at epoch {}.",
                 fixed(self.best.reconstruction, 3),
@@ -263,7 +299,7 @@ impl<'a> Curves<'a> {
         let figure = Figure {
             id: "kl",
             title: "What the latent numbers tell (KL)".to_owned(),
-            reading: "a line at 0 means that the latent numbers are not used; the ELBO is the reconstruction term less this.",
+            reading: "A line at 0 means that the latent numbers are not used; the ELBO is the reconstruction term less this.",
             shows: format!("{} nats a training window at epoch {}.{units}", fixed(self.best.kl, 3), self.best.epoch),
             legend: Vec::new(),
             table: self.table(),

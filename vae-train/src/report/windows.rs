@@ -123,7 +123,7 @@ impl Strange {
 
     /// Observed and expected values of some features.
     fn table(&self, material: &Material<'_>, features: &[usize]) -> Table {
-        let names = material.state.plan.schema.feature_names();
+        let names = material.feature_names();
         let value = |value: f32| if value.is_nan() { "not observed".to_owned() } else { number(f64::from(value)) };
         let rows = features.iter().map(|&feature| {
             vec![
@@ -188,7 +188,7 @@ fn stream(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
     let figure = Figure {
         id: &id,
         title: format!("{}: {}", window.name, channels[blamed]),
-        reading: "the further the solid line is from the dotted one, which the model expected, the stranger; crosses mark the samples that \
+        reading: "The further the solid line is from the dotted one, which the model expected, the stranger; crosses mark the samples that \
                   cost most.",
         shows: format!(
             "{}. {} is to blame: it costs {} nats more than in an ordinary window{others}.",
@@ -221,7 +221,7 @@ fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
 
 /// A row of features: what each costs.
 fn row(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
-    let names = material.state.plan.schema.feature_names();
+    let names = material.feature_names();
     let guilty = window.guilty();
     let rows = guilty.iter().map(|&feature| {
         let (observed, expected) = (f64::from(window.x[feature]), f64::from(window.expected[feature]));
@@ -250,7 +250,7 @@ fn row(material: &Material<'_>, window: &Strange, index: usize) -> Markup {
     let figure = Figure {
         id: &id,
         title: window.name.clone(),
-        reading: "a long bar is a value that the model did not expect beside the others; an ordinary one costs about half a nat.",
+        reading: "A long bar is a value that the model did not expect beside the others; an ordinary one costs about half a nat.",
         shows: format!(
             "{}.{blamed}{}",
             window.verdict(material),
@@ -278,7 +278,7 @@ fn images(strange: &[Strange]) -> Result<Markup> {
     let figure = Figure {
         id: "strange-images",
         title: "Images and what was expected".to_owned(),
-        reading: "above is what was seen, below what the model made of it; where they differ, the image is strange.",
+        reading: "Above is what was seen, below what the model made of it; where they differ, the image is strange.",
         shows: format!(
             "{} images, the lowest with {} nats.",
             strange.len(),
