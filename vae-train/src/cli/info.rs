@@ -299,7 +299,7 @@ fn alarm_lines(d: &Description, text: &mut String) -> Result<()> {
         (Some(rate), true) => match asked {
             Some(asked) => writeln!(
                 text,
-                "  alarms       {asked} false ones, as calibrate was asked for, or as many as the firmware asks for, at {rate} samples a second"
+                "  alarms       {asked} false ones, as calibrate was asked for; other rates where the firmware asks for them, at {rate} samples a second"
             )?,
             None => {
                 writeln!(text, "  alarms       at any rate that the firmware asks for, at {rate} samples a second")?
