@@ -36,6 +36,7 @@ mod signing;
 mod simpler;
 mod small_changes;
 mod sound;
+mod source_forms;
 mod trim;
 #[cfg(unix)]
 mod tutorial;

@@ -182,7 +182,7 @@ mod tests {
                 let mut content = Vec::new();
                 file.read_to_end(&mut content).unwrap();
                 let day = file.last_modified().map(|time| (time.year(), time.month(), time.day()));
-                (file.name().to_owned(), day, file.unix_mode().unwrap() & 0o777, content)
+                (file.name().unwrap().into_owned(), day, file.unix_mode().unwrap() & 0o777, content)
             })
             .collect();
         let day = Some((1980, 1, 1));

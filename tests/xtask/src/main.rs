@@ -10,7 +10,7 @@ mod static_archive;
 #[path = "../../../vae-train/src/file/source_text.rs"]
 mod source_text;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
@@ -43,7 +43,7 @@ struct CPackages {
 
 impl CPackages {
     fn run(self) -> Result<()> {
-        let repository = Repository::find()?;
+        let repository = Repository::around(&env::current_dir()?)?;
         let build = self.build.unwrap_or_else(|| repository.root().join("target/c-packages"));
         let all = |chosen: Vec<Target>| if chosen.is_empty() { Target::ALL.to_vec() } else { chosen };
         let libraries = libraries::build(&repository, &build, &all(self.targets))?;

@@ -212,8 +212,13 @@ fn model_header(model: &[u8], stream: &[u8]) -> Result<String> {
 /// A file of `vae-core/c/packages` with what depends on the release and on the libraries that were built.
 fn fill(text: &str, repository: &Repository, ecosystem: Ecosystem, targets: &[Target]) -> Result<String> {
     let home = repository.home();
-    let url = if home.is_empty() { String::new() } else { format!("url: {home}\n") };
-    let text = text.replace("@VERSION@", repository.version()?).replace("@URL@", &url).replace("@HOME@", home);
+    let (url, downloads) = match home {
+        Some(home) => (format!("url: {home}\n"), format!("{home}/releases/latest/download/")),
+        None => Default::default(),
+    };
+    let text = text.replace("@VERSION@", repository.version()?).replace("@URL@", &url).replace("@DOWNLOADS@", &downloads);
+    // Arduino wants a page in any case.
+    let text = text.replace("@HOME@", home.unwrap_or("https://docs.rs/vae-core"));
     let filled = text.replace("@TARGETS@", table(ecosystem, targets)?.trim_end());
     // A pack names its libraries one a line.
     let missing = Target::ALL.into_iter().filter(|target| !targets.contains(target)).map(|target| format!("lib/{}/", target.folder()));

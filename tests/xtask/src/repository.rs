@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
-/// The repository that this program was built from.
+/// The repository that is packed.
 #[derive(Debug)]
 pub(crate) struct Repository {
     root: PathBuf,
@@ -16,15 +16,15 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// The one that this program was built from.
+    /// The one that this folder is in.
     ///
     /// # Errors
-    /// If its manifest cannot be read.
-    pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let root = root.canonicalize().with_context(|| format!("{} is not there any more", root.display()))?;
-        let manifest = table(&root.join("Cargo.toml"))?;
-        Ok(Self { root, manifest })
+    /// If it is in none, or the manifest cannot be read.
+    pub(crate) fn around(folder: &Path) -> Result<Self> {
+        let is_root = |folder: &&Path| folder.join("vae-core/c/Cargo.toml").is_file();
+        let root = folder.ancestors().find(is_root);
+        let root = root.with_context(|| format!("{} is not in the repository: go there", folder.display()))?;
+        Ok(Self { root: root.to_owned(), manifest: table(&root.join("Cargo.toml"))? })
     }
 
     /// The folder of all.
@@ -40,9 +40,9 @@ impl Repository {
         self.package("version").and_then(Value::as_str).context("Cargo.toml has no workspace.package.version")
     }
 
-    /// Where the repository is to be found; empty as long as its manifest does not say it.
-    pub(crate) fn home(&self) -> &str {
-        self.package("repository").and_then(Value::as_str).unwrap_or_default()
+    /// Where the repository is to be found, once its manifest says it.
+    pub(crate) fn home(&self) -> Option<&str> {
+        self.package("repository").and_then(Value::as_str)
     }
 
     /// What the workspace's manifest says for all crates.
