@@ -24,7 +24,6 @@ struct File {
 /// A file that may be read by all.
 const PLAIN: u32 = 0o644;
 /// A program.
-#[cfg_attr(not(test), expect(dead_code, reason = "programs come with `dist`"))]
 const PROGRAM: u32 = 0o755;
 /// 1980-01-01, the first day that a zip file can name.
 const TIME: u64 = 315_532_800;
@@ -36,6 +35,14 @@ impl Tree {
     /// If there is one of this name.
     pub(crate) fn add(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Result<()> {
         self.insert(path.into(), File { bytes: bytes.into(), mode: PLAIN })
+    }
+
+    /// Puts a program in.
+    ///
+    /// # Errors
+    /// If there is a file of this name.
+    pub(crate) fn add_program(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Result<()> {
+        self.insert(path.into(), File { bytes: bytes.into(), mode: PROGRAM })
     }
 
     fn insert(&mut self, path: String, file: File) -> Result<()> {
@@ -85,7 +92,8 @@ impl Tree {
     pub(crate) fn zip(&self) -> Result<Vec<u8>> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         for (path, File { bytes, mode }) in &self.0 {
-            archive.start_file(&**path, SimpleFileOptions::default().unix_permissions(*mode).compression_level(Some(9)))?;
+            archive
+                .start_file(&**path, SimpleFileOptions::default().unix_permissions(*mode).compression_level(Some(9)))?;
             archive.write_all(bytes)?;
         }
         Ok(archive.finish()?.into_inner())
@@ -148,7 +156,7 @@ mod tests {
 
     fn tree() -> Tree {
         let mut tree = Tree::default();
-        tree.add("b/second", *b"two").unwrap();
+        tree.add_program("b/second", *b"two").unwrap();
         tree.add("a", vec![7; 100_000]).unwrap();
         tree.below("root")
     }
@@ -166,7 +174,7 @@ mod tests {
         });
         let expected = [
             ("root/a".to_owned(), TIME, PLAIN, vec![7; 100_000]),
-            ("root/b/second".to_owned(), TIME, PLAIN, b"two".to_vec()),
+            ("root/b/second".to_owned(), TIME, PROGRAM, b"two".to_vec()),
         ];
         assert_eq!(entries.collect::<Vec<_>>(), expected);
         // Gzip's own time, and the system that it was made on (255: unknown).
@@ -188,7 +196,7 @@ mod tests {
         let day = Some((1980, 1, 1));
         let expected = [
             ("root/a".to_owned(), day, PLAIN, vec![7; 100_000]),
-            ("root/b/second".to_owned(), day, PLAIN, b"two".to_vec()),
+            ("root/b/second".to_owned(), day, PROGRAM, b"two".to_vec()),
         ];
         assert_eq!(entries, expected);
     }

@@ -120,7 +120,8 @@ impl Variant {
         }
     }
 
-    fn features(self) -> &'static str {
+    /// Cargo's features, by commas.
+    pub(crate) fn features(self) -> &'static str {
         match self {
             Self::Plain => "",
             Self::Full => "spectrum,mixed,covariance,categorical",
@@ -169,7 +170,8 @@ impl Toolchain {
         };
         let rustlib = Path::new(&printed(&["--print", "sysroot"])?).join("lib/rustlib");
         let version = printed(&["-vV"])?;
-        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not name its host")?;
+        let host =
+            version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not name its host")?;
         let linker = rustlib.join(host).join("bin").join(format!("rust-lld{}", env::consts::EXE_SUFFIX));
         ensure!(linker.is_file(), "{} is not there: install Rust with rustup", linker.display());
         Ok(Self { linker, rustlib })
@@ -187,7 +189,10 @@ impl Toolchain {
     /// The library of what these symbols need.
     fn link(&self, build: &Path, whole: &Path, symbols: &[String]) -> Result<Vec<u8>> {
         let (script, object) = (build.join("link.ld"), build.join("vae.o"));
-        fs::write(&script, "SECTIONS { /DISCARD/ : { *(.debug_*) *(.rel.debug_*) *(.rela.debug_*) *(.llvmbc) *(.llvmcmd) } }")?;
+        fs::write(
+            &script,
+            "SECTIONS { /DISCARD/ : { *(.debug_*) *(.rel.debug_*) *(.rela.debug_*) *(.llvmbc) *(.llvmcmd) } }",
+        )?;
         let mut linker = Command::new(&self.linker);
         linker.args(["-flavor", "gnu", "--relocatable", "-T"]).arg(script);
         linker.args(symbols.iter().map(|symbol| format!("--undefined={symbol}")));
@@ -220,7 +225,8 @@ fn stage(repository: &Repository, build: &Path) -> Result<PathBuf> {
     for (key, value) in section(&mut manifest, &["package"])? {
         // What the workspace says for all its crates.
         if value.get("workspace").is_some() {
-            *value = repository.package(key).with_context(|| format!("Cargo.toml has no workspace.package.{key}"))?.clone();
+            *value =
+                repository.package(key).with_context(|| format!("Cargo.toml has no workspace.package.{key}"))?.clone();
         }
     }
     fs::write(sources.join("core/Cargo.toml"), manifest.to_string())?;
@@ -231,7 +237,8 @@ fn stage(repository: &Repository, build: &Path) -> Result<PathBuf> {
 fn section<'t>(manifest: &'t mut Table, path: &[&str]) -> Result<&'t mut Table> {
     let mut table = manifest;
     for name in path {
-        table = table.get_mut(*name).and_then(Value::as_table_mut).with_context(|| format!("a manifest has no {name}"))?;
+        table =
+            table.get_mut(*name).and_then(Value::as_table_mut).with_context(|| format!("a manifest has no {name}"))?;
     }
     Ok(table)
 }
@@ -240,19 +247,25 @@ fn section<'t>(manifest: &'t mut Table, path: &[&str]) -> Result<&'t mut Table> 
 fn compile(sources: &Path, build: &Path, target: Target, variant: Variant) -> Result<PathBuf> {
     let built = build.join("target").join(target.folder());
     let triple = target.triple();
-    let mut flags: Vec<String> = target.flags().iter().map(|flag| (*flag).to_owned()).collect();
-    // No path of this machine in what is made; and the sources' length of name must not matter either.
     let sources = sources.canonicalize()?;
-    flags.push(format!("--remap-path-prefix={}=/vae", sources.display()));
-    if let Some(home) = cargo_home() {
-        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
-    }
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let flags: Vec<String> = target.flags().iter().map(|flag| (*flag).to_owned()).chain(remap(&sources)).collect();
+    let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--locked", "--release", "-p", "vae-core-c", "--target", &triple]);
     cargo.args(["--features", variant.features(), "--target-dir"]).arg(&built).current_dir(&sources);
     cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env("CARGO_INCREMENTAL", "0");
     run(&mut cargo)?;
     Ok(built.join(triple).join("release/libvae.a"))
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
+/// Flags of rustc that keep this machine's paths out of what it makes of the sources in this folder.
+pub(crate) fn remap(sources: &Path) -> Vec<String> {
+    let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    [flag(sources, "/vae")].into_iter().chain(cargo_home().map(|home| flag(&home, "/cargo"))).collect()
 }
 
 /// Where cargo keeps the sources of other crates.
@@ -263,9 +276,11 @@ fn cargo_home() -> Option<PathBuf> {
 
 /// The functions that a header declares.
 fn symbols(header: &str) -> Vec<String> {
-    let code: String = header.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String =
+        header.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let calls = code.match_indices('(').map(|(at, _)| code[..at].rsplit(|letter| !is_name(letter)).next().unwrap_or(""));
+    let calls =
+        code.match_indices('(').map(|(at, _)| code[..at].rsplit(|letter| !is_name(letter)).next().unwrap_or(""));
     let mut names: Vec<String> = calls.filter(|name| name.starts_with("vae_")).map(str::to_owned).collect();
     names.sort();
     names.dedup();

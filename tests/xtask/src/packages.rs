@@ -107,9 +107,12 @@ fn arduino_folders(target: Target) -> &'static [&'static str] {
         Target::Armv6M => &["cortex-m0", "cortex-m0plus", "cortex-m23"],
         Target::Armv7M => &["cortex-m3"],
         Target::Armv7EM => &["cortex-m4", "cortex-m7"],
-        Target::Armv7EMHard => {
-            &["cortex-m4/fpv4-sp-d16-hard", "cortex-m7/fpv4-sp-d16-hard", "cortex-m7/fpv5-sp-d16-hard", "cortex-m7/fpv5-d16-hard"]
-        }
+        Target::Armv7EMHard => &[
+            "cortex-m4/fpv4-sp-d16-hard",
+            "cortex-m7/fpv4-sp-d16-hard",
+            "cortex-m7/fpv5-sp-d16-hard",
+            "cortex-m7/fpv5-d16-hard",
+        ],
         Target::Armv8M => &["cortex-m33", "cortex-m55", "cortex-m85"],
         Target::Armv8MHard => &["cortex-m33/fpv5-sp-d16-hard"],
         Target::Armv81MVectors => &["cortex-m55/fpv5-d16-hard", "cortex-m85/fpv5-d16-hard"],
@@ -173,7 +176,8 @@ fn tree(repository: &Repository, ecosystem: Ecosystem, libraries: &Libraries) ->
 /// The example's sources; with the model in its file for gcc's assembler, and as an array for the others.
 fn add_example(repository: &Repository, ecosystem: Ecosystem, tree: &mut Tree) -> Result<()> {
     let folder = ecosystem.example();
-    let mut add = |from: &str, name: &str| tree.add(format!("{folder}/{name}"), repository.read(&format!("{from}/{name}"))?);
+    let mut add =
+        |from: &str, name: &str| tree.add(format!("{folder}/{name}"), repository.read(&format!("{from}/{name}"))?);
     let example = "vae-core/c/example";
     add(example, "motor.c")?;
     add(example, "port.h")?;
@@ -184,8 +188,10 @@ fn add_example(repository: &Repository, ecosystem: Ecosystem, tree: &mut Tree) -
         add("firmware-example/model", "motor.vae")?;
         add("firmware-example/model", "stream.f32")
     } else {
-        let (model, stream) =
-            (repository.read("firmware-example/model/motor.vae")?, repository.read("firmware-example/model/stream.f32")?);
+        let (model, stream) = (
+            repository.read("firmware-example/model/motor.vae")?,
+            repository.read("firmware-example/model/stream.f32")?,
+        );
         tree.add(format!("{folder}/model.h"), model_header(&model, &stream)?)
     }
 }
@@ -216,12 +222,16 @@ fn fill(text: &str, repository: &Repository, ecosystem: Ecosystem, targets: &[Ta
         Some(home) => (format!("url: {home}\n"), format!("{home}/releases/latest/download/")),
         None => Default::default(),
     };
-    let text = text.replace("@VERSION@", repository.version()?).replace("@URL@", &url).replace("@DOWNLOADS@", &downloads);
+    let text =
+        text.replace("@VERSION@", repository.version()?).replace("@URL@", &url).replace("@DOWNLOADS@", &downloads);
     // Arduino wants a page in any case.
     let text = text.replace("@HOME@", home.unwrap_or("https://docs.rs/vae-core"));
     let filled = text.replace("@TARGETS@", table(ecosystem, targets)?.trim_end());
     // A pack names its libraries one a line.
-    let missing = Target::ALL.into_iter().filter(|target| !targets.contains(target)).map(|target| format!("lib/{}/", target.folder()));
+    let missing = Target::ALL
+        .into_iter()
+        .filter(|target| !targets.contains(target))
+        .map(|target| format!("lib/{}/", target.folder()));
     let missing: Vec<String> = if ecosystem == Ecosystem::CmsisPack { missing.collect() } else { Vec::new() };
     let kept = filled.lines().filter(|line| !missing.iter().any(|folder| line.contains(&**folder)));
     let filled = kept.map(|line| format!("{line}\n")).collect::<String>();

@@ -1,5 +1,7 @@
 //! The packages of the C interface, as their users meet them: unpacked, built with, run; and built twice.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::{
     fs,
     io::Write as _,
@@ -85,8 +87,8 @@ fn packages() -> &'static Path {
 
 /// A package's files, in a folder of their own.
 fn unpacked(suffix: &str) -> tempfile::TempDir {
-    let files = fs::read_dir(packages()).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.filter(|path| path.to_string_lossy().ends_with(suffix)).next().unwrap();
+    let mut files = fs::read_dir(packages()).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.to_string_lossy().ends_with(suffix)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     if suffix.ends_with(".tar.gz") {
         let bytes = fs::read(file).unwrap();
@@ -151,12 +153,14 @@ fn cmake_finds_each_cores_library_and_says_what_to_do_where_there_is_none() {
         let mut cmake = Command::new("cmake");
         cmake.args(["-B", "build", "--fresh", "-DCMAKE_SYSTEM_NAME=Generic", "-DCMAKE_C_COMPILER=arm-none-eabi-gcc"]);
         cmake.args(["-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY", &format!("-DCMAKE_C_FLAGS=-mthumb {flags}")]);
-        let output = cmake.arg(format!("-Dvae_ROOT={}", package.display())).args(more).current_dir(&project).output().unwrap();
+        let output =
+            cmake.arg(format!("-Dvae_ROOT={}", package.display())).args(more).current_dir(&project).output().unwrap();
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };
     for (library, flags) in CORES {
         let said = configure(flags, &[]);
-        let [plain, full] = ["libvae.a", "libvae_full.a"].map(|file| format!("{}/lib/{library}/{file}", package.display()));
+        let [plain, full] =
+            ["libvae.a", "libvae_full.a"].map(|file| format!("{}/lib/{library}/{file}", package.display()));
         assert!(said.contains(&format!("found {plain} {full}")), "{flags}: {said}");
     }
     let asked = configure("-mcpu=cortex-m0", &["-DVAE_TARGET=riscv32imc-unknown-none-elf"]);
@@ -184,8 +188,7 @@ fn the_commands_of_the_c_readme_run() {
     }
     let folder = root().join("vae-core/c");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
-    let blocks: Vec<&str> =
-        readme.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    let blocks: Vec<&str> = readme.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
     assert_eq!(blocks.len(), 2);
     let printed: String = blocks
         .into_iter()
@@ -217,7 +220,10 @@ fn the_examples_of_all_packages_compile_and_link() {
         let folder = unpacked(suffix);
         let package = inner(folder.path());
         let mut gcc = Command::new("arm-none-eabi-gcc");
-        gcc.args("-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -Wall -Wextra -Werror -Os -r -nostdlib".split(' '));
+        gcc.args(
+            "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -Wall -Wextra -Werror -Os -r -nostdlib"
+                .split(' '),
+        );
         gcc.args(["-ffreestanding", "-Iinclude", "-Isrc", "-o", "all.o"]).arg("-I").arg(headers.join(headers_of));
         for entry in fs::read_dir(package.join(sources)).unwrap() {
             let path = entry.unwrap().path();
@@ -294,7 +300,9 @@ fn the_component_manager_packs_the_component() {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(packed).unwrap()));
     let names: Vec<_> =
         archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
-    for name in ["include/vae.h", "lib/riscv32imc-unknown-none-elf/libvae.a", "CMakeLists.txt", "Kconfig", "LICENSE-MIT"] {
+    for name in
+        ["include/vae.h", "lib/riscv32imc-unknown-none-elf/libvae.a", "CMakeLists.txt", "Kconfig", "LICENSE-MIT"]
+    {
         assert!(names.iter().any(|packed| packed.trim_start_matches("./") == name), "{name} is not in {names:?}");
     }
 }
@@ -307,7 +315,9 @@ fn packages_that_are_built_twice_in_different_folders_are_the_same() {
     }
     let elsewhere = tempfile::tempdir().unwrap();
     let copy = elsewhere.path().join("another name for the repository");
-    for name in ["Cargo.toml", "rust-toolchain.toml", "LICENSE-APACHE", "LICENSE-MIT", "vae-core", "firmware-example/model"] {
+    for name in
+        ["Cargo.toml", "rust-toolchain.toml", "LICENSE-APACHE", "LICENSE-MIT", "vae-core", "firmware-example/model"]
+    {
         copy_all(&root().join(name), &copy.join(name));
     }
     pack(&copy, &elsewhere.path().join("build"), &elsewhere.path().join("out"));
@@ -315,7 +325,8 @@ fn packages_that_are_built_twice_in_different_folders_are_the_same() {
     names.sort();
     assert_eq!(names.len(), 6);
     for name in names {
-        let [first, second] = [packages(), &elsewhere.path().join("out")].map(|folder| fs::read(folder.join(&name)).unwrap());
+        let [first, second] =
+            [packages(), &elsewhere.path().join("out")].map(|folder| fs::read(folder.join(&name)).unwrap());
         assert!(first == second, "{} differs", name.display());
     }
 }

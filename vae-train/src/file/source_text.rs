@@ -6,9 +6,14 @@ use std::fmt::Write as _;
 /// A name in C and Rust of what a file's stem says: letters, digits and `_`, in lower case, not a digit first.
 #[must_use]
 pub fn identifier(stem: &str) -> String {
-    let letters = stem.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' });
+    let letters =
+        stem.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' });
     let name: String = letters.collect();
-    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') { name } else { format!("model_{name}") }
+    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        name
+    } else {
+        format!("model_{name}")
+    }
 }
 
 /// A C header of these bytes: `NAME_LEN`, and the constant array `name`, whose address is divisible by four. C99 with gcc's or clang's attribute,
@@ -70,7 +75,9 @@ mod tests {
 
     #[test]
     fn names_are_words_of_both_languages() {
-        for (stem, name) in [("motor", "motor"), ("Pump-2 b", "pump_2_b"), ("2024", "model_2024"), ("", "model_"), ("é", "_")] {
+        for (stem, name) in
+            [("motor", "motor"), ("Pump-2 b", "pump_2_b"), ("2024", "model_2024"), ("", "model_"), ("é", "_")]
+        {
             assert_eq!(identifier(stem), name, "{stem}");
         }
     }
