@@ -154,7 +154,9 @@ fn the_example_computes_the_hosts_bits_and_misuse_is_answered() {
     }
     let folder = tempfile::tempdir().unwrap();
     let library = library(None);
-    for sources in [&["example/motor.c", "example/main.c", "example/host.c"][..], &["../../tests/tests/core/c_programs/misuse.c"]] {
+    for sources in
+        [&["example/motor.c", "example/main.c", "example/host.c"][..], &["../../tests/tests/core/c_programs/misuse.c"]]
+    {
         let image = folder.path().join("program");
         let mut command = compiler("gcc", "-std=c99", &image);
         command.args(["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]).args(sources);

@@ -43,7 +43,8 @@ fn the_model_as_c_and_as_rust_is_the_models_file() {
     fs::rename(place.path("My-Model.h"), place.path("my_model.h")).unwrap();
     let header = fs::read_to_string(place.path("my_model.h")).unwrap();
     assert!(header.contains("vae_model_open(&model, my_model, MY_MODEL_LEN)"), "{}", &header[..300]);
-    let expected: Vec<usize> = [0].into_iter().chain(fs::read(place.path("model.vae")).unwrap().into_iter().map(usize::from)).collect();
+    let expected: Vec<usize> =
+        [0].into_iter().chain(fs::read(place.path("model.vae")).unwrap().into_iter().map(usize::from)).collect();
 
     place.write("program.c", PROGRAM);
     place.write("program.cpp", PROGRAM);

@@ -215,6 +215,8 @@ fn stage(repository: &Repository, build: &Path) -> Result<PathBuf> {
         };
         fs::create_dir_all(copy.parent().unwrap_or(&sources))?;
         fs::copy(&file, &copy).with_context(|| file.display().to_string())?;
+        // What has not changed is not compiled anew.
+        fs::File::options().write(true).open(&copy)?.set_modified(fs::metadata(&file)?.modified()?)?;
     }
     let mut manifest = table(&library.join("Cargo.toml"))?;
     section(&mut manifest, &["workspace"])?.insert("exclude".to_owned(), Value::from(vec!["core"]));

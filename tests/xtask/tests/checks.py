@@ -104,5 +104,20 @@ def link(folder):
         assert "custom_vae_target" in str(refused), refused
 
 
+def bill(path):
+    """A bill of materials, by CycloneDX's schema."""
+    need("cyclonedx")
+    from cyclonedx.exception import MissingOptionalDependencyException
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    with open(path) as file:
+        try:
+            wrong = JsonStrictValidator(SchemaVersion.V1_5).validate_str(file.read())
+        except MissingOptionalDependencyException:
+            sys.exit(77)
+    assert wrong is None, wrong
+
+
 if __name__ == "__main__":
-    {"kconfig": kconfig, "platformio": platformio, "link": link}[sys.argv[1]](os.path.realpath(sys.argv[2]))
+    {"bill": bill, "kconfig": kconfig, "platformio": platformio, "link": link}[sys.argv[1]](os.path.realpath(sys.argv[2]))

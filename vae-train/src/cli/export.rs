@@ -86,7 +86,11 @@ impl Export {
         for (option, path) in named.into_iter().filter_map(|(option, path)| Some((option, path?))) {
             existing.check(path)?;
             if let Some((other, same)) = seen.iter().find(|(_, seen)| is_same_place(seen, path)) {
-                bail!("{other} {} and {option} {} are the same file: give another name", same.display(), path.display());
+                bail!(
+                    "{other} {} and {option} {} are the same file: give another name",
+                    same.display(),
+                    path.display()
+                );
             }
             seen.push((option, path));
         }
@@ -121,7 +125,9 @@ impl Export {
         let model = exported.model.display();
         writeln!(text, "next: vae-train score {} NEW.csv --out scores.csv", quoted(&model))?;
         let written = [&exported.c_array, &exported.rust].into_iter().flatten();
-        written.map(|path| path.display()).try_for_each(|path| writeln!(text, "      for the firmware's build: {path}"))?;
+        written
+            .map(|path| path.display())
+            .try_for_each(|path| writeln!(text, "      for the firmware's build: {path}"))?;
         writeln!(
             text,
             "      in the firmware: include_model!(\"{model}\"), then vae-train watch PORT to see its verdicts"

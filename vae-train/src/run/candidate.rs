@@ -83,7 +83,9 @@ impl<'p> Files<'p> {
         if let Some(path) = self.rust {
             let name = name(path);
             let opened = format!("`Model::from_bytes(&{}.0)`", name.to_uppercase());
-            write_file(path, existing, |out| Ok(out.write_all(rust_static(&name, &comment(&opened), bytes).as_bytes())?))?;
+            write_file(path, existing, |out| {
+                Ok(out.write_all(rust_static(&name, &comment(&opened), bytes).as_bytes())?)
+            })?;
         }
         Ok(())
     }
