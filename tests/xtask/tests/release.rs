@@ -1,6 +1,6 @@
 //! A release as it is packed: with a program that stands in for the trainer, which takes minutes to build.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::{
     collections::BTreeMap,
