@@ -17,6 +17,7 @@ mod judges;
 mod likelihood;
 mod loggers;
 mod machines;
+mod manual;
 mod missing;
 mod mixed;
 mod next_steps;

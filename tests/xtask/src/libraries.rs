@@ -247,7 +247,7 @@ fn section<'t>(manifest: &'t mut Table, path: &[&str]) -> Result<&'t mut Table> 
 
 /// What rustc makes of the staged sources.
 fn compile(sources: &Path, build: &Path, target: Target, variant: Variant) -> Result<PathBuf> {
-    let built = build.join("target").join(target.folder());
+    let built = build.join("target");
     let triple = target.triple();
     let sources = sources.canonicalize()?;
     let flags: Vec<String> = target.flags().iter().map(|flag| (*flag).to_owned()).chain(remap(&sources)).collect();
