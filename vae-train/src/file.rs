@@ -5,3 +5,4 @@ pub mod calibration;
 mod layer;
 pub mod model_file;
 pub mod signing;
+pub mod source_text;

@@ -6,15 +6,15 @@ use std::{
     process::Command,
 };
 
-use vae_core::{
-    Activation, Alarms, Anomaly, Assessment, Detector, Drift, DriftKind, Scratch, SensorFault, Verdict,
-    format::LikelihoodKind,
-};
+use vae_core::{Activation, Scratch, format::LikelihoodKind};
 use vae_tests::{bench, can_emulate, plain_model, root, skip};
 use vae_train::{
     file::model_file::{AlignedFile, ModelFile},
     weights::dense::Dense,
 };
+
+#[path = "c_programs/printed_by_example.rs"]
+mod printed_by_example;
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 
@@ -84,7 +84,7 @@ fn compiler_with(model: &Path, name: &str, standard: &str, image: &Path) -> Comm
 }
 
 /// The rest of a command that compiles this program for the emulated Cortex-M4F.
-fn for_cortex_m4f(compiler: &mut Command, program: &str) {
+fn for_cortex_m4f(compiler: &mut Command, program: &[&str]) {
     compiler.args([
         "-mcpu=cortex-m4",
         "-mfpu=fpv4-sp-d16",
@@ -93,7 +93,8 @@ fn for_cortex_m4f(compiler: &mut Command, program: &str) {
         "-ffreestanding",
         "-Iexample",
     ]);
-    compiler.args(["-ffunction-sections", program, "example/mps2.c", "example/model.S"]).arg(library(Some(TARGET)));
+    compiler.arg("-ffunction-sections").args(program).args(["example/mps2.c", "example/model.S"]);
+    compiler.arg(library(Some(TARGET)));
     compiler.args(["-nostdlib", "-lgcc", "-Wl,--gc-sections,-z,noexecstack", "-T", "example/mps2.ld"]);
 }
 
@@ -117,65 +118,11 @@ fn library(target: Option<&str>) -> PathBuf {
     folder().join("target").join(target.unwrap_or_default()).join("release/libvae.a")
 }
 
-/// What `vae-core/c/example/main.c` prints, but for its last line, of a timer.
+/// What `vae-core/c/example/motor.c` prints, but for its last line, of a timer.
 fn expected() -> Vec<String> {
     let model_folder = root().join("firmware-example/model");
     let file = AlignedFile::read(&model_folder.join("motor.vae")).unwrap();
-    let model = file.model().unwrap();
-    let (mut memory, mut state) = (vec![0.0; model.scratch_len()], vec![0.0; model.state_len()]);
-    let (mut window, mut other_state) = (vec![0.0; model.window_len()], state.clone());
-    let mut other_window = window.clone();
-    let mut scratch = Scratch::new(&mut memory);
-    let bytes = std::fs::read(model_folder.join("stream.f32")).unwrap();
-    let stream: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let samples = stream.as_chunks::<3>().0;
-    let (first, second) = samples.split_at(samples.len() / 2);
-
-    let mut lines = Vec::new();
-    let mut detector =
-        Detector::over(model, &mut window, &mut state).unwrap().alarm_rate(Alarms::per_day(1.0)).unwrap();
-    lines.extend(first.iter().filter_map(|sample| detector.push(sample, &mut scratch).unwrap()).map(line));
-    let mut record = vec![0; model.snapshot_len()];
-    detector.snapshot(&mut record).unwrap();
-    let restored = Detector::over(model, &mut other_window, &mut other_state).unwrap();
-    let mut detector = restored.alarm_rate(Alarms::per_day(1.0)).unwrap();
-    detector.restore(&record).unwrap();
-    lines.push("restored".to_owned());
-    lines.extend(second.iter().filter_map(|sample| detector.push(sample, &mut scratch).unwrap()).map(line));
-    let score = model.elbo_at_mean(&stream[..model.features()], &mut scratch).unwrap();
-    let [elbo, reconstruction, kl] = [score.elbo, score.reconstruction, score.kl].map(f32::to_bits);
-    lines.push(format!("score {elbo:08x}, reconstruction {reconstruction:08x}, kl {kl:08x}"));
-    lines
-}
-
-/// A verdict as the example prints it.
-fn line(verdict: Verdict) -> String {
-    let scored = |Assessment { score, p_value, .. }| {
-        let [score, p_value] = [score, p_value].map(f32::to_bits);
-        format!("score {score:08x}, p {p_value:08x}")
-    };
-    match verdict {
-        Verdict::Normal(assessment) => format!("normal, {}", scored(assessment)),
-        Verdict::Anomalous(Anomaly { assessment, channel, channel_nats, feature, feature_nats }) => {
-            let [channel_nats, feature_nats] = [channel_nats, feature_nats].map(f32::to_bits);
-            let blame = format!(
-                "channel {channel:08x} costs {channel_nats:08x}, feature {feature:08x} costs {feature_nats:08x}"
-            );
-            format!("ANOMALOUS, {}, {blame}", scored(assessment))
-        }
-        Verdict::SensorFault(SensorFault { channel, kind }) => {
-            format!("SENSOR FAULT, channel {channel:08x}, fault {:08x}", kind as u32 + 1)
-        }
-        Verdict::Drifting(Drift { assessment, kind }) => {
-            let (what, channel, by) = match kind {
-                DriftKind::Score(shift) => (1, 0, shift),
-                DriftKind::Spread(factor) => (4, 0, factor),
-                DriftKind::Mean { channel, shift } => (2, channel, shift),
-                DriftKind::Power { channel, factor } => (3, channel, factor),
-            };
-            format!("drifting, {}, what {what:08x}, channel {channel:08x} by {:08x}", scored(assessment), by.to_bits())
-        }
-    }
+    printed_by_example::lines(file.model().unwrap(), &std::fs::read(model_folder.join("stream.f32")).unwrap())
 }
 
 /// Compares what the example printed; returns the ticks that it counted.
@@ -207,7 +154,9 @@ fn the_example_computes_the_hosts_bits_and_misuse_is_answered() {
     }
     let folder = tempfile::tempdir().unwrap();
     let library = library(None);
-    for sources in [&["example/main.c", "example/host.c"][..], &["../../tests/tests/core/c_programs/misuse.c"]] {
+    for sources in
+        [&["example/motor.c", "example/main.c", "example/host.c"][..], &["../../tests/tests/core/c_programs/misuse.c"]]
+    {
         let image = folder.path().join("program");
         let mut command = compiler("gcc", "-std=c99", &image);
         command.args(["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]).args(sources);
@@ -229,7 +178,7 @@ fn the_example_computes_the_hosts_bits_on_a_cortex_m4f() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("example.elf");
     let mut command = compiler("arm-none-eabi-gcc", "-std=c99", &image);
-    for_cortex_m4f(&mut command, "example/main.c");
+    for_cortex_m4f(&mut command, &["example/motor.c", "example/main.c"]);
     succeed(&mut command);
     assert_eq!(bench::unwanted_symbols(&image).unwrap(), Vec::<String>::new());
     let instructions = 40 * compare(&emulate(&image)) / 10;
@@ -269,7 +218,7 @@ fn a_cortex_m4f_in_another_floating_point_mode_is_refused_and_so_is_a_model_that
 
     let image = place.path().join("modes.elf");
     let mut command = compiler_with(place.path(), "arm-none-eabi-gcc", "-std=c99", &image);
-    for_cortex_m4f(&mut command, "../../tests/tests/core/c_programs/modes.c");
+    for_cortex_m4f(&mut command, &["../../tests/tests/core/c_programs/modes.c"]);
     succeed(&mut command);
     let printed = emulate(&image);
     let words = |line: &str| -> Vec<u32> {

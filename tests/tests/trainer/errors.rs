@@ -315,6 +315,8 @@ const FAILURES: &[(&str, &[&str])] = &[
         &["--out new.vae", "--safetensors ./folder/../new.vae", "the same file", "another name"],
     ),
     ("export run --out none/new.vae --safetensors ./none//new.vae", &["the same file", "another name"]),
+    ("export run --out new.vae --c-array new.h --rust new.h", &["--c-array new.h and --rust new.h", "the same file"]),
+    ("export run --out new.vae --c-array train.csv", &["train.csv exists", "--force"]),
     ("export run --out train.csv/new.vae", &["train.csv is a file, not a directory", "train.csv/new.vae"]),
     // Calibration.
     (

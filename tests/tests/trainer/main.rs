@@ -17,6 +17,7 @@ mod judges;
 mod likelihood;
 mod loggers;
 mod machines;
+mod manual;
 mod missing;
 mod mixed;
 mod next_steps;
@@ -37,6 +38,7 @@ mod signing;
 mod simpler;
 mod small_changes;
 mod sound;
+mod source_forms;
 #[cfg(target_os = "linux")]
 mod terminals;
 mod trim;

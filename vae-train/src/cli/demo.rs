@@ -22,7 +22,7 @@ use crate::{
     fitness::Fitness,
     report::written::Reported,
     run::{
-        candidate::{Candidate, Exported},
+        candidate::{Candidate, Exported, Files},
         directory::RunDirectory,
         lock::Access,
     },
@@ -110,7 +110,7 @@ impl Demo {
         directory.save_normal(&normal(seed))?;
         drop(directory); // and its lock, for export
         let candidate = Candidate::of(&run, Precision::Int8)?;
-        let exported = candidate.write(&model_path, None, existing, &mut Notes)?;
+        let exported = candidate.write(Files::model(&model_path), existing, &mut Notes)?;
         let test = Some(read_data(&candidate, &[data.join("test.csv")], Some(LABEL), &Reading::default())?);
         let reported = Reported::write(candidate, test, seed, &report_path, existing, &mut Notes)?;
 

@@ -1,6 +1,9 @@
 //! `vae-train export`: from a run to a model file.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use vae_core::format;
@@ -8,7 +11,7 @@ use vae_core::format;
 use crate::{
     cli::context::{Context, Notes},
     run::{
-        candidate::Candidate,
+        candidate::{Candidate, Files},
         quantisation::{LayerError, Quantisation},
     },
     words::{
@@ -23,6 +26,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train export runs/a --out model.vae
+  vae-train export runs/a --out model.vae --c-array model.h
   vae-train export runs/a --out f32.vae --precision f32 --safetensors weights.safetensors")]
 pub(super) struct Export {
     /// Run directory of a fit or an import.
@@ -36,6 +40,12 @@ pub(super) struct Export {
     /// Also write the f32 weights to this safetensors file.
     #[arg(long, help_heading = "Output")]
     safetensors: Option<PathBuf>,
+    /// Also write the model as a C header: a constant array, aligned, with the header's name.
+    #[arg(long, help_heading = "Output", value_name = "HEADER")]
+    c_array: Option<PathBuf>,
+    /// Also write the model as a Rust module: a static, aligned, with the module's name.
+    #[arg(long, help_heading = "Output", value_name = "MODULE")]
+    rust: Option<PathBuf>,
     /// Replace existing files, and write an int8 model even if it would be refused.
     #[arg(long, help_heading = "Output")]
     force: bool,
@@ -59,18 +69,39 @@ impl From<Precision> for format::Precision {
 }
 
 impl Export {
-    pub(super) fn run(self, context: Context) -> Result<()> {
-        let (existing, weights) = (Existing::from_force(self.force), self.safetensors.as_deref());
-        [Some(self.out.as_path()), weights].into_iter().flatten().try_for_each(|path| existing.check(path))?;
-        if let Some(weights) = weights.filter(|weights| is_same_place(weights, &self.out)) {
-            bail!(
-                "--out {} and --safetensors {} are the same file: give another name",
-                self.out.display(),
-                weights.display()
-            );
+    fn files(&self) -> Files<'_> {
+        Files {
+            model: &self.out,
+            weights: self.safetensors.as_deref(),
+            c_array: self.c_array.as_deref(),
+            rust: self.rust.as_deref(),
         }
-        let exported =
-            Candidate::of(&self.run, self.precision.into())?.write(&self.out, weights, existing, &mut Notes)?;
+    }
+
+    /// Refuses files that exist, and two of one name, before any work is done for them.
+    fn check(&self, existing: Existing) -> Result<()> {
+        let Files { model, weights, c_array, rust } = self.files();
+        let named = [("--out", Some(model)), ("--safetensors", weights), ("--c-array", c_array), ("--rust", rust)];
+        let mut seen: Vec<(&str, &Path)> = Vec::new();
+        for (option, path) in named.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+            existing.check(path)?;
+            if let Some((other, same)) = seen.iter().find(|(_, seen)| is_same_place(seen, path)) {
+                bail!(
+                    "{other} {} and {option} {} are the same file: give another name",
+                    same.display(),
+                    path.display()
+                );
+            }
+            seen.push((option, path));
+        }
+        Ok(())
+    }
+
+    pub(super) fn run(self, context: Context) -> Result<()> {
+        let existing = Existing::from_force(self.force);
+        let files = self.files();
+        self.check(existing)?;
+        let exported = Candidate::of(&self.run, self.precision.into())?.write(files, existing, &mut Notes)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window that scores below {:.3} nats is anomalous (by {} calibration \
              windows)\n",
@@ -93,6 +124,10 @@ impl Export {
         }
         let model = exported.model.display();
         writeln!(text, "next: vae-train score {} NEW.csv --out scores.csv", quoted(&model))?;
+        let written = [&exported.c_array, &exported.rust].into_iter().flatten();
+        written
+            .map(|path| path.display())
+            .try_for_each(|path| writeln!(text, "      for the firmware's build: {path}"))?;
         writeln!(
             text,
             "      in the firmware: include_model!(\"{model}\"), then vae-train watch PORT to see its verdicts"

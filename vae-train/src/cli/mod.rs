@@ -14,6 +14,7 @@ mod import;
 mod info;
 mod inspect;
 mod keygen;
+mod manual;
 mod progress;
 mod rate;
 mod record;
@@ -93,6 +94,7 @@ enum Verb {
     Keygen(keygen::Keygen),
     Sign(sign::Sign),
     Verify(verify::Verify),
+    Manual(manual::Manual),
 }
 
 /// The exit code of a command line that cannot be understood.
@@ -148,6 +150,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Keygen(verb) => verb.run(context),
         Verb::Sign(verb) => verb.run(context),
         Verb::Verify(verb) => verb.run(context),
+        Verb::Manual(verb) => verb.run(context, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

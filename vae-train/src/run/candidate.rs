@@ -8,7 +8,10 @@ use vae_core::format::Precision;
 
 use crate::{
     calibration::{self, Normal},
-    file::model_file::{AlignedFile, ModelFile},
+    file::{
+        model_file::{AlignedFile, ModelFile},
+        source_text::{c_header, identifier, rust_static},
+    },
     run::{export::RunModel, lock::Access, quantisation::Quantisation, tensor_file::safetensors},
     training::listener::Listener,
     words::output::{Existing, write_file},
@@ -44,11 +47,59 @@ impl Doubts {
     }
 }
 
+/// Where a model is written, and in which forms.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'p> {
+    /// The model file.
+    pub model: &'p Path,
+    /// Its f32 weights, as safetensors.
+    pub weights: Option<&'p Path>,
+    /// The model file's bytes as a C header with a constant array, named as the header.
+    pub c_array: Option<&'p Path>,
+    /// The model file's bytes as a Rust module with a static, named as the module.
+    pub rust: Option<&'p Path>,
+}
+
+impl<'p> Files<'p> {
+    /// Nothing but the model file.
+    #[must_use]
+    pub const fn model(model: &'p Path) -> Self {
+        Self { model, weights: None, c_array: None, rust: None }
+    }
+
+    /// Writes the model file's bytes in the forms that are asked for; the fingerprint is the model's.
+    fn write(&self, bytes: &[u8], fingerprint: u32, existing: Existing) -> Result<()> {
+        write_file(self.model, existing, |out| Ok(out.write_all(bytes)?))?;
+        let name = |path: &Path| identifier(&path.file_stem().unwrap_or_default().to_string_lossy());
+        let comment = |opened: &str| {
+            let (file, version) = (self.model.file_name().unwrap_or_default().display(), env!("CARGO_PKG_VERSION"));
+            format!("{file} of fingerprint {fingerprint:08x}, by vae-train {version}: {opened}.")
+        };
+        if let Some(path) = self.c_array {
+            let name = name(path);
+            let opened = format!("vae_model_open(&model, {name}, {}_LEN)", name.to_uppercase());
+            write_file(path, existing, |out| Ok(out.write_all(c_header(&name, &comment(&opened), bytes).as_bytes())?))?;
+        }
+        if let Some(path) = self.rust {
+            let name = name(path);
+            let opened = format!("`Model::from_bytes(&{}.0)`", name.to_uppercase());
+            write_file(path, existing, |out| {
+                Ok(out.write_all(rust_static(&name, &comment(&opened), bytes).as_bytes())?)
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// What was written.
 #[derive(Debug, Serialize)]
 pub struct Exported {
     /// The model file.
     pub model: PathBuf,
+    /// The C header, where one was asked for.
+    pub c_array: Option<PathBuf>,
+    /// The Rust module, where one was asked for.
+    pub rust: Option<PathBuf>,
     /// Bytes of the file, and of the flash that it takes.
     pub flash: usize,
     /// Bytes of scratch that scoring needs.
@@ -125,18 +176,11 @@ impl Candidate {
         self.quantisation.as_ref().map_or(Ok(()), Quantisation::check)
     }
 
-    /// Writes the model file, and its f32 weights to a safetensors file; with `Existing::Replace`, what `--force` asks for, also a model that
-    /// int8 changes too much.
+    /// Writes the model in these forms; with `Existing::Replace`, what `--force` asks for, also a model that int8 changes too much.
     ///
     /// # Errors
     /// If the model is refused, or a file exists or cannot be written.
-    pub fn write(
-        &self,
-        out: &Path,
-        weights: Option<&Path>,
-        existing: Existing,
-        listener: &mut dyn Listener,
-    ) -> Result<Exported> {
+    pub fn write(&self, files: Files<'_>, existing: Existing, listener: &mut dyn Listener) -> Result<Exported> {
         match (self.check(), existing) {
             (Err(refusal), Existing::Keep) => bail!("{refusal:#}; --force writes it all the same"),
             (Err(refusal), Existing::Replace) => {
@@ -145,16 +189,18 @@ impl Candidate {
             (Ok(()), _) => {}
         }
         let bytes = self.file.to_bytes()?;
-        write_file(out, existing, |out| Ok(out.write_all(&bytes)?))?;
-        if let Some(weights) = weights {
+        let aligned = AlignedFile::new(&bytes);
+        let model = aligned.model()?;
+        files.write(&bytes, model.fingerprint(), existing)?;
+        if let Some(weights) = files.weights {
             let bytes = safetensors(&self.file)?;
             write_file(weights, existing, |out| Ok(out.write_all(&bytes)?))?;
         }
-        let aligned = AlignedFile::new(&bytes);
-        let model = aligned.model()?;
         let calibration = model.calibration()?;
         Ok(Exported {
-            model: out.to_owned(),
+            model: files.model.to_owned(),
+            c_array: files.c_array.map(Path::to_owned),
+            rust: files.rust.map(Path::to_owned),
             flash: model.flash_len(),
             scratch: 4 * model.scratch_len(),
             threshold: calibration.threshold(),

@@ -1,0 +1,3 @@
+/* What the example takes of Zephyr's. */
+#include <stdint.h>
+uint32_t k_cycle_get_32(void);

@@ -1,0 +1,2 @@
+/* What the example takes of Zephyr's. */
+void printk(const char *format, ...);
