@@ -158,7 +158,7 @@ impl Blocks {
 
     /// Windows of this epoch: blocks one after the other until there are `most`, or all.
     pub(crate) fn epoch(&self, epoch: usize, most: usize) -> Epoch<'_> {
-        let mut order: Vec<usize> = (0..self.len()).collect();
+        let mut order: Vec<usize> = (0..self.len()).filter(|block| self.counts(*block)[0] > 0).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         // Not what the order of the windows is drawn by.
         rng.set_stream(u64::MAX - epoch as u64);

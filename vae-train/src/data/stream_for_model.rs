@@ -33,9 +33,9 @@ pub struct Stretch {
     pub table: Table,
     /// Whether another recording begins with its first row.
     pub begins: bool,
-    /// The file, and its row that the first one is, counted from 0.
+    /// The file that the rows are of.
     pub file: PathBuf,
-    /// As above.
+    /// The row of the file that the first one is, counted from 0.
     pub first_row: usize,
     /// The rows of all files before the first one.
     pub before: usize,

@@ -272,3 +272,132 @@ fn without_first_row(recording: &mut Recording) -> bool {
     table.starts.drain(..usize::from(begins));
     begins
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::tables::{several::open_all, table::Table};
+
+    /// The rows of all portions as one table, and how many portions they were.
+    fn joined(paths: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<(Table, usize)> {
+        let mut portions = Portions::open(paths, label, reading, 1)?;
+        let (mut whole, mut count) = (Table::default(), 0);
+        while let Some(Portion { recording, begins, first_row, .. }) = portions.next(&mut |_, _| {})? {
+            let table = recording.numbers()?;
+            let rows = if count == 0 { 0 } else { whole.rows() };
+            count += 1;
+            if begins && rows > 0 {
+                assert_eq!(first_row, 0, "no piece begins with a portion here");
+                whole.starts.push(rows);
+            }
+            whole.starts.extend(table.starts.iter().map(|start| rows + start));
+            whole.values.extend(&table.values);
+            if let Some(labels) = table.labels {
+                whole.labels.get_or_insert_default().extend(labels);
+            }
+            assert!(whole.columns.is_empty() || whole.origins == table.origins);
+            (whole.columns, whole.origins) = (table.columns, table.origins);
+        }
+        Ok((whole, count))
+    }
+
+    /// A logger's rows, with a gap behind each 700, a header that comes again behind row 1,500, fillers, and a pressure that hardly changes.
+    fn log(rows: usize) -> String {
+        let mut text = String::from("time,pressure,flow,fault\n");
+        for row in 0..rows {
+            if row == 1500 {
+                text += "time,pressure,flow,fault\n";
+            }
+            let time = 0.5 * row as f64 + if row >= 700 { 60.0 * (row / 700) as f64 } else { 0.0 };
+            let flow = if row % 97 == 3 { "off".to_owned() } else { format!("{}", row * 37 % 101) };
+            let fault = u8::from(row % 400 == 399);
+            writeln!(text, "{time},{:.3},{flow},{fault}", 1e7 + 0.001 * (row * 31 % 57) as f64).unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn portions_one_behind_the_other_are_the_table_that_is_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.csv", "b.csv"].map(|name| folder.path().join(name));
+        // Two files, whose portions are of 1,024 rows; the second ends with one.
+        for (path, rows) in paths.iter().zip([5000, 2048]) {
+            std::fs::write(path, log(rows)).unwrap();
+        }
+        let reading = Reading { missing: vec!["off".to_owned()], ..Reading::default() };
+        let label = Label::Column("fault");
+        for (paths, portions, pieces) in [(&paths[..1], 5, 9), (&paths[..], 7, 13)] {
+            let (whole, count) = joined(paths, label, &reading).unwrap();
+            let (expected, _) = open_all(paths, label, &reading, |_| |_, _| {}).unwrap();
+            let expected = expected.table;
+            assert_eq!((count, whole.pieces().len(), &whole.starts), (portions, pieces, &expected.starts));
+            let bits = |table: &Table| table.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&whole) == bits(&expected) && whole.origins == expected.origins, "{:?}", whole.origins);
+            assert_eq!(whole.labels, expected.labels);
+        }
+    }
+
+    #[test]
+    fn later_rows_are_judged_by_what_the_first_say_and_bad_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = [folder.path().join("a.csv")];
+        let with = |bad: &str| {
+            let rows = (0..3000).map(|row| if row == 2500 { format!("{bad}\n") } else { format!("{},0\n", row % 7) });
+            std::fs::write(&path[0], format!("x,label\n{}", rows.collect::<String>())).unwrap();
+            joined(&path, Label::Usual, &Reading::default()).map_err(|error| error.to_string())
+        };
+        assert_eq!(with("1,1").unwrap().0.labels.unwrap().iter().filter(|label| **label).count(), 1);
+        assert!(with("on,0").unwrap_err().contains("row 2501 (line 2502), column `x`: `on`"));
+        assert!(with("1").unwrap_err().contains("row 2501 (line 2502) has 1 fields where the header has 2"));
+        assert!(with("1,fault").unwrap_err().contains("row 2501"));
+        // Of a label that was 1 only -1 is not known to be a fault, or to be none.
+        let rows: String = (0..3000).map(|row| format!("{row},{}\n", if row == 2000 { -1 } else { 1 })).collect();
+        std::fs::write(&path[0], format!("x,label\n{rows}")).unwrap();
+        let message = joined(&path, Label::Usual, &Reading::default()).unwrap_err().to_string();
+        assert!(message.contains("say with --anomaly-label"), "{message}");
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn groups_of_rows_of_any_size_are_read_in_portions() {
+        use std::sync::Arc;
+
+        use parquet::{
+            data_type::{DoubleType, Int64Type},
+            file::writer::SerializedFileWriter,
+            schema::parser::parse_message_type,
+        };
+
+        let file = tempfile::NamedTempFile::with_suffix(".parquet").unwrap();
+        let schema = "message m { REQUIRED INT64 time (TIMESTAMP(MILLIS, true)); OPTIONAL DOUBLE x; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(file.reopen().unwrap(), schema, Arc::default()).unwrap();
+        let mut row = 0i64;
+        for rows in [10, 3000, 0, 700, 1] {
+            let mut group = writer.next_row_group().unwrap();
+            let times: Vec<i64> = (row..row + rows).map(|row| 10 * row + 5000 * (row / 1200)).collect();
+            let known: Vec<i16> = (row..row + rows).map(|row| i16::from(row % 50 != 7)).collect();
+            let values: Vec<f64> =
+                (row..row + rows).filter(|row| row % 50 != 7).map(|row| 1e9 + 0.01 * (row % 100) as f64).collect();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&times, None, None).unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<DoubleType>().write_batch(&values, Some(&known), None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+            row += rows;
+        }
+        writer.close().unwrap();
+        let paths = [file.path().to_owned()];
+        let (whole, count) = joined(&paths, Label::None, &Reading::default()).unwrap();
+        let (expected, _) = open_all(&paths, Label::None, &Reading::default(), |_| |_, _| {}).unwrap();
+        assert_eq!((count, whole.rows(), &whole.starts), (4, 3711, &vec![1200, 2400, 3600]));
+        assert_eq!(whole.starts, expected.table.starts);
+        let bits = |table: &Table| table.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&whole) == bits(&expected.table) && whole.origins == expected.table.origins);
+        assert!((whole.origins[1] - 1e9).abs() <= 1.0, "{:?}", whole.origins);
+    }
+}

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes of the rows that are read at once.
-const PORTION: usize = 1 << 25;
+const PORTION: usize = 1 << 23;
 /// Bytes of those by which the number of rows is estimated.
 const SAMPLE: usize = 1 << 22;
 /// Files of fewer bytes than this share of the memory fit, whatever they hold.
