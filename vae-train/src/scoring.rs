@@ -32,8 +32,19 @@ pub fn elbo(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Score>> {
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: Option<f32>) -> Result<Vec<f32>> {
+    by_kind_from(0, model, windows, kind, threshold)
+}
+
+/// [`by_kind`] of windows of which the first has this index.
+fn by_kind_from(
+    first: usize,
+    model: &Model<'_>,
+    windows: &[f32],
+    kind: ScoreKind,
+    threshold: Option<f32>,
+) -> Result<Vec<f32>> {
     let calibration = model.calibration()?;
-    for_each_window(model, windows, |index, model, x, scratch| {
+    for_each_window_from(first, model, windows, |index, model, x, scratch| {
         model.score(x, &calibration, Scoring { kind, threshold, seed: index as u32 }, scratch)
     })
 }
@@ -44,8 +55,16 @@ pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: O
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn of_device(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f32>> {
+    of_device_from(0, model, windows)
+}
+
+/// [`of_device`] of windows of which the first has this index.
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn of_device_from(first: usize, model: &Model<'_>, windows: &[f32]) -> Result<Vec<f32>> {
     let calibration = model.calibration()?;
-    by_kind(model, windows, calibration.score_kind(), Some(calibration.threshold()))
+    by_kind_from(first, model, windows, calibration.score_kind(), Some(calibration.threshold()))
 }
 
 /// The importance-weighted log-likelihood of each window, by draws that depend on the seed and the window's index alone.
@@ -69,7 +88,21 @@ pub fn log_likelihood(
 /// # Errors
 /// Names the first window that cannot be scored.
 pub fn evidence(model: &Model<'_>, windows: &[f32], samples: u32, seed: u64) -> Result<Vec<Evidence>> {
-    for_each_window(model, windows, |index, model, x, scratch| {
+    evidence_from(0, model, windows, samples, seed)
+}
+
+/// [`evidence`] of windows of which the first has this index.
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn evidence_from(
+    first: usize,
+    model: &Model<'_>,
+    windows: &[f32],
+    samples: u32,
+    seed: u64,
+) -> Result<Vec<Evidence>> {
+    for_each_window_from(first, model, windows, |index, model, x, scratch| {
         let found = model.evidence(x, samples, &mut draws(seed, index), scratch)?;
         if found.elbo.missing == 0 {
             return Ok(found);
@@ -97,11 +130,20 @@ pub fn latent_means(model: &Model<'_>, windows: &[f32]) -> Result<Vec<Vec<f32>>>
     })
 }
 
-/// Gives each window (the model given its condition, the features, and scratch) to `score`, on all cores.
+/// Gives each window (its index, the model given its condition, the features, and scratch) to `score`, on all cores.
 ///
 /// # Errors
 /// Names the first window that fails.
 pub fn for_each_window<T: Send>(
+    model: &Model<'_>,
+    windows: &[f32],
+    score: impl Fn(usize, &Model<'_>, &[f32], &mut Scratch<'_>) -> Result<T, InferError> + Sync,
+) -> Result<Vec<T>> {
+    for_each_window_from(0, model, windows, score)
+}
+
+fn for_each_window_from<T: Send>(
+    first: usize,
     model: &Model<'_>,
     windows: &[f32],
     score: impl Fn(usize, &Model<'_>, &[f32], &mut Scratch<'_>) -> Result<T, InferError> + Sync,
@@ -112,7 +154,7 @@ pub fn for_each_window<T: Send>(
         .map_init(
             || vec![0.0; model.scratch_len()],
             |memory, (index, inputs)| {
-                let (x, condition) = inputs.split_at(model.features());
+                let (index, (x, condition)) = (first + index, inputs.split_at(model.features()));
                 let scored =
                     model.given(condition).and_then(|model| score(index, &model, x, &mut Scratch::new(memory)));
                 scored.with_context(|| format!("window {index} cannot be scored"))

@@ -3,5 +3,6 @@
 pub mod files;
 pub mod motor;
 pub mod plane;
+pub mod plant;
 pub mod pump;
 pub mod toy;

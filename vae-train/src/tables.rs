@@ -22,6 +22,7 @@ mod header;
 mod idx;
 mod intervals;
 mod labels;
+mod lines;
 mod meant;
 mod npy;
 mod npz;
@@ -31,6 +32,7 @@ mod packed;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pcm;
+pub mod portions;
 pub mod reading;
 pub mod recording;
 mod riff;

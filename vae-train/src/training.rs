@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub mod checkpoint;
 mod culprits;
 pub mod divergence;
+mod epoch;
 pub mod extras;
 mod fine_tuning;
 pub mod listener;
@@ -18,20 +19,20 @@ use burn::{
     optim::ModuleOptimizer,
     tensor::{Bytes, Device},
 };
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    config::{Config, data::Binarise},
+    config::Config,
     cpu::adam::FusedAdam,
-    data::part::{Part, binarise},
+    data::{part::Part, supply::Supply},
     model::{architecture::Architecture, baseline::Baseline, network::Vae, objective::Objective},
     training::{
         checkpoint::{Checkpoint, EpochMetrics, load, record, record_optimizer},
         culprits::{culprits, loss},
         divergence::Divergence,
+        epoch::Pass,
         listener::{Listener, Progress},
-        step::HostBatch,
     },
 };
 
@@ -42,13 +43,6 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 /// Most windows in an epoch: of more, each epoch has a random part, so that validation, checkpoints and early stopping come in
 /// time on large data.
 pub const LARGEST_EPOCH: usize = 1_000_000;
-
-/// How an epoch ended.
-enum Pass {
-    Whole,
-    Interrupted,
-    Diverged(Divergence),
-}
 
 /// How a fit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +56,7 @@ pub enum Ending {
 /// A fit in progress.
 pub struct Training<'a> {
     config: &'a Config,
-    train: Part<'a>,
+    train: Supply<'a>,
     validation: Part<'a>,
     device: Device,
     /// Most of the fit proper, and how many of them may pass without a better one.
@@ -81,11 +75,12 @@ impl<'a> Training<'a> {
     pub fn new(
         config: &'a Config,
         architecture: &Architecture,
-        train: Part<'a>,
+        train: impl Into<Supply<'a>>,
         validation: Part<'a>,
         device: &Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
+        let train = train.into();
         let device = device.clone().autodiff();
         let mut network = Vae::init(architecture, config.seed, &device);
         if config.objective().has_learned_baseline() {
@@ -102,7 +97,7 @@ impl<'a> Training<'a> {
             }
             None => Checkpoint::default(),
         };
-        let windows = train.chosen.len().min(LARGEST_EPOCH);
+        let windows = train.windows().min(LARGEST_EPOCH);
         let (epochs, patience) = (config.training.epochs_for(windows), config.training.patience_for(windows));
         Ok(Self { config, train, validation, device, epochs, patience, network, optimizer, checkpoint })
     }
@@ -184,73 +179,11 @@ impl<'a> Training<'a> {
         epochs >= self.epochs || epochs - self.checkpoint.best_epoch.min(epochs) >= self.patience
     }
 
-    /// One pass over the training windows (at most [`LARGEST_EPOCH`]), in an order and with noise that depend on the seed and
-    /// the epoch alone, so that a resumed fit sees what an uninterrupted one would have seen. Unless the pass is whole,
-    /// nothing changes.
-    fn epoch(&mut self, listener: &mut dyn Listener) -> Result<Pass> {
-        let inputs = self.network.architecture().inputs();
-        let epoch = self.checkpoint.metrics.len() + 1;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        rng.set_stream(epoch as u64);
-        let mut order = self.train.chosen.to_vec();
-        let (order, _) = order.partial_shuffle(&mut rng, LARGEST_EPOCH);
-        let objective = self.objective_of(epoch);
-        let learning_rate = self.learning_rate();
-        let mut means = [0.0; 3];
-        let mut windows = 0;
-        let (mut network, mut optimizer) = (self.network.clone(), self.optimizer.clone());
-        for (step, indices) in order.chunks(self.config.training.batch).enumerate() {
-            if listener.is_stopped() {
-                return Ok(Pass::Interrupted);
-            }
-            let computing = self.judged(&network)?;
-            let binary = self.drawn_binary(indices, &mut rng);
-            let rows: Vec<&[f32]> = match &binary {
-                Some(binary) => binary.chunks_exact(inputs).collect(),
-                None => self.train.windows(indices, inputs).collect(),
-            };
-            let noise = objective.noise(network.architecture(), indices.len(), &mut rng);
-            let blur = self.config.blur(indices.len(), network.architecture(), &mut rng);
-            let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
-            let found = step::gradient(&objective, &computing, batch, &self.device);
-            let share = indices.len() as f64 / order.len() as f64;
-            for (mean, part) in means.iter_mut().zip([found.bound, found.reconstruction, found.kl]) {
-                *mean += share * part;
-            }
-            // Before the update: a gradient whose square is finite leaves weights and moments finite.
-            let finite =
-                [("loss", means.iter().sum::<f64>().is_finite()), ("gradient", found.squared_norm.is_finite())];
-            if let Some((quantity, _)) = finite.iter().find(|(_, finite)| !finite) {
-                let rows = culprits(objective, &computing, &rows.concat(), &noise, &self.device);
-                let rows = rows.iter().map(|window| self.train.last_row[indices[*window]] + 1);
-                return Ok(Pass::Diverged(self.divergence(Some(step + 1), quantity, rows, indices.len())));
-            }
-            network = optimizer.step_multi(learning_rate, network, found.gradients);
-            windows += indices.len();
-            let elbo = means[0] * order.len() as f64 / windows as f64;
-            listener.progress(Progress::Step { epoch, windows, of: order.len(), elbo });
-        }
-        let validation_elbo = match self.validate(&self.judged(&network)?) {
-            Ok(bound) => bound,
-            Err(divergence) => return Ok(Pass::Diverged(divergence)),
-        };
-        let [elbo, reconstruction, kl] = means;
-        self.keep(network, optimizer, EpochMetrics { epoch, elbo, reconstruction, kl, validation_elbo })?;
-        Ok(Pass::Whole)
-    }
-
     /// The objective of this epoch.
     fn objective_of(&self, epoch: usize) -> Objective {
         let objective = self.config.objective();
         let warm_up = self.config.objective.warm_up.unwrap_or(0);
         if epoch < warm_up { objective.warming_up(epoch as f32 / warm_up as f32) } else { objective }
-    }
-
-    /// Zeros and ones for these windows, where each epoch draws its own.
-    fn drawn_binary(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
-        let is_drawn = self.config.data.binarise == Some(Binarise::Dynamic);
-        let grey = self.train.windows(indices, self.network.architecture().inputs());
-        is_drawn.then(|| binarise(grey.flatten().copied(), rng))
     }
 
     /// Takes over what a whole epoch came to.

@@ -1,5 +1,7 @@
 //! The trainer, as its users run it, and what it makes.
 
+#[cfg(target_os = "linux")]
+mod any_size;
 mod auto;
 mod blame;
 mod calibrate;

@@ -1,5 +1,6 @@
 //! `vae-train fit`: train on normal data.
 
+mod any_size;
 mod summary;
 
 use std::{
@@ -14,9 +15,12 @@ use burn::tensor::Device;
 use super::progress;
 use crate::{
     cli::{
-        auto::{Auto, Found},
+        auto::{Auto, BYTES, Found, quantity},
         context::{Context, note},
-        fit::summary::summary,
+        fit::{
+            any_size::{is_too_large, spool},
+            summary::summary,
+        },
         rate::RateOfFile,
         table::{columns_to_leave_out, open_quietly},
     },
@@ -83,6 +87,12 @@ pub(super) struct Fit {
     /// built with --features remote.
     #[arg(long, default_value = "flex", help_heading = "Run", hide_short_help = true)]
     device: String,
+    /// The memory that table and windows may take, as in 1GiB [default: half of what there is].
+    ///
+    /// Where they would take more, the rows go through a scratch file on the disk of --out, and each epoch reads parts of it in a random order
+    /// (docs/scale.md). The rest of the program takes up to half a GiB beside.
+    #[arg(long, help_heading = "Run", value_parser = |text: &str| quantity(text, &BYTES))]
+    memory: Option<f64>,
 }
 
 impl Fit {
@@ -96,17 +106,33 @@ impl Fit {
                 "--resume takes the configuration of the run: give no other settings with it"
             );
             let (directory, state) = RunDirectory::open(&self.out, Access::Write)?;
+            let context_of_data = || {
+                let out = self.out.display();
+                format!("the run in {out} goes on with the data that it was started with: give them again")
+            };
+            if state.plan.in_blocks {
+                let mut config = state.plan.config.clone();
+                let label = config.data.label.clone();
+                let table = spool(&self.data, label.as_deref().into(), &mut config, &self.out)
+                    .with_context(context_of_data)?;
+                let listener = &mut progress::Fitting::default();
+                let fitted = fit::resume_in_blocks(&directory, state, table, &device, listener)?;
+                return context.print(&Found { search: None, fitted: &fitted }, &summary(&fitted));
+            }
             let recording = open_spread(&self.data, state.plan.config.data.label.as_deref().into(), &state.plan.config)
-                .with_context(|| {
-                    let out = self.out.display();
-                    format!("the run in {out} goes on with the data that it was started with: give them again")
-                })?;
+                .with_context(context_of_data)?;
             let table = training_table(recording, &state.plan.config)?;
             (None, fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?)
         } else {
             let config = self.configuration(context.seed, given)?;
             let auto = self.auto.is_on().then_some(&self.auto);
-            fit_or_search(&self.data, &self.out, config, auto, &device, Existing::from_force(self.force))?
+            let existing = Existing::from_force(self.force);
+            config.check()?;
+            if auto.is_none() && is_too_large(&self.data, &config, self.memory)? {
+                (None, fit_of_any_size(&self.data, &self.out, config, &device, existing)?)
+            } else {
+                fit_or_search(&self.data, &self.out, config, auto, &device, existing)?
+            }
         };
         let text = search.as_ref().map_or_else(String::new, |search| search.table() + "\n");
         context.print(&Found { search: search.as_ref(), fitted: &fitted }, &(text + &summary(&fitted)))
@@ -122,6 +148,20 @@ impl Fit {
 /// Fits a model to a file; the run directory is written once the first epoch is done.
 pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
     Ok(fit_or_search(data, out, config, None, device, existing)?.1)
+}
+
+/// [`fit`] by way of a scratch file.
+fn fit_of_any_size(
+    data: &[PathBuf],
+    out: &Path,
+    mut config: Config,
+    device: &Device,
+    existing: Existing,
+) -> Result<Fitted> {
+    RunDirectory::check(out, existing)?;
+    let asked = config.data.label.clone();
+    let table = spool(data, Label::of(asked.as_deref(), &[""; 0]), &mut config, out)?;
+    fit::fit_in_blocks(table, config, out, existing, device, &mut progress::Fitting::default())
 }
 
 /// [`fit`], with the setting that a search finds where one is asked for.
@@ -145,10 +185,7 @@ fn fit_or_search(
         "--auto searches among models of numbers: leave out --column, and what it names with --ignore"
     );
     let recording = open_spread(data, Label::of(config.data.label.as_deref(), &[""; 0]), &config)?;
-    config.data.label.clone_from(&recording.label);
-    for names in [&mut config.data.condition, &mut config.data.ignore] {
-        *names = names_meant(names, &recording.names);
-    }
+    settle_names(&recording, &mut config);
     // A condition that is a category is one for each.
     let categorical = config.data.columns_of(ColumnFamily::Categorical)?;
     config.data.condition = spread_names(&config.data.condition, &categorical, &recording.names);
@@ -180,6 +217,14 @@ fn open_spread(data: &[PathBuf], label: Label<'_>, config: &Config) -> Result<Re
     recording.spread(&categories)?;
     recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
     Ok(recording)
+}
+
+/// Makes a configuration name the columns that are meant, and the label that was found.
+fn settle_names(recording: &Recording, config: &mut Config) {
+    config.data.label.clone_from(&recording.label);
+    for names in [&mut config.data.condition, &mut config.data.ignore] {
+        *names = names_meant(names, &recording.names);
+    }
 }
 
 /// These names, with those of its categories for each that is a column of some.

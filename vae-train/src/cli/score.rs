@@ -1,17 +1,27 @@
 //! `vae-train score`: score a CSV file through vae-core.
 
-use std::path::PathBuf;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
+use vae_core::{Calibration, Evidence, Model};
 
 use crate::{
-    cli::context::{Context, ModelAndData, note},
-    data::for_model::{DataForModel, cut_for_model, read_table_for_model},
+    cli::{
+        context::{Context, ModelAndData, note},
+        progress,
+    },
+    data::{
+        stream_for_model::{Stretch, Stretches},
+        windows::Buffer,
+    },
     file::model_file::AlignedFile,
     scoring::{
         self,
-        detection::{Verdicts, detect, verdict_in_words},
+        detection::{Detecting, Judged, Memory, Verdicts, verdict_in_words},
     },
     words::{
         foreign::Cell,
@@ -93,52 +103,26 @@ impl Score {
         existing.check(&self.out)?;
         let file = AlignedFile::read(&self.input.model)?;
         let model = file.model()?;
-        let DataForModel { table, files, notes } =
-            read_table_for_model(&self.input.data, self.input.label.as_deref().into(), &self.input.reading, &model)?;
-        let data = table.path.display().to_string();
-        let judged = detect(model, &table)?;
-        let windows = cut_for_model(table, &model)?;
-        notes.iter().for_each(|message| note(message));
-        let name = || data.clone();
         let calibration = model.calibration()?;
-        let scores = scoring::elbo(&model, &windows.values).with_context(name)?;
-        // What the threshold and the p-values are for.
-        let judged_by = scoring::of_device(&model, &windows.values).with_context(name)?;
-        let evidence =
-            scoring::evidence(&model, &windows.values, self.samples, context.seed.unwrap_or(0)).with_context(name)?;
-        let card = model.card()?;
-        let channels: Vec<&str> = card.channels.lines().collect();
-        write_file(&self.out, existing, |out| {
-            let mut csv = Csv::new(out);
-            let scored = windows.last_row.iter().zip(&scores).zip(&evidence).zip(&judged_by);
-            for ((((row, score), evidence), device), judged) in scored.zip(&judged) {
-                let (file, row) = files.place(*row).context("a window is of no file")?;
-                csv.serialize(Row {
-                    file: (files.len() > 1).then(|| Cell(file.display().to_string())),
-                    row,
-                    elbo: score.elbo,
-                    reconstruction: score.reconstruction,
-                    kl: score.kl,
-                    log_likelihood: evidence.log_likelihood.value,
-                    p_value: calibration.p_value(*device),
-                    anomaly: calibration.is_anomalous(*device).into(),
-                    alarm: judged.alarm.into(),
-                    score: *device,
-                    missing: score.missing,
-                    elbo_sampled: evidence.elbo.elbo,
-                    verdict: Cell(verdict_in_words(&judged.verdict, &channels)),
-                })?;
-            }
-            csv.flush()
-        })?;
-        let anomalies = judged_by.iter().filter(|score| calibration.is_anomalous(**score)).count();
-        let verdicts = Verdicts::of(&judged);
-        let mean_elbo = scores.iter().map(|score| f64::from(score.elbo)).sum::<f64>() / scores.len() as f64;
+        let (mut counts, mut failed) = (Counts::default(), None);
+        let written = write_file(&self.out, existing, |out| {
+            // What is wrong with the data is nothing that is wrong with the file that is written.
+            self.write(model, context.seed.unwrap_or(0), out, &mut counts).map_err(|error| match error {
+                Failure::Writing(error) => error,
+                Failure::Scoring(error) => {
+                    failed = Some(error);
+                    anyhow!("the data cannot be scored")
+                }
+            })
+        });
+        failed.map_or(Ok(()), Err)?;
+        written?;
+        let Counts { windows, anomalies, elbo, verdicts, .. } = counts;
+        let mean_elbo = elbo / windows as f64;
         let text = format!(
-            "{}: {} windows, {anomalies} below the threshold of {:.3} nats, mean ELBO {mean_elbo:.3} nats\n{} alarm(s); windows by \
+            "{}: {windows} windows, {anomalies} below the threshold of {:.3} nats, mean ELBO {mean_elbo:.3} nats\n{} alarm(s); windows by \
              verdict: {} normal, {} anomalous, {} with a sensor's fault, {} drifting",
             self.out.display(),
-            scores.len(),
             calibration.threshold(),
             verdicts.alarms,
             verdicts.normal,
@@ -146,6 +130,140 @@ impl Score {
             verdicts.sensor_fault,
             verdicts.drifting
         );
-        context.print(&Scored { out: self.out.clone(), windows: scores.len(), anomalies, mean_elbo, verdicts }, &text)
+        context.print(&Scored { out: self.out.clone(), windows, anomalies, mean_elbo, verdicts }, &text)
+    }
+
+    /// Writes a line for each window, some rows at a time, so that the memory does not grow with the table.
+    fn write(&self, model: Model<'_>, seed: u64, out: &mut dyn Write, counts: &mut Counts) -> Result<(), Failure> {
+        let (mut buffer, mut memory) = (Box::new(Buffer::new()), Memory::of(&model));
+        let mut parts = Parts::open(&self.input, model, &mut buffer, &mut memory)?;
+        let card = model.card().map_err(anyhow::Error::from)?;
+        let channels: Vec<&str> = card.channels.lines().collect();
+        let mut csv = Csv::new(out);
+        while let Some(part) = parts.next(self.samples, seed, counts.windows)? {
+            part.write(&mut csv, &channels, counts).map_err(Failure::Writing)?;
+        }
+        csv.flush().map_err(Failure::Writing)
+    }
+}
+
+/// Why there are no more lines.
+enum Failure {
+    Scoring(anyhow::Error),
+    Writing(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Scoring(error)
+    }
+}
+
+/// The table, of which some rows at a time are read, judged and scored.
+struct Parts<'m, 'b> {
+    model: Model<'m>,
+    calibration: Calibration<'m>,
+    stretches: Stretches<'m, 'b>,
+    detecting: Detecting<'m, 'b>,
+    watch: Box<dyn FnMut(usize, Option<f64>)>,
+}
+
+impl<'m, 'b> Parts<'m, 'b> {
+    fn open(input: &'b ModelAndData, model: Model<'m>, buffer: &'b mut Buffer, memory: &'b mut Memory) -> Result<Self> {
+        let ModelAndData { data, label, reading, .. } = input;
+        Ok(Self {
+            detecting: Detecting::new(model, memory)?,
+            stretches: Stretches::open(data, label.as_deref().into(), reading, model, buffer)?,
+            calibration: model.calibration()?,
+            watch: Box::new(progress::reading(Path::new(&data[0]))),
+            model,
+        })
+    }
+
+    /// The next windows, of which the first has the index `first`.
+    fn next(&mut self, samples: u32, seed: u64, first: usize) -> Result<Option<Part<'m>>> {
+        let stretch = self.stretches.next(&mut self.watch)?;
+        self.stretches.take_notes().iter().for_each(|message| note(message));
+        let Some(stretch) = stretch else { return Ok(None) };
+        let Stretch { table, begins, file, first_row, windows, .. } = &stretch;
+        let Self { model, detecting, .. } = self;
+        let (judged, scores) = rayon::join(
+            || detecting.judge(table, *begins, *first_row),
+            || Scores::of(model, &windows.values, first, (samples, seed)),
+        );
+        let scores = scores.with_context(|| file.display().to_string())?;
+        let is_of_several = self.stretches.files() > 1;
+        Ok(Some(Part { judged: judged?, scores, stretch, is_of_several, calibration: self.calibration }))
+    }
+}
+
+/// Some windows, judged and scored.
+struct Part<'m> {
+    stretch: Stretch,
+    judged: Vec<Judged>,
+    scores: Scores,
+    is_of_several: bool,
+    calibration: Calibration<'m>,
+}
+
+impl Part<'_> {
+    /// Writes a line for each window, and counts it.
+    fn write(&self, csv: &mut Csv<impl Write>, channels: &[&str], counts: &mut Counts) -> Result<()> {
+        let Self { stretch, judged, scores, calibration, .. } = self;
+        let Scores { at_mean, of_device, evidence } = scores;
+        let scored = stretch.windows.last_row.iter().zip(at_mean).zip(evidence).zip(of_device);
+        for ((((row, score), evidence), device), judged) in scored.zip(judged) {
+            let is_anomalous = calibration.is_anomalous(*device);
+            csv.serialize(Row {
+                file: self.is_of_several.then(|| Cell(stretch.file.display().to_string())),
+                row: row - stretch.before + stretch.first_row,
+                elbo: score.elbo,
+                reconstruction: score.reconstruction,
+                kl: score.kl,
+                log_likelihood: evidence.log_likelihood.value,
+                p_value: calibration.p_value(*device),
+                anomaly: is_anomalous.into(),
+                alarm: judged.alarm.into(),
+                score: *device,
+                missing: score.missing,
+                elbo_sampled: evidence.elbo.elbo,
+                verdict: Cell(verdict_in_words(&judged.verdict, channels)),
+            })?;
+            counts.windows += 1;
+            counts.anomalies += usize::from(is_anomalous);
+            counts.elbo += f64::from(score.elbo);
+            counts.verdicts.add(judged, &mut counts.is_raised);
+        }
+        Ok(())
+    }
+}
+
+/// What the lines come to.
+#[derive(Default)]
+struct Counts {
+    windows: usize,
+    anomalies: usize,
+    /// The sum of all, in nats.
+    elbo: f64,
+    verdicts: Verdicts,
+    is_raised: bool,
+}
+
+/// The scores of some windows.
+struct Scores {
+    at_mean: Vec<vae_core::Score>,
+    /// What the threshold and the p-values are for.
+    of_device: Vec<f32>,
+    evidence: Vec<Evidence>,
+}
+
+impl Scores {
+    /// Of windows of which the first has this index.
+    fn of(model: &Model<'_>, windows: &[f32], first: usize, (samples, seed): (u32, u64)) -> Result<Self> {
+        Ok(Self {
+            at_mean: scoring::elbo(model, windows)?,
+            of_device: scoring::of_device_from(first, model, windows)?,
+            evidence: scoring::evidence_from(first, model, windows, samples, seed)?,
+        })
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     cli::context::Context,
     simulator::{
-        files::{TRAINING_SECONDS, ToyTable, plane_tables, test_seed, write_motor, write_pump, write_toy},
+        files::{Format, TRAINING_SECONDS, ToyTable, plane_tables, test_seed, write_motor, write_plant, write_pump, write_toy},
         motor::{CHANNELS, SAMPLE_RATE},
         plane::Shape,
         toy,
@@ -24,7 +24,8 @@ use crate::{
   vae-train simulate motor --out data --seconds 80
   vae-train simulate pump --out pump
   vae-train simulate linear-gaussian --out toy --rows 1000
-  vae-train simulate two-moons --out moons --rows 5000")]
+  vae-train simulate two-moons --out moons --rows 5000
+  vae-train simulate plant --out plant --rows 100000000")]
 pub(super) struct Simulate {
     /// What to simulate.
     source: Source,
@@ -37,18 +38,26 @@ pub(super) struct Simulate {
     /// and after each fault.
     #[arg(long, default_value_t = TRAINING_SECONDS)]
     seconds: f64,
-    /// Toy sets (all but motor and pump): rows to train on; as many more are written to test on.
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    /// Plant and toy sets (all but motor and pump): rows to train on; a tenth as many of the plant, and as many of the others, are written to
+    /// test on.
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=2_000_000_000))]
     rows: u32,
+    /// Plant: write Parquet files instead of CSV.
+    #[arg(long)]
+    parquet: bool,
     /// Replace existing files.
     #[arg(long)]
     force: bool,
 }
 
+/// Most rows of a toy set.
+const MOST_TOYS: u32 = 10_000_000;
+
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Motor,
     Pump,
+    Plant,
     Shape(Shape),
     LinearGaussian,
     Patterns,
@@ -58,7 +67,7 @@ impl ValueEnum for Source {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: LazyLock<Vec<Source>> = LazyLock::new(|| {
             let shapes = Shape::value_variants().iter().map(|shape| Source::Shape(*shape));
-            [Source::Motor, Source::Pump]
+            [Source::Motor, Source::Pump, Source::Plant]
                 .into_iter()
                 .chain(shapes)
                 .chain([Source::LinearGaussian, Source::Patterns])
@@ -76,6 +85,9 @@ impl ValueEnum for Source {
                 "pump",
                 "The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs",
             ),
+            Self::Plant => {
+                ("plant", "Eight sensors of a plant that follow two loads, a row a second: as many rows as are asked for")
+            }
             Self::Shape(shape) => return shape.to_possible_value(),
             Self::LinearGaussian => {
                 ("linear-gaussian", "Six features, linear in two latents, with Gaussian noise: its evidence is known")
@@ -101,6 +113,13 @@ impl Simulate {
             "--seconds {}: give 1 to 100000",
             self.seconds
         );
+        let is_plant = matches!(self.source, Source::Plant);
+        anyhow::ensure!(
+            is_plant || self.rows <= MOST_TOYS,
+            "--rows {}: toy sets are made in memory: give at most {MOST_TOYS}, or simulate a plant",
+            self.rows
+        );
+        anyhow::ensure!(is_plant || !self.parquet, "--parquet is for the plant: leave it out");
         let (seed, existing) = (context.seed.unwrap_or(0), Existing::from_force(self.force));
         let rows = self.rows as usize;
         // Other points to test on than to train on.
@@ -124,6 +143,11 @@ impl Simulate {
                 (write_motor(&self.out, self.seconds, seed, existing)?, what)
             }
             Source::Pump => (write_pump(&self.out, seed, existing)?, "the log of a pump, a row a second".to_owned()),
+            Source::Plant => {
+                let format = if self.parquet { Format::Parquet } else { Format::Csv };
+                let what = "the log of a plant, a row a second".to_owned();
+                (write_plant(&self.out, rows, seed, format, existing)?, what)
+            }
             Source::Shape(shape) => plane(shape)?,
             Source::LinearGaussian => {
                 (toy("x", toy::LINEAR.0, &toy::linear_gaussian)?, "a linear-Gaussian source".to_owned())

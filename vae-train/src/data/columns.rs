@@ -1,6 +1,6 @@
 //! Which columns of a table a model watches, by the rows that it will be trained on.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use anyhow::{Result, bail, ensure};
 use vae_core::format::FeatureFamily;
@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     data::{
         families::families,
-        outliers::{note_on_outliers, outlier},
+        outliers::{as_outlier, note_on_outliers, position},
     },
     statistics::moments::{Moments, smallest_deviation},
     tables::table::Table,
@@ -47,17 +47,40 @@ impl Columns {
     /// # Errors
     /// If there is nothing to learn from.
     pub(crate) fn of(table: &Table, config: &Config) -> Result<Self> {
-        let name = table.path.display();
-        let (normal_rows, moments) = moments(table)?;
-        let smallest = smallest_deviation(&moments);
+        let is_normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
+        let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| is_normal(row));
+        let seen = Seen {
+            path: &table.path,
+            columns: &table.columns,
+            origins: &table.origins,
+            normal_rows: (0..table.rows()).filter(is_normal).count(),
+            moments: &Moments::of(rows.map(|(_, values)| values), table.columns.len()),
+        };
+        Self::judged(&seen, config, |column, value| Ok(position(table, column, value)))
+    }
+
+    /// [`Self::of`] by what was seen of the rows; `position` finds the first row of a value in a column.
+    ///
+    /// # Errors
+    /// If there is nothing to learn from, or the rows cannot be read.
+    pub(crate) fn judged(
+        seen: &Seen<'_>,
+        config: &Config,
+        position: impl Fn(usize, f32) -> Result<Option<usize>>,
+    ) -> Result<Self> {
+        let Seen { path, columns, normal_rows, moments, .. } = *seen;
+        let name = path.display();
+        check_rows(path, normal_rows)?;
+        let origin_of = |column: usize| seen.origins.get(column).copied().unwrap_or(0.0);
+        let smallest = smallest_deviation(moments);
         let conditions: HashSet<&String> = config.data.condition.iter().collect();
-        let watched: Vec<String> = table.columns.iter().filter(|name| !conditions.contains(name)).cloned().collect();
+        let watched: Vec<String> = columns.iter().filter(|name| !conditions.contains(name)).cloned().collect();
         let families = families(&watched, config, normal_rows)?;
         let mut of_kept = Vec::new();
         let (mut kept, mut dropped, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         let (mut constant, mut outliers, mut relative) = (Vec::new(), Vec::new(), Vec::new());
         let mut place = 0..;
-        for (index, (column, moments)) in table.columns.iter().zip(&moments).enumerate() {
+        for (index, (column, moments)) in columns.iter().zip(moments).enumerate() {
             if conditions.contains(column) {
                 continue;
             }
@@ -72,12 +95,15 @@ impl Columns {
                 if is_number && moments.is_constant() {
                     constant.push((column, moments.least_change(smallest)));
                 } else if is_number {
-                    outliers.extend(outlier(table, index, moments));
+                    if let Some(value) = moments.outlier() {
+                        let row = position(index, value as f32)?;
+                        outliers.push(as_outlier(column, row, value, origin_of(index)));
+                    }
                 }
             }
             kept.push(column.clone());
             of_kept.extend(family);
-            let origin = table.origin(index);
+            let origin = origin_of(index);
             if origin != 0.0 {
                 relative.push(format!("`{}` less {origin}", excerpt(column)));
             }
@@ -115,23 +141,31 @@ impl Columns {
                 list_some(&relative, SHOWN)
             ));
         }
-        notes.extend(note_on_outliers(&table.path, &outliers));
+        notes.extend(note_on_outliers(path, &outliers));
         Ok(Self { kept, dropped, ranges, families: of_kept, notes })
     }
 }
 
-/// The number of normal rows, and the moments of each column in them.
-fn moments(table: &Table) -> Result<(usize, Vec<Moments>)> {
-    let name = table.path.display();
-    let normal = |row: &usize| table.labels.as_ref().is_none_or(|labels| !labels[*row]);
-    let normal_rows = (0..table.rows()).filter(normal).count();
+/// What has been seen of a table's rows.
+pub(crate) struct Seen<'t> {
+    pub(crate) path: &'t Path,
+    pub(crate) columns: &'t [String],
+    /// As in [`Table::origins`].
+    pub(crate) origins: &'t [f64],
+    pub(crate) normal_rows: usize,
+    /// Of each column, in normal rows.
+    pub(crate) moments: &'t [Moments],
+}
+
+/// Refuses so few normal rows.
+fn check_rows(path: &Path, normal_rows: usize) -> Result<()> {
+    let name = path.display();
     ensure!(normal_rows > 0, "{name}: every row is labelled 1 (anomaly): a fit needs normal rows, labelled 0");
     ensure!(
         normal_rows >= LEAST_WINDOWS,
         "{name}: {normal_rows} normal row(s): a fit needs at least {LEAST_WINDOWS}, and some hundreds to be of use"
     );
-    let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| normal(row));
-    Ok((normal_rows, Moments::of(rows.map(|(_, values)| values), table.columns.len())))
+    Ok(())
 }
 
 /// Refuses values beyond 0 and 1 in the columns of these places.

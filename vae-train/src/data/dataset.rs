@@ -1,8 +1,8 @@
 //! From a table to standardised windows, of which some are held out.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -13,6 +13,7 @@ use crate::{
         model::{CONTINUOUS_FLOOR, DISCRETE_FLOOR},
     },
     data::{
+        blocks::Blocks,
         columns::{Columns, check_unit_interval},
         families::is_discrete,
         fingerprint::fingerprint,
@@ -21,6 +22,7 @@ use crate::{
         part::{Part, binarise},
         schema::{Schema, feature_names},
         standardiser::Standardiser,
+        supply::Supply,
         windows::{Windows, note_on_short_pieces},
     },
     model::architecture::Architecture,
@@ -42,9 +44,9 @@ pub struct Dataset {
     /// What the model knows of it.
     pub schema: Schema,
     /// All windows, in standardised units.
-    windows: Windows,
+    pub(super) windows: Windows,
     /// Those that are trained on, by index.
-    train: Vec<usize>,
+    pub(super) train: Vec<usize>,
     /// Held-out windows, each followed by its condition, in physical units.
     pub holdout: Vec<f32>,
     /// For each of them, the index of its last row in the table.
@@ -53,6 +55,8 @@ pub struct Dataset {
     pub notes: Vec<String>,
     /// Least and largest value of each channel in the normal rows.
     pub ranges: Vec<(f64, f64)>,
+    /// All windows to train on, where they are not in memory.
+    pub(super) blocks: Option<Arc<Blocks>>,
 }
 
 impl Dataset {
@@ -113,10 +117,16 @@ impl Dataset {
         if let Some(how) = config.data.binarise {
             holdout = binarised(&mut windows, &train, holdout, how, config)?;
         }
-        Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes, ranges })
+        Ok(Self { path, schema, windows, train, holdout, holdout_rows, notes, ranges, blocks: None })
     }
 
-    /// The windows to train on.
+    /// What an epoch takes its windows from.
+    #[must_use]
+    pub fn supply(&self) -> Supply<'_> {
+        self.blocks.as_deref().map_or(Supply::Memory(self.train()), Supply::Blocks)
+    }
+
+    /// The windows to train on, or some of them, evenly spaced, where not all are in memory.
     #[must_use]
     pub fn train(&self) -> Part<'_> {
         Part { values: &self.windows.values, chosen: &self.train, last_row: &self.windows.last_row }
@@ -160,25 +170,30 @@ fn normal_windows(windows: &Windows, name: &str, notes: &mut Vec<String>) -> Vec
     let mut chosen: Vec<usize> = (0..windows.len()).collect();
     if let Some(labels) = &windows.labels {
         chosen.retain(|&index| !labels[index]);
-        let anomalous = windows.len() - chosen.len();
-        if anomalous > 0 {
-            notes.push(format!("{name}: {anomalous} window(s) labelled 1 (anomaly) left out of the training"));
-        }
+        notes.extend(anomalous_left_out(windows.len() - chosen.len(), name));
     }
     chosen
+}
+
+/// A note on so many windows that are labelled anomalies.
+pub(super) fn anomalous_left_out(windows: usize, name: &str) -> Option<String> {
+    (windows > 0).then(|| format!("{name}: {windows} window(s) labelled 1 (anomaly) left out of the training"))
 }
 
 /// Refuses windows of which a condition is missing.
 fn check_conditions(windows: &Windows, parts: [&Vec<usize>; 2], config: &Config, name: &str) -> Result<()> {
     let lacks = |index: &&usize| windows.at(**index)[windows.features..].iter().any(|value| value.is_nan());
-    if let Some(index) = parts.into_iter().flatten().find(lacks) {
-        bail!(
-            "{name}: a condition is missing in row {}: a conditional model needs a value of each of {}; fill it in, or remove the row",
-            windows.last_row[*index] + 1,
-            list(&config.data.condition)
-        );
-    }
-    Ok(())
+    let lacking = parts.into_iter().flatten().find(lacks);
+    lacking.map_or(Ok(()), |index| Err(condition_is_missing(windows.last_row[*index], config, name)))
+}
+
+/// Says that the window that ends in this row has not all of its conditions.
+pub(super) fn condition_is_missing(row: usize, config: &Config, name: &str) -> Error {
+    anyhow!(
+        "{name}: a condition is missing in row {}: a conditional model needs a value of each of {}; fill it in, or remove the row",
+        row + 1,
+        list(&config.data.condition)
+    )
 }
 
 /// The standardisers of these windows' features, which have these names and may be samples, and of their conditions.
@@ -196,7 +211,13 @@ fn standardisers<'i>(
     let condition = chosen.map(|index| &windows.at(*index)[windows.features..]);
     let standardiser = Standardiser::fit(x, columns, repeats, config.model.likelihood);
     let condition_standardiser = Standardiser::of_conditions(condition, windows.conditions);
-    for (standardiser, names) in [(&standardiser, features), (&condition_standardiser, &config.data.condition)] {
+    check_usable([(&standardiser, features), (&condition_standardiser, &config.data.condition)], name)?;
+    Ok((standardiser, condition_standardiser))
+}
+
+/// Refuses columns, of these names, that cannot be standardised.
+pub(super) fn check_usable(standardisers: [(&Standardiser, &[String]); 2], name: &str) -> Result<()> {
+    for (standardiser, names) in standardisers {
         if let Some(index) = standardiser.unusable() {
             bail!(
                 "{name}: column `{}` has mean {:e} and standard deviation {:e} in the normal windows, which 32-bit numbers \
@@ -207,7 +228,7 @@ fn standardisers<'i>(
             );
         }
     }
-    Ok((standardiser, condition_standardiser))
+    Ok(())
 }
 
 /// Brings all windows to standardised units, in their place.

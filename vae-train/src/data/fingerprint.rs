@@ -7,8 +7,8 @@ use crate::{
     tables::{recording::Recording, roles::is_named_like_label, table::Table},
 };
 
-/// Bytes that are added to the checksum at once.
-const CHUNK: usize = 4096;
+/// Values that are added to the checksum at once.
+const CHUNK: usize = 1024;
 
 /// CRC-32 of names and values, and of where recordings begin if there are several; and the number of rows.
 #[must_use]
@@ -48,25 +48,51 @@ fn of<'n>(
     starts: &[usize],
     rows: usize,
 ) -> String {
-    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-    let mut digest = crc.digest();
-    for name in names {
-        digest.update(name.as_bytes());
-        digest.update(b"\n");
-    }
-    let mut bytes = Vec::with_capacity(CHUNK);
+    let mut print = Print::of(names);
+    let mut some = Vec::with_capacity(CHUNK);
     for value in values {
-        bytes.extend(value.to_le_bytes());
-        if bytes.len() == CHUNK {
-            digest.update(&bytes);
-            bytes.clear();
+        some.push(value);
+        if some.len() == CHUNK {
+            print.add(&some);
+            some.clear();
         }
     }
-    digest.update(&bytes);
-    for start in starts {
-        digest.update(&(*start as u64).to_le_bytes());
+    print.add(&some);
+    print.end(starts, rows)
+}
+
+/// A fingerprint that is taken while the values go by.
+pub(crate) struct Print(crc::Digest<'static, u32>);
+
+impl Print {
+    /// Of a table whose columns have these names.
+    pub(crate) fn of<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+        let mut digest = CRC.digest();
+        for name in names {
+            digest.update(name.as_bytes());
+            digest.update(b"\n");
+        }
+        Self(digest)
     }
-    format!("crc32 {:08x}, {rows} rows", digest.finalize())
+
+    /// Takes the next values, row after row.
+    pub(crate) fn add(&mut self, values: &[f32]) {
+        let mut bytes = [0; 4 * CHUNK];
+        for some in values.chunks(CHUNK) {
+            let own = bytes.as_chunks_mut().0.iter_mut().zip(some);
+            own.for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+            self.0.update(&bytes[..4 * some.len()]);
+        }
+    }
+
+    /// What [`fingerprint`] says of so many rows, and of where recordings begin.
+    pub(crate) fn end(mut self, starts: &[usize], rows: usize) -> String {
+        for start in starts {
+            self.0.update(&(*start as u64).to_le_bytes());
+        }
+        format!("crc32 {:08x}, {rows} rows", self.0.finalize())
+    }
 }
 
 #[cfg(test)]

@@ -109,16 +109,33 @@ pub fn read_table_for_model(
     let (mut recording, files) =
         open_all(paths, label, reading, |_| |_, _| {}).context("the data do not fit the model")?;
     recording.spread(&categories).context("the data do not fit the model")?;
-    check_rate(&recording, model, reading)?;
-    let mut notes: Vec<String> = recording.remarks(label).chain(note_on_pieces(&recording)).collect();
+    let of_pieces = note_on_pieces(&recording);
+    let (table, mut notes) = fitted(recording, label, reading, model, true)?;
+    notes.extend(of_pieces);
+    notes.extend(note_on_short_pieces(&table, model.window()));
+    Ok(DataForModel { table, files, notes })
+}
+
+/// A model's columns of a recording, relative to the model's origins, with what is to be said of the recording where it `is_first` of its file.
+pub(super) fn fitted(
+    recording: Recording,
+    label: Label<'_>,
+    reading: &Reading,
+    model: &Model<'_>,
+    is_first: bool,
+) -> Result<(Table, Vec<String>)> {
+    let mut notes = Vec::new();
+    if is_first {
+        check_rate(&recording, model, reading)?;
+        notes.extend(recording.remarks(label));
+    }
     let (mut table, left_out) = recording.select(&columns_of(model)?).context("the data do not fit the model")?;
     table.rebase(&origins_of(model)?);
-    if !left_out.is_empty() {
+    if is_first && !left_out.is_empty() {
         let name = table.path.display();
         notes.push(format!("{name}: {} column(s) that the model does not use: {}", left_out.len(), list(&left_out)));
     }
-    notes.extend(note_on_short_pieces(&table, model.window()));
-    Ok(DataForModel { table, files, notes })
+    Ok((table, notes))
 }
 
 /// Share by which the rates of data and model may differ, and of data whose intervals scatter.

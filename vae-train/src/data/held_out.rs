@@ -29,18 +29,16 @@ pub(super) fn split(
         let steps = drift::level_steps(&windows, &chosen, channels);
         steps.iter().map(|step| f64::from(config.data.drift) * step).collect()
     });
-    let mut held = ((chosen.len() as f64 * config.data.validation).round() as usize).max(1);
+    let mut held = share(chosen.len(), config);
     match config.data.split() {
-        Split::Time => held = whole_recordings(&windows, &chosen, starts, held),
+        Split::Time => {
+            let rows: Vec<usize> = chosen.iter().map(|index| windows.last_row[*index]).collect();
+            held = whole_recordings(starts_among(&rows, starts).into_iter(), chosen.len(), held);
+        }
         Split::Seeded => chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed)),
     }
     let mut training = chosen.len().saturating_sub(held);
-    ensure!(
-        chosen.len() >= LEAST_WINDOWS && training >= 2,
-        "{name}: {} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
-         {LEAST_WINDOWS}; give more data or a shorter --hop",
-        chosen.len()
-    );
+    check(chosen.len(), [training, held], name)?;
     if let Some(reach) = reach {
         training *= drift::copies(chosen.len());
         windows = drift::carried(&windows, &chosen, &reach, config.seed);
@@ -50,11 +48,25 @@ pub(super) fn split(
     Ok((windows, chosen, held))
 }
 
+/// How many of so many windows are held out, unless whole recordings are.
+pub(super) fn share(windows: usize, config: &Config) -> usize {
+    ((windows as f64 * config.data.validation).round() as usize).max(1)
+}
+
+/// Refuses so few windows, of which so many would be trained on and held out.
+pub(super) fn check(windows: usize, [training, held]: [usize; 2], name: &str) -> Result<()> {
+    ensure!(
+        windows >= LEAST_WINDOWS && training >= 2,
+        "{name}: {windows} normal window(s) leave {training} for training and {held} for validation: a fit needs at least \
+         {LEAST_WINDOWS}; give more data or a shorter --hop"
+    );
+    Ok(())
+}
+
 /// How many of the last windows to hold out, where about so many are to be: those of whole recordings where one begins within half as many of
-/// there, so that none is held out of which another part is trained on.
-fn whole_recordings(windows: &Windows, chosen: &[usize], starts: &[usize], held: usize) -> usize {
-    let rows: Vec<usize> = chosen.iter().map(|index| windows.last_row[*index]).collect();
-    let whole = starts_among(&rows, starts).into_iter().map(|first| chosen.len() - first);
+/// there, so that none is held out of which another part is trained on. `firsts` are the windows with which another recording begins.
+pub(super) fn whole_recordings(firsts: impl Iterator<Item = usize>, windows: usize, held: usize) -> usize {
+    let whole = firsts.map(|first| windows - first);
     let near = whole.filter(|count| count.abs_diff(held) <= held / 2);
     near.min_by_key(|count| count.abs_diff(held)).unwrap_or(held)
 }
@@ -62,8 +74,11 @@ fn whole_recordings(windows: &Windows, chosen: &[usize], starts: &[usize], held:
 /// Held-out windows, evenly spaced where there are more than are used; says so.
 pub(super) fn some_of(held: Vec<usize>, name: &str, notes: &mut Vec<String>) -> Vec<usize> {
     let used = held.len().min(MOST_HELD_OUT);
-    if used < held.len() {
-        notes.push(format!("{name}: {used} of the {} held-out windows are used, evenly spaced", held.len()));
-    }
+    notes.extend(note_on_some(used, held.len(), name));
     (0..used).map(|index| held[index * held.len() / used]).collect()
+}
+
+/// A note on the held-out windows where not all are used.
+pub(super) fn note_on_some(used: usize, held: usize, name: &str) -> Option<String> {
+    (used < held).then(|| format!("{name}: {used} of the {held} held-out windows are used, evenly spaced"))
 }

@@ -22,11 +22,20 @@ pub fn outliers(table: &Table, channels: usize) -> Option<String> {
 }
 
 /// Column, row and value of the one that makes up nearly all of a column's variance.
-pub(crate) fn outlier(table: &Table, column: usize, moments: &Moments) -> Option<String> {
+fn outlier(table: &Table, column: usize, moments: &Moments) -> Option<String> {
     let outlier = moments.outlier()?;
-    let mut values = table.values.iter().skip(column).step_by(table.columns.len());
-    let row = values.position(|value| f64::from(*value) == outlier).map_or(0, |row| row + 1);
-    Some(format!("{}, row {row}: {}", table.columns[column], as_it_stands(outlier, table.origin(column))))
+    let row = position(table, column, outlier as f32);
+    Some(as_outlier(&table.columns[column], row, outlier, table.origin(column)))
+}
+
+/// The first row of a value in a column.
+pub(crate) fn position(table: &Table, column: usize, value: f32) -> Option<usize> {
+    table.values.iter().skip(column).step_by(table.columns.len()).position(|own| *own == value)
+}
+
+/// Column, row and value, less this origin, as a note on outliers has them.
+pub(crate) fn as_outlier(column: &str, row: Option<usize>, value: f64, origin: f64) -> String {
+    format!("{column}, row {}: {}", row.map_or(0, |row| row + 1), as_it_stands(value, origin))
 }
 
 /// A value as the file has it.

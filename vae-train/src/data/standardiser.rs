@@ -32,25 +32,29 @@ impl Standardiser {
         if likelihood == Likelihood::Bernoulli {
             return Self { mean: vec![0.0; channels * window], scale: vec![1.0; channels * window] };
         }
-        Self::of(windows, channels, window, Moments::constant_scale)
+        Self::of_channels(&moments(windows, channels), window)
+    }
+
+    /// [`Self::fit`] by the moments of each channel over all windows.
+    pub(crate) fn of_channels(moments: &[Moments], window: usize) -> Self {
+        Self::of(moments, window, Moments::constant_scale)
     }
 
     /// Mean and standard deviation of each condition over all windows, which each have it once.
     pub(crate) fn of_conditions<'a>(windows: impl Iterator<Item = &'a [f32]>, conditions: usize) -> Self {
-        Self::of(windows, conditions, 1, |constant, smallest| CONSTANT_CONDITION * constant.mean.abs().max(smallest))
+        Self::of_condition_moments(&moments(windows, conditions))
+    }
+
+    /// [`Self::of_conditions`] by the moments of each condition over all windows.
+    pub(crate) fn of_condition_moments(moments: &[Moments]) -> Self {
+        Self::of(moments, 1, |constant, smallest| CONSTANT_CONDITION * constant.mean.abs().max(smallest))
     }
 
     /// The scale of what does not vary is told by its moments and the smallest standard deviation of what varies.
-    fn of<'a>(
-        windows: impl Iterator<Item = &'a [f32]>,
-        channels: usize,
-        window: usize,
-        of_constant: fn(&Moments, f64) -> f64,
-    ) -> Self {
-        let moments = Moments::of(windows.flat_map(|values| values.chunks_exact(channels.max(1))), channels);
-        let smallest = smallest_deviation(&moments);
+    fn of(moments: &[Moments], window: usize, of_constant: fn(&Moments, f64) -> f64) -> Self {
+        let smallest = smallest_deviation(moments);
         let scale = |m: &Moments| if m.is_constant() { of_constant(m, smallest) } else { m.deviation() };
-        let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(channels * window).collect();
+        let repeat = |values: Vec<f32>| values.iter().copied().cycle().take(moments.len() * window).collect();
         Self {
             mean: repeat(moments.iter().map(|m| m.mean as f32).collect()),
             scale: repeat(moments.iter().map(|m| scale(m) as f32).collect()),
@@ -78,4 +82,9 @@ impl Standardiser {
     pub fn apply(&self, x: &[f32]) -> impl Iterator<Item = f32> {
         x.iter().zip(self.mean.iter().zip(&self.scale)).map(|(x, (mean, scale))| (x - mean) / scale)
     }
+}
+
+/// Of each of so many columns, over the rows of all windows.
+fn moments<'a>(windows: impl Iterator<Item = &'a [f32]>, columns: usize) -> Vec<Moments> {
+    Moments::of(windows.flat_map(|values| values.chunks_exact(columns.max(1))), columns)
 }

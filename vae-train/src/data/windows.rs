@@ -1,5 +1,7 @@
 //! Windows, cut out of a table.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use vae_core::Window;
 
@@ -29,7 +31,7 @@ impl Windows {
     pub fn cut(table: Table, conditions: usize, window: usize, hop: usize) -> Result<Self> {
         let channels = table.columns.len() - conditions;
         let features = channels.saturating_mul(window);
-        check_length(&table, window)?;
+        Lengths::of(&table, window).check(&table.path)?;
         ensure!(
             features <= MAX_FEATURES,
             "{}: {channels} columns × {window} samples are {features} values in a window; at most {MAX_FEATURES} fit into a model: \
@@ -40,8 +42,7 @@ impl Windows {
             let last_row = (0..table.rows()).collect();
             return Ok(Self { features, conditions, values: table.values, last_row, labels: table.labels });
         }
-        let mut buffer = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
-        let mut windows = Window::with_shape(channels, window, hop, &mut *buffer)?;
+        let mut buffer = Box::new(Buffer::new());
         let count = table.pieces().map(|piece| count(piece.len(), window, hop)).sum::<usize>();
         let mut values = Vec::new();
         let size = count.checked_mul(features + conditions);
@@ -52,22 +53,7 @@ impl Windows {
             table.path.display()
         );
         let mut cut = Self { features, conditions, values, last_row: Vec::with_capacity(count), labels: None };
-        let mut starts = table.starts.iter().copied().peekable();
-        for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
-            if starts.next_if_eq(&row).is_some() {
-                windows.clear();
-            }
-            let (sample, condition) = sample.split_at(channels);
-            if let Some(values) = windows.push(sample)? {
-                cut.values.extend_from_slice(values);
-                cut.values.extend_from_slice(condition);
-                cut.last_row.push(row);
-            }
-        }
-        cut.labels = table
-            .labels
-            .as_ref()
-            .map(|labels| cut.last_row.iter().map(|&last| labels[last + 1 - window..=last].contains(&true)).collect());
+        Cutter::new(&mut buffer, [channels, conditions], window, hop)?.cut(&table, true, &mut cut)?;
         Ok(cut)
     }
 
@@ -118,39 +104,157 @@ fn count(rows: usize, window: usize, hop: usize) -> usize {
     rows.checked_sub(window).map_or(0, |more| more / hop + 1)
 }
 
-/// Refuses a table in which no recording is as long as a window.
-fn check_length(table: &Table, window: usize) -> Result<()> {
-    let longest = table.pieces().map(|piece| piece.len()).max().unwrap_or(0);
-    let name = table.path.display();
-    if table.starts.is_empty() {
+/// Room for a window while it is filled.
+pub type Buffer = heapless::Vec<f32, MAX_FEATURES>;
+
+/// Cuts rows into windows with the core's own [`Window`], however many of them come at a time.
+pub struct Cutter<'b> {
+    windows: Window<'b>,
+    channels: usize,
+    conditions: usize,
+    window: usize,
+    /// Rows so far.
+    rows: usize,
+    /// Rows of the recording since the last one that is labelled an anomaly, that one among them.
+    since_anomaly: usize,
+}
+
+impl<'b> Cutter<'b> {
+    /// Of so many channels and conditions.
+    ///
+    /// # Errors
+    /// If a window is too large.
+    pub fn new(buffer: &'b mut Buffer, [channels, conditions]: [usize; 2], window: usize, hop: usize) -> Result<Self> {
+        let windows = Window::with_shape(channels, window, hop, buffer)?;
+        Ok(Self { windows, channels, conditions, window, rows: 0, since_anomaly: usize::MAX })
+    }
+
+    /// Puts the windows that end in the next rows, with the first of which another recording `begins` or not, behind those that are `cut`.
+    ///
+    /// # Errors
+    /// If the rows have other columns.
+    pub fn cut(&mut self, table: &Table, begins: bool, cut: &mut Windows) -> Result<()> {
+        let mut starts = table.starts.iter().copied().peekable();
+        if table.labels.is_some() {
+            cut.labels.get_or_insert_default();
+        }
+        for (row, sample) in table.values.chunks_exact(self.channels + self.conditions).enumerate() {
+            if starts.next_if_eq(&row).is_some() || (begins && row == 0) {
+                self.windows.clear();
+                self.since_anomaly = usize::MAX;
+            }
+            let is_anomalous = table.labels.as_ref().is_some_and(|labels| labels[row]);
+            self.since_anomaly = if is_anomalous { 0 } else { self.since_anomaly.saturating_add(1) };
+            let (sample, condition) = sample.split_at(self.channels);
+            if let Some(values) = self.windows.push(sample)? {
+                cut.values.extend_from_slice(values);
+                cut.values.extend_from_slice(condition);
+                cut.last_row.push(self.rows);
+                cut.labels.iter_mut().for_each(|labels| labels.push(self.since_anomaly < self.window));
+            }
+            self.rows += 1;
+        }
+        Ok(())
+    }
+}
+
+/// How long the recordings are that a table is made of, beside a window.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lengths {
+    window: usize,
+    rows: usize,
+    pieces: usize,
+    longest: usize,
+    /// Those that are shorter than a window, and their rows.
+    short: usize,
+    short_rows: usize,
+    /// Rows of the one that has not ended yet.
+    open: usize,
+}
+
+impl Lengths {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn beside(window: usize) -> Self {
+        Self { window, ..Self::default() }
+    }
+
+    /// Those of a table.
+    #[must_use]
+    pub fn of(table: &Table, window: usize) -> Self {
+        let mut lengths = Self::beside(window);
+        lengths.add(table, true);
+        lengths.end();
+        lengths
+    }
+
+    /// Takes the next rows, with the first of which another recording `begins` or not.
+    pub fn add(&mut self, table: &Table, begins: bool) {
+        for (index, piece) in table.pieces().enumerate() {
+            if index > 0 || begins {
+                self.end();
+            }
+            self.open += piece.len();
+        }
+    }
+
+    /// Ends the last recording.
+    pub fn end(&mut self) {
+        let rows = std::mem::take(&mut self.open);
+        if rows == 0 {
+            return;
+        }
+        self.pieces += 1;
+        self.rows += rows;
+        self.longest = self.longest.max(rows);
+        if rows < self.window {
+            self.short += 1;
+            self.short_rows += rows;
+        }
+    }
+
+    /// How many recordings have ended.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.pieces
+    }
+
+    /// Refuses a table, of this name, in which no recording is as long as a window.
+    ///
+    /// # Errors
+    /// Says how long the longest is.
+    pub fn check(&self, name: &Path) -> Result<()> {
+        let Self { window, longest, pieces, .. } = self;
+        let name = name.display();
         ensure!(
-            longest >= window,
+            longest >= window || *pieces > 1,
             "{name}: a window of {window} samples is longer than the data ({longest} rows): give more data, or fit with a shorter --window"
         );
+        ensure!(
+            longest >= window,
+            "{name}: a window of {window} samples is longer than each of the {pieces} pieces that the data are made of (the longest has \
+             {longest} rows, and no window spans two): give longer recordings, or fit with a --window of at most {longest}"
+        );
+        Ok(())
     }
-    ensure!(
-        longest >= window,
-        "{name}: a window of {window} samples is longer than each of the {} pieces that the data are made of (the longest has {longest} \
-         rows, and no window spans two): give longer recordings, or fit with a --window of at most {longest}",
-        table.pieces().len()
-    );
-    Ok(())
+
+    /// A note on the recordings of a table, of this name, that are shorter than a window; none where there are none.
+    #[must_use]
+    pub fn note(&self, name: &Path) -> Option<String> {
+        let Self { window, rows, pieces, short, short_rows, .. } = self;
+        (*short > 0).then(|| {
+            format!(
+                "{}: {short} of {pieces} pieces, with {short_rows} of {rows} rows, are shorter than a window of {window} samples and give none",
+                name.display()
+            )
+        })
+    }
 }
 
 /// A note on the recordings of a table that are shorter than a window; none where there are none.
 #[must_use]
 pub fn note_on_short_pieces(table: &Table, window: usize) -> Option<String> {
-    let short: Vec<usize> = table.pieces().map(|piece| piece.len()).filter(|rows| *rows < window).collect();
-    (!short.is_empty()).then(|| {
-        format!(
-            "{}: {} of {} pieces, with {} of {} rows, are shorter than a window of {window} samples and give none",
-            table.path.display(),
-            short.len(),
-            table.pieces().len(),
-            short.iter().sum::<usize>(),
-            table.rows()
-        )
-    })
+    Lengths::of(table, window).note(&table.path)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use parquet::{
 
 use crate::{
     recorder::file::{Rows, TIME},
-    words::output::{Existing, write_file_by},
+    words::output::{Existing, Pending},
 };
 
 /// Rows that are held in memory and written as a group.
@@ -37,7 +37,7 @@ pub(super) fn write_parquet(part: &Path, path: &Path, existing: Existing) -> Res
     }
     let schema = Arc::new(Type::group_type_builder("recording").with_fields(fields).build()?);
     let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
-    write_file_by(path, existing, |out| {
+    let pending = Pending::write_to(path, existing, |out| {
         let mut writer = SerializedFileWriter::new(out, schema, properties)?;
         let mut row = Vec::new();
         loop {
@@ -57,7 +57,8 @@ pub(super) fn write_parquet(part: &Path, path: &Path, existing: Existing) -> Res
         }
         writer.close()?;
         Ok(())
-    })
+    })?;
+    pending.publish()
 }
 
 fn write_columns<W: std::io::Write + Send>(

@@ -38,7 +38,7 @@ const SUMMARY: &str = "summary.json";
 /// What a directory may hold whose run was never complete.
 const PARTS: [&str; 4] = [EXTRAS, HOLDOUT, METRICS, STANDARDISER];
 /// Changes with the layout of [`State`].
-const STATE_VERSION: u32 = 10;
+const STATE_VERSION: u32 = 11;
 /// From here on the configuration has sections.
 const SECTIONS: u32 = 4;
 
@@ -53,6 +53,8 @@ pub struct Plan {
     pub schema: Schema,
     /// Rows of the table that were left out, as they stand out of the others.
     pub trimmed: StandingOut,
+    /// Whether the windows are read from blocks of a scratch file.
+    pub in_blocks: bool,
 }
 
 /// What `checkpoint.bin` holds.

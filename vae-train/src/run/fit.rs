@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, model::Purpose},
-    data::{dataset::Dataset, held_out::MOST_HELD_OUT, part::Part},
+    data::{dataset::Dataset, held_out::MOST_HELD_OUT, part::Part, spooled_table::SpooledTable, supply::Supply},
     model::architecture::Architecture,
     run::{
         collapse::{self, Unused},
@@ -101,7 +101,7 @@ pub struct Fitted {
 /// If the configuration contradicts itself or the table, the directory may not be written, training diverges, or the listener stops it.
 pub fn fit(
     table: Table,
-    mut config: Config,
+    config: Config,
     out: &Path,
     existing: Existing,
     device: &Device,
@@ -112,6 +112,36 @@ pub fn fit(
     let Some((dataset, trimmed)) = trimmed(table, &config, device, listener)? else {
         bail!("interrupted before the first epoch: nothing to resume");
     };
+    begin(dataset, trimmed, config, out, existing, device, listener)
+}
+
+/// [`fit`] of a table of any size, as [`Dataset::prepare_in_blocks`] has it.
+///
+/// # Errors
+/// As [`fit`]; if the configuration asks for what is done in memory only.
+pub fn fit_in_blocks(
+    table: SpooledTable,
+    config: Config,
+    out: &Path,
+    existing: Existing,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
+    config.check()?;
+    RunDirectory::check(out, existing)?;
+    let dataset = Dataset::prepare_in_blocks(table, &config)?;
+    begin(dataset, StandingOut::default(), config, out, existing, device, listener)
+}
+
+fn begin(
+    dataset: Dataset,
+    trimmed: StandingOut,
+    mut config: Config,
+    out: &Path,
+    existing: Existing,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
     suit(&mut config, &dataset, listener)?;
     let mut architecture = dataset.architecture(&config);
     if config.model.variance_floor.is_none() {
@@ -119,7 +149,8 @@ pub fn fit(
     }
     dataset.notes.iter().for_each(|message| listener.note(message));
     let directory = RunDirectory::create(out, existing)?;
-    let plan = Plan { config, architecture, schema: dataset.schema.clone(), trimmed };
+    let in_blocks = matches!(dataset.supply(), Supply::Blocks(_));
+    let plan = Plan { config, architecture, schema: dataset.schema.clone(), trimmed, in_blocks };
     train(&directory, &plan, &dataset, None, device, listener)
 }
 
@@ -134,13 +165,38 @@ pub fn resume(
     device: &Device,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
+    leave_out(&mut table, &state.plan.trimmed.rows);
+    let dataset = Dataset::prepare(table, &state.plan.config)?;
+    go_on(directory, state, &dataset, device, listener)
+}
+
+/// [`resume`] of a run whose [`Plan::in_blocks`] is so.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_in_blocks(
+    directory: &RunDirectory,
+    state: State,
+    table: SpooledTable,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
+    let dataset = Dataset::prepare_in_blocks(table, &state.plan.config)?;
+    go_on(directory, state, &dataset, device, listener)
+}
+
+fn go_on(
+    directory: &RunDirectory,
+    state: State,
+    dataset: &Dataset,
+    device: &Device,
+    listener: &mut dyn Listener,
+) -> Result<Fitted> {
     let State { plan, checkpoint } = state;
     let out = directory.path().display();
     if checkpoint.done {
         listener.note(&format!("the run in {out} is complete: nothing to do"));
     }
-    leave_out(&mut table, &plan.trimmed.rows);
-    let dataset = Dataset::prepare(table, &plan.config)?;
     ensure!(
         dataset.schema == plan.schema,
         "{} is not what the run in {out} was started with ({} where the run has {}): give the same file, or start anew with --force",
@@ -148,12 +204,12 @@ pub fn resume(
         dataset.schema.data,
         plan.schema.data
     );
-    train(directory, &plan, &dataset, Some(checkpoint), device, listener)
+    train(directory, &plan, dataset, Some(checkpoint), device, listener)
 }
 
 /// Makes the settings suit the data: a smaller batch for few windows, and what is left to choose.
 fn suit(config: &mut Config, dataset: &Dataset, listener: &mut dyn Listener) -> Result<()> {
-    let windows = dataset.train().chosen.len();
+    let windows = dataset.supply().windows();
     let asked = config.training.batch;
     if windows < asked {
         let batch = (windows / STEPS_OF_A_SMALL_TABLE).max(1);
@@ -189,7 +245,7 @@ fn train(
     let chosen: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
     let validation = Part { values: &values, chosen: &chosen, last_row: &dataset.holdout_rows };
     let mut started = checkpoint.is_some();
-    let training = Training::new(config, architecture, dataset.train(), validation, device, checkpoint)?;
+    let training = Training::new(config, architecture, dataset.supply(), validation, device, checkpoint)?;
     let (checkpoint, ending) = training.run(listener, |checkpoint| {
         // A run that is replaced stays whole until the new one has something to put in its place.
         if !std::mem::replace(&mut started, true) {
@@ -261,7 +317,7 @@ fn summary(
     checkpoint: &Checkpoint,
     device: &Device,
 ) -> Result<Fitted> {
-    let Plan { config, architecture, schema, trimmed } = plan;
+    let Plan { config, architecture, schema, trimmed, .. } = plan;
     let train = dataset.train();
     // On training windows: the held-out ones of a small table are too few to have a variance.
     let some = Part { chosen: &train.chosen[..train.chosen.len().min(MOST_HELD_OUT)], ..train };
@@ -289,7 +345,7 @@ fn summary(
         validation_elbo: checkpoint.best_elbo(),
         training_elbo: best.map_or(f64::NAN, |metrics| metrics.reconstruction - metrics.kl),
         baseline: baseline(config, architecture, some, validation),
-        training_windows: train.chosen.len(),
+        training_windows: dataset.supply().windows(),
         held_out_windows: validation.chosen.len(),
         features: architecture.features,
         latent: architecture.latent,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use vae_core::{Detector, Drift, DriftKind, Model, Scratch, SensorFault, SensorFaultKind, Verdict};
 
-use crate::tables::table::{MAX_FEATURES, Table};
+use crate::{data::windows::Buffer, tables::table::Table};
 
 /// What the detector said of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,35 +25,84 @@ pub struct Judged {
 /// # Errors
 /// If the model is not calibrated, or a row cannot be taken.
 pub fn detect(model: Model<'_>, table: &Table) -> Result<Vec<Judged>> {
-    let mut window = Box::new(heapless::Vec::<f32, MAX_FEATURES>::new());
-    let (mut state, mut memory) = (vec![0.0; model.state_len()], vec![0.0; model.scratch_len()]);
-    let mut scratch = Scratch::new(&mut memory);
-    let mut detector = Detector::new(model, &mut *window, &mut state)?;
-    let mut judged = Vec::new();
-    let mut starts = table.starts.iter().copied().peekable();
-    let mut is_first = true;
-    for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
-        if starts.next_if_eq(&row).is_some() {
-            detector.forget()?;
-            is_first = true;
-        }
-        let (sample, condition) = sample.split_at(model.channels());
-        let context = || format!("{}: row {} cannot be judged", table.path.display(), row + 1);
-        if let Some(missing) = condition.iter().position(|value| !value.is_finite()) {
-            bail!(
-                "{}: row {}: the condition `{}` is missing, and no row can be judged without it",
-                table.path.display(),
-                row + 1,
-                table.columns[model.channels() + missing]
-            );
-        }
-        detector.given(condition).with_context(context)?;
-        if let Some(verdict) = detector.push(sample, &mut scratch).with_context(context)? {
-            judged.push(Judged { row, verdict, alarm: detector.is_raised(), is_first });
-            is_first = false;
+    let mut memory = Memory::of(&model);
+    Detecting::new(model, &mut memory)?.judge(table, true, 0)
+}
+
+/// What a detector needs.
+pub struct Memory {
+    window: Box<Buffer>,
+    state: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl Memory {
+    /// As much as a detector of this model takes.
+    #[must_use]
+    pub fn of(model: &Model<'_>) -> Self {
+        Self {
+            window: Box::new(Buffer::new()),
+            state: vec![0.0; model.state_len()],
+            scratch: vec![0.0; model.scratch_len()],
         }
     }
-    Ok(judged)
+}
+
+/// A detector that rows go through, however many of them come at a time.
+pub struct Detecting<'m, 'b> {
+    model: Model<'m>,
+    detector: Detector<'m, 'b>,
+    scratch: Scratch<'b>,
+    /// Rows so far.
+    rows: usize,
+    /// Whether the recording has had no window yet.
+    is_first: bool,
+}
+
+impl<'m, 'b> Detecting<'m, 'b> {
+    /// One that has just been started.
+    ///
+    /// # Errors
+    /// If the model is not calibrated.
+    pub fn new(model: Model<'m>, memory: &'b mut Memory) -> Result<Self> {
+        let Memory { window, state, scratch } = memory;
+        let detector = Detector::new(model, &mut **window, state)?;
+        Ok(Self { model, detector, scratch: Scratch::new(scratch), rows: 0, is_first: true })
+    }
+
+    /// The verdicts on the next rows, as [`detect`] has them, with the first of which another recording `begins` or not; it is the row `first` of its
+    /// file, counted from 0.
+    ///
+    /// # Errors
+    /// If a row cannot be taken: names its place in the file.
+    pub fn judge(&mut self, table: &Table, begins: bool, first: usize) -> Result<Vec<Judged>> {
+        let mut judged = Vec::new();
+        let mut starts = table.starts.iter().copied().peekable();
+        let channels = self.model.channels();
+        for (row, sample) in table.values.chunks_exact(table.columns.len()).enumerate() {
+            if starts.next_if_eq(&row).is_some() || (begins && row == 0 && self.rows > 0) {
+                self.detector.forget()?;
+                self.is_first = true;
+            }
+            let (sample, condition) = sample.split_at(channels);
+            let context = || format!("{}: row {} cannot be judged", table.path.display(), first + row + 1);
+            if let Some(missing) = condition.iter().position(|value| !value.is_finite()) {
+                bail!(
+                    "{}: row {}: the condition `{}` is missing, and no row can be judged without it",
+                    table.path.display(),
+                    first + row + 1,
+                    table.columns[channels + missing]
+                );
+            }
+            self.detector.given(condition).with_context(context)?;
+            if let Some(verdict) = self.detector.push(sample, &mut self.scratch).with_context(context)? {
+                let (alarm, is_first) = (self.detector.is_raised(), std::mem::take(&mut self.is_first));
+                judged.push(Judged { row: self.rows, verdict, alarm, is_first });
+            }
+            self.rows += 1;
+        }
+        Ok(judged)
+    }
 }
 
 /// How often each verdict was given.
@@ -77,12 +126,16 @@ impl Verdicts {
     pub fn of<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Self {
         let mut counts = Self::default();
         let mut raised = false;
-        for Judged { verdict, alarm, is_first, .. } in judged {
-            counts.count(verdict);
-            counts.alarms += usize::from(*alarm && (!raised || *is_first));
-            raised = *alarm;
-        }
+        judged.into_iter().for_each(|judged| counts.add(judged, &mut raised));
         counts
+    }
+
+    /// Counts the next one, behind which an alarm is `raised` or not.
+    pub fn add(&mut self, judged: &Judged, raised: &mut bool) {
+        let Judged { verdict, alarm, is_first, .. } = judged;
+        self.count(verdict);
+        self.alarms += usize::from(*alarm && (!*raised || *is_first));
+        *raised = *alarm;
     }
 
     /// Counts a verdict, but not whether it raises an alarm.

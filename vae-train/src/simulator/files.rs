@@ -8,10 +8,13 @@ use std::{
 
 use anyhow::Result;
 
+#[cfg(feature = "parquet")]
+use crate::words::output::Pending;
 use crate::{
     simulator::{
         motor::{CHANNELS, Condition, simulate, simulate_course},
         plane::Shape,
+        plant::{self, Plant},
         pump::{self, Pump},
     },
     words::output::{Csv, Existing, write_file},
@@ -153,6 +156,84 @@ pub fn write_pump(out: &Path, seed: u64, existing: Existing) -> Result<Vec<PathB
         })?;
     }
     Ok(files)
+}
+
+/// What a plant's rows are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Lines of decimal numbers.
+    Csv,
+    /// Columns of 32-bit numbers, with the Cargo feature `parquet`.
+    Parquet,
+}
+
+/// Writes rows of a plant to train on, and a tenth as many to test on, each as it is simulated, so that there may be as many as the disk holds;
+/// returns the paths.
+///
+/// # Errors
+/// If a file exists or cannot be written, or this program was built without Parquet.
+pub fn write_plant(out: &Path, rows: usize, seed: u64, format: Format, existing: Existing) -> Result<Vec<PathBuf>> {
+    let ending = if format == Format::Csv { "csv" } else { "parquet" };
+    let parts = [("train", seed, rows), ("test", test_seed(seed), rows.div_ceil(10))];
+    let files = parts.map(|(name, ..)| out.join(name).with_extension(ending));
+    files.iter().try_for_each(|file| existing.check(file))?;
+    let names: Vec<String> = (0..plant::SENSORS).map(|sensor| format!("s{sensor}")).collect();
+    for (file, (_, seed, rows)) in files.iter().zip(parts) {
+        let mut plant = Plant::new(seed);
+        let rows = (0..rows).map(|_| plant.row());
+        match format {
+            Format::Csv => write_file(file, existing, |out| {
+                let mut csv = Csv::under(&names, out)?;
+                rows.into_iter().try_for_each(|row| csv.write_record(row.map(|value| value.to_string())))?;
+                csv.flush()
+            })?,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => write_parquet(file, existing, &names, rows)?,
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => anyhow::bail!(
+                "this program was built without Parquet: build it with `cargo build --release -p vae-train --features parquet`"
+            ),
+        }
+    }
+    Ok(files.into())
+}
+
+/// Rows of a group of a Parquet file.
+#[cfg(feature = "parquet")]
+const GROUP: usize = 1 << 18;
+
+#[cfg(feature = "parquet")]
+fn write_parquet<const N: usize>(
+    path: &Path,
+    existing: Existing,
+    names: &[String],
+    mut rows: impl Iterator<Item = [f32; N]>,
+) -> Result<()> {
+    use parquet::{data_type::FloatType, file::writer::SerializedFileWriter, schema::parser::parse_message_type};
+
+    let fields: String = names.iter().map(|name| format!("REQUIRED FLOAT {name}; ")).collect();
+    let schema = std::sync::Arc::new(parse_message_type(&format!("message rows {{ {fields} }}"))?);
+    let write = |file: &mut std::fs::File| -> Result<()> {
+        let mut writer = SerializedFileWriter::new(file, schema, std::sync::Arc::default())?;
+        loop {
+            let group: Vec<[f32; N]> = rows.by_ref().take(GROUP).collect();
+            if group.is_empty() {
+                break;
+            }
+            let mut out = writer.next_row_group()?;
+            let mut column = 0;
+            while let Some(mut chunk) = out.next_column()? {
+                let values: Vec<f32> = group.iter().map(|row| row[column]).collect();
+                chunk.typed::<FloatType>().write_batch(&values, None, None)?;
+                chunk.close()?;
+                column += 1;
+            }
+            out.close()?;
+        }
+        writer.close()?;
+        Ok(())
+    };
+    Pending::write_to(path, existing, write)?.publish()
 }
 
 fn write_csv(path: &Path, existing: Existing, parts: &[(bool, &[[f32; 3]])], with_label: bool) -> Result<()> {

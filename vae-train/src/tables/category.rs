@@ -81,7 +81,7 @@ pub fn category_of<'n>(column: &'n str, of: &str) -> Option<&'n str> {
 }
 
 /// Gives each category of a column a number, in the order in which they come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Numbering {
     pub(crate) categories: Categories,
     known: HashMap<String, usize>,

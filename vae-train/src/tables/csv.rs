@@ -1,6 +1,9 @@
 //! CSV and its like: lines of fields, with a header.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,16 +15,15 @@ use crate::{
         fields::Fields,
         growth::Expected,
         header::header,
+        lines::{Guarded, Lines},
         reading::Reading,
         recording::{Label, Recording},
         rows::Rows,
-        source::Source,
+        source::{Progress, Source},
     },
     words::{foreign::excerpt, messages::list},
 };
 
-/// Most bytes of a row: 256 for each of the columns that a model may have. A quotation mark that is not closed makes one row of a file.
-const MOST_ROW_BYTES: u64 = 1 << 24;
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 16;
 /// Bytes between two reports of how much has been read.
@@ -37,38 +39,110 @@ pub(crate) fn read_csv(
     reading: &Reading,
     mut watch: impl FnMut(usize, Option<f64>),
 ) -> Result<Recording> {
-    let path = source.name.clone();
-    let name = path.display();
-    let progress = source.progress();
-    let Decoded { input, start, is_whole, encoding } = Decoded::of(source)?;
-    let dialect = Dialect::of(&start, is_whole, reading.skip_lines);
-    let (reader, skipped_lines) =
-        reader(input, &dialect, reading.skip_lines).with_context(|| format!("cannot read {name}"))?;
-    let mut reader = reader;
-    let (names, mut notes) = header(&mut reader, &dialect, &path)?;
-    notes.extend(encoding.map(|encoding| format!("{name}: is written in {encoding}")));
-    notes.extend(note_on_preamble(&dialect, skipped_lines, &name));
-    notes.extend(dialect.has_units.then(|| format!("{name}: the row behind the header holds units, and is skipped")));
-    let position = label.position(&names, &path)?;
-    let fields = Fields::new(dialect.separator != b',' || dialect.blanks, &reading.missing);
-    let mut rows = Rows::new(path.clone(), names, position, fields, reading);
-    let mut lines = Lines::new(&reader, skipped_lines, &dialect);
-    let mut record = csv::ByteRecord::new();
-    let mut next_report = REPORT_BYTES;
-    for row in 1.. {
-        let line = match lines.next(&mut reader, &mut record, &mut rows, &dialect) {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err((line, error)) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
-        };
-        let expected = || Expected::from_part(progress.part());
-        rows.take(&record, dialect.surplus, (row, line), &expected)?;
-        if reader.position().byte() >= next_report {
-            watch(row, progress.part());
-            next_report = reader.position().byte() + REPORT_BYTES;
-        }
+    let mut text = Text::open(source, label, reading)?;
+    let mut rows = text.rows(reading);
+    text.take(&mut rows, usize::MAX, &mut watch)?;
+    rows.recording(reading, text.notes, text.lines.repeated)
+}
+
+/// A text that is read from row to row.
+pub(crate) struct Text {
+    path: PathBuf,
+    pub(crate) names: Vec<String>,
+    /// The label's place among them.
+    label: Option<usize>,
+    /// What is to be said of its beginning.
+    pub(crate) notes: Vec<String>,
+    dialect: Dialect,
+    reader: csv::Reader<Guarded>,
+    lines: Lines,
+    progress: Progress,
+    /// The row that was read last, its number and its line, counted from 1.
+    record: csv::ByteRecord,
+    place: (usize, u64),
+    next_report: u64,
+}
+
+impl Text {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// If there is none, or it lacks the label.
+    pub(crate) fn open(source: Source, label: Label<'_>, reading: &Reading) -> Result<Self> {
+        let path = source.name.clone();
+        let name = path.display();
+        let progress = source.progress();
+        let Decoded { input, start, is_whole, encoding } = Decoded::of(source)?;
+        let dialect = Dialect::of(&start, is_whole, reading.skip_lines);
+        let (mut reader, skipped_lines) =
+            reader(input, &dialect, reading.skip_lines).with_context(|| format!("cannot read {name}"))?;
+        let (names, mut notes) = header(&mut reader, &dialect, &path)?;
+        notes.extend(encoding.map(|encoding| format!("{name}: is written in {encoding}")));
+        notes.extend(note_on_preamble(&dialect, skipped_lines, &name));
+        notes.extend(
+            dialect.has_units.then(|| format!("{name}: the row behind the header holds units, and is skipped")),
+        );
+        let label = label.position(&names, &path)?;
+        let lines = Lines::new(&reader, skipped_lines, &dialect);
+        let (record, place) = (csv::ByteRecord::new(), (0, 0));
+        Ok(Self { path, names, label, notes, dialect, reader, lines, progress, record, place, next_report: REPORT_BYTES })
     }
-    rows.recording(reading, notes, lines.repeated)
+
+    /// Nothing yet, to take rows into.
+    pub(crate) fn rows(&self, reading: &Reading) -> Rows {
+        let fields = Fields::new(self.dialect.separator != b',' || self.dialect.blanks, &reading.missing);
+        Rows::new(self.path.clone(), self.names.clone(), self.label, fields, reading)
+    }
+
+    /// Takes at most so many of the next rows; whether there may be more.
+    ///
+    /// # Errors
+    /// Names the place of a bad row or label.
+    pub(crate) fn take(
+        &mut self,
+        rows: &mut Rows,
+        most: usize,
+        watch: &mut dyn FnMut(usize, Option<f64>),
+    ) -> Result<bool> {
+        let name = self.path.display();
+        for _ in 0..most {
+            let row = self.place.0 + 1;
+            let line = match self.lines.next(&mut self.reader, &mut self.record, rows, &self.dialect) {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok(false),
+                Err((line, error)) => bail!("{name}: row {row} (near line {line}) cannot be read: {error}"),
+            };
+            self.place = (row, line);
+            let expected = || match most {
+                usize::MAX => Expected::from_part(self.progress.part()),
+                most => Expected::Count((most + 1) * self.names.len()),
+            };
+            rows.take(&self.record, self.dialect.surplus, self.place, &expected)?;
+            if self.reader.position().byte() >= self.next_report {
+                watch(row, self.progress.part());
+                self.next_report = self.reader.position().byte() + REPORT_BYTES;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the row that was read last once more.
+    ///
+    /// # Errors
+    /// As it had when it was taken first.
+    pub(crate) fn take_again(&self, rows: &mut Rows) -> Result<()> {
+        rows.take(&self.record, self.dialect.surplus, self.place, &|| Expected::Unknown)
+    }
+
+    /// How many lines have repeated the header since this was asked.
+    pub(crate) fn take_repeated(&mut self) -> usize {
+        std::mem::take(&mut self.lines.repeated)
+    }
+
+    /// The part of the file that has been read, from 0 to 1; `None` for a pipe.
+    pub(crate) fn part(&self) -> Option<f64> {
+        self.progress.part()
+    }
 }
 
 /// A reader of the header's line and those behind it, and how many lines were before it.
@@ -106,87 +180,6 @@ fn note_on_preamble(dialect: &Dialect, lines: u64, name: &dyn std::fmt::Display)
         lines,
         list(&said.iter().map(|line| excerpt(line)).collect::<Vec<_>>())
     ))
-}
-
-/// A source that ends with an error in a row that is too long to be one.
-struct Guarded {
-    input: Box<dyn Read>,
-    /// Bytes that were read since the row began, but for what the CSV reader had read ahead.
-    bytes: u64,
-}
-
-impl Read for Guarded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.bytes > MOST_ROW_BYTES {
-            return Err(io::Error::other(format!(
-                "it has more than {MOST_ROW_BYTES} bytes, the most of a row: close the quotation mark that is open, or leave the column out \
-                 of the file"
-            )));
-        }
-        let read = self.input.read(buffer)?;
-        self.bytes += read as u64;
-        Ok(read)
-    }
-}
-
-/// Goes from row to row, over what is none: units, and what a logger writes again when it begins anew.
-struct Lines {
-    /// Lines before the header.
-    before: u64,
-    /// The reader is on the next line after LF, but not after the CR of a CRLF.
-    ahead: u64,
-    header: csv::ByteRecord,
-    has_units: bool,
-    /// Lines like the header.
-    repeated: usize,
-}
-
-impl Lines {
-    fn new(reader: &csv::Reader<Guarded>, before: u64, dialect: &Dialect) -> Self {
-        Self {
-            before,
-            ahead: u64::from(reader.position().line() > 1),
-            header: csv::ByteRecord::new(),
-            has_units: dialect.has_units,
-            repeated: 0,
-        }
-    }
-
-    /// The next row, and its line; `None` behind the last.
-    fn next(
-        &mut self,
-        reader: &mut csv::Reader<Guarded>,
-        record: &mut csv::ByteRecord,
-        rows: &mut Rows,
-        dialect: &Dialect,
-    ) -> Result<Option<u64>, (u64, csv::Error)> {
-        if self.header.is_empty() && dialect.has_header {
-            self.header = reader.byte_headers().cloned().map_err(|error| (self.before + 1, error))?;
-        }
-        loop {
-            let line = reader.position().line();
-            reader.get_mut().bytes = 0;
-            if !reader.read_byte_record(record).map_err(|error| (self.before + line, error))? {
-                return Ok(None);
-            }
-            if std::mem::take(&mut self.has_units) {
-                continue;
-            }
-            if dialect.has_header && *record == self.header {
-                self.repeated += 1;
-                rows.begin_anew();
-                continue;
-            }
-            let is_preamble = record.len() < rows.names.len()
-                && dialect.preamble.iter().any(|line| record.iter().eq([line.as_bytes()]));
-            if is_preamble {
-                rows.begin_anew();
-                continue;
-            }
-            // The record's own position is before the blank lines above it.
-            return Ok(Some(self.before + line.max(reader.position().line() - self.ahead)));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,24 @@ impl LabelColumn {
         Ok(labels)
     }
 
+    /// Its words, of no row.
+    pub(crate) fn words(&self) -> Self {
+        Self { words: self.words.clone(), rows: Vec::new() }
+    }
+
+    /// Takes over the words of the rows before its own, so that all rows are judged alike.
+    pub(crate) fn know(&mut self, before: &Self) {
+        let unknown = |word: &&Word| !self.words.iter().any(|own| own.text == word.text);
+        let more: Vec<Word> = before.words.iter().filter(unknown).cloned().collect();
+        self.words.extend(more);
+    }
+
+    /// The word that marks an anomaly where it is -1, as scikit-learn has it, and nobody named another.
+    pub(crate) fn minus_one(&self) -> Option<&str> {
+        let word = self.words.iter().find(|word| word.plain() == "-1")?;
+        self.words.iter().all(|word| matches!(&*word.plain(), "-1" | "1")).then_some(&*word.text)
+    }
+
     /// Which rows are anomalies, and what the user should know of how that was told; `anomaly` is the word that marks them.
     ///
     /// # Errors

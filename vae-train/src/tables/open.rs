@@ -35,8 +35,17 @@ pub fn open(
     reading: &Reading,
     watch: impl FnMut(usize, Option<f64>),
 ) -> Result<Recording> {
-    let source = Source::open(path)?;
-    let recording = match source.format {
+    examined(read(Source::open(path)?, label, reading, watch)?, reading)
+}
+
+/// Reads all of a source, before it is known what its columns are for.
+pub(crate) fn read(
+    source: Source,
+    label: Label<'_>,
+    reading: &Reading,
+    watch: impl FnMut(usize, Option<f64>),
+) -> Result<Recording> {
+    match source.format {
         TableFormat::Csv => read_csv(source, label, reading, watch),
         TableFormat::Idx => read_idx(source),
         TableFormat::Npy => read_npy(source, label),
@@ -50,8 +59,7 @@ pub fn open(
              or save the table as CSV",
             source.name.display()
         ),
-    }?;
-    examined(recording, reading)
+    }
 }
 
 impl Table {

@@ -1,19 +1,21 @@
 //! Parquet: tables of the Apache Arrow world, with the Cargo feature `parquet`.
 
+mod field;
+pub(crate) mod row_groups;
+
 use std::{
     fs::File,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use parquet::{
-    basic::{ConvertedType, LogicalType, TimeUnit, Type},
-    column::reader::{ColumnReader, ColumnReaderImpl},
-    data_type::DataType,
+    column::reader::ColumnReader,
     file::reader::{FileReader, SerializedFileReader},
     record::Field,
-    schema::types::{ColumnDescPtr, Type as SchemaType},
+    schema::types::Type as SchemaType,
 };
 
 use crate::{
@@ -22,23 +24,16 @@ use crate::{
         fields::{self, Fields},
         growth::{Expected, reserve},
         origin::Origins,
-        packed::check_unpacked,
+        parquet::field::{Wanted, check_size, each_field, is_text, known, names, number, unit},
         reading::Reading,
         recording::{Label, Recording},
         rows::numbered,
         source::Source,
-        table::MAX_FEATURES,
         time_unit::is_name,
         times::Times,
     },
-    words::{
-        foreign::excerpt,
-        messages::{list, quoted},
-    },
+    words::foreign::excerpt,
 };
-
-/// Values of a column that are read at once.
-const BATCH: usize = 8192;
 
 /// Reads a Parquet file, all of whose columns must hold numbers, truth values or times (of milliseconds and microseconds as seconds
 /// since 1970), but those of categories, which may hold names; nulls are values that were not observed.
@@ -47,27 +42,29 @@ const BATCH: usize = 8192;
 /// Names the columns that hold anything else.
 pub(crate) fn read_parquet(source: Source, label: Label<'_>, reading: &Reading) -> Result<Recording> {
     let path = source.name.clone();
-    let (file, bytes) = source.into_file()?;
-    // The crate panics on some damaged files.
-    let read = catch_unwind(AssertUnwindSafe(|| Columns::read(file, bytes, &path, reading)));
-    let read = read.unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))?;
-    let Columns { names, mut values, mut origins, times, categories, .. } = read;
-    let width = names.len();
-    for (column, origins) in origins.iter_mut().enumerate() {
-        origins.decide(|row, value| values[row * width + column] = value);
-    }
-    let origins: Vec<f64> = origins.iter().map(|column| column.of(0)).collect();
-    let times = names.iter().cloned().zip(times).filter_map(|(name, times)| Some((name, times?))).collect();
-    let recording = Recording::of_columns(&path, names, values, label)?;
-    let recording =
-        if origins.iter().any(|origin| *origin != 0.0) { recording.with_origins(&origins) } else { recording };
-    let categories = categories.into_iter().flatten().map(|numbering| numbering.categories).collect();
-    Ok(Recording { times, categories, ..recording })
+    guarded(&path, || {
+        let (file, mut columns) = Columns::open(source, reading)?;
+        for group in 0..file.num_row_groups() {
+            columns.read_group(&file, group)?;
+        }
+        columns.recording(label)
+    })
+}
+
+/// Does what reads a file; some damaged files make the crate panic.
+pub(super) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let read = catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| bail!("{} cannot be read as Parquet: it is damaged", path.display()))
 }
 
 /// What the columns of a file hold.
-struct Columns {
+pub(super) struct Columns {
+    path: PathBuf,
     names: Vec<String>,
+    /// Rows of the whole file.
+    rows: usize,
+    /// Rows before those that are here.
+    before: usize,
     /// Row after row.
     values: Vec<f32>,
     /// Of each column its own.
@@ -81,13 +78,15 @@ struct Columns {
 }
 
 impl Columns {
-    /// Reads a file of so many bytes column after column, as the values lie in it, so that a page of one column is in memory at a time.
-    fn read(file: File, bytes: u64, path: &Path, reading: &Reading) -> Result<Self> {
+    /// Opens a file, whose columns hold nothing yet.
+    pub(super) fn open(source: Source, reading: &Reading) -> Result<(SerializedFileReader<File>, Self)> {
+        let path = source.name.clone();
+        let (file, bytes) = source.into_file()?;
         let file =
             SerializedFileReader::new(file).with_context(|| format!("{} cannot be read as Parquet", path.display()))?;
         let schema = file.metadata().file_metadata().schema();
-        let names = names(schema, path, &reading.categorical)?;
-        check_size(&file, bytes, path)?;
+        let names = names(schema, &path, &reading.categorical)?;
+        check_size(&file, bytes, &path)?;
         let clock = |field: &SchemaType| {
             let dates = unit(field).is_some();
             (dates || is_name(field.name())).then(|| Times { seconds: dates, dates, ..Times::default() })
@@ -97,209 +96,140 @@ impl Columns {
         let numbering = |field: &SchemaType| is_text(field).then(|| Numbering::of(field.name()));
         let categories = schema.get_fields().iter().map(|field| numbering(field)).collect();
         let fields = Fields::new(false, &reading.missing);
-        let mut columns = Self { names, values: Vec::new(), origins, times, categories, fields };
-        let rows: usize = file.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
-        for group in 0..file.num_row_groups() {
-            columns.read_group(&file, group, rows, path)?;
-        }
-        Ok(columns)
+        let rows = file.metadata().row_groups().iter().map(|group| known(group.num_rows()) as usize).sum();
+        let columns = Self { path, names, rows, before: 0, values: Vec::new(), origins, times, categories, fields };
+        Ok((file, columns))
     }
 
-    /// Reads a group of rows, of a table of so many `rows` in all, behind those that are there.
-    fn read_group(
-        &mut self,
-        reader: &SerializedFileReader<File>,
-        group: usize,
-        rows: usize,
-        path: &Path,
-    ) -> Result<()> {
-        let width = self.names.len();
-        let before = self.values.len() / width;
-        let context = || format!("{}: the rows from {} on cannot be read", path.display(), before + 1);
-        let group = reader.get_row_group(group).with_context(context)?;
+    /// Reads a group of rows behind those that are there, column after column, as the values lie in it, so that a page of one column is in
+    /// memory at a time.
+    fn read_group(&mut self, reader: &SerializedFileReader<File>, group: usize) -> Result<()> {
+        let context = self.context();
+        let group = reader.get_row_group(group).with_context(&context)?;
         let own = known(group.metadata().num_rows()) as usize;
-        reserve(&mut self.values, own * width, || Expected::Count(rows * width), path)?;
-        self.values.resize((before + own) * width, f32::NAN);
-        for (column, name) in self.names.iter().enumerate() {
-            let description = group.metadata().schema_descr().column(column);
-            let field = reader.metadata().file_metadata().schema().get_fields();
-            let unit = field.get(column).and_then(|field| unit(field)).unwrap_or(1.0);
-            let place =
-                |row: usize| format!("{}: row {}, column `{}`", path.display(), before + row + 1, excerpt(name));
-            ensure!(description.max_rep_level() == 0, "{}: a list is not a number: convert the column", place(0));
-            let (values, times, origins) = (&mut self.values, &mut self.times[column], &mut self.origins[column]);
-            let (numbering, fields) = (&mut self.categories[column], &self.fields);
-            let mut take = |row: usize, field: &Field| -> Result<()> {
-                if let (Some(numbering), Field::Str(name)) = (&mut *numbering, field) {
-                    let parsed = fields.parse(name.as_bytes());
-                    if matches!(parsed, fields::Field::Number(_) | fields::Field::Text) {
-                        values[(before + row) * width + column] = numbered(numbering, fields, name.as_bytes(), parsed)?;
-                    }
-                    return Ok(());
-                }
-                let value = number(field).with_context(|| {
-                    format!("{}: {} is not a number: convert the column", place(row), excerpt(&field.to_string()))
-                })?;
-                values[(before + row) * width + column] = origins.relative(0, value as f32, || value);
-                origins.row_ends(|row, value| values[row * width + column] = value);
-                if let Some(times) = times {
-                    times.values.push(unit * value);
-                }
-                Ok(())
-            };
-            let reader = group.get_column_reader(column).with_context(context)?;
-            let wanted = Wanted { description: &description, rows: own, place: &place, take: &mut take };
-            let count = each_field(reader, wanted)?;
-            ensure!(count == own, "{}: the column ends here, before its {own} rows: the file is damaged", place(count));
+        let first = self.make_room(own)?;
+        for column in 0..self.names.len() {
+            let mut values = group.get_column_reader(column).with_context(&context)?;
+            self.read_column(reader, &mut values, column, first..first + own)?;
         }
         Ok(())
     }
-}
 
-/// What is to be done with the fields of a column.
-struct Wanted<'a> {
-    description: &'a ColumnDescPtr,
-    /// How many there are to be.
-    rows: usize,
-    /// What messages call a row.
-    place: &'a dyn Fn(usize) -> String,
-    take: &'a mut dyn FnMut(usize, &Field) -> Result<()>,
-}
-
-/// Gives each field of a column to who takes them; returns how many there were.
-fn each_field(reader: ColumnReader, wanted: Wanted<'_>) -> Result<usize> {
-    match reader {
-        ColumnReader::BoolColumnReader(reader) => each_value(reader, wanted, Field::convert_bool),
-        ColumnReader::Int32ColumnReader(reader) => each_value(reader, wanted, Field::convert_int32),
-        ColumnReader::Int64ColumnReader(reader) => each_value(reader, wanted, Field::convert_int64),
-        ColumnReader::Int96ColumnReader(reader) => each_value(reader, wanted, Field::convert_int96),
-        ColumnReader::FloatColumnReader(reader) => each_value(reader, wanted, Field::convert_float),
-        ColumnReader::DoubleColumnReader(reader) => each_value(reader, wanted, Field::convert_double),
-        // What is no UTF-8 is refused, as are all bytes that are not said to be text.
-        ColumnReader::ByteArrayColumnReader(reader) => each_value(reader, wanted, |description, value| {
-            Field::convert_byte_array(description, value.clone()).unwrap_or(Field::Bytes(value))
-        }),
-        ColumnReader::FixedLenByteArrayColumnReader(_) => bail!("{}: bytes are no numbers", (wanted.place)(0)),
+    /// What an error of the next rows is said of.
+    pub(super) fn context(&self) -> impl Fn() -> String + use<> {
+        let row = self.before + self.here() + 1;
+        let path = self.path.clone();
+        move || format!("{}: the rows from {row} on cannot be read", path.display())
     }
-}
 
-/// Does for a column of one Parquet type what [`each_field`] does for any column.
-fn each_value<T: DataType>(
-    mut reader: ColumnReaderImpl<T>,
-    wanted: Wanted<'_>,
-    field: fn(&ColumnDescPtr, T::T) -> Field,
-) -> Result<usize> {
-    let Wanted { description, rows, place, take } = wanted;
-    let (mut values, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-    let is_optional = description.max_def_level() > 0;
-    let mut row = 0;
-    while row < rows {
-        values.clear();
-        levels.clear();
-        let most = BATCH.min(rows - row);
-        let (read, ..) = reader
-            .read_records(most, is_optional.then_some(&mut levels), None, &mut values)
-            .with_context(|| format!("{} cannot be read", place(row)))?;
-        if read == 0 {
-            break;
+    /// Room for so many more rows; returns how many there are.
+    pub(super) fn make_room(&mut self, more: usize) -> Result<usize> {
+        let width = self.names.len();
+        let there = self.here();
+        let all = (self.rows - self.rows.min(self.before)) * width;
+        reserve(&mut self.values, more * width, || Expected::Count(all), &self.path)?;
+        self.values.resize((there + more) * width, f32::NAN);
+        Ok(there)
+    }
+
+    /// Reads these rows of a column, for which there is room, as the next values of its reader.
+    pub(super) fn read_column(
+        &mut self,
+        reader: &SerializedFileReader<File>,
+        values: &mut ColumnReader,
+        column: usize,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let metadata = reader.metadata().file_metadata();
+        let description = metadata.schema_descr().column(column);
+        let unit = metadata.schema().get_fields().get(column).and_then(|field| unit(field)).unwrap_or(1.0);
+        let (path, name, width) = (&self.path, &self.names[column], self.names.len());
+        let (own, first, before) = (rows.len(), rows.start, self.before + rows.start);
+        let place = |row: usize| format!("{}: row {}, column `{}`", path.display(), before + row + 1, excerpt(name));
+        ensure!(description.max_rep_level() == 0, "{}: a list is not a number: convert the column", place(0));
+        let (read, times, origins) = (&mut self.values, &mut self.times[column], &mut self.origins[column]);
+        let (numbering, fields) = (&mut self.categories[column], &self.fields);
+        let mut take = |row: usize, field: &Field| -> Result<()> {
+            let at = (first + row) * width + column;
+            if let (Some(numbering), Field::Str(name)) = (&mut *numbering, field) {
+                let parsed = fields.parse(name.as_bytes());
+                if matches!(parsed, fields::Field::Number(_) | fields::Field::Text) {
+                    read[at] = numbered(numbering, fields, name.as_bytes(), parsed)?;
+                }
+                return Ok(());
+            }
+            let value = number(field).with_context(|| {
+                format!("{}: {} is not a number: convert the column", place(row), excerpt(&field.to_string()))
+            })?;
+            read[at] = origins.relative(0, value as f32, || value);
+            origins.row_ends(|row, value| read[row * width + column] = value);
+            if let Some(times) = times {
+                times.values.push(unit * value);
+            }
+            Ok(())
+        };
+        let wanted = Wanted { description: &description, rows: own, place: &place, take: &mut take };
+        let count = each_field(values, wanted)?;
+        ensure!(count == own, "{}: the column ends here, before its {own} rows: the file is damaged", place(count));
+        Ok(())
+    }
+
+    /// How many rows are here, the last one of the rows before them among them.
+    pub(super) fn here(&self) -> usize {
+        self.values.len() / self.names.len()
+    }
+
+    /// The part of the file's rows that are here or have been.
+    pub(super) fn part(&self) -> f64 {
+        (self.before + self.here()) as f64 / self.rows.max(1) as f64
+    }
+
+    /// How many columns there are.
+    pub(super) fn width(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Takes the rows that are here as a recording; the last of them stays, and those behind it come behind it.
+    pub(super) fn portion(&mut self, label: Label<'_>) -> Result<Recording> {
+        let width = self.names.len();
+        for (column, origins) in self.origins.iter_mut().enumerate() {
+            let values = &mut self.values;
+            origins.decide(|row, value| values[row * width + column] = value);
         }
-        let mut present = values.drain(..);
-        for index in 0..read {
-            let is_present = !is_optional || levels.get(index) == Some(&description.max_def_level());
-            let value = if is_present { present.next() } else { None };
-            take(row + index, &value.map_or(Field::Null, |value| field(description, value)))?;
+        let last = self.values.len().saturating_sub(width);
+        let next = Self {
+            path: self.path.clone(),
+            names: self.names.clone(),
+            rows: self.rows,
+            before: self.before + last / width,
+            values: self.values[last..].to_vec(),
+            origins: self.origins.clone(),
+            times: self.times.iter().map(|times| times.as_ref().map(going_on)).collect(),
+            categories: self.categories.clone(),
+            fields: self.fields.clone(),
+        };
+        std::mem::replace(self, next).recording(label)
+    }
+
+    fn recording(self, label: Label<'_>) -> Result<Recording> {
+        let Self { path, names, mut values, mut origins, times, categories, .. } = self;
+        let width = names.len();
+        for (column, origins) in origins.iter_mut().enumerate() {
+            origins.decide(|row, value| values[row * width + column] = value);
         }
-        row += read;
-    }
-    Ok(row)
-}
-
-/// The names of the columns, which must hold numbers, or the names of categories.
-fn names(schema: &SchemaType, path: &Path, categorical: &[String]) -> Result<Vec<String>> {
-    let fields = schema.get_fields();
-    ensure!(
-        fields.len() <= MAX_FEATURES,
-        "{} has {} columns: at most {MAX_FEATURES} fit into a model",
-        path.display(),
-        fields.len()
-    );
-    let is_read = |field: &SchemaType| match field.is_primitive().then(|| field.get_physical_type()) {
-        None | Some(Type::FIXED_LEN_BYTE_ARRAY) => false,
-        Some(Type::BYTE_ARRAY) => categorical.iter().any(|name| name == field.name()),
-        Some(_) => true,
-    };
-    let others: Vec<&str> = fields.iter().filter(|field| !is_read(field)).map(|field| field.name()).collect();
-    ensure!(
-        others.is_empty(),
-        "{}: {} column(s) hold no numbers: {}; fit with --column {} if they are categories, else leave them out when the \
-         file is written",
-        path.display(),
-        others.len(),
-        list(&others),
-        quoted(format!("{}=categorical", others.first().unwrap_or(&"")))
-    );
-    ensure!(!fields.is_empty(), "{} has no columns", path.display());
-    Ok(fields.iter().map(|field| field.name().to_owned()).collect())
-}
-
-fn is_text(field: &SchemaType) -> bool {
-    field.is_primitive() && field.get_physical_type() == Type::BYTE_ARRAY
-}
-
-/// Seconds in one unit of what [`number`] makes of a column of times; `None` for a column of plain numbers.
-fn unit(field: &SchemaType) -> Option<f64> {
-    let info = field.get_basic_info();
-    match info.logical_type_ref() {
-        // The reader has no type for them.
-        Some(LogicalType::Timestamp(time) | LogicalType::Time(time)) if time.unit == TimeUnit::NANOS => Some(1e-9),
-        _ => match info.converted_type() {
-            ConvertedType::DATE
-            | ConvertedType::TIME_MILLIS
-            | ConvertedType::TIME_MICROS
-            | ConvertedType::TIMESTAMP_MILLIS
-            | ConvertedType::TIMESTAMP_MICROS => Some(1.0),
-            _ => (field.is_primitive() && field.get_physical_type() == Type::INT96).then_some(1.0),
-        },
+        let origins: Vec<f64> = origins.iter().map(|column| column.of(0)).collect();
+        let times = names.iter().cloned().zip(times).filter_map(|(name, times)| Some((name, times?))).collect();
+        let recording = Recording::of_columns(&path, names, values, label)?;
+        let recording =
+            if origins.iter().any(|origin| *origin != 0.0) { recording.with_origins(&origins) } else { recording };
+        let categories = categories.into_iter().flatten().map(|numbering| numbering.categories).collect();
+        Ok(Recording { times, categories, ..recording })
     }
 }
 
-/// Refuses what would fill the memory: a column of one value takes some bytes, however long it is.
-fn check_size(reader: &SerializedFileReader<File>, file: u64, path: &Path) -> Result<()> {
-    let metadata = reader.metadata();
-    let sum = |sizes: &mut dyn Iterator<Item = i64>| sizes.fold(0u64, |sum, size| sum.saturating_add(known(size)));
-    let groups = metadata.row_groups();
-    let pages = sum(&mut groups.iter().flat_map(|group| group.columns()).map(|column| column.uncompressed_size()));
-    let rows = sum(&mut groups.iter().map(|group| group.num_rows())).max(known(metadata.file_metadata().num_rows()));
-    let columns = metadata.file_metadata().schema().get_fields().len() as u64;
-    let values = rows.saturating_mul(columns).saturating_mul(size_of::<f32>() as u64);
-    check_unpacked(pages.max(values), file).with_context(|| path.display().to_string())
-}
-
-/// A size that a file states; more than any has for a negative one.
-fn known(size: i64) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
-}
-
-fn number(field: &Field) -> Option<f64> {
-    Some(match *field {
-        Field::Null => f64::NAN,
-        Field::Bool(value) => f64::from(u8::from(value)),
-        Field::Byte(value) => value.into(),
-        Field::Short(value) => value.into(),
-        Field::Int(value) => value.into(),
-        Field::Long(value) => value as f64,
-        Field::UByte(value) => value.into(),
-        Field::UShort(value) => value.into(),
-        Field::UInt(value) => value.into(),
-        Field::ULong(value) => value as f64,
-        Field::Float(value) => value.into(),
-        Field::Double(value) => value,
-        Field::Date(days) => 86_400.0 * f64::from(days),
-        Field::TimeMillis(value) => 1e-3 * f64::from(value),
-        Field::TimestampMillis(value) => 1e-3 * value as f64,
-        Field::TimeMicros(value) | Field::TimestampMicros(value) => 1e-6 * value as f64,
-        _ => return None,
-    })
+/// The last of these times alone.
+fn going_on(times: &Times) -> Times {
+    Times { values: times.values.last().copied().into_iter().collect(), question: times.question.clone(), ..*times }
 }
 
 #[cfg(test)]
@@ -346,26 +276,5 @@ mod tests {
             message.contains("1 column(s) hold no numbers: `state`; fit with --column state=categorical"),
             "{message}"
         );
-    }
-
-    #[test]
-    fn times_are_in_seconds_whatever_the_schema_has_them_in() {
-        let schema = "message m {
-            REQUIRED INT64 count; REQUIRED DOUBLE time_ms; OPTIONAL INT64 old_ms (TIMESTAMP_MILLIS); OPTIONAL INT32 day (DATE);
-            REQUIRED INT64 micros (TIMESTAMP(MICROS, true)); REQUIRED INT64 nanos (TIMESTAMP(NANOS, true)); REQUIRED INT96 spark;
-        }";
-        let schema = parse_message_type(schema).unwrap();
-        let unit = |column: &str| unit(schema.get_fields().iter().find(|field| field.name() == column).unwrap());
-        for (column, expected) in [
-            ("count", None),
-            ("time_ms", None),
-            ("old_ms", Some(1.0)),
-            ("day", Some(1.0)),
-            ("micros", Some(1.0)),
-            ("nanos", Some(1e-9)),
-            ("spark", Some(1.0)),
-        ] {
-            assert_eq!(unit(column), expected, "{column}");
-        }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         fillers::fillers,
         groups::{by_group, column_of, find_groups},
         intervals::{RowTimes, labels},
+        labels::LabelColumn,
         reading::{Reading, names_meant},
         recording::Recording,
         steps::{counts, restarts},
@@ -55,7 +56,7 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
         by_group(&mut recording, group)?;
     }
     let kept = reading.kept(&recording.names);
-    find_clocks(&mut recording, reading, &kept)?;
+    find_clocks(&mut recording, reading, &kept, &[])?;
     if let Some(path) = &reading.label_intervals {
         label_by_intervals(&mut recording, path)?;
     }
@@ -75,6 +76,78 @@ pub(crate) fn examined(mut recording: Recording, reading: &Reading) -> Result<Re
     recording.times = Vec::new();
     recording.texts = Vec::new();
     Ok(recording)
+}
+
+/// What the columns of a recording are for, by its first rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Roles {
+    /// The columns that may tell the time, the one that tells the rate first.
+    clocks: Vec<String>,
+    counters: Vec<String>,
+    group: Option<String>,
+    label_like: Vec<String>,
+    /// What the label has said.
+    labels: Option<LabelColumn>,
+    /// How the rows behind are read.
+    pub(crate) reading: Reading,
+}
+
+impl Roles {
+    /// Of a recording that was [`examined`] as `reading` asks; `labels` is what its label said.
+    pub(crate) fn of(recording: &Recording, labels: Option<LabelColumn>, reading: &Reading) -> Self {
+        let clocks: Vec<String> = recording.clocks.iter().map(|clock| clock.column.clone()).collect();
+        let is_other = |name: &&String| !clocks.contains(name) && !recording.counters.contains(name);
+        let keep = recording.names.iter().filter(is_other).cloned().collect();
+        let minus_one = || labels.as_ref().and_then(|labels| labels.minus_one()).map(str::to_owned);
+        let anomaly_label = reading.anomaly_label.clone().or_else(minus_one);
+        Self {
+            counters: recording.counters.clone(),
+            group: recording.group.clone(),
+            label_like: recording.label_like.clone(),
+            reading: Reading { keep, anomaly_label, ..reading.clone() },
+            clocks,
+            labels,
+        }
+    }
+
+    /// The rows behind those that told the roles, of which the first is the last of the rows before: where recordings end. Without notes, as the
+    /// first rows have had them.
+    ///
+    /// # Errors
+    /// If the label's words are not known.
+    pub(crate) fn examined(&self, mut recording: Recording) -> Result<Recording> {
+        let Self { reading, .. } = self;
+        if let Some((labels, before)) = recording.labels.as_mut().zip(self.labels.as_ref()) {
+            labels.know(before);
+            ensure!(
+                reading.anomaly_label.is_some() || labels.minus_one().is_none(),
+                "{}: the first rows of the label hold 1 only, and later ones -1, too: say with --anomaly-label which of them marks an anomaly",
+                recording.table.path.display()
+            );
+        }
+        resolve_labels(&mut recording, reading)?;
+        take_missing(&mut recording, reading);
+        number_values(&mut recording, &reading.categorical)?;
+        recording.group.clone_from(&self.group);
+        recording.label_like.clone_from(&self.label_like);
+        let kept = reading.kept(&recording.names);
+        find_clocks(&mut recording, reading, &kept, &self.clocks)?;
+        let restarts = |column: &String| Counter {
+            column: column.clone(),
+            restarts: match recording.times.iter().find(|(name, _)| name == column) {
+                Some((_, times)) => restarts(times.values.iter().copied()),
+                None => match recording.table.columns.iter().position(|name| name == column) {
+                    Some(index) => restarts(column_of(&recording.table, index)),
+                    None => Vec::new(),
+                },
+            },
+        };
+        let counters = self.counters.iter().map(restarts).collect();
+        recording.counters.clone_from(&self.counters);
+        cut(&mut recording, counters);
+        (recording.times, recording.texts, recording.notes) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(recording)
+    }
 }
 
 /// Most values that are asked about.
@@ -142,15 +215,17 @@ fn take_missing(recording: &mut Recording, reading: &Reading) {
     }
 }
 
-fn find_clocks(recording: &mut Recording, reading: &Reading, kept: &[String]) -> Result<()> {
+/// The clocks of a recording, among them the columns that are `known` to be some.
+fn find_clocks(recording: &mut Recording, reading: &Reading, kept: &[String], known: &[String]) -> Result<()> {
     let is_other = |name: &String| kept.contains(name) || recording.group.as_ref() == Some(name);
     let mut clocks = Vec::new();
     for (column, times) in recording.times.iter().filter(|(name, _)| !is_other(name)) {
         let is_asked = reading.time.as_ref() == Some(column);
         let unit = reading.time_unit.filter(|_| reading.time.is_none() || is_asked);
-        clocks.extend(Clock::of(column, times, unit, is_asked).map(|clock| (clock, is_asked)));
+        let clock = Clock::of(column, times, unit, is_asked || known.contains(column));
+        clocks.extend(clock.map(|clock| (clock, is_asked)));
     }
-    if let Some(time) = &reading.time {
+    if let Some(time) = reading.time.as_ref().filter(|_| known.is_empty()) {
         ensure!(
             clocks.iter().any(|(_, is_asked)| *is_asked),
             "{}: column `{time}` does not count up, as a clock does: give another --time, or none",

@@ -102,6 +102,23 @@ impl Rows {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.rows
+    }
+
+    /// Whose columns have the origins of the rows before them.
+    pub(crate) fn with_origins(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// The origins of the columns, by the rows that there are where they have not been decided.
+    pub(crate) fn origins(&mut self) -> Origins {
+        let values = &mut self.values;
+        self.origins.decide(|place, value| values[place] = value);
+        self.origins.clone()
+    }
+
     /// The next row is the first one of another recording.
     pub(crate) fn begin_anew(&mut self) {
         if self.rows > 0 && self.starts.last() != Some(&self.rows) {

@@ -67,11 +67,11 @@ pub fn open_all<W: FnMut(usize, Option<f64>)>(
     if others.is_empty() {
         return Ok((whole, Files(files)));
     }
-    let rates = Rates::of(&whole);
+    let head = Head::of(&whole);
     name_the_file(&mut whole);
     for path in others {
         let next = open(path, label, reading, watch(path))?;
-        rates.check(&whole.table.path, &next)?;
+        head.check(&next)?;
         files.push((next.table.path.clone(), whole.table.rows()));
         let part = files.len() as f64 / paths.len() as f64;
         append(&mut whole, next, part)?;
@@ -81,8 +81,17 @@ pub fn open_all<W: FnMut(usize, Option<f64>)>(
     Ok((whole, Files(files)))
 }
 
+/// The bytes on the disk of each file of what a user gives; `None` where one of them is a pipe or is not there.
+///
+/// # Errors
+/// If a folder or a pattern holds no files.
+pub fn sizes_on_disk(given: &[PathBuf]) -> Result<Option<Vec<u64>>> {
+    let size = |path: &PathBuf| path.metadata().ok().filter(|found| found.is_file()).map(|found| found.len());
+    Ok(meant(given)?.iter().map(size).collect())
+}
+
 /// What messages call so many files and pieces.
-fn name(given: &[PathBuf], files: usize, pieces: usize) -> PathBuf {
+pub(crate) fn name(given: &[PathBuf], files: usize, pieces: usize) -> PathBuf {
     let shown = match given {
         [first, _, .., last] => format!("{} … {}", first.display(), last.display()),
         few => few.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -93,32 +102,52 @@ fn name(given: &[PathBuf], files: usize, pieces: usize) -> PathBuf {
 /// A note on the pieces of a table, where there are several.
 #[must_use]
 pub fn note_on_pieces(recording: &Recording) -> Option<String> {
-    let table = &recording.table;
-    let pieces = table.pieces().len();
+    note_on_pieces_of(&recording.table.path, recording.table.pieces().len())
+}
+
+/// A note on so many pieces of a table of this name, where there are several.
+pub(crate) fn note_on_pieces_of(name: &Path, pieces: usize) -> Option<String> {
     (pieces > 1).then(|| {
         format!(
             "{}: no window spans two of the {pieces} pieces that it is made of, and each is judged by itself",
-            table.path.display()
+            name.display()
         )
     })
 }
 
-/// What the first of several files says of its rate.
-struct Rates {
-    head: Option<f64>,
+/// What the first of several files says that the others must say, too.
+pub(crate) struct Head {
+    path: PathBuf,
+    names: Vec<String>,
+    label: Option<String>,
+    rate: Option<f64>,
     clocks: Vec<(String, f64)>,
 }
 
-impl Rates {
-    fn of(recording: &Recording) -> Self {
+impl Head {
+    pub(crate) fn of(recording: &Recording) -> Self {
         let clocks = recording.clocks.iter().filter_map(|clock| Some((clock.column.clone(), clock.rate?))).collect();
-        Self { head: recording.rate, clocks }
+        let Recording { table, names, label, rate, .. } = recording;
+        Self { path: table.path.clone(), names: names.clone(), label: label.clone(), rate: *rate, clocks }
     }
 
-    /// Refuses a file of another rate than that of the one before it, whose name is `first`.
-    fn check(&self, first: &Path, next: &Recording) -> Result<()> {
+    /// The file's name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses a file that has another rate or other columns, or a label where this one has none.
+    ///
+    /// # Errors
+    /// Names both files and how they differ.
+    pub(crate) fn check(&self, next: &Recording) -> Result<()> {
         let other = Self::of(next);
-        let by_head = self.head.zip(other.head).map(|rates| (rates, "their heads".to_owned(), SAME_RATE.0));
+        self.check_rate(&other)?;
+        self.check_columns(&other)
+    }
+
+    fn check_rate(&self, other: &Self) -> Result<()> {
+        let by_head = self.rate.zip(other.rate).map(|rates| (rates, "their heads".to_owned(), SAME_RATE.0));
         let by_clock = self.clocks.iter().filter_map(|(column, rate)| {
             let (_, other) = other.clocks.iter().find(|(other, _)| other == column)?;
             Some(((*rate, *other), format!("column `{column}`"), SAME_RATE.1))
@@ -128,10 +157,36 @@ impl Rates {
                 (two / one - 1.0).abs() <= tolerance,
                 "{} has {} rows a second and {} has {}, by {what}: files that are given together are sampled at one rate; fit a model for \
                  each, or resample one",
-                first.display(),
+                self.path.display(),
                 significant(one),
-                next.table.path.display(),
+                other.path.display(),
                 significant(two)
+            );
+        }
+        Ok(())
+    }
+
+    fn check_columns(&self, next: &Self) -> Result<()> {
+        let lacks = |one: &Self, other: &Self| -> Vec<String> {
+            let known: HashSet<&String> = one.names.iter().collect();
+            other.names.iter().filter(|name| !known.contains(name)).cloned().collect()
+        };
+        let (one, two) = (self.path.display(), next.path.display());
+        if self.label != next.label {
+            let (with, without, label) = match (&self.label, &next.label) {
+                (Some(label), _) => (&one, &two, label),
+                (None, label) => (&two, &one, label.as_ref().unwrap_or(&next.names[0])),
+            };
+            bail!(
+                "{with} has the label `{label}` and {without} has none: give a label to all files or to none (a column of 0 for what is normal)"
+            );
+        }
+        for (file, other, missing) in [(&two, &one, lacks(next, self)), (&one, &two, lacks(self, next))] {
+            ensure!(
+                missing.is_empty(),
+                "{file} lacks {} column(s) that {other} has: {}; files that are given together have the same columns, in any order",
+                missing.len(),
+                list(&missing)
             );
         }
         Ok(())
@@ -139,14 +194,13 @@ impl Rates {
 }
 
 /// Names the file of each field that is no number.
-fn name_the_file(recording: &mut Recording) {
+pub(crate) fn name_the_file(recording: &mut Recording) {
     let Recording { table, not_numbers, .. } = recording;
     not_numbers.iter_mut().for_each(|found| found.file = Some(table.path.clone()));
 }
 
 /// Appends a recording's rows, with the first of which another recording begins. `part` is the part of all files that there is then.
 fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
-    check_columns(whole, &next)?;
     name_the_file(&mut next);
     join(whole, &mut next)?;
     if next.table.columns != whole.table.columns {
@@ -197,33 +251,6 @@ fn common_origins(table: &Table, more: &Table) -> Vec<f64> {
     }
     let common = |column| if table.origin(column) == 0.0 { more.origin(column) } else { table.origin(column) };
     (0..table.columns.len()).map(common).collect()
-}
-
-/// Refuses a file that has other columns than those before it, or a label where they have none.
-fn check_columns(whole: &Recording, next: &Recording) -> Result<()> {
-    let lacks = |one: &Recording, other: &Recording| -> Vec<String> {
-        let known: HashSet<&String> = one.names.iter().collect();
-        other.names.iter().filter(|name| !known.contains(name)).cloned().collect()
-    };
-    let (one, two) = (whole.table.path.display(), next.table.path.display());
-    if whole.label != next.label {
-        let (with, without, label) = match (&whole.label, &next.label) {
-            (Some(label), _) => (&one, &two, label),
-            (None, label) => (&two, &one, label.as_ref().unwrap_or(&next.names[0])),
-        };
-        bail!(
-            "{with} has the label `{label}` and {without} has none: give a label to all files or to none (a column of 0 for what is normal)"
-        );
-    }
-    for (file, other, missing) in [(&two, &one, lacks(next, whole)), (&one, &two, lacks(whole, next))] {
-        ensure!(
-            missing.is_empty(),
-            "{file} lacks {} column(s) that {other} has: {}; files that are given together have the same columns, in any order",
-            missing.len(),
-            list(&missing)
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

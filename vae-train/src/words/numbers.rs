@@ -52,6 +52,16 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{} %", decimals(100.0 * share, digits))
 }
 
+/// `1.5 GiB`, `300 MiB`.
+pub(crate) fn binary_size(bytes: f64) -> String {
+    let (unit, size) = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        .into_iter()
+        .map(|(unit, power)| (unit, bytes / f64::from(1 << power)))
+        .find(|(_, count)| *count >= 1.0)
+        .unwrap_or(("bytes", bytes));
+    format!("{} {unit}", decimals(size, if size < 10.0 { 1 } else { 0 }))
+}
+
 /// `38,535`.
 pub(crate) fn count(value: impl TryInto<u64>) -> String {
     let digits = value.try_into().unwrap_or(u64::MAX).to_string();

@@ -106,14 +106,22 @@ impl Pending {
     /// # Errors
     /// If the file exists and must be kept, or cannot be written.
     pub fn write(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Self> {
-        Self::with_mode(path, existing, 0o666, |out| write(out)) // less the umask, as any other program
+        Self::write_to(path, existing, |file| buffered(file, write))
+    }
+
+    /// As [`Self::write`] does, for what writes to a file of its own accord.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_to(path: &Path, existing: Existing, write: impl FnOnce(&mut File) -> Result<()>) -> Result<Self> {
+        Self::with_mode(path, existing, 0o666, write) // less the umask, as any other program
     }
 
     fn with_mode(
         path: &Path,
         existing: Existing,
         mode: u32,
-        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+        write: impl FnOnce(&mut File) -> Result<()>,
     ) -> Result<Self> {
         existing.check(path)?;
         let directory = parent(path);
@@ -121,10 +129,7 @@ impl Pending {
         fs::create_dir_all(directory).with_context(context)?;
         remove_orphans(directory);
         let mut file = temporary(directory, mode).with_context(context)?;
-        let mut buffer = BufWriter::new(file.as_file_mut());
-        write(&mut buffer).with_context(context)?;
-        buffer.flush().with_context(context)?;
-        drop(buffer);
+        write(file.as_file_mut()).with_context(context)?;
         file.as_file().sync_all().with_context(context)?;
         Ok(Self { file, path: path.to_owned(), existing })
     }
@@ -150,6 +155,12 @@ impl Pending {
         let _ = File::open(parent(&path)).and_then(|directory| directory.sync_all());
         Ok(file)
     }
+}
+
+fn buffered(file: &mut File, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut buffer = BufWriter::new(file);
+    write(&mut buffer)?;
+    Ok(buffer.flush()?)
 }
 
 /// Writes a file through `write`: to a temporary file beside it that is synced and then renamed, so that `path` never
@@ -178,20 +189,7 @@ pub fn begin_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
 /// If the file exists, or cannot be written.
 pub fn write_secret(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     ensure!(!is_there(path), "{} exists, and a key is never overwritten: give another name", path.display());
-    Pending::with_mode(path, Existing::Keep, 0o600, |out| write(out))?.publish()
-}
-
-/// Writes a file as [`write_file`] does, for what writes from several threads.
-///
-/// # Errors
-/// If the file exists and must be kept, or cannot be written; then `path` is as it was.
-#[cfg(feature = "parquet")]
-pub(crate) fn write_file_by(
-    path: &Path,
-    existing: Existing,
-    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
-) -> Result<()> {
-    Pending::with_mode(path, existing, 0o666, write)?.publish()
+    Pending::with_mode(path, Existing::Keep, 0o600, |file| buffered(file, write))?.publish()
 }
 
 /// Gives a file of ours, which is complete on disk, another name.

@@ -1,0 +1,128 @@
+//! One pass over the training windows.
+
+use anyhow::Result;
+use burn::optim::ModuleOptimizer;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    config::data::Binarise,
+    data::part::{Part, binarise},
+    model::{network::Vae, objective::Objective},
+    training::{
+        LARGEST_EPOCH, Training,
+        checkpoint::EpochMetrics,
+        culprits::culprits,
+        divergence::Divergence,
+        listener::{Listener, Progress},
+        step::{HostBatch, gradient},
+    },
+};
+
+/// How an epoch ended.
+pub(super) enum Pass {
+    Whole,
+    Interrupted,
+    Diverged(Divergence),
+}
+
+/// An epoch in progress.
+struct Going {
+    objective: Objective,
+    learning_rate: f64,
+    rng: ChaCha8Rng,
+    network: Vae,
+    optimizer: ModuleOptimizer,
+    /// Means over the epoch, as far as it has gone, of bound, reconstruction and KL.
+    means: [f64; 3],
+    steps: usize,
+    /// Windows so far, of so many.
+    windows: usize,
+    of: usize,
+}
+
+impl Training<'_> {
+    /// One pass over the training windows (at most [`LARGEST_EPOCH`]), in an order and with noise that depend on the seed and
+    /// the epoch alone, so that a resumed fit sees what an uninterrupted one would have seen. Unless the pass is whole,
+    /// nothing changes.
+    pub(super) fn epoch(&mut self, listener: &mut dyn Listener) -> Result<Pass> {
+        let epoch = self.checkpoint.metrics.len() + 1;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(epoch as u64);
+        let mut course = self.train.epoch(epoch, LARGEST_EPOCH);
+        let mut going = Going {
+            objective: self.objective_of(epoch),
+            learning_rate: self.learning_rate(),
+            rng,
+            network: self.network.clone(),
+            optimizer: self.optimizer.clone(),
+            means: [0.0; 3],
+            steps: 0,
+            windows: 0,
+            of: course.windows(),
+        };
+        while let Some(now) = course.next()? {
+            let part = now.part();
+            let mut order = part.chosen.to_vec();
+            let (order, _) = order.partial_shuffle(&mut going.rng, going.of - going.windows);
+            for indices in order.chunks(self.config.training.batch) {
+                if listener.is_stopped() {
+                    return Ok(Pass::Interrupted);
+                }
+                going = match self.step(going, part, indices)? {
+                    Ok(going) => going,
+                    Err(divergence) => return Ok(Pass::Diverged(divergence)),
+                };
+                let Going { means, windows, of, .. } = going;
+                listener.progress(Progress::Step { epoch, windows, of, elbo: means[0] * of as f64 / windows as f64 });
+            }
+        }
+        let Going { network, optimizer, means: [elbo, reconstruction, kl], .. } = going;
+        let validation_elbo = match self.validate(&self.judged(&network)?) {
+            Ok(bound) => bound,
+            Err(divergence) => return Ok(Pass::Diverged(divergence)),
+        };
+        self.keep(network, optimizer, EpochMetrics { epoch, elbo, reconstruction, kl, validation_elbo })?;
+        Ok(Pass::Whole)
+    }
+
+    /// One step by these windows of a part.
+    fn step(&self, mut going: Going, part: Part<'_>, indices: &[usize]) -> Result<Result<Going, Divergence>> {
+        let Going { objective, network, rng, .. } = &mut going;
+        let objective = *objective;
+        let inputs = network.architecture().inputs();
+        let computing = self.judged(network)?;
+        let binary = self.drawn_binary(part, indices, rng);
+        let rows: Vec<&[f32]> = match &binary {
+            Some(binary) => binary.chunks_exact(inputs).collect(),
+            None => part.windows(indices, inputs).collect(),
+        };
+        let noise = objective.noise(network.architecture(), indices.len(), rng);
+        let blur = self.config.blur(indices.len(), network.architecture(), rng);
+        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
+        let found = gradient(&objective, &computing, batch, &self.device);
+        let share = indices.len() as f64 / going.of as f64;
+        for (mean, part) in going.means.iter_mut().zip([found.bound, found.reconstruction, found.kl]) {
+            *mean += share * part;
+        }
+        going.steps += 1;
+        // Before the update: a gradient whose square is finite leaves weights and moments finite.
+        let finite =
+            [("loss", going.means.iter().sum::<f64>().is_finite()), ("gradient", found.squared_norm.is_finite())];
+        if let Some((quantity, _)) = finite.iter().find(|(_, finite)| !finite) {
+            let rows = culprits(objective, &computing, &rows.concat(), &noise, &self.device);
+            let rows = rows.iter().map(|window| part.last_row[indices[*window]] + 1);
+            return Ok(Err(self.divergence(Some(going.steps), quantity, rows, indices.len())));
+        }
+        going.network = going.optimizer.step_multi(going.learning_rate, going.network, found.gradients);
+        going.windows += indices.len();
+        Ok(Ok(going))
+    }
+
+    /// Zeros and ones for these windows, where each epoch draws its own.
+    fn drawn_binary(&self, part: Part<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
+        let is_drawn = self.config.data.binarise == Some(Binarise::Dynamic);
+        let grey = part.windows(indices, self.network.architecture().inputs());
+        is_drawn.then(|| binarise(grey.flatten().copied(), rng))
+    }
+}
