@@ -9,13 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::tensor::Device;
 
 use super::progress;
 use crate::{
     cli::{
         auto::{Auto, Found},
         context::{Context, note},
+        device::{DeviceList, device},
         fit::summary::summary,
         rate::RateOfFile,
         table::{columns_to_leave_out, open_quietly},
@@ -36,6 +36,7 @@ use crate::{
         several::note_on_pieces,
         table::Table,
     },
+    training::devices::Devices,
     words::{messages::list, output::Existing},
 };
 
@@ -49,6 +50,7 @@ use crate::{
   vae-train fit day1.csv day2.csv --out runs/c
   vae-train fit points.csv --purpose density --out runs/f
   vae-train fit plant.csv --column state=categorical --out runs/g
+  vae-train fit train.csv --out runs/h --device cuda:0,cuda:1
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
     /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
@@ -77,18 +79,14 @@ pub(super) struct Fit {
     /// Replace the run in --out.
     #[arg(long, conflicts_with = "resume", help_heading = "Run")]
     force: bool,
-    /// Where to train: flex (the CPU), another of burn's backends, or a ws:// address.
-    ///
-    /// Other backends are those that this program was built with. The address is the one that `vae-train serve` prints; both programs must be
-    /// built with --features remote.
-    #[arg(long, default_value = "flex", help_heading = "Run", hide_short_help = true)]
-    device: String,
+    #[command(flatten)]
+    devices: DeviceList,
 }
 
 impl Fit {
     /// Fits with the settings of these names that are `given`, over those of --config.
     pub(super) fn run(self, context: Context, given: &HashSet<String>) -> Result<()> {
-        let device = device(&self.device)?;
+        let devices = self.devices.open()?;
         let (search, fitted) = if self.resume {
             let sets = Config::names().any(|(_, name)| given.contains(&name));
             ensure!(
@@ -102,11 +100,11 @@ impl Fit {
                     format!("the run in {out} goes on with the data that it was started with: give them again")
                 })?;
             let table = training_table(recording, &state.plan.config)?;
-            (None, fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?)
+            (None, fit::resume(&directory, state, table, &devices, &mut progress::Fitting::default())?)
         } else {
             let config = self.configuration(context.seed, given)?;
             let auto = self.auto.is_on().then_some(&self.auto);
-            fit_or_search(&self.data, &self.out, config, auto, &device, Existing::from_force(self.force))?
+            fit_or_search(&self.data, &self.out, config, auto, &devices, Existing::from_force(self.force))?
         };
         let text = search.as_ref().map_or_else(String::new, |search| search.table() + "\n");
         context.print(&Found { search: search.as_ref(), fitted: &fitted }, &(text + &summary(&fitted)))
@@ -120,8 +118,8 @@ impl Fit {
 }
 
 /// Fits a model to a file; the run directory is written once the first epoch is done.
-pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
-    Ok(fit_or_search(data, out, config, None, device, existing)?.1)
+pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, existing: Existing) -> Result<Fitted> {
+    Ok(fit_or_search(data, out, config, None, &Devices::from(&device("flex")?), existing)?.1)
 }
 
 /// [`fit`], with the setting that a search finds where one is asked for.
@@ -130,7 +128,7 @@ fn fit_or_search(
     out: &Path,
     mut config: Config,
     auto: Option<&Auto>,
-    device: &Device,
+    devices: &Devices,
     existing: Existing,
 ) -> Result<(Option<Search>, Fitted)> {
     // Before much is read.
@@ -166,10 +164,10 @@ fn fit_or_search(
     tell_of(&table, &config, of_clock, auto.is_none())?;
     let listener = &mut progress::Fitting::default();
     if let Some(auto) = auto {
-        let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, device, listener)?;
+        let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, devices, listener)?;
         return Ok((Some(search), fitted));
     }
-    Ok((None, fit::fit(table, config, out, existing, device, listener)?))
+    Ok((None, fit::fit(table, config, out, existing, devices, listener)?))
 }
 
 /// Reads files and says what is to be known of how they were read, with a column of zeros and ones for each category that normal rows have.
@@ -266,30 +264,5 @@ fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
              the model see how they follow each other",
             table.path.display()
         ));
-    }
-}
-
-/// The burn device of this name.
-pub(super) fn device(name: &str) -> Result<Device> {
-    match name {
-        "flex" => Ok(Device::flex()),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        #[cfg(feature = "remote")]
-        address if address.starts_with("ws://") => {
-            Device::remote_options(&burn::remote::RemoteHost::websocket(address))
-                .init()
-                .with_context(|| format!("no device at {address}: start one with `vae-train serve`"))
-        }
-        #[cfg(not(feature = "remote"))]
-        address if address.starts_with("ws://") => bail!(
-            "this program has no remote devices: build it with `cargo build --release -p vae-train --features remote`"
-        ),
-        _ => bail!(
-            "this program has no device `{name}`: give flex, or build it with `cargo build --release -p vae-train --features {name}` if \
-             burn has such a backend (flex, wgpu, cuda)"
-        ),
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         Ending, LARGEST_EPOCH, Training,
         aggregate::active_units,
         checkpoint::Checkpoint,
+        devices::{Devices, Lost},
         divergence::Divergence,
         extras::{Extras, SecondStageJudgement},
         listener::Listener,
@@ -98,18 +99,21 @@ pub struct Fitted {
 /// done.
 ///
 /// # Errors
-/// If the configuration contradicts itself or the table, the directory may not be written, training diverges, or the listener stops it.
+/// If the configuration contradicts itself, the table or the devices, the directory may not be written, training diverges, the last device is
+/// lost, or the listener stops it.
 pub fn fit(
     table: Table,
     mut config: Config,
     out: &Path,
     existing: Existing,
-    device: &Device,
+    devices: impl Into<Devices>,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
+    let devices = devices.into();
     config.check()?;
+    devices.check(&config.objective())?;
     RunDirectory::check(out, existing)?;
-    let Some((dataset, trimmed)) = trimmed(table, &config, device, listener)? else {
+    let Some((dataset, trimmed)) = trimmed(table, &config, devices.main(), listener)? else {
         bail!("interrupted before the first epoch: nothing to resume");
     };
     suit(&mut config, &dataset, listener)?;
@@ -120,18 +124,18 @@ pub fn fit(
     dataset.notes.iter().for_each(|message| listener.note(message));
     let directory = RunDirectory::create(out, existing)?;
     let plan = Plan { config, architecture, schema: dataset.schema.clone(), trimmed };
-    train(&directory, &plan, &dataset, None, device, listener)
+    train(&directory, &plan, &dataset, None, &devices, listener)
 }
 
 /// Goes on with a run, on the table that it was started with.
 ///
 /// # Errors
-/// If it is another table, training diverges, or the listener stops it.
+/// If it is another table, training diverges, the last device is lost, or the listener stops it.
 pub fn resume(
     directory: &RunDirectory,
     state: State,
     mut table: Table,
-    device: &Device,
+    devices: impl Into<Devices>,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     let State { plan, checkpoint } = state;
@@ -148,7 +152,7 @@ pub fn resume(
         dataset.schema.data,
         plan.schema.data
     );
-    train(directory, &plan, &dataset, Some(checkpoint), device, listener)
+    train(directory, &plan, &dataset, Some(checkpoint), &devices.into(), listener)
 }
 
 /// Makes the settings suit the data: a smaller batch for few windows, and what is left to choose.
@@ -179,9 +183,10 @@ fn train(
     plan: &Plan,
     dataset: &Dataset,
     checkpoint: Option<Checkpoint>,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
+    let device = devices.main();
     let Plan { config, architecture, .. } = plan;
     let inputs = architecture.inputs();
     let values: Vec<f32> =
@@ -189,18 +194,24 @@ fn train(
     let chosen: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
     let validation = Part { values: &values, chosen: &chosen, last_row: &dataset.holdout_rows };
     let mut started = checkpoint.is_some();
-    let training = Training::new(config, architecture, dataset.train(), validation, device, checkpoint)?;
-    let (checkpoint, ending) = training.run(listener, |checkpoint| {
+    let training = Training::new(config, architecture, dataset.train(), validation, devices, checkpoint)?;
+    let trained = training.run(listener, |checkpoint| {
         // A run that is replaced stays whole until the new one has something to put in its place.
         if !std::mem::replace(&mut started, true) {
             return directory.begin(plan, &dataset.holdout, checkpoint);
         }
         directory.save(plan, checkpoint)
-    })?;
+    });
+    let (checkpoint, ending) = match trained {
+        Err(error) if started && error.is::<Lost>() => {
+            bail!(go_on(directory, &format!("{error}; what is whole is kept")))
+        }
+        trained => trained?,
+    };
     if ending == Ending::Interrupted {
         let epochs = checkpoint.metrics.len();
         ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
-        bail!(interrupted(directory, &format!("after epoch {epochs}")));
+        bail!(go_on(directory, &format!("interrupted after epoch {epochs}")));
     }
     // A complete run that is resumed keeps what it has, its attributes too.
     if !directory.extras()?.fulfil(config) {
@@ -215,7 +226,7 @@ fn train(
                 }
                 directory.save_extras(&extras)?;
             }
-            None => bail!(interrupted(directory, "in the second stage")),
+            None => bail!(go_on(directory, "interrupted in the second stage")),
         }
     }
     let mut fitted = summary(directory, plan, dataset, validation, &checkpoint, device)?;
@@ -244,11 +255,11 @@ fn collapsed(unused: &Unused) -> String {
     )
 }
 
-/// How to go on with a run that was interrupted.
-fn interrupted(directory: &RunDirectory, when: &str) -> String {
+/// How to go on with a run of which this is said.
+fn go_on(directory: &RunDirectory, what: &str) -> String {
     let run = quoted(directory.path().display());
     format!(
-        "interrupted {when}; go on with: vae-train fit DATA --out {run} --resume, or export what there is: vae-train export {run} --out \
+        "{what}; go on with: vae-train fit DATA --out {run} --resume, or export what there is: vae-train export {run} --out \
          model.vae"
     )
 }
