@@ -171,9 +171,11 @@ pub(super) fn device(name: &str) -> Result<Device> {
         ("wgpu", Some(0)) => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(feature = "cuda")]
         ("cuda", Some(index)) => Ok(Device::cuda::<usize>(index)),
+        ("wgpu" | "cuda", Some(_)) => bail!(
+            "this program has no device `{name}`: give flex, or build it with `cargo build --release -p vae-train --features {backend}`"
+        ),
         _ => bail!(
-            "this program has no device `{name}`: give flex, or build it with `cargo build --release -p vae-train --features {backend}` if \
-             burn has such a backend (flex, wgpu, cuda:0, cuda:1 …)"
+            "there is no device `{name}`: give some of flex, wgpu, cuda:0, cuda:1 …, and addresses that `vae-train serve` prints"
         ),
     }
 }
