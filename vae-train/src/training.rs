@@ -3,41 +3,40 @@
 pub(crate) mod aggregate;
 pub mod checkpoint;
 mod culprits;
+pub mod devices;
 pub mod divergence;
 mod epoch;
 pub mod extras;
 mod fine_tuning;
 pub mod listener;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub(crate) mod second_stage;
 pub(crate) mod step;
+mod validation;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use burn::{
-    module::Module,
     optim::ModuleOptimizer,
     tensor::{Bytes, Device},
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    config::Config,
+    config::{Config, data::Binarise},
     cpu::adam::FusedAdam,
     data::{part::Part, supply::Supply},
     model::{architecture::Architecture, baseline::Baseline, network::Vae, objective::Objective},
     training::{
         checkpoint::{Checkpoint, EpochMetrics, load, record, record_optimizer},
-        culprits::{culprits, loss},
+        devices::Devices,
         divergence::Divergence,
         epoch::Pass,
         listener::{Listener, Progress},
     },
 };
 
-/// Windows that validation runs through the network at once.
-const VALIDATION_BATCH: usize = 512;
 /// At least this long between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 /// Most windows in an epoch: of more, each epoch has a random part, so that validation, checkpoints and early stopping come in
@@ -58,6 +57,8 @@ pub struct Training<'a> {
     config: &'a Config,
     train: Supply<'a>,
     validation: Part<'a>,
+    devices: Devices,
+    /// The one of them that has the weights, differentiating.
     device: Device,
     /// Most of the fit proper, and how many of them may pass without a better one.
     epochs: usize,
@@ -71,17 +72,24 @@ impl<'a> Training<'a> {
     /// Starts a fit, or goes on from `checkpoint`.
     ///
     /// # Errors
-    /// If the checkpoint is not of this architecture.
+    /// If the checkpoint is not of this architecture, or the objective cannot be divided among several devices.
     pub fn new(
         config: &'a Config,
         architecture: &Architecture,
         train: impl Into<Supply<'a>>,
         validation: Part<'a>,
-        device: &Device,
+        devices: impl Into<Devices>,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let train = train.into();
-        let device = device.clone().autodiff();
+        let mut devices = devices.into();
+        devices.check(&config.objective())?;
+        if let Supply::Memory(part) = train
+            && config.data.binarise != Some(Binarise::Dynamic)
+        {
+            devices = devices.with_windows(part.values, architecture.inputs());
+        }
+        let device = devices.main().clone().autodiff();
         let mut network = Vae::init(architecture, config.seed, &device);
         if config.objective().has_learned_baseline() {
             network = network.with_baseline(Baseline::init(architecture, config.seed, &device));
@@ -99,14 +107,15 @@ impl<'a> Training<'a> {
         };
         let windows = train.windows().min(LARGEST_EPOCH);
         let (epochs, patience) = (config.training.epochs_for(windows), config.training.patience_for(windows));
-        Ok(Self { config, train, validation, device, epochs, patience, network, optimizer, checkpoint })
+        Ok(Self { config, train, validation, devices, device, epochs, patience, network, optimizer, checkpoint })
     }
 
     /// Trains until done or stopped, and tells the listener of every step and epoch; a checkpoint is given to `save` every
-    /// few seconds and at the end. An epoch that diverges is taken back and tried again at half the learning rate.
+    /// few seconds and at the end. An epoch that diverges is taken back and tried again at half the learning rate; one in which a device is
+    /// lost, by those that are left.
     ///
     /// # Errors
-    /// If training diverges where a lower rate does not help, or `save` fails.
+    /// If training diverges where a lower rate does not help, [`Lost`] if the last device is, or if `save` fails.
     pub fn run(
         self,
         listener: &mut dyn Listener,
@@ -147,6 +156,17 @@ impl<'a> Training<'a> {
                     }
                     listener.progress(Progress::TakenBack(&divergence));
                     self.checkpoint.divergences.push(divergence);
+                    continue;
+                }
+                Pass::Lost(lost) => {
+                    self.devices.remove(&lost);
+                    if self.devices.is_empty() {
+                        if fresh {
+                            save(&self.checkpoint)?;
+                        }
+                        return Err(lost.into());
+                    }
+                    listener.progress(Progress::Lost(&lost, &self.devices));
                     continue;
                 }
             }
@@ -220,31 +240,6 @@ impl<'a> Training<'a> {
             batch,
             learning_rate: self.checkpoint.learning_rate(self.config),
         }
-    }
-
-    /// Mean bound of the held-out windows, with the same noise in every epoch, so that epochs are compared and not draws;
-    /// if it is not finite, the rows that make it so.
-    fn validate(&self, network: &Vae) -> Result<f64, Divergence> {
-        let architecture = network.architecture();
-        let inputs = architecture.inputs();
-        let network = network.valid();
-        let device = self.device.clone().inner();
-        let objective = self.config.objective().plain();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        let mut sum = 0.0;
-        for indices in self.validation.chosen.chunks(VALIDATION_BATCH) {
-            let x: Vec<f32> = self.validation.gather(indices, inputs).collect();
-            let noise = objective.noise(architecture, indices.len(), &mut rng);
-            let loss = loss(objective, &network, x.clone(), noise.clone(), &device);
-            let bound = f64::from(loss.bound.into_scalar::<f32>());
-            if !bound.is_finite() {
-                let rows = culprits(objective, &network, &x, &noise, &device);
-                let rows = rows.iter().map(|window| self.validation.last_row[indices[*window]] + 1);
-                return Err(self.divergence(None, "loss", rows, indices.len()));
-            }
-            sum += indices.len() as f64 * bound;
-        }
-        Ok(sum / self.validation.chosen.len() as f64)
     }
 }
 

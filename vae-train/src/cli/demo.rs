@@ -9,10 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 use vae_core::{Alarms, Model, format::Precision};
 
-use super::{
-    fit::{device, fit},
-    report::read_data,
-};
+use super::{fit::fit, report::read_data};
 use crate::{
     calibration::{Normal, Settings},
     cli::context::{Context, Notes, note},
@@ -139,7 +136,7 @@ fn train(data: &Path, run: &Path, seed: u64, existing: Existing) -> Result<()> {
     config.data.hop = Some(HOP);
     config.model.hidden = Some(vec![64, 32]);
     (config.training.epochs, config.training.patience) = (Some(120), Some(15));
-    let fitted = fit(&[data.to_owned()], run, config, &device("flex")?, existing)?;
+    let fitted = fit(&[data.to_owned()], run, config, existing)?;
     note(&format!(
         "best epoch {} of {}: validation ELBO {:.3}",
         fitted.best_epoch, fitted.epochs, fitted.validation_elbo

@@ -10,13 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::tensor::Device;
 
 use super::progress;
 use crate::{
     cli::{
         auto::{Auto, BYTES, Found, quantity},
         context::{Context, note},
+        device::{DeviceList, device},
         fit::{
             any_size::{is_too_large, spool},
             summary::summary,
@@ -40,6 +40,7 @@ use crate::{
         several::note_on_pieces,
         table::Table,
     },
+    training::devices::Devices,
     words::{messages::list, output::Existing},
 };
 
@@ -53,6 +54,7 @@ use crate::{
   vae-train fit day1.csv day2.csv --out runs/c
   vae-train fit points.csv --purpose density --out runs/f
   vae-train fit plant.csv --column state=categorical --out runs/g
+  vae-train fit train.csv --out runs/h --device cuda:0,cuda:1
   vae-train fit recording.csv --out runs/b --resume")]
 pub(super) struct Fit {
     /// Table: CSV (a header, then rows of features, or with --window the samples of a stream in order of time) or another format, also
@@ -81,12 +83,8 @@ pub(super) struct Fit {
     /// Replace the run in --out.
     #[arg(long, conflicts_with = "resume", help_heading = "Run")]
     force: bool,
-    /// Where to train: flex (the CPU), another of burn's backends, or a ws:// address.
-    ///
-    /// Other backends are those that this program was built with. The address is the one that `vae-train serve` prints; both programs must be
-    /// built with --features remote.
-    #[arg(long, default_value = "flex", help_heading = "Run", hide_short_help = true)]
-    device: String,
+    #[command(flatten)]
+    devices: DeviceList,
     /// The memory that table and windows may take, as in 1GiB [default: half of what there is].
     ///
     /// Where they would take more, the rows go through a scratch file on the disk of --out, and each epoch reads parts of it in a random order
@@ -98,7 +96,7 @@ pub(super) struct Fit {
 impl Fit {
     /// Fits with the settings of these names that are `given`, over those of --config.
     pub(super) fn run(self, context: Context, given: &HashSet<String>) -> Result<()> {
-        let device = device(&self.device)?;
+        let devices = self.devices.open()?;
         let (search, fitted) = if self.resume {
             let sets = Config::names().any(|(_, name)| given.contains(&name));
             ensure!(
@@ -116,22 +114,22 @@ impl Fit {
                 let table = spool(&self.data, label.as_deref().into(), &mut config, &self.out)
                     .with_context(context_of_data)?;
                 let listener = &mut progress::Fitting::default();
-                let fitted = fit::resume_in_blocks(&directory, state, table, &device, listener)?;
+                let fitted = fit::resume_in_blocks(&directory, state, table, &devices, listener)?;
                 return context.print(&Found { search: None, fitted: &fitted }, &summary(&fitted));
             }
             let recording = open_spread(&self.data, state.plan.config.data.label.as_deref().into(), &state.plan.config)
                 .with_context(context_of_data)?;
             let table = training_table(recording, &state.plan.config)?;
-            (None, fit::resume(&directory, state, table, &device, &mut progress::Fitting::default())?)
+            (None, fit::resume(&directory, state, table, &devices, &mut progress::Fitting::default())?)
         } else {
             let config = self.configuration(context.seed, given)?;
             let auto = self.auto.is_on().then_some(&self.auto);
             let existing = Existing::from_force(self.force);
             config.check()?;
             if auto.is_none() && is_too_large(&self.data, &config, self.memory)? {
-                (None, fit_of_any_size(&self.data, &self.out, config, &device, existing)?)
+                (None, fit_of_any_size(&self.data, &self.out, config, &devices, existing)?)
             } else {
-                fit_or_search(&self.data, &self.out, config, auto, &device, existing)?
+                fit_or_search(&self.data, &self.out, config, auto, &devices, existing)?
             }
         };
         let text = search.as_ref().map_or_else(String::new, |search| search.table() + "\n");
@@ -146,8 +144,8 @@ impl Fit {
 }
 
 /// Fits a model to a file; the run directory is written once the first epoch is done.
-pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, device: &Device, existing: Existing) -> Result<Fitted> {
-    Ok(fit_or_search(data, out, config, None, device, existing)?.1)
+pub(super) fn fit(data: &[PathBuf], out: &Path, config: Config, existing: Existing) -> Result<Fitted> {
+    Ok(fit_or_search(data, out, config, None, &Devices::from(&device("flex")?), existing)?.1)
 }
 
 /// [`fit`] by way of a scratch file.
@@ -155,13 +153,13 @@ fn fit_of_any_size(
     data: &[PathBuf],
     out: &Path,
     mut config: Config,
-    device: &Device,
+    devices: &Devices,
     existing: Existing,
 ) -> Result<Fitted> {
     RunDirectory::check(out, existing)?;
     let asked = config.data.label.clone();
     let table = spool(data, Label::of(asked.as_deref(), &[""; 0]), &mut config, out)?;
-    fit::fit_in_blocks(table, config, out, existing, device, &mut progress::Fitting::default())
+    fit::fit_in_blocks(table, config, out, existing, devices, &mut progress::Fitting::default())
 }
 
 /// [`fit`], with the setting that a search finds where one is asked for.
@@ -170,7 +168,7 @@ fn fit_or_search(
     out: &Path,
     mut config: Config,
     auto: Option<&Auto>,
-    device: &Device,
+    devices: &Devices,
     existing: Existing,
 ) -> Result<(Option<Search>, Fitted)> {
     // Before much is read.
@@ -203,10 +201,10 @@ fn fit_or_search(
     tell_of(&table, &config, of_clock, auto.is_none())?;
     let listener = &mut progress::Fitting::default();
     if let Some(auto) = auto {
-        let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, device, listener)?;
+        let (search, fitted) = fit_best(table, &config, (&auto.budget(), rate), out, existing, devices, listener)?;
         return Ok((Some(search), fitted));
     }
-    Ok((None, fit::fit(table, config, out, existing, device, listener)?))
+    Ok((None, fit::fit(table, config, out, existing, devices, listener)?))
 }
 
 /// Reads files and says what is to be known of how they were read, with a column of zeros and ones for each category that normal rows have.
@@ -311,30 +309,5 @@ fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
              the model see how they follow each other",
             table.path.display()
         ));
-    }
-}
-
-/// The burn device of this name.
-pub(super) fn device(name: &str) -> Result<Device> {
-    match name {
-        "flex" => Ok(Device::flex()),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        #[cfg(feature = "remote")]
-        address if address.starts_with("ws://") => {
-            Device::remote_options(&burn::remote::RemoteHost::websocket(address))
-                .init()
-                .with_context(|| format!("no device at {address}: start one with `vae-train serve`"))
-        }
-        #[cfg(not(feature = "remote"))]
-        address if address.starts_with("ws://") => bail!(
-            "this program has no remote devices: build it with `cargo build --release -p vae-train --features remote`"
-        ),
-        _ => bail!(
-            "this program has no device `{name}`: give flex, or build it with `cargo build --release -p vae-train --features {name}` if \
-             burn has such a backend (flex, wgpu, cuda)"
-        ),
     }
 }

@@ -5,6 +5,7 @@ mod auto;
 mod calibrate;
 mod context;
 mod demo;
+mod device;
 mod diff;
 mod evaluate;
 mod export;

@@ -154,6 +154,10 @@ impl Training {
                     "training diverged in {divergence}; the epoch is repeated at half the learning rate"
                 ));
             }
+            Progress::Lost(lost, devices) => {
+                self.in_epoch = 0;
+                self.display.note(&format!("{lost}; the epoch is repeated on {}", devices.list()));
+            }
         }
     }
 

@@ -32,8 +32,5 @@ pub(crate) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<
 /// # Errors
 /// If the device cannot give them.
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor
-        .into_data_as::<f32>()
-        .try_to_vec()
-        .map_err(|error| anyhow!("values cannot be read from the device: {error:?}"))
+    tensor.try_into_vec_as::<f32>().map_err(|error| anyhow!("values cannot be read from the device: {error}"))
 }

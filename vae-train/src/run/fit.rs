@@ -24,6 +24,7 @@ use crate::{
         Ending, LARGEST_EPOCH, Training,
         aggregate::active_units,
         checkpoint::Checkpoint,
+        devices::{Devices, Lost},
         divergence::Divergence,
         extras::{Extras, SecondStageJudgement},
         listener::Listener,
@@ -98,21 +99,24 @@ pub struct Fitted {
 /// done.
 ///
 /// # Errors
-/// If the configuration contradicts itself or the table, the directory may not be written, training diverges, or the listener stops it.
+/// If the configuration contradicts itself, the table or the devices, the directory may not be written, training diverges, the last device is
+/// lost, or the listener stops it.
 pub fn fit(
     table: Table,
     config: Config,
     out: &Path,
     existing: Existing,
-    device: &Device,
+    devices: impl Into<Devices>,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
+    let devices = devices.into();
     config.check()?;
+    devices.check(&config.objective())?;
     RunDirectory::check(out, existing)?;
-    let Some((dataset, trimmed)) = trimmed(table, &config, device, listener)? else {
+    let Some((dataset, trimmed)) = trimmed(table, &config, devices.main(), listener)? else {
         bail!("interrupted before the first epoch: nothing to resume");
     };
-    begin(dataset, trimmed, config, out, existing, device, listener)
+    begin(dataset, trimmed, config, out, existing, &devices, listener)
 }
 
 /// [`fit`] of a table of any size, as [`Dataset::prepare_in_blocks`] has it.
@@ -124,13 +128,14 @@ pub fn fit_in_blocks(
     config: Config,
     out: &Path,
     existing: Existing,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     config.check()?;
+    devices.check(&config.objective())?;
     RunDirectory::check(out, existing)?;
     let dataset = Dataset::prepare_in_blocks(table, &config)?;
-    begin(dataset, StandingOut::default(), config, out, existing, device, listener)
+    begin(dataset, StandingOut::default(), config, out, existing, devices, listener)
 }
 
 fn begin(
@@ -139,7 +144,7 @@ fn begin(
     mut config: Config,
     out: &Path,
     existing: Existing,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     suit(&mut config, &dataset, listener)?;
@@ -151,23 +156,23 @@ fn begin(
     let directory = RunDirectory::create(out, existing)?;
     let in_blocks = matches!(dataset.supply(), Supply::Blocks(_));
     let plan = Plan { config, architecture, schema: dataset.schema.clone(), trimmed, in_blocks };
-    train(&directory, &plan, &dataset, None, device, listener)
+    train(&directory, &plan, &dataset, None, devices, listener)
 }
 
 /// Goes on with a run, on the table that it was started with.
 ///
 /// # Errors
-/// If it is another table, training diverges, or the listener stops it.
+/// If it is another table, training diverges, the last device is lost, or the listener stops it.
 pub fn resume(
     directory: &RunDirectory,
     state: State,
     mut table: Table,
-    device: &Device,
+    devices: impl Into<Devices>,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     leave_out(&mut table, &state.plan.trimmed.rows);
     let dataset = Dataset::prepare(table, &state.plan.config)?;
-    go_on(directory, state, &dataset, device, listener)
+    restart(directory, state, &dataset, &devices.into(), listener)
 }
 
 /// [`resume`] of a run whose [`Plan::in_blocks`] is so.
@@ -178,18 +183,18 @@ pub fn resume_in_blocks(
     directory: &RunDirectory,
     state: State,
     table: SpooledTable,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     let dataset = Dataset::prepare_in_blocks(table, &state.plan.config)?;
-    go_on(directory, state, &dataset, device, listener)
+    restart(directory, state, &dataset, devices, listener)
 }
 
-fn go_on(
+fn restart(
     directory: &RunDirectory,
     state: State,
     dataset: &Dataset,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
     let State { plan, checkpoint } = state;
@@ -204,7 +209,7 @@ fn go_on(
         dataset.schema.data,
         plan.schema.data
     );
-    train(directory, &plan, dataset, Some(checkpoint), device, listener)
+    train(directory, &plan, dataset, Some(checkpoint), devices, listener)
 }
 
 /// Makes the settings suit the data: a smaller batch for few windows, and what is left to choose.
@@ -235,9 +240,10 @@ fn train(
     plan: &Plan,
     dataset: &Dataset,
     checkpoint: Option<Checkpoint>,
-    device: &Device,
+    devices: &Devices,
     listener: &mut dyn Listener,
 ) -> Result<Fitted> {
+    let device = devices.main();
     let Plan { config, architecture, .. } = plan;
     let inputs = architecture.inputs();
     let values: Vec<f32> =
@@ -245,18 +251,24 @@ fn train(
     let chosen: Vec<usize> = (0..dataset.holdout_rows.len()).collect();
     let validation = Part { values: &values, chosen: &chosen, last_row: &dataset.holdout_rows };
     let mut started = checkpoint.is_some();
-    let training = Training::new(config, architecture, dataset.supply(), validation, device, checkpoint)?;
-    let (checkpoint, ending) = training.run(listener, |checkpoint| {
+    let training = Training::new(config, architecture, dataset.supply(), validation, devices, checkpoint)?;
+    let trained = training.run(listener, |checkpoint| {
         // A run that is replaced stays whole until the new one has something to put in its place.
         if !std::mem::replace(&mut started, true) {
             return directory.begin(plan, &dataset.holdout, checkpoint);
         }
         directory.save(plan, checkpoint)
-    })?;
+    });
+    let (checkpoint, ending) = match trained {
+        Err(error) if started && error.is::<Lost>() => {
+            bail!(go_on(directory, &format!("{error}; what is whole is kept")))
+        }
+        trained => trained?,
+    };
     if ending == Ending::Interrupted {
         let epochs = checkpoint.metrics.len();
         ensure!(epochs > 0, "interrupted in the first epoch: nothing to resume");
-        bail!(interrupted(directory, &format!("after epoch {epochs}")));
+        bail!(go_on(directory, &format!("interrupted after epoch {epochs}")));
     }
     // A complete run that is resumed keeps what it has, its attributes too.
     if !directory.extras()?.fulfil(config) {
@@ -271,7 +283,7 @@ fn train(
                 }
                 directory.save_extras(&extras)?;
             }
-            None => bail!(interrupted(directory, "in the second stage")),
+            None => bail!(go_on(directory, "interrupted in the second stage")),
         }
     }
     let mut fitted = summary(directory, plan, dataset, validation, &checkpoint, device)?;
@@ -300,11 +312,11 @@ fn collapsed(unused: &Unused) -> String {
     )
 }
 
-/// How to go on with a run that was interrupted.
-fn interrupted(directory: &RunDirectory, when: &str) -> String {
+/// How to go on with a run of which this is said.
+fn go_on(directory: &RunDirectory, what: &str) -> String {
     let run = quoted(directory.path().display());
     format!(
-        "interrupted {when}; go on with: vae-train fit DATA --out {run} --resume, or export what there is: vae-train export {run} --out \
+        "{what}; go on with: vae-train fit DATA --out {run} --resume, or export what there is: vae-train export {run} --out \
          model.vae"
     )
 }

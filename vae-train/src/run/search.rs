@@ -30,7 +30,7 @@ use crate::{
         },
     },
     tables::table::Table,
-    training::listener::Listener,
+    training::{devices::Devices, listener::Listener},
     words::{
         numbers::{count, fixed},
         output::Existing,
@@ -72,16 +72,18 @@ pub fn fit_best(
     (budget, rate): (&Budget, Option<f64>),
     out: &Path,
     existing: Existing,
-    device: &Device,
+    devices: impl Into<Devices>,
     listener: &mut dyn Listener,
 ) -> Result<(Search, Fitted)> {
+    let devices = devices.into();
     config.check()?;
+    devices.check(&config.objective())?;
     RunDirectory::check(out, existing)?;
-    let Some(search) = search(&table, config, budget, rate, device, listener)? else {
+    let Some(search) = search(&table, config, budget, rate, devices.main(), listener)? else {
         bail!("interrupted while searching: nothing to resume");
     };
     let config = search.tried[search.chosen].configured(config);
-    let fitted = fit::fit(table, config, out, existing, device, listener);
+    let fitted = fit::fit(table, config, out, existing, &devices, listener);
     // A fit that was interrupted goes on without another search.
     RunDirectory::save_search(out, &search)?;
     Ok((search, fitted?))

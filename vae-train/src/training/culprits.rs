@@ -1,11 +1,13 @@
 //! Which windows of a batch make its loss or gradient infinite.
 
+use anyhow::Result;
 use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
 
 use crate::{
+    cpu::tensor::read,
     model::{
         batch::Batch,
         network::Vae,
@@ -25,7 +27,16 @@ pub(crate) fn loss(objective: Objective, network: &Vae, x: Vec<f32>, noise: Vec<
 
 /// The windows of a batch whose own loss or gradient is not finite, given its noise; where all are, the one with the
 /// lowest bound.
-pub(crate) fn culprits(objective: Objective, network: &Vae, x: &[f32], noise: &[f32], device: &Device) -> Vec<usize> {
+///
+/// # Errors
+/// If the device cannot give back what it computed.
+pub(crate) fn culprits(
+    objective: Objective,
+    network: &Vae,
+    x: &[f32],
+    noise: &[f32],
+    device: &Device,
+) -> Result<Vec<usize>> {
     let architecture = network.architecture();
     let (inputs, latent) = (architecture.inputs(), architecture.latent);
     let windows = x.len() / inputs;
@@ -34,18 +45,18 @@ pub(crate) fn culprits(objective: Objective, network: &Vae, x: &[f32], noise: &[
         let samples =
             (0..objective.draws(architecture)).flat_map(|s| &noise[(s * windows + window) * latent..][..latent]);
         let loss = loss(objective, network, x.to_vec(), samples.copied().collect(), device);
-        let bound = loss.bound.into_scalar::<f32>();
+        let bound = read(loss.bound)?[0];
+        let mut finite = bound.is_finite();
         // Validation has no gradients.
-        let finite = bound.is_finite()
-            && (!device.is_autodiff() || {
-                let gradients = GradientsParams::from_grads(loss.surrogate.backward(), network);
-                squared_norm(network, &gradients).is_finite()
-            });
+        if finite && device.is_autodiff() {
+            let gradients = GradientsParams::from_grads(loss.surrogate.backward(), network);
+            finite = squared_norm(network, &gradients)?.is_finite();
+        }
         if !finite {
             found.push(window);
         } else if bound < lowest.0 {
             lowest = (bound, window);
         }
     }
-    if found.is_empty() { vec![lowest.1] } else { found }
+    Ok(if found.is_empty() { vec![lowest.1] } else { found })
 }

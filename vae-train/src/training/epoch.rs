@@ -7,15 +7,19 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     config::data::Binarise,
-    data::part::{Part, binarise},
+    data::{
+        part::{Part, binarise},
+        supply::Supply,
+    },
     model::{network::Vae, objective::Objective},
     training::{
         LARGEST_EPOCH, Training,
         checkpoint::EpochMetrics,
         culprits::culprits,
+        devices::Lost,
         divergence::Divergence,
         listener::{Listener, Progress},
-        step::{HostBatch, gradient},
+        step::HostBatch,
     },
 };
 
@@ -24,6 +28,7 @@ pub(super) enum Pass {
     Whole,
     Interrupted,
     Diverged(Divergence),
+    Lost(Lost),
 }
 
 /// An epoch in progress.
@@ -71,14 +76,14 @@ impl Training<'_> {
                 }
                 going = match self.step(going, part, indices)? {
                     Ok(going) => going,
-                    Err(divergence) => return Ok(Pass::Diverged(divergence)),
+                    Err(ended) => return Ok(ended),
                 };
                 let Going { means, windows, of, .. } = going;
                 listener.progress(Progress::Step { epoch, windows, of, elbo: means[0] * of as f64 / windows as f64 });
             }
         }
         let Going { network, optimizer, means: [elbo, reconstruction, kl], .. } = going;
-        let validation_elbo = match self.validate(&self.judged(&network)?) {
+        let validation_elbo = match self.validate(&self.judged(&network)?)? {
             Ok(bound) => bound,
             Err(divergence) => return Ok(Pass::Diverged(divergence)),
         };
@@ -86,8 +91,8 @@ impl Training<'_> {
         Ok(Pass::Whole)
     }
 
-    /// One step by these windows of a part.
-    fn step(&self, mut going: Going, part: Part<'_>, indices: &[usize]) -> Result<Result<Going, Divergence>> {
+    /// One step by these windows of a part; or how the epoch has ended.
+    fn step(&self, mut going: Going, part: Part<'_>, indices: &[usize]) -> Result<Result<Going, Pass>> {
         let Going { objective, network, rng, .. } = &mut going;
         let objective = *objective;
         let inputs = network.architecture().inputs();
@@ -99,22 +104,29 @@ impl Training<'_> {
         };
         let noise = objective.noise(network.architecture(), indices.len(), rng);
         let blur = self.config.blur(indices.len(), network.architecture(), rng);
-        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
-        let found = gradient(&objective, &computing, batch, &self.device);
+        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur, of: rows.len() };
+        // What is drawn anew, or read from a scratch file, no other device has.
+        let known = (binary.is_none() && matches!(self.train, Supply::Memory(_))).then_some(indices);
+        let found = match self.devices.gradient(&objective, &computing, batch, known) {
+            Ok(found) => found,
+            Err(lost) => return Ok(Err(Pass::Lost(lost))),
+        };
+        let sums = found.sums;
         let share = indices.len() as f64 / going.of as f64;
-        for (mean, part) in going.means.iter_mut().zip([found.bound, found.reconstruction, found.kl]) {
+        for (mean, part) in going.means.iter_mut().zip([sums.bound, sums.reconstruction, sums.kl]) {
             *mean += share * part;
         }
         going.steps += 1;
         // Before the update: a gradient whose square is finite leaves weights and moments finite.
         let finite =
-            [("loss", going.means.iter().sum::<f64>().is_finite()), ("gradient", found.squared_norm.is_finite())];
+            [("loss", going.means.iter().sum::<f64>().is_finite()), ("gradient", sums.squared_norm.is_finite())];
         if let Some((quantity, _)) = finite.iter().find(|(_, finite)| !finite) {
-            let rows = culprits(objective, &computing, &rows.concat(), &noise, &self.device);
+            let rows = culprits(objective, &computing, &rows.concat(), &noise, &self.device)?;
             let rows = rows.iter().map(|window| part.last_row[indices[*window]] + 1);
-            return Ok(Err(self.divergence(Some(going.steps), quantity, rows, indices.len())));
+            let divergence = self.divergence(Some(going.steps), quantity, rows, indices.len());
+            return Ok(Err(Pass::Diverged(divergence)));
         }
-        going.network = going.optimizer.step_multi(going.learning_rate, going.network, found.gradients);
+        going.network = going.optimizer.step(going.learning_rate, going.network, found.gradients);
         going.windows += indices.len();
         Ok(Ok(going))
     }

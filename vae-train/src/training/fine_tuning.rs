@@ -23,7 +23,7 @@ impl Training<'_> {
         self.optimizer = FusedAdam::init();
         let start = FineTuning {
             after: self.checkpoint.metrics.len(),
-            elbo: match self.validate(&self.network.quantised()?) {
+            elbo: match self.validate(&self.network.quantised()?)? {
                 Ok(bound) => bound,
                 Err(divergence) => bail!("the rounded weights cannot be fine-tuned: {divergence}"),
             },

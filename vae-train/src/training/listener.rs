@@ -2,6 +2,7 @@
 
 use crate::training::{
     checkpoint::{Checkpoint, EpochMetrics},
+    devices::{Devices, Lost},
     divergence::Divergence,
 };
 
@@ -53,6 +54,8 @@ pub enum Progress<'a> {
     Epoch(&'a EpochMetrics, &'a Checkpoint),
     /// An epoch is taken back, and tried again at half the rate.
     TakenBack(&'a Divergence),
+    /// An epoch is taken back, as a device was lost in it, and goes on with these.
+    Lost(&'a Lost, &'a Devices),
     /// Training is over, or has failed.
     Ended,
 }

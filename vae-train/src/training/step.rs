@@ -1,17 +1,18 @@
-//! A training step's gradient, computed in two parts of the batch side by side.
+//! The gradient of a training step on one device: on the CPU, of two parts of the batch side by side.
 
 use std::ops::Range;
 
+use anyhow::Result;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    optim::{GradientsParams, MultiGradientsParams},
+    optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
 
 use crate::{
     cpu::{
         kernel,
-        tensor::{OnCpu, on_cpu},
+        tensor::{OnCpu, on_cpu, read},
     },
     model::{
         batch::Batch,
@@ -23,10 +24,16 @@ use crate::{
 /// Multiply-adds of a forward pass from which on a batch is worth two parts: fewer take less time than a second graph.
 const WORTH_TWO_PARTS: usize = 8_000_000;
 
-/// The gradient of a batch's loss, and its parts, each the mean over the batch, in nats of standardised units.
+/// The gradient of a batch's loss, or of some of its windows' share of that, in nats of standardised units.
 pub(crate) struct Gradient {
     /// Of the surrogate loss.
-    pub(crate) gradients: MultiGradientsParams,
+    pub(crate) gradients: GradientsParams,
+    pub(crate) sums: Sums,
+}
+
+/// What is known of a batch's loss beside its gradient: a sum over its windows, each divided by their number.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Sums {
     /// See [`Loss::bound`].
     pub(crate) bound: f64,
     /// See [`Loss::reconstruction`].
@@ -35,6 +42,19 @@ pub(crate) struct Gradient {
     pub(crate) kl: f64,
     /// Sum over the parts of the squared Euclidean norms of their gradients: finite only where these are.
     pub(crate) squared_norm: f64,
+}
+
+impl std::ops::Add for Sums {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bound: self.bound + other.bound,
+            reconstruction: self.reconstruction + other.reconstruction,
+            kl: self.kl + other.kl,
+            squared_norm: self.squared_norm + other.squared_norm,
+        }
+    }
 }
 
 /// A batch on the host.
@@ -46,6 +66,21 @@ pub(crate) struct HostBatch<'a> {
     pub(crate) noise: &'a [f32],
     /// `[windows, features]`: added to what the encoder sees; empty for nothing.
     pub(crate) blur: &'a [f32],
+    /// Windows that the loss is the mean of: these, or more where these are a device's share of a batch.
+    pub(crate) of: usize,
+}
+
+impl HostBatch<'_> {
+    /// The noise of some of the windows, all of them of the first draw first.
+    pub(crate) fn noise_of(&self, range: &Range<usize>, latent: usize) -> Vec<f32> {
+        let of_draws = self.noise.chunks_exact(self.rows.len() * latent);
+        of_draws.flat_map(|draw| &draw[range.start * latent..range.end * latent]).copied().collect()
+    }
+
+    /// What is added to what the encoder sees of some of the windows.
+    pub(crate) fn blur_of(&self, range: &Range<usize>, features: usize) -> &[f32] {
+        if self.blur.is_empty() { &[] } else { &self.blur[range.start * features..range.end * features] }
+    }
 }
 
 /// Gives each parameter a graph of its own: parts whose parameters are the same node would wait for each other.
@@ -59,45 +94,72 @@ impl ModuleMapper for Apart {
     }
 }
 
-/// The gradient of the objective's loss for `batch`.
+/// The gradient of what these windows of `batch` add to the objective's loss, by a network on a device that differentiates.
 ///
-/// How a batch is divided depends on the network and the batch alone, and the parts' gradients are added in one order, so that
+/// How they are divided depends on the network and their number alone, and the parts' gradients are added in one order, so that
 /// the result does not depend on the number of threads.
-pub(crate) fn gradient(objective: &Objective, network: &Vae, batch: HostBatch<'_>, device: &Device) -> Gradient {
-    let windows = batch.rows.len();
-    let part = |range: Range<usize>, network: Vae| {
-        let share = range.len() as f64 / windows as f64;
+///
+/// # Errors
+/// If the device cannot give back what it computed.
+pub(crate) fn gradient(
+    objective: &Objective,
+    network: &Vae,
+    batch: HostBatch<'_>,
+    windows: Range<usize>,
+    device: &Device,
+) -> Result<Gradient> {
+    let part = |range: Range<usize>, network: Vae| -> Result<Gradient> {
+        let share = range.len() as f64 / batch.of as f64;
         let loss = loss(objective, &network, batch, range, device);
-        let [bound, reconstruction, kl] =
-            [loss.bound, loss.reconstruction, loss.kl].map(|value| share * f64::from(value.into_scalar::<f32>()));
+        let scaled = |value| read(value).map(|value| share * f64::from(value[0]));
+        let (bound, reconstruction, kl) = (scaled(loss.bound)?, scaled(loss.reconstruction)?, scaled(loss.kl)?);
         let surrogate = if share == 1.0 { loss.surrogate } else { loss.surrogate.mul_scalar(share) };
         let gradients = GradientsParams::from_grads(surrogate.backward(), &network);
-        let squared_norm = squared_norm(&network, &gradients);
-        (gradients, [bound, reconstruction, kl, squared_norm])
+        let squared_norm = squared_norm(&network, &gradients)?;
+        Ok(Gradient { gradients, sums: Sums { bound, reconstruction, kl, squared_norm } })
     };
+    let count = windows.len();
     // Free bits are paid on the mean over the batch, which no part knows.
     let one = objective.free_bits > 0.0
-        || windows * objective.draws(network.architecture()) * network.num_params() < WORTH_TWO_PARTS;
-    let mut parts = MultiGradientsParams::default();
-    let plain = device.clone().inner();
-    let [bound, reconstruction, kl, squared_norm] = if one || windows < 2 {
-        let (gradients, means) = part(0..windows, network.clone());
-        parts.grads.push((gradients, plain));
-        means
-    } else {
-        let half = windows / 2;
-        let others = network.clone().map(&mut Apart);
-        let ((first, means), (second, other_means)) =
-            rayon::join(|| part(0..half, network.clone()), || part(half..windows, others));
-        parts.grads.push((first, plain.clone()));
-        parts.grads.push((second, plain));
-        std::array::from_fn(|index| means[index] + other_means[index])
-    };
-    Gradient { gradients: parts, bound, reconstruction, kl, squared_norm }
+        || count * objective.draws(network.architecture()) * network.num_params() < WORTH_TWO_PARTS;
+    if one || count < 2 {
+        return part(windows, network.clone());
+    }
+    let middle = windows.start + count / 2;
+    let others = network.clone().map(&mut Apart);
+    let (first, second) =
+        rayon::join(|| part(windows.start..middle, network.clone()), || part(middle..windows.end, others));
+    Ok(sum(network, first?, second?))
+}
+
+/// `a + b`, which is on `a`'s device.
+pub(crate) fn sum(network: &Vae, mut a: Gradient, b: Gradient) -> Gradient {
+    struct Adding<'a> {
+        to: &'a mut GradientsParams,
+        from: GradientsParams,
+    }
+    impl ModuleVisitor for Adding<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            let Some(more) = self.from.remove::<D>(parameter.id) else { return };
+            let sum = match self.to.remove::<D>(parameter.id) {
+                Some(tensor) => {
+                    let device = tensor.device();
+                    tensor + more.to_device(&device)
+                }
+                None => more,
+            };
+            self.to.register(parameter.id, sum);
+        }
+    }
+    network.visit(&mut Adding { to: &mut a.gradients, from: b.gradients });
+    Gradient { gradients: a.gradients, sums: a.sums + b.sums }
 }
 
 /// The squared Euclidean norm of all gradients.
-pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
+///
+/// # Errors
+/// If the device cannot give it back.
+pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> Result<f64> {
     struct Squares<'a> {
         gradients: &'a GradientsParams,
         on_cpu: f64,
@@ -127,26 +189,18 @@ pub(crate) fn squared_norm(network: &Vae, gradients: &GradientsParams) -> f64 {
     }
     let mut squares = Squares { gradients, on_cpu: 0.0, elsewhere: None };
     network.visit(&mut squares);
-    squares.on_cpu + squares.elsewhere.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()))
+    let elsewhere = squares.elsewhere.map(read).transpose()?;
+    Ok(squares.on_cpu + elsewhere.map_or(0.0, |sum| f64::from(sum[0])))
 }
 
 /// The loss of some of a batch's windows.
 fn loss(objective: &Objective, network: &Vae, batch: HostBatch<'_>, range: Range<usize>, device: &Device) -> Loss {
     let architecture = network.architecture();
     let latent = architecture.latent;
-    let draws = objective.draws(architecture);
-    let mut noise = Vec::with_capacity(range.len() * draws * latent);
-    for sample in batch.noise.chunks_exact(batch.rows.len() * latent) {
-        noise.extend_from_slice(&sample[range.start * latent..range.end * latent]);
-    }
-    let shape = [range.len() * draws, latent];
+    let shape = [range.len() * objective.draws(architecture), latent];
     let x = batch.rows[range.clone()].concat();
-    let blur = if batch.blur.is_empty() {
-        &[]
-    } else {
-        &batch.blur[range.start * architecture.features..range.end * architecture.features]
-    };
-    let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+    let blur = batch.blur_of(&range, architecture.features);
+    let noise = Tensor::from_data(TensorData::new(batch.noise_of(&range, latent), shape), device);
     objective.loss(network, Batch::new(x, architecture, device).blurred(blur, device), noise)
 }
 
@@ -202,17 +256,16 @@ mod tests {
         let inputs: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 31 % 97) as f32 / 40.0 - 1.2).collect();
         let rows: Vec<&[f32]> = inputs.chunks_exact(10).collect();
         let blur: Vec<f32> = (0..WINDOWS * 10).map(|i| (i * 17 % 89) as f32 / 200.0 - 0.2).collect();
-        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur };
-        let found = gradient(&objective, &network, batch, &device);
+        let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur, of: WINDOWS };
+        let found = gradient(&objective, &network, batch, 0..WINDOWS, &device).unwrap();
 
         let whole = loss(&objective, &network, batch, 0..WINDOWS, &device);
         let bound = f64::from(whole.bound.into_scalar::<f32>());
-        assert!((found.bound - bound).abs() < 1e-4 * bound.abs(), "{} for {bound}", found.bound);
+        assert!((found.sums.bound - bound).abs() < 1e-4 * bound.abs(), "{} for {bound}", found.sums.bound);
         let whole = GradientsParams::from_grads(whole.surrogate.backward(), &network);
-        let mut found = found.gradients;
         for layer in &network.encoder {
             let id = layer.weight.id;
-            let (sum, _) = found.remove::<2>(id).unwrap();
+            let sum = found.gradients.get::<2>(id).unwrap();
             for (found, expected) in read(sum).unwrap().into_iter().zip(read(whole.get::<2>(id).unwrap()).unwrap()) {
                 assert!((found - expected).abs() < 1e-4 * (0.01 + expected.abs()), "{found} for {expected}");
             }
@@ -252,10 +305,9 @@ mod tests {
                 .flat_map(|sample| chosen.iter().flat_map(|window| &sample[latent * window..][..latent]))
                 .copied()
                 .collect();
-            let batch = HostBatch { rows: &rows, noise: &noise, blur: &[] };
-            let found = gradient(&objective, &network, batch, &device).gradients;
-            assert_eq!(found.grads.len(), 1);
-            let mut flat = Flat { gradients: &found.grads[0].0, values: Vec::new() };
+            let batch = HostBatch { rows: &rows, noise: &noise, blur: &[], of: rows.len() };
+            let found = gradient(&objective, &network, batch, 0..rows.len(), &device).unwrap().gradients;
+            let mut flat = Flat { gradients: &found, values: Vec::new() };
             network.visit(&mut flat);
             flat.values
         };
