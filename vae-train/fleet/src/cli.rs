@@ -1,6 +1,8 @@
 //! The command line: one file per verb.
 
 mod backtest;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod context;
 mod fit;
 mod query;
@@ -41,6 +43,10 @@ enum Verb {
     Query(query::Query),
     Backtest(backtest::Backtest),
     Fit(fit::Fit),
+    #[cfg(feature = "ballista")]
+    Scheduler(cluster::Scheduler),
+    #[cfg(feature = "ballista")]
+    Executor(cluster::Executor),
 }
 
 /// Runs the program with the arguments of the process: 0 done, 1 failed with a message that says what to do, 2 wrong usage.
@@ -48,9 +54,13 @@ enum Verb {
 pub fn main() -> ExitCode {
     terminal::guard_panics();
     let arguments: Vec<OsString> = env::args_os().collect();
-    let odd = arguments.iter().find(|argument| terminal::is_odd(argument) && !argument.to_string_lossy().contains("SELECT"));
+    let odd =
+        arguments.iter().find(|argument| terminal::is_odd(argument) && !argument.to_string_lossy().contains("SELECT"));
     if let Some(argument) = odd.map(|argument| argument.to_string_lossy()).filter(|text| text.contains('\n')) {
-        terminal::tell_of("error", &format!("the argument `{}` contains a line break: give another name", line(&argument)));
+        terminal::tell_of(
+            "error",
+            &format!("the argument `{}` contains a line break: give another name", line(&argument)),
+        );
         return ExitCode::from(WRONG_USAGE);
     }
     let Cli { verb, json } = match Cli::try_parse_from(&arguments) {
@@ -62,6 +72,10 @@ pub fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(context),
         Verb::Backtest(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
+        #[cfg(feature = "ballista")]
+        Verb::Scheduler(verb) => verb.run(),
+        #[cfg(feature = "ballista")]
+        Verb::Executor(verb) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

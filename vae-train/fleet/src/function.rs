@@ -77,7 +77,9 @@ impl WindowUDFImpl for Vae {
         let types = || arguments.input_fields().iter().map(|field| field.data_type());
         let literals = literals(types());
         let Some(path) = arguments.input_exprs().first().and_then(text) else {
-            return plan_err!("{NAME}: the model is to be the name of a file in quotes, as in {NAME}('pump.vae', time, x, y, z)");
+            return plan_err!(
+                "{NAME}: the model is to be the name of a file in quotes, as in {NAME}('pump.vae', time, x, y, z)"
+            );
         };
         let alarms = match arguments.input_exprs().get(1).filter(|_| literals == 2) {
             Some(alarms) => Some(rate(alarms)?),

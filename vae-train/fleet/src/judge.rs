@@ -74,9 +74,9 @@ impl Judge {
             let Memory { model, window, state, scratch } = memory;
             let detector = Detector::over(model.model()?, window.borrow_mut(), state.borrow_mut())?;
             let detector = match alarms {
-                Some(alarms) => detector.alarm_rate(alarms).with_context(|| {
-                    format!("{} cannot judge by a rate of alarms", model.path().display())
-                })?,
+                Some(alarms) => detector
+                    .alarm_rate(alarms)
+                    .with_context(|| format!("{} cannot judge by a rate of alarms", model.path().display()))?,
                 None => detector,
             };
             Ok(Device { detector, scratch: Scratch::new(scratch.borrow_mut()) })

@@ -71,7 +71,8 @@ fn pass(runtime: &Runtime, bench: &Bench, scans: &[Scan], order: Order) -> Resul
         drop(senders);
         let mut machines = Some(Vec::new());
         for thread in threads {
-            let judged = thread.join().map_err(|_| anyhow!("a thread that judges has failed: a defect of this program"))??;
+            let judged =
+                thread.join().map_err(|_| anyhow!("a thread that judges has failed: a defect of this program"))??;
             machines = machines.zip(judged).map(|(mut all, some)| {
                 all.extend(some);
                 all
@@ -82,7 +83,13 @@ fn pass(runtime: &Runtime, bench: &Bench, scans: &[Scan], order: Order) -> Resul
 }
 
 /// Reads all rows and gives them to the threads, until one of them has had enough.
-fn read(runtime: &Runtime, bench: &Bench, scans: &[Scan], order: Order, senders: &[SyncSender<Arc<Chunk>>]) -> Result<()> {
+fn read(
+    runtime: &Runtime,
+    bench: &Bench,
+    scans: &[Scan],
+    order: Order,
+    senders: &[SyncSender<Arc<Chunk>>],
+) -> Result<()> {
     let mut known = HashMap::<Arc<str>, usize>::new();
     let mut stream = runtime.block_on(rows(&bench.state, scans, &bench.wanted, Select { order, machine: None }))?;
     while let Some(batch) = runtime.block_on(stream.next()) {

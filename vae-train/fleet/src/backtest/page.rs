@@ -26,7 +26,9 @@ const OF_TABLES: &str = ".machines { width: 100%; border-collapse: collapse; } .
 pub fn page(backtest: &Backtest) -> String {
     let Backtest { model, fingerprint, asked, fleet, machines, left_out } = backtest;
     let (remarkable, well): (Vec<_>, Vec<_>) = machines.iter().partition(|machine| !is_well(machine));
-    let asked = asked.alarms_per_second.map_or("no rate of alarms".to_owned(), |asked| format!("{} a machine", rate_nearest(asked)));
+    let asked = asked
+        .alarms_per_second
+        .map_or("no rate of alarms".to_owned(), |asked| format!("{} a machine", rate_nearest(asked)));
     let title = "Backtest";
     let page = html! {
         (DOCTYPE)
@@ -71,7 +73,8 @@ fn tiles(fleet: &FleetReport) -> Markup {
 }
 
 fn table(machines: &[&MachineReport]) -> Markup {
-    const HEAD: [&str; 9] = ["Machine", "Rows", "Watched", "Alarms", "Expected", "In alarm", "Drifting", "Sensor faults", "Gaps"];
+    const HEAD: [&str; 9] =
+        ["Machine", "Rows", "Watched", "Alarms", "Expected", "In alarm", "Drifting", "Sensor faults", "Gaps"];
     html! {
         @if machines.is_empty() { p { "None." } } @else {
             div class="scroll" {

@@ -124,9 +124,18 @@ impl Asked {
         let calibration: Calibration<'_> = view.calibration()?;
         let rate = calibration.sample_rate().map(f64::from);
         let seconds_per_window = rate.map(|rate| view.hop() as f64 / rate);
-        let by_model = calibration.alarms_per_window().map(f64::from).zip(seconds_per_window).map(|(alarms, seconds)| alarms / seconds);
+        let by_model = calibration
+            .alarms_per_window()
+            .map(f64::from)
+            .zip(seconds_per_window)
+            .map(|(alarms, seconds)| alarms / seconds);
         let alarms_per_second = alarms.map(|alarms| f64::from(alarms.per_second())).or(by_model);
-        Ok(Self { alarms_per_second, seconds_per_window, rate, dependence: f64::from(calibration.dependence()).max(1.0) })
+        Ok(Self {
+            alarms_per_second,
+            seconds_per_window,
+            rate,
+            dependence: f64::from(calibration.dependence()).max(1.0),
+        })
     }
 }
 
@@ -171,7 +180,8 @@ impl MachineReport {
                 percent(self.in_alarm)
             ));
         }
-        let (main, windows) = self.drifts.iter().max_by_key(|(_, windows)| **windows).map_or(("", 0), |(name, windows)| (name, *windows));
+        let (main, windows) =
+            self.drifts.iter().max_by_key(|(_, windows)| **windows).map_or(("", 0), |(name, windows)| (name, *windows));
         if self.drifting > MOST {
             return Some(format!("{} of its windows drift, most by the {main} ({windows})", percent(self.drifting)));
         }
@@ -200,7 +210,9 @@ impl MachineReport {
         {
             remarks.push(format!("{} rows a second, where the model's have {}", significant(found), significant(rate)));
         }
-        if let (true, Some(expected), Some((low, high))) = (self.alarms.is_too_many, self.alarms.expected, self.alarms.per_second) {
+        if let (true, Some(expected), Some((low, high))) =
+            (self.alarms.is_too_many, self.alarms.expected, self.alarms.per_second)
+        {
             remarks.push(format!(
                 "{} alarms where {} were expected: between {} and {} with 90 % confidence",
                 self.alarms.raised,
@@ -253,7 +265,9 @@ impl FleetReport {
     #[must_use]
     pub fn new(machines: &[MachineReport], asked: &Asked) -> Self {
         let count = |has: fn(&MachineReport) -> bool| machines.iter().filter(|machine| has(machine)).count();
-        let seconds = asked.seconds_per_window.map(|each| each * machines.iter().map(|machine| machine.windows as f64).sum::<f64>());
+        let seconds = asked
+            .seconds_per_window
+            .map(|each| each * machines.iter().map(|machine| machine.windows as f64).sum::<f64>());
         let raised = machines.iter().map(|machine| machine.alarms.raised).sum();
         Self {
             machines: machines.len(),

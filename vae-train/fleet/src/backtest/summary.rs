@@ -24,8 +24,15 @@ pub fn summary(backtest: &Backtest) -> Result<String, fmt::Error> {
     let Backtest { fleet, asked, machines, left_out, .. } = backtest;
     let mut text = String::new();
     let watched = fleet.seconds.map_or(String::new(), |seconds| format!(", {} watched", span(seconds)));
-    writeln!(text, "fleet      {} machines, {} rows, {} windows{watched}", count(fleet.machines as u64), count(fleet.rows), count(fleet.windows))?;
-    let rate = asked.alarms_per_second.map_or("no rate".to_owned(), |asked| format!("{} a machine", rate_nearest(asked)));
+    writeln!(
+        text,
+        "fleet      {} machines, {} rows, {} windows{watched}",
+        count(fleet.machines as u64),
+        count(fleet.rows),
+        count(fleet.windows)
+    )?;
+    let rate =
+        asked.alarms_per_second.map_or("no rate".to_owned(), |asked| format!("{} a machine", rate_nearest(asked)));
     writeln!(text, "alarms     {rate} asked for; {}", alarms(&fleet.alarms))?;
     writeln!(
         text,
@@ -56,7 +63,8 @@ pub(super) fn is_well(machine: &MachineReport) -> bool {
 
 /// Alarms in words, with the interval of their rate: a fleet's seconds are those of all its machines, so that its rate is one machine's.
 pub(super) fn alarms(alarms: &AlarmCount) -> String {
-    let expected = alarms.expected.map_or(String::new(), |expected| format!(" where {} were expected", number(expected)));
+    let expected =
+        alarms.expected.map_or(String::new(), |expected| format!(" where {} were expected", number(expected)));
     let interval = alarms.per_second.map_or(String::new(), |(low, high)| {
         let low = if low > 0.0 { rate_nearest(low) } else { "0".to_owned() };
         format!(", between {low} and {} with 90 % confidence", rate_nearest(high))
@@ -65,7 +73,8 @@ pub(super) fn alarms(alarms: &AlarmCount) -> String {
 }
 
 fn line(machine: &MachineReport) -> String {
-    let mut remarks: Vec<String> = machine.needs_baseline.iter().map(|why| format!("needs a baseline of its own: {why}")).collect();
+    let mut remarks: Vec<String> =
+        machine.needs_baseline.iter().map(|why| format!("needs a baseline of its own: {why}")).collect();
     remarks.extend(machine.remarks.iter().cloned());
     if machine.in_alarm > 0.0 {
         remarks.push(format!("alarm on in {}", percent(machine.in_alarm)));

@@ -73,7 +73,8 @@ async fn count(state: &SessionState, wanted: &Wanted, name: &str, mut scans: Vec
     let mut counts = HashMap::<String, Count>::new();
     let mut stream = rows(state, &scans, wanted, Select { order: Order::AsTheyLie, machine: None }).await?;
     while let Some(batch) = stream.next().await {
-        let batch = batch.with_context(|| format!("rows of {}", scans.first().map_or(String::new(), |scan| scan.file.name())))?;
+        let batch = batch
+            .with_context(|| format!("rows of {}", scans.first().map_or(String::new(), |scan| scan.file.name())))?;
         let rows = Rows::of(&batch, wanted)?;
         for (machine, range) in rows.runs()? {
             let machine = machine.unwrap_or(name);

@@ -96,9 +96,14 @@ impl Directory {
             );
             return Ok(directory);
         }
-        let is_empty = !root.exists() || fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?.next().is_none();
+        let is_empty = !root.exists()
+            || fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?.next().is_none();
         ensure!(is_empty, "{} holds other files: give an empty folder, or one that this program began", root.display());
-        write_file(&path, Existing::Keep, |out| Ok(out.write_all(serde_json::to_string_pretty(settings)?.as_bytes())?))?;
+        write_file(
+            &path,
+            Existing::Keep,
+            |out| Ok(out.write_all(serde_json::to_string_pretty(settings)?.as_bytes())?),
+        )?;
         Ok(directory)
     }
 
@@ -171,12 +176,15 @@ impl Directory {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is damaged: remove it, and what it is of is done anew", path.display()))
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is damaged: remove it, and what it is of is done anew", path.display()))
 }
 
 /// Names of the settings that differ.
 fn differing(a: &Settings, b: &Settings) -> String {
-    let (Ok(serde_json::Value::Object(a)), Ok(serde_json::Value::Object(b))) = (serde_json::to_value(a), serde_json::to_value(b)) else {
+    let (Ok(serde_json::Value::Object(a)), Ok(serde_json::Value::Object(b))) =
+        (serde_json::to_value(a), serde_json::to_value(b))
+    else {
         return String::new();
     };
     let names = a.iter().filter(|(name, value)| b.get(*name) != Some(value)).map(|(name, _)| name.as_str());
@@ -223,7 +231,8 @@ mod tests {
 
     #[test]
     fn names_of_files_are_plain_and_stay_apart() {
-        let cases = [("0007", "0007"), ("hall 2/pump", "hall%202%2Fpump"), ("..", "%2E."), ("a%20", "a%2520"), ("é", "%C3%A9")];
+        let cases =
+            [("0007", "0007"), ("hall 2/pump", "hall%202%2Fpump"), ("..", "%2E."), ("a%20", "a%2520"), ("é", "%C3%A9")];
         for (machine, name) in cases {
             assert_eq!(file_name(machine), name);
         }

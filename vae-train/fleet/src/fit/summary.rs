@@ -96,7 +96,10 @@ fn foreign(fitted: &[(String, f32)]) -> Vec<Unread> {
     let spread = median(fitted.iter().map(|(_, nats)| (nats - middle).abs()));
     let is_foreign = |nats: f32| nats - middle > FOREIGN * spread.max(f32::EPSILON * middle.abs());
     let why = |nats: f32| {
-        format!("its scores are {} nats lower than the fleet's: another kind of machine, or faulty while it was recorded", number(f64::from(nats - middle)))
+        format!(
+            "its scores are {} nats lower than the fleet's: another kind of machine, or faulty while it was recorded",
+            number(f64::from(nats - middle))
+        )
     };
     let found = fitted.iter().filter(|(_, nats)| is_foreign(*nats));
     found.map(|(name, nats)| Unread { name: name.clone(), reason: why(*nats) }).collect()
@@ -115,7 +118,11 @@ mod tests {
     #[test]
     fn a_machine_of_another_kind_is_named() {
         let nats = [10.0, 11.0, 9.5, 10.5, 10.2, 9.9, 40.0];
-        let outcomes = nats.iter().enumerate().map(|(index, nats)| Outcome::Fitted { machine: index.to_string(), rows: 1, nats: *nats });
+        let outcomes = nats.iter().enumerate().map(|(index, nats)| Outcome::Fitted {
+            machine: index.to_string(),
+            rows: 1,
+            nats: *nats,
+        });
         let failed = vec![Unread { name: "a.csv".to_owned(), reason: "it has no column x".to_owned() }];
         let summary = Summary::of(outcomes.collect(), failed, 9);
         assert_eq!((summary.machines, summary.fitted, summary.waiting), (10, 7, 2));

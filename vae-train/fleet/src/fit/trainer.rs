@@ -27,11 +27,15 @@ impl Trainer {
     /// If there is none, or it does not run.
     pub fn find(given: Option<&Path>, threads: usize) -> Result<Self> {
         let name = format!("vae-train{}", env::consts::EXE_SUFFIX);
-        let beside = env::current_exe().ok().and_then(|path| Some(path.parent()?.join(&name))).filter(|path| path.is_file());
+        let beside =
+            env::current_exe().ok().and_then(|path| Some(path.parent()?.join(&name))).filter(|path| path.is_file());
         let program = given.map(Path::to_owned).or(beside).unwrap_or_else(|| PathBuf::from(&name));
         let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
         let output = output.with_context(|| {
-            format!("cannot run {}: put vae-train beside this program or on the PATH, or give --vae-train", program.display())
+            format!(
+                "cannot run {}: put vae-train beside this program or on the PATH, or give --vae-train",
+                program.display()
+            )
         })?;
         let says = String::from_utf8_lossy(&output.stdout);
         ensure!(

@@ -55,8 +55,8 @@ impl PartitionEvaluator for Evaluator {
         self.rows += 1;
         let rows = self.rows;
         let judged = self.judge.push(time, &self.row);
-        let Judged { tick, verdict, is_raised } =
-            judged.map_err(|error| of_ours(error.context(format!("{NAME}: row {rows} of a partition cannot be judged"))))?;
+        let Judged { tick, verdict, is_raised } = judged
+            .map_err(|error| of_ours(error.context(format!("{NAME}: row {rows} of a partition cannot be judged"))))?;
         if let Tick::Backwards { before } = tick {
             return exec_err!(
                 "{NAME}: row {rows} of a partition is at {time} s, before the row that it follows, at {before} s: ORDER BY the time, and declare an \
@@ -87,9 +87,7 @@ fn seconds(times: &dyn Array, row: usize) -> Result<f64> {
     let found = times.data_type();
     let wrong = || exec_datafusion_err!("{NAME}: the time is of type {found}");
     match found {
-        DataType::Float64 => {
-            Ok((times as &dyn Any).downcast_ref::<Float64Array>().ok_or_else(wrong)?.value(row))
-        }
+        DataType::Float64 => Ok((times as &dyn Any).downcast_ref::<Float64Array>().ok_or_else(wrong)?.value(row)),
         _ => {
             let nanoseconds = (times as &dyn Any).downcast_ref::<TimestampNanosecondArray>().ok_or_else(wrong)?;
             Ok(nanoseconds.value(row) as f64 / 1e9)

@@ -91,7 +91,10 @@ pub async fn find(session: &SessionContext, patterns: &[String], by: &str) -> Re
     let mut files = Vec::new();
     for pattern in patterns {
         let found = of_pattern(&state, pattern, by).await.with_context(|| format!("cannot list {pattern}"))?;
-        ensure!(!found.is_empty(), "{pattern} names no file that ends in .parquet, .csv, .csv.gz, .json, .ndjson or .jsonl");
+        ensure!(
+            !found.is_empty(),
+            "{pattern} names no file that ends in .parquet, .csv, .csv.gz, .json, .ndjson or .jsonl"
+        );
         files.extend(found);
     }
     files.sort_by(|a, b| (a.store.as_str(), &a.meta.location).cmp(&(b.store.as_str(), &b.meta.location)));
@@ -120,7 +123,8 @@ async fn of_pattern(state: &dyn Session, pattern: &str, by: &str) -> Result<Vec<
             return None;
         }
         let kind = Kind::of(name)?;
-        let machine = meta.location.parts().find_map(|part| Some(decoded(part.as_ref().strip_prefix(by)?.strip_prefix('=')?)));
+        let machine =
+            meta.location.parts().find_map(|part| Some(decoded(part.as_ref().strip_prefix(by)?.strip_prefix('=')?)));
         Some(File { store: url.object_store(), meta, kind, machine })
     };
     Ok(listed.into_iter().filter_map(file).collect())

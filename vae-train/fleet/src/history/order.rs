@@ -12,8 +12,8 @@ use datafusion::{
         expressions::{BinaryExpr, Column, Literal},
     },
     physical_plan::{
-        ExecutionPlan, coalesce_partitions::CoalescePartitionsExec, execute_stream, filter::FilterExec, sorts::sort::SortExec,
-        stream::RecordBatchStreamAdapter, union::UnionExec,
+        ExecutionPlan, coalesce_partitions::CoalescePartitionsExec, execute_stream, filter::FilterExec,
+        sorts::sort::SortExec, stream::RecordBatchStreamAdapter, union::UnionExec,
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -52,7 +52,12 @@ pub fn arrange(scans: &mut [Scan]) {
 ///
 /// # Errors
 /// If the engine cannot read them.
-pub async fn rows(state: &SessionState, scans: &[Scan], wanted: &Wanted, select: Select<'_>) -> Result<SendableRecordBatchStream> {
+pub async fn rows(
+    state: &SessionState,
+    scans: &[Scan],
+    wanted: &Wanted,
+    select: Select<'_>,
+) -> Result<SendableRecordBatchStream> {
     let mut plans = Vec::with_capacity(scans.len());
     for scan in scans {
         let plan = scan.plan(state, wanted).await?;

@@ -41,7 +41,9 @@ impl Wanted {
     pub fn schema(&self) -> SchemaRef {
         let by = self.by.iter().map(|by| Field::new(by, DataType::Utf8, true));
         let numbers = self.columns.iter().map(|name| Field::new(name, DataType::Float32, true));
-        Arc::new(Schema::new(by.chain([Field::new(&self.time, DataType::Float64, true)]).chain(numbers).collect::<Vec<_>>()))
+        Arc::new(Schema::new(
+            by.chain([Field::new(&self.time, DataType::Float64, true)]).chain(numbers).collect::<Vec<_>>(),
+        ))
     }
 }
 
@@ -69,7 +71,8 @@ impl Scan {
         let found = format.infer_schema(state, &store, metas).await.with_context(cannot)?;
         let schema = Arc::new(as_read(&found, file.kind, wanted));
         check(&schema, wanted).with_context(|| name.clone())?;
-        let statistics = format.infer_stats(state, &store, Arc::clone(&schema), &file.meta).await.with_context(cannot)?;
+        let statistics =
+            format.infer_stats(state, &store, Arc::clone(&schema), &file.meta).await.with_context(cannot)?;
         let first = schema.index_of(&wanted.time).ok().and_then(|index| {
             let least = statistics.column_statistics.get(index)?.min_value.get_value()?;
             match least.cast_to(&DataType::Float64) {
@@ -100,7 +103,11 @@ impl Scan {
         for (index, (field, target)) in read.fields().iter().zip(wanted.schema().fields()).enumerate() {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
             let is_time = field.name() == &wanted.time;
-            let value = if is_time { seconds(column, field.data_type(), wanted.unit) } else { cast(column, target.data_type()) };
+            let value = if is_time {
+                seconds(column, field.data_type(), wanted.unit)
+            } else {
+                cast(column, target.data_type())
+            };
             columns.push((value, field.name().clone()));
         }
         Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
@@ -187,7 +194,8 @@ pub async fn numeric_columns(state: &SessionState, file: &File, but: &[&str]) ->
     let store = state.runtime_env().object_store(&file.store).with_context(cannot)?;
     let metas = std::slice::from_ref(&file.meta);
     let schema = file.kind.format().infer_schema(state, &store, metas).await.with_context(cannot)?;
-    let numeric = schema.fields().iter().filter(|field| field.data_type().is_numeric() && !but.contains(&field.name().as_str()));
+    let numeric =
+        schema.fields().iter().filter(|field| field.data_type().is_numeric() && !but.contains(&field.name().as_str()));
     let names: Vec<String> = numeric.map(|field| field.name().clone()).collect();
     if names.is_empty() {
         bail!("{} has no column of numbers beside {}: name them with --columns", file.name(), but.join(" and "));

@@ -13,7 +13,8 @@ use crate::{
 
 /// A well machine, one that is faulty for a while, one whose sensor is stuck, one of another kind, one that is too short, one with gaps.
 fn fleet() -> Vec<Recording> {
-    let normal = |machine: &str, seed, rows| Recording::of(machine, Individual::TYPICAL, seed, &[(Condition::Normal, rows)]);
+    let normal =
+        |machine: &str, seed, rows| Recording::of(machine, Individual::TYPICAL, seed, &[(Condition::Normal, rows)]);
     let faulty = [(Condition::Normal, 4000), (Condition::Imbalance, 3200), (Condition::Normal, 4000)];
     let stuck = [(Condition::Normal, 4000), (Condition::StuckSensor, 3200), (Condition::Normal, 4000)];
     let loud = Individual { gain: 1.5, noise: 0.12, ..Individual::TYPICAL };
@@ -64,10 +65,14 @@ fn check(found: &Value, fleet: &[Recording]) {
             was_raised = *is_raised;
         }
         assert_eq!(machine["alarms"]["raised"], alarms.len());
-        let times: Vec<f64> = machine["alarm_times"].as_array().unwrap().iter().map(|time| time.as_f64().unwrap()).collect();
+        let times: Vec<f64> =
+            machine["alarm_times"].as_array().unwrap().iter().map(|time| time.as_f64().unwrap()).collect();
         assert_eq!(times, alarms);
         let faults = said.iter().filter(|(_, verdict, _)| matches!(verdict, vae_core::Verdict::SensorFault(_))).count();
-        assert_eq!(machine["faults"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>(), faults as u64);
+        assert_eq!(
+            machine["faults"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>(),
+            faults as u64
+        );
     }
 }
 
@@ -86,7 +91,11 @@ fn machines_in_folders_are_judged_as_by_their_devices() {
     assert_eq!(gaps["gaps"], 2);
     assert!((gaps["missing_seconds"].as_f64().unwrap() - 161.0 / f64::from(SAMPLE_RATE)).abs() < 1e-6, "{gaps}");
     for recording in &fleet {
-        assert_eq!(machine(&found, &recording.machine)["was_sorted"], false, "files are read in the order of their first times");
+        assert_eq!(
+            machine(&found, &recording.machine)["was_sorted"],
+            false,
+            "files are read in the order of their first times"
+        );
     }
 }
 

@@ -62,7 +62,12 @@ fn results_are_written_whole_in_each_format() {
     // (500 - 64) / 32 + 1 windows.
     let csv = fs::read_to_string(folder.join("r.csv")).unwrap();
     assert_eq!(csv.lines().count(), 15, "{csv}");
-    assert!(csv.starts_with("machine,judged.score,judged.p_value,judged.verdict,judged.channel,judged.cause,judged.alarm\n'=a,"), "{csv}");
+    assert!(
+        csv.starts_with(
+            "machine,judged.score,judged.p_value,judged.verdict,judged.channel,judged.cause,judged.alarm\n'=a,"
+        ),
+        "{csv}"
+    );
     let json = fs::read_to_string(folder.join("r.json")).unwrap();
     assert!(json.lines().count() == 14 && json.contains("\"verdict\":\"normal\""), "{json}");
     let count = printed(folder, &["query", "SELECT count(*) AS n FROM 'r.parquet' WHERE judged['verdict'] = 'normal'"]);

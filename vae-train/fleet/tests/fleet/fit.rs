@@ -1,6 +1,9 @@
 //! A fleet's models, by a stand-in for `vae-train`, and by itself where it is there.
 
-use std::{env, fs, path::{Path, PathBuf}};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -61,10 +64,24 @@ fn what_is_done_is_not_done_again() {
     fleet(folder, 4, 3000);
     let program = stand_in(folder);
     fs::write(folder.join("refuse"), "").unwrap();
-    let arguments = ["fit", "history/**/*.parquet", "--by", "machine", "--out", "models", "--sample", "4000", "--vae-train", program.to_str().unwrap()];
+    let arguments = [
+        "fit",
+        "history/**/*.parquet",
+        "--by",
+        "machine",
+        "--out",
+        "models",
+        "--sample",
+        "4000",
+        "--vae-train",
+        program.to_str().unwrap(),
+    ];
     let summary = printed(folder, &arguments);
     assert!(summary.contains("5 machines, 3 with a model"), "{summary}");
-    assert!(summary.contains("001: too few") && summary.contains("short: too few rows: 300 of at least 1000"), "{summary}");
+    assert!(
+        summary.contains("001: too few") && summary.contains("short: too few rows: 300 of at least 1000"),
+        "{summary}"
+    );
     assert_eq!(names(&folder.join("models"), ".vae"), ["000.vae", "002.vae", "003.vae"]);
     // The sample: a thousand rows of each that is long enough, from its first half.
     let sample = fs::read_to_string(folder.join("models/base/table.csv")).unwrap();
@@ -79,7 +96,10 @@ fn what_is_done_is_not_done_again() {
     assert_eq!(log.lines().filter(|line| line.starts_with("calibrate")).count(), 1, "{log}");
     assert!(!log.contains("fit "), "{log}");
     // What calibrates is what was not trained on, and nothing is left behind.
-    assert_eq!(names(&folder.join("models"), ""), ["000.vae", "001.vae", "002.vae", "003.vae", "base", "fleet.json", "outcomes", "summary.json"]);
+    assert_eq!(
+        names(&folder.join("models"), ""),
+        ["000.vae", "001.vae", "002.vae", "003.vae", "base", "fleet.json", "outcomes", "summary.json"]
+    );
     let message = refused(folder, &[&arguments[..], &["--alarms", "1/day"]].concat());
     assert!(message.contains("begun with other settings: alarms"), "{message}");
 }
@@ -128,14 +148,28 @@ fn the_trainers_models_judge_their_machines() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fleet(folder, 3, 24_000);
-    let arguments = ["fit", "history/**/*.parquet", "--by", "machine", "--out", "models", "--jobs", "2", "--vae-train", program.to_str().unwrap(), "--"];
+    let arguments = [
+        "fit",
+        "history/**/*.parquet",
+        "--by",
+        "machine",
+        "--out",
+        "models",
+        "--jobs",
+        "2",
+        "--vae-train",
+        program.to_str().unwrap(),
+        "--",
+    ];
     let options = ["--window", "32", "--hop", "32", "--hidden", "16", "--latent", "2", "--epochs", "2"];
     let summary = printed(folder, &[&arguments[..], &options].concat());
     assert!(summary.contains("4 machines, 3 with a model") && summary.contains("short: too few rows"), "{summary}");
     for name in names(&folder.join("models"), ".vae") {
         let model = format!("models/{name}");
         let pattern = format!("history/machine={}/*.parquet", name.trim_end_matches(".vae"));
-        let found: Value = serde_json::from_str(&printed(folder, &["backtest", &model, &pattern, "--by", "machine", "--json"])).unwrap();
+        let found: Value =
+            serde_json::from_str(&printed(folder, &["backtest", &model, &pattern, "--by", "machine", "--json"]))
+                .unwrap();
         assert_eq!(found["machines"][0]["windows"], 24_000 / 32, "{found}");
         assert_eq!(found["machines"][0]["needs_baseline"], Value::Null, "{found}");
     }

@@ -33,8 +33,11 @@ impl Recording {
     /// A motor that goes through conditions, each for so many samples.
     pub fn of(machine: &str, individual: Individual, seed: u64, course: &[(Condition, usize)]) -> Self {
         let mut motor = Motor::of(individual, seed, 0);
-        let samples: Vec<[f32; 3]> =
-            course.iter().flat_map(|(condition, count)| vec![*condition; *count]).map(|condition| motor.sample(condition)).collect();
+        let samples: Vec<[f32; 3]> = course
+            .iter()
+            .flat_map(|(condition, count)| vec![*condition; *count])
+            .map(|condition| motor.sample(condition))
+            .collect();
         let times = (0..samples.len() as i64).map(|sample| START + sample * PERIOD).collect();
         Self { machine: machine.to_owned(), times, samples }
     }
@@ -59,7 +62,8 @@ impl Recording {
         }
         columns.push(("time", Arc::new(TimestampNanosecondArray::from(self.times.clone()))));
         for (axis, name) in CHANNELS.into_iter().enumerate() {
-            columns.push((name, Arc::new(self.samples.iter().map(|sample| Some(sample[axis])).collect::<Float32Array>())));
+            columns
+                .push((name, Arc::new(self.samples.iter().map(|sample| Some(sample[axis])).collect::<Float32Array>())));
         }
         RecordBatch::try_from_iter(columns).unwrap()
     }
@@ -77,7 +81,11 @@ impl Recording {
     pub fn json(&self, path: &Path) {
         let mut text = String::new();
         for (time, [x, y, z]) in self.times.iter().zip(&self.samples) {
-            text += &format!("{{\"machine\":\"{}\",\"time\":{},\"x\":{x},\"y\":{y},\"z\":{z}}}\n", self.machine, (time - START) as f64 / 1e9);
+            text += &format!(
+                "{{\"machine\":\"{}\",\"time\":{},\"x\":{x},\"y\":{y},\"z\":{z}}}\n",
+                self.machine,
+                (time - START) as f64 / 1e9
+            );
         }
         create(path).write_all(text.as_bytes()).unwrap();
     }

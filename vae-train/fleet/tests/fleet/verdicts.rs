@@ -81,7 +81,8 @@ fn by_device(fleet: &[Recording]) -> Vec<Said> {
 }
 
 fn by_query(result: &RecordBatch) -> Vec<Said> {
-    let machines = datafusion::arrow::compute::cast(result.column(0), &datafusion::arrow::datatypes::DataType::Utf8).unwrap();
+    let machines =
+        datafusion::arrow::compute::cast(result.column(0), &datafusion::arrow::datatypes::DataType::Utf8).unwrap();
     let machines = machines.as_string::<i32>();
     let times = result.column(1).as_primitive::<TimestampNanosecondType>();
     let judged = result.column(2).as_struct();
@@ -169,7 +170,10 @@ async fn rows_in_a_declared_order_are_neither_sorted_nor_held() {
     let unordered = format!("EXPLAIN {}", judged(&folder.path().join("*.parquet")));
     let plan = result(&context, &unordered).await;
     let plan = plan.column(1).as_string::<i32>().iter().flatten().collect::<Vec<_>>().join("\n");
-    assert!(plan.contains("BoundedWindowAggExec") && plan.contains("SortExec"), "an order that is not declared: {plan}");
+    assert!(
+        plan.contains("BoundedWindowAggExec") && plan.contains("SortExec"),
+        "an order that is not declared: {plan}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,8 +182,10 @@ async fn text_has_the_bits_that_it_was_written_from() {
     let recording = &fleet()[3];
     recording.csv(&folder.path().join("a.csv"));
     recording.json(&folder.path().join("a.json"));
-    let expected: Vec<Option<u32>> =
-        verdicts(recording).iter().map(|(_, judged, _)| judged.assessment().map(|assessment| assessment.score.to_bits())).collect();
+    let expected: Vec<Option<u32>> = verdicts(recording)
+        .iter()
+        .map(|(_, judged, _)| judged.assessment().map(|assessment| assessment.score.to_bits()))
+        .collect();
     for name in ["a.csv", "a.json"] {
         let found = result(&session(1), &judged(&folder.path().join(name))).await;
         let scores = found.column(2).as_struct().column(0).as_primitive::<Float32Type>();
@@ -205,7 +211,8 @@ async fn another_rate_of_alarms_changes_verdicts_and_not_scores() {
     };
     let count = |batch: &RecordBatch| batch.column(1).as_boolean().true_count();
     let context = session(1);
-    let [rare, frequent] = [result(&context, &select("'1/year', ")).await, result(&context, &select("'100000/hour', ")).await];
+    let [rare, frequent] =
+        [result(&context, &select("'1/year', ")).await, result(&context, &select("'100000/hour', ")).await];
     assert_eq!(rare.column(0), frequent.column(0));
     assert!(count(&rare) < count(&frequent), "{} {}", count(&rare), count(&frequent));
     let verdict: Vec<Verdict> = verdicts(&recording).into_iter().map(|(_, verdict, _)| verdict).collect();
