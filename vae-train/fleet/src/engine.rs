@@ -12,7 +12,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 
-use crate::function::vae;
+use crate::function::register;
 
 /// What a run may take of the machine.
 #[derive(Clone, Debug)]
@@ -59,8 +59,8 @@ impl Resources {
     /// # Errors
     /// Those of [`Self::runtime`].
     pub fn session(&self) -> Result<SessionContext> {
-        let context = SessionContext::new_with_config_rt(self.config(), self.runtime()?).enable_url_table();
-        context.register_udwf(vae());
+        let mut context = SessionContext::new_with_config_rt(self.config(), self.runtime()?).enable_url_table();
+        register(&mut context)?;
         Ok(context)
     }
 

@@ -8,7 +8,10 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 
 use crate::{
     cluster::{Address, handshake::greet},
-    function::{NAME, vae},
+    function::{
+        NAME, vae,
+        verdicts::{UNPACK, unpack},
+    },
 };
 
 /// How an executor is run.
@@ -41,6 +44,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     greet(&scheduler)?;
     let mut functions = BallistaFunctionRegistry::default();
     functions.window_functions.insert(NAME.to_owned(), Arc::new(vae()));
+    functions.scalar_functions.insert(UNPACK.to_owned(), Arc::new(unpack()));
     let config = ExecutorProcessConfig {
         bind_host: bind.to_string(),
         external_host: host,

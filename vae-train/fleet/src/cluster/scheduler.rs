@@ -16,7 +16,10 @@ use ballista_scheduler::{
 use datafusion::{execution::SessionStateBuilder, prelude::SessionConfig};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 
-use crate::{cluster::handshake::answer, function::vae};
+use crate::{
+    cluster::handshake::answer,
+    function::{vae, verdicts::unpack},
+};
 
 /// Seconds between looks for executors that have died.
 const LOOK: u64 = 1;
@@ -54,6 +57,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
             let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
             let mut builder = SessionStateBuilder::new_from_existing(state);
             builder.window_functions().get_or_insert_default().push(Arc::new(vae()));
+            builder.scalar_functions().get_or_insert_default().push(Arc::new(unpack()));
             Ok(builder.build())
         })),
         ..SchedulerConfig::default()

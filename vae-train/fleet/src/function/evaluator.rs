@@ -1,6 +1,6 @@
 //! One partition's detector.
 
-use std::{any::Any, ops::Range, sync::Arc};
+use std::{any::Any, ops::Range};
 
 use datafusion::{
     arrow::{
@@ -15,27 +15,23 @@ use crate::{
     clock::Tick,
     function::{
         NAME, of_ours,
-        verdicts::{nothing, value},
+        packed::{Said, nothing},
     },
     judge::{Judge, Judged},
-    model::LoadedModel,
 };
 
 /// Judges a partition's rows one after the other, in constant memory.
 #[derive(Debug)]
 pub(super) struct Evaluator {
     judge: Judge,
-    model: Arc<LoadedModel>,
     row: Vec<f32>,
     /// Rows so far.
     rows: u64,
-    nothing: ScalarValue,
 }
 
 impl Evaluator {
-    pub(super) fn new(judge: Judge, model: Arc<LoadedModel>) -> Result<Self> {
-        let row = vec![f32::NAN; model.columns().count()];
-        Ok(Self { judge, model, row, rows: 0, nothing: nothing() })
+    pub(super) fn new(judge: Judge, columns: usize) -> Self {
+        Self { judge, row: vec![f32::NAN; columns], rows: 0 }
     }
 }
 
@@ -64,8 +60,8 @@ impl PartitionEvaluator for Evaluator {
             );
         }
         match verdict {
-            Some(verdict) => value(&verdict, is_raised, self.model.channels()),
-            None => Ok(self.nothing.clone()),
+            Some(verdict) => Ok(Said::of(&verdict, is_raised).packed()),
+            None => Ok(nothing()),
         }
     }
 

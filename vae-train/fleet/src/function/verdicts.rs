@@ -4,12 +4,31 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, BooleanArray, Float32Array, StringArray, StructArray},
-        datatypes::{DataType, Field, Fields},
+        array::{
+            ArrayRef, AsArray, BooleanBuilder, Float32Builder, IntervalMonthDayNanoArray, StringBuilder, StructArray,
+        },
+        buffer::NullBuffer,
+        datatypes::{DataType, Field, Fields, IntervalMonthDayNanoType},
     },
-    common::{Result, ScalarValue},
+    common::{Result, ScalarValue, exec_err},
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
 };
 use vae_core::{Anomaly, Drift, DriftKind, SensorFault, SensorFaultKind, Verdict};
+
+use crate::{
+    function::{
+        of_ours,
+        packed::{PACKED, Said},
+    },
+    model,
+};
+
+/// The name of the function that makes structs of packed verdicts; queries do not name it.
+pub const UNPACK: &str = "vae_verdict";
+
+pub(super) const VERDICTS: [&str; 4] = ["normal", "anomalous", "sensor fault", "drifting"];
+pub(super) const CAUSES: [&str; 8] =
+    ["missing", "stuck", "saturated", "out of range", "scores", "spread of scores", "mean", "power"];
 
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     let field = |name: &str, data_type| Field::new(name, data_type, true);
@@ -75,23 +94,62 @@ pub const fn channel(verdict: &Verdict) -> Option<usize> {
     }
 }
 
-/// The struct of a verdict.
-pub(super) fn value(judged: &Verdict, is_raised: bool, channels: &[String]) -> Result<ScalarValue> {
-    let assessment = judged.assessment();
-    let text = |text: Option<&str>| Arc::new(StringArray::from(vec![text])) as ArrayRef;
-    let number = |value: Option<f32>| Arc::new(Float32Array::from(vec![value])) as ArrayRef;
-    let columns = vec![
-        number(assessment.map(|assessment| assessment.score)),
-        number(assessment.map(|assessment| assessment.p_value)),
-        text(Some(verdict(judged))),
-        text(channel(judged).and_then(|channel| channels.get(channel)).map(String::as_str)),
-        text(cause(judged)),
-        Arc::new(BooleanArray::from(vec![is_raised])),
-    ];
-    Ok(ScalarValue::Struct(Arc::new(StructArray::try_new(fields(), columns, None)?)))
+/// Makes structs of what the window function gives: the model's file, in quotes, and the packed verdicts.
+#[must_use]
+pub fn unpack() -> ScalarUDF {
+    ScalarUDF::from(Unpack { signature: Signature::exact(vec![DataType::Utf8, PACKED], Volatility::Stable) })
 }
 
-/// The struct of a row that completes no window.
-pub(super) fn nothing() -> ScalarValue {
-    ScalarValue::Struct(Arc::new(StructArray::new_null(fields(), 1)))
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Unpack {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Unpack {
+    fn name(&self) -> &str {
+        UNPACK
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Struct(fields()))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [ColumnarValue::Scalar(ScalarValue::Utf8(Some(path))), packed] = &arguments.args[..] else {
+            return exec_err!("{UNPACK} is not for queries: it makes structs of what vae(…) OVER (…) gives");
+        };
+        let model = model::open(path.as_ref()).map_err(of_ours)?;
+        let packed = packed.to_array(arguments.number_rows)?;
+        Ok(ColumnarValue::Array(structs(packed.as_primitive::<IntervalMonthDayNanoType>(), model.channels())?))
+    }
+}
+
+fn structs(packed: &IntervalMonthDayNanoArray, channels: &[String]) -> Result<ArrayRef> {
+    let (mut score, mut p_value) = (Float32Builder::new(), Float32Builder::new());
+    let (mut verdict, mut channel, mut cause) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let mut alarm = BooleanBuilder::new();
+    for row in packed {
+        let said = row.map(Said::unpacked);
+        let assessment = said.and_then(|said| said.score_and_p_value);
+        score.append_option(assessment.map(|(score, _)| score));
+        p_value.append_option(assessment.map(|(_, p_value)| p_value));
+        verdict.append_option(said.map(|said| said.verdict));
+        channel.append_option(said.and_then(|said| channels.get(said.channel?)));
+        cause.append_option(said.and_then(|said| said.cause));
+        alarm.append_option(said.map(|said| said.is_raised));
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(score.finish()),
+        Arc::new(p_value.finish()),
+        Arc::new(verdict.finish()),
+        Arc::new(channel.finish()),
+        Arc::new(cause.finish()),
+        Arc::new(alarm.finish()),
+    ];
+    let nulls: Option<NullBuffer> = datafusion::arrow::array::Array::nulls(packed).cloned();
+    Ok(Arc::new(StructArray::try_new(fields(), columns, nulls)?))
 }
