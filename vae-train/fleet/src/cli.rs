@@ -14,7 +14,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{cli::context::Context, words::foreign::line};
+use crate::cli::context::Context;
 
 /// Heading of the options that every verb has.
 const GENERAL: &str = "General";
@@ -54,17 +54,13 @@ enum Verb {
 pub fn main() -> ExitCode {
     terminal::guard_panics();
     let arguments: Vec<OsString> = env::args_os().collect();
-    let odd =
-        arguments.iter().find(|argument| terminal::is_odd(argument) && !argument.to_string_lossy().contains("SELECT"));
-    if let Some(argument) = odd.map(|argument| argument.to_string_lossy()).filter(|text| text.contains('\n')) {
-        terminal::tell_of(
-            "error",
-            &format!("the argument `{}` contains a line break: give another name", line(&argument)),
-        );
-        return ExitCode::from(WRONG_USAGE);
-    }
     let Cli { verb, json } = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        // Its messages have colours, and arguments as they are.
+        Err(error) if error.use_stderr() && arguments.iter().any(|argument| terminal::is_odd(argument)) => {
+            terminal::tell(error.to_string().trim_end());
+            return ExitCode::from(WRONG_USAGE);
+        }
         Err(error) => error.exit(),
     };
     let context = Context { json };

@@ -1,13 +1,13 @@
 //! One partition's detector.
 
-use std::{any::Any, ops::Range};
+use std::ops::Range;
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, Float32Array, Float64Array, TimestampNanosecondArray},
-        datatypes::DataType,
+        array::{Array, ArrayRef, AsArray},
+        datatypes::{Float32Type, Float64Type, TimestampNanosecondType},
     },
-    common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err},
+    common::{Result, ScalarValue, exec_err, internal_err},
     logical_expr::PartitionEvaluator,
 };
 
@@ -41,9 +41,9 @@ impl PartitionEvaluator for Evaluator {
         let Some((times, columns)) = values.split_first() else {
             return internal_err!("{NAME}: no columns");
         };
-        let time = seconds(times.as_ref(), range.start)?;
+        let time = seconds(times, range.start)?;
         for (slot, column) in self.row.iter_mut().zip(columns) {
-            let Some(column) = (column.as_ref() as &dyn Any).downcast_ref::<Float32Array>() else {
+            let Some(column) = column.as_primitive_opt::<Float32Type>() else {
                 return internal_err!("{NAME}: a channel is of type {}", column.data_type());
             };
             *slot = if column.is_null(range.start) { f32::NAN } else { column.value(range.start) };
@@ -76,17 +76,15 @@ impl PartitionEvaluator for Evaluator {
 }
 
 /// A time in seconds; NaN where there is none.
-fn seconds(times: &dyn Array, row: usize) -> Result<f64> {
+fn seconds(times: &ArrayRef, row: usize) -> Result<f64> {
     if times.is_null(row) {
         return Ok(f64::NAN);
     }
-    let found = times.data_type();
-    let wrong = || exec_datafusion_err!("{NAME}: the time is of type {found}");
-    match found {
-        DataType::Float64 => Ok((times as &dyn Any).downcast_ref::<Float64Array>().ok_or_else(wrong)?.value(row)),
-        _ => {
-            let nanoseconds = (times as &dyn Any).downcast_ref::<TimestampNanosecondArray>().ok_or_else(wrong)?;
-            Ok(nanoseconds.value(row) as f64 / 1e9)
-        }
+    if let Some(seconds) = times.as_primitive_opt::<Float64Type>() {
+        return Ok(seconds.value(row));
+    }
+    match times.as_primitive_opt::<TimestampNanosecondType>() {
+        Some(nanoseconds) => Ok(nanoseconds.value(row) as f64 / 1e9),
+        None => internal_err!("{NAME}: the time is of type {}", times.data_type()),
     }
 }

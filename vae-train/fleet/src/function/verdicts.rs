@@ -1,11 +1,15 @@
 //! Verdicts as values of SQL.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use datafusion::{
     arrow::{
         array::{
-            ArrayRef, AsArray, BooleanBuilder, Float32Builder, IntervalMonthDayNanoArray, StringBuilder, StructArray,
+            Array, ArrayRef, AsArray, BooleanBuilder, Float32Builder, IntervalMonthDayNanoArray, StringBuilder,
+            StructArray,
         },
         buffer::NullBuffer,
         datatypes::{DataType, Field, Fields, IntervalMonthDayNanoType},
@@ -122,7 +126,7 @@ impl ScalarUDFImpl for Unpack {
         let [ColumnarValue::Scalar(ScalarValue::Utf8(Some(path))), packed] = &arguments.args[..] else {
             return exec_err!("{UNPACK} is not for queries: it makes structs of what vae(…) OVER (…) gives");
         };
-        let model = model::open(path.as_ref()).map_err(of_ours)?;
+        let model = model::open(Path::new(path)).map_err(of_ours)?;
         let packed = packed.to_array(arguments.number_rows)?;
         Ok(ColumnarValue::Array(structs(packed.as_primitive::<IntervalMonthDayNanoType>(), model.channels())?))
     }
@@ -150,6 +154,6 @@ fn structs(packed: &IntervalMonthDayNanoArray, channels: &[String]) -> Result<Ar
         Arc::new(cause.finish()),
         Arc::new(alarm.finish()),
     ];
-    let nulls: Option<NullBuffer> = datafusion::arrow::array::Array::nulls(packed).cloned();
+    let nulls: Option<NullBuffer> = packed.nulls().cloned();
     Ok(Arc::new(StructArray::try_new(fields(), columns, nulls)?))
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use datafusion::{
     catalog::Session,
-    common::parsers::CompressionTypeVariant,
     datasource::{
         file_format::{FileFormat, csv::CsvFormat, json::JsonFormat, parquet::ParquetFormat},
         listing::ListingTableUrl,
@@ -34,24 +33,19 @@ pub struct File {
 pub enum Kind {
     /// Columns in row groups.
     Parquet,
-    /// A header and rows; compressed by gzip or not.
-    Csv(CompressionTypeVariant),
-    /// An object a line; compressed by gzip or not.
-    Json(CompressionTypeVariant),
+    /// A header and rows.
+    Csv,
+    /// An object a line.
+    Json,
 }
 
 impl Kind {
-    /// By the endings of a file's name.
+    /// By the ending of a file's name.
     fn of(name: &str) -> Option<Self> {
-        let name = name.to_ascii_lowercase();
-        let (name, compression) = match name.strip_suffix(".gz") {
-            Some(name) => (name, CompressionTypeVariant::GZIP),
-            None => (&*name, CompressionTypeVariant::UNCOMPRESSED),
-        };
-        match name.rsplit_once('.')?.1 {
-            "parquet" if compression == CompressionTypeVariant::UNCOMPRESSED => Some(Self::Parquet),
-            "csv" => Some(Self::Csv(compression)),
-            "json" | "ndjson" | "jsonl" => Some(Self::Json(compression)),
+        match &*name.rsplit_once('.')?.1.to_ascii_lowercase() {
+            "parquet" => Some(Self::Parquet),
+            "csv" => Some(Self::Csv),
+            "json" | "ndjson" | "jsonl" => Some(Self::Json),
             _ => None,
         }
     }
@@ -61,10 +55,8 @@ impl Kind {
     pub fn format(self) -> Arc<dyn FileFormat> {
         match self {
             Self::Parquet => Arc::new(ParquetFormat::default()),
-            Self::Csv(compression) => {
-                Arc::new(CsvFormat::default().with_has_header(true).with_file_compression_type(compression.into()))
-            }
-            Self::Json(compression) => Arc::new(JsonFormat::default().with_file_compression_type(compression.into())),
+            Self::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
+            Self::Json => Arc::new(JsonFormat::default()),
         }
     }
 }
@@ -91,10 +83,7 @@ pub async fn find(session: &SessionContext, patterns: &[String], by: &str) -> Re
     let mut files = Vec::new();
     for pattern in patterns {
         let found = of_pattern(&state, pattern, by).await.with_context(|| format!("cannot list {pattern}"))?;
-        ensure!(
-            !found.is_empty(),
-            "{pattern} names no file that ends in .parquet, .csv, .csv.gz, .json, .ndjson or .jsonl"
-        );
+        ensure!(!found.is_empty(), "{pattern} names no file that ends in .parquet, .csv, .json, .ndjson or .jsonl");
         files.extend(found);
     }
     files.sort_by(|a, b| (a.store.as_str(), &a.meta.location).cmp(&(b.store.as_str(), &b.meta.location)));
@@ -143,14 +132,12 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_names() {
-        let (plain, gzip) = (CompressionTypeVariant::UNCOMPRESSED, CompressionTypeVariant::GZIP);
         for (name, kind) in [
             ("a.parquet", Some(Kind::Parquet)),
-            ("a.CSV", Some(Kind::Csv(plain))),
-            ("a.csv.gz", Some(Kind::Csv(gzip))),
-            ("a.b.ndjson", Some(Kind::Json(plain))),
-            ("a.jsonl.gz", Some(Kind::Json(gzip))),
-            ("a.parquet.gz", None),
+            ("a.CSV", Some(Kind::Csv)),
+            ("a.b.ndjson", Some(Kind::Json)),
+            ("a.jsonl", Some(Kind::Json)),
+            ("a.csv.gz", None),
             ("README.md", None),
             ("csv", None),
         ] {

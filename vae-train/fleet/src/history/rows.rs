@@ -1,6 +1,6 @@
 //! A batch of rows, and the runs in it that are of one machine.
 
-use std::{any::Any, ops::Range};
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use datafusion::arrow::{
@@ -61,6 +61,6 @@ impl<'b> Rows<'b> {
 }
 
 fn column<T: Array + 'static>(batch: &RecordBatch, index: usize) -> Result<&T> {
-    let found = batch.columns().get(index).and_then(|column| (column.as_ref() as &dyn Any).downcast_ref::<T>());
+    let found = batch.columns().get(index).and_then(|column| column.as_any().downcast_ref::<T>());
     found.with_context(|| format!("column {index} of a scan is of another type than was asked for: {}", batch.schema()))
 }

@@ -132,7 +132,7 @@ fn as_read(found: &Schema, kind: Kind, wanted: &Wanted) -> Schema {
         let is_number = field.data_type().is_numeric() || *field.data_type() == DataType::Null;
         let read = match field.name() {
             // A machine may be called 0007.
-            name if wanted.by.as_ref() == Some(name) && matches!(kind, Kind::Csv(_)) => DataType::Utf8,
+            name if wanted.by.as_ref() == Some(name) && kind == Kind::Csv => DataType::Utf8,
             name if *name == wanted.time && is_number => DataType::Float64,
             name if wanted.columns.contains(name) && is_number => DataType::Float32,
             _ => field.data_type().clone(),

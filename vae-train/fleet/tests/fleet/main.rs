@@ -1,5 +1,9 @@
 //! The program and its library on histories of simulated motors.
-#![expect(clippy::disallowed_methods, reason = "files of tests, and messages of those that are skipped")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "files of tests, and messages of those that are skipped"
+)]
 
 mod backtest;
 mod bad_input;
