@@ -1,0 +1,9 @@
+//! What the device's detectors would have said of a fleet's past.
+
+mod columns;
+pub mod machine;
+pub mod page;
+pub mod report;
+pub mod run;
+pub mod summary;
+pub mod tally;

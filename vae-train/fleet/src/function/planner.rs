@@ -1,0 +1,50 @@
+//! Makes `vae(…) OVER (…)` a struct: puts the function that unpacks verdicts around the window function that gives them.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::{Result, ScalarValue},
+    logical_expr::{
+        Expr, ScalarUDF,
+        expr::{ScalarFunction, WindowFunction, WindowFunctionParams},
+        lit,
+        planner::{ExprPlanner, PlannerResult, RawWindowExpr},
+    },
+};
+
+use crate::function::{NAME, verdicts::unpack};
+
+/// Plans calls of the window function.
+#[derive(Debug)]
+pub(super) struct Planner {
+    unpack: Arc<ScalarUDF>,
+}
+
+impl Planner {
+    pub(super) fn new() -> Self {
+        Self { unpack: Arc::new(unpack()) }
+    }
+}
+
+impl ExprPlanner for Planner {
+    fn plan_window(&self, raw: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        let Some(Expr::Literal(ScalarValue::Utf8(Some(path)) | ScalarValue::Utf8View(Some(path)), _)) =
+            raw.args.first()
+        else {
+            // The function itself says what it needs.
+            return Ok(PlannerResult::Original(raw));
+        };
+        if raw.func_def.name() != NAME {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let model = lit(path.clone());
+        let names: Vec<String> = raw.args.iter().map(ToString::to_string).collect();
+        let RawWindowExpr { func_def, args, partition_by, order_by, window_frame, filter, null_treatment, distinct } =
+            raw;
+        let params =
+            WindowFunctionParams { args, partition_by, order_by, window_frame, filter, null_treatment, distinct };
+        let packed = Expr::WindowFunction(Box::new(WindowFunction { fun: func_def, params }));
+        let unpacked = ScalarFunction::new_udf(Arc::clone(&self.unpack), vec![model, packed]);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(unpacked).alias(format!("{NAME}({})", names.join(",")))))
+    }
+}

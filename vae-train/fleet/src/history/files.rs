@@ -1,0 +1,148 @@
+//! Which files a history has, and which machine's each is.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use datafusion::{
+    catalog::Session,
+    datasource::{
+        file_format::{FileFormat, csv::CsvFormat, json::JsonFormat, parquet::ParquetFormat},
+        listing::ListingTableUrl,
+    },
+    execution::object_store::ObjectStoreUrl,
+    prelude::SessionContext,
+};
+use futures::TryStreamExt;
+use object_store::ObjectMeta;
+
+/// A file of a history.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it lies.
+    pub store: ObjectStoreUrl,
+    /// Its path there, its size.
+    pub meta: ObjectMeta,
+    /// How it is read.
+    pub kind: Kind,
+    /// The machine that its folder names, as in `machine=0007/`.
+    pub machine: Option<String>,
+}
+
+/// Formats of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Columns in row groups.
+    Parquet,
+    /// A header and rows.
+    Csv,
+    /// An object a line.
+    Json,
+}
+
+impl Kind {
+    /// By the ending of a file's name.
+    fn of(name: &str) -> Option<Self> {
+        match &*name.rsplit_once('.')?.1.to_ascii_lowercase() {
+            "parquet" => Some(Self::Parquet),
+            "csv" => Some(Self::Csv),
+            "json" | "ndjson" | "jsonl" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    /// The engine's reader.
+    #[must_use]
+    pub fn format(self) -> Arc<dyn FileFormat> {
+        match self {
+            Self::Parquet => Arc::new(ParquetFormat::default()),
+            Self::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
+            Self::Json => Arc::new(JsonFormat::default()),
+        }
+    }
+}
+
+impl File {
+    /// Its path, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let location = self.meta.location.as_ref();
+        match self.store.as_str() {
+            "file:///" => format!("/{location}"),
+            store => format!("{store}{location}"),
+        }
+    }
+}
+
+/// The files that patterns name (`'history/**/*.parquet'`, folders, addresses in object stores), by path; each with its machine where the folder
+/// `{by}=…` names one.
+///
+/// # Errors
+/// If there are none, or some lie in such folders and others do not.
+pub async fn find(session: &SessionContext, patterns: &[String], by: &str) -> Result<Vec<File>> {
+    let state = session.state();
+    let mut files = Vec::new();
+    for pattern in patterns {
+        let found = of_pattern(&state, pattern, by).await.with_context(|| format!("cannot list {pattern}"))?;
+        ensure!(!found.is_empty(), "{pattern} names no file that ends in .parquet, .csv, .json, .ndjson or .jsonl");
+        files.extend(found);
+    }
+    files.sort_by(|a, b| (a.store.as_str(), &a.meta.location).cmp(&(b.store.as_str(), &b.meta.location)));
+    files.dedup_by(|a, b| a.store == b.store && a.meta.location == b.meta.location);
+    if let (Some(with), Some(without)) =
+        (files.iter().find(|file| file.machine.is_some()), files.iter().find(|file| file.machine.is_none()))
+    {
+        bail!("{} lies in a folder {by}=… and {} does not: give one kind at a time", with.name(), without.name());
+    }
+    Ok(files)
+}
+
+async fn of_pattern(state: &dyn Session, pattern: &str, by: &str) -> Result<Vec<File>> {
+    let url = ListingTableUrl::parse(pattern)?;
+    let store = state.runtime_env().object_store(&url)?;
+    let listed = url.list_all_files(state, store.as_ref(), "").await?.try_collect::<Vec<_>>().await;
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(error) if error.to_string().contains("not found") => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let file = |meta: ObjectMeta| {
+        let name = meta.location.filename()?;
+        // What others leave in such folders: `_SUCCESS`, `.part-0.crc`.
+        if name.starts_with(['.', '_']) || meta.size == 0 {
+            return None;
+        }
+        let kind = Kind::of(name)?;
+        let machine =
+            meta.location.parts().find_map(|part| Some(decoded(part.as_ref().strip_prefix(by)?.strip_prefix('=')?)));
+        Some(File { store: url.object_store(), meta, kind, machine })
+    };
+    Ok(listed.into_iter().filter_map(file).collect())
+}
+
+/// A folder's name without the escapes of what it may not hold.
+fn decoded(name: &str) -> String {
+    // Once as a part of an address, and once by whoever wrote the folders.
+    let decode = |name: &str| percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    decode(&decode(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_names() {
+        for (name, kind) in [
+            ("a.parquet", Some(Kind::Parquet)),
+            ("a.CSV", Some(Kind::Csv)),
+            ("a.b.ndjson", Some(Kind::Json)),
+            ("a.jsonl", Some(Kind::Json)),
+            ("a.csv.gz", None),
+            ("README.md", None),
+            ("csv", None),
+        ] {
+            assert_eq!(Kind::of(name), kind, "{name}");
+        }
+        assert_eq!(decoded("pump%252F7"), "pump/7");
+    }
+}

@@ -1,0 +1,19 @@
+//! The program and its library on histories of simulated motors.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "files of tests, and messages of those that are skipped"
+)]
+
+mod backtest;
+mod bad_input;
+#[cfg(feature = "ballista")]
+mod cluster;
+mod device;
+mod fit;
+#[path = "../../../src/simulator/motor/simulator.rs"]
+#[allow(dead_code, reason = "the trainer's, which needs more of it")]
+mod motor;
+mod program;
+mod recording;
+mod verdicts;
