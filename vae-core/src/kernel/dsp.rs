@@ -25,10 +25,13 @@ pub fn rows_int8(
         return 0;
     }
     let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());
-    let first_run = x.start.wrapping_add(x.end.addr().wrapping_sub(x.start.addr()).min(RUN_BYTES) / 64 * 16);
+    let bytes = x.end.addr().wrapping_sub(x.start.addr());
+    let is_whole = bytes <= RUN_BYTES && bytes % STEP_BYTES == 0;
+    let first_run = x.start.wrapping_byte_add(bytes.min(RUN_BYTES) / STEP_BYTES * STEP_BYTES);
     let mut job = Job {
         x: x.start,
-        first_run: if first_run == x.end { first_run } else { first_run.wrapping_byte_sub(1) },
+        zeros: [0; 4],
+        run: if is_whole { first_run } else { first_run.wrapping_byte_sub(1) },
         rows: rows.as_ptr(),
         magnitude: 0,
         out,
@@ -36,7 +39,6 @@ pub fn rows_int8(
         shift: shift & 31,
         relu: u32::from(relu),
         x_end: x.end,
-        run: x.end,
         a: 0,
         c: 0,
     };
@@ -49,13 +51,17 @@ pub fn rows_int8(
 
 /// Bytes of activations in a run of [`super::FLUSH_COLUMNS`].
 const RUN_BYTES: usize = 2 * FLUSH_COLUMNS;
+/// And in a step, of 32 columns.
+const STEP_BYTES: usize = 64;
 
 /// What a kernel keeps in memory for want of registers; the assembly knows the offsets.
 #[repr(C)]
 struct Job {
     x: *const u32,
-    /// Where the first run's steps of 32 columns end; a byte before that where it is not the row's end.
-    first_run: *const u32,
+    /// With x what a block begins with, by one `LDM`.
+    zeros: [u32; 4],
+    /// Where the run's steps end; a byte before that where the row may go on, or has more than a run.
+    run: *const u32,
     rows: *const [i32; ROW_WORDS],
     magnitude: u32,
     out: *mut i32,
@@ -63,24 +69,9 @@ struct Job {
     shift: u32,
     relu: u32,
     x_end: *const u32,
-    /// Where the run ends, likewise.
-    run: *const u32,
     /// Sums of the runs so far.
     a: i32,
     c: i32,
-}
-
-/// Four columns of four rows: r0 weights, the registers of two words of activations, r2…r5 the sums (256 A + B, B, 256 C + D, D).
-macro_rules! four_columns {
-    ($first:literal, $second:literal) => {
-        concat!(
-            "ldm r0!, {{r10, r11, r12, lr}}\n",
-            two_columns!("r2", "r3", "r10", $first),
-            two_columns!("r2", "r3", "r11", $second),
-            two_columns!("r4", "r5", "r12", $first),
-            two_columns!("r4", "r5", "lr", $second),
-        )
-    };
 }
 
 /// Two columns of a pair of rows.
@@ -93,10 +84,41 @@ macro_rules! two_columns {
     };
 }
 
-/// Eight columns of four rows; r1 activations.
-macro_rules! eight_columns {
-    () => {
-        concat!("ldm r1!, {{r6, r7, r8, r9}}\n", four_columns!("r6", "r7"), four_columns!("r8", "r9"))
+/// Four columns of the first pair of rows, whose sums (256 A + B, B) are in r2 and r3.
+macro_rules! first_pair {
+    ($w:literal, $v:literal, $x:literal, $y:literal) => {
+        concat!(two_columns!("r2", "r3", $w, $x), two_columns!("r2", "r3", $v, $y))
+    };
+}
+
+/// Of the second pair, in r4 and r5.
+macro_rules! second_pair {
+    ($w:literal, $v:literal, $x:literal, $y:literal) => {
+        concat!(two_columns!("r4", "r5", $w, $x), two_columns!("r4", "r5", $v, $y))
+    };
+}
+
+/// Sixteen columns of four rows: r0 weights, of which those of the first four columns are in r10…lr, and in the end those of the next four where the
+/// last argument has their registers; r1 activations. Of the eight registers for both, all that are free are loaded at a time.
+macro_rules! sixteen_columns {
+    ($next:literal) => {
+        concat!(
+            "ldm r1!, {{r6, r7, r8, r9}}\n",
+            first_pair!("r10", "r11", "r6", "r7"),
+            second_pair!("r12", "lr", "r6", "r7"),
+            "ldm r0!, {{r6, r7, r10, r11, r12, lr}}\n",
+            first_pair!("r6", "r7", "r8", "r9"),
+            second_pair!("r10", "r11", "r8", "r9"),
+            "ldm r1!, {{r6, r7, r8, r9}}\n",
+            first_pair!("r12", "lr", "r6", "r7"),
+            "ldm r0!, {{r10, r11, r12, lr}}\n",
+            second_pair!("r10", "r11", "r6", "r7"),
+            first_pair!("r12", "lr", "r8", "r9"),
+            "ldm r0!, {{r6, r7",
+            $next,
+            "}}\n",
+            second_pair!("r6", "r7", "r8", "r9"),
+        )
     };
 }
 
@@ -105,57 +127,57 @@ macro_rules! eight_columns {
 #[unsafe(naked)]
 unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
-    // columns in steps of 32 (64 bytes); a tail of fewer belongs to the last run.
+    // columns in steps of 32 (64 bytes), of which a turn takes two, or the last of an odd number; a tail of fewer belongs to the last run.
     naked_asm!(
         dsp!(),
         ".syntax unified",
         "push {{r1, r4-r11, lr}}",
         "sub sp, #{frame}",
-        "ldm r1!, {{r2-r12, lr}}",
-        "stm sp, {{r2-r12, lr}}",
-        // Where a block begins.
+        "ldm r1!, {{r2-r9}}",
+        "stm sp, {{r2-r9}}",
+        "add r12, sp, #32",
+        "ldm r1, {{r1, r3, r4, r5, r6, r8, r9}}",
+        "stm r12, {{r1, r3, r4, r5, r6, r8, r9}}",
+        // Where a block begins: one of several runs, or with a tail, or one of an even or odd number of steps. (x is in r2, run in r7.)
         "adr.w r4, 2f",
-        "ldr r2, [sp, #{first_run}]",
-        "ldr r3, [sp, #{x_end}]",
-        "cmp r2, r3",
-        "it eq",
-        "adreq.w r4, 11f",
+        "tst r7, #1",
+        "bne 1f",
+        "adr.w r4, 11f",
+        "subs r7, r7, r2",
+        "tst r7, #{step_bytes}",
+        "beq 1f",
+        "adr.w r4, 13f",
+        "1:",
         "orr r4, r4, #1", // Thumb code
         "str r4, [sp, #{begin}]",
         "bx r4",
         "2:", // a block of several runs, or with a tail
-        "ldrd r1, r7, [sp, #{x}]",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
+        "ldm sp, {{r1-r5}}",
         "strd r2, r3, [sp, #{a}]",
-        "cmp r1, r7",
-        "bhi 7f",
-        "12:", // a run
-        "str r7, [sp, #{run}]",
-        "b 3f",
-        "11:", // a block of one run
-        "ldr r1, [sp, #{x}]",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
-        "3:", // 32 columns
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
+        "b 7f",
+        "13:", // a block of one run
+        "ldm sp, {{r1-r5}}",
+        "14:",
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        "b 4f",
+        "11:",
+        "ldm sp, {{r1-r5}}",
+        "3:", // 64 columns
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "4:", // 32 columns
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(""),
         "ldr r6, [sp, #{run}]",
         "cmp r1, r6",
         "blo 3b",
-        "bhi 7f", // the end of a run, but not of a row
-        "5:", // the end of a row: r2…r5 become the rows' outputs
-        "ldrd r6, r7, [sp, #{a}]",
+        "bhi 7f",
         "subs r2, r2, r3",
-        "add r2, r6, r2, asr #8",
+        "asrs r2, r2, #8",
         "subs r4, r4, r5",
-        "add r4, r7, r4, asr #8",
+        "asrs r4, r4, #8",
+        "5:", // the end of a row: r2…r5 become the rows' outputs
         "ldrd r12, lr, [sp, #{rows}]",
         "ldm r12!, {{r6-r11}}",
         "ldr r1, [sp, #{shift}]",
@@ -189,29 +211,6 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "str lr, [r1, #{magnitude}]",
         "add sp, #{frame} + 4",
         "pop {{r4-r11, pc}}",
-        "7:", // what is left of a row: a tail or another run
-        "ldr r6, [sp, #{x_end}]",
-        "subs r7, r6, r1",
-        "cmp r7, #64",
-        "blo 9f",
-        "cmp r7, #{run_bytes}",
-        "it hi",
-        "movhi r7, #{run_bytes}",
-        "bic r7, r7, #63",
-        "add r7, r7, r1",
-        "cmp r7, r6",
-        "it ne",
-        "subne r7, #1",
-        "ldrd r8, r9, [sp, #{a}]",
-        "subs r2, r2, r3",
-        "add r8, r8, r2, asr #8",
-        "subs r4, r4, r5",
-        "add r9, r9, r4, asr #8",
-        "strd r8, r9, [sp, #{a}]",
-        // B and D go on from where they are, which takes them out of the packed sums of the next run.
-        "mov r2, r3",
-        "mov r4, r5",
-        "b 12b",
         "8:", // outputs of either sign
         "eor r1, r2, r2, asr #31",
         "orr lr, lr, r1",
@@ -222,16 +221,46 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "eor r1, r5, r5, asr #31",
         "orr lr, lr, r1",
         "b 6b",
-        "9:", // four columns of the tail
+        "7:", // what is left of a row: a run, a tail or nothing
+        "ldr r6, [sp, #{x_end}]",
+        "ldrd r8, r9, [sp, #{a}]",
+        "subs r7, r6, r1",
+        "cmp r7, #{step_bytes}",
+        "blo 9f",
+        "cmp r7, #{run_bytes}",
+        "it hi",
+        "movhi r7, #{run_bytes}",
+        "bic r7, r7, #{step_bytes} - 1",
+        "subs r2, r2, r3",
+        "add r8, r8, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r9, r9, r4, asr #8",
+        "strd r8, r9, [sp, #{a}]",
+        // B and D go on from where they are, which takes them out of the packed sums of the next run.
+        "mov r2, r3",
+        "mov r4, r5",
+        "add r6, r7, r1",
+        "subs r6, #1",
+        "str r6, [sp, #{run}]",
+        "tst r7, #{step_bytes}",
+        "beq 3b",
+        "b 14b",
+        "10:", // four columns of the tail
         "ldm r1!, {{r8, r9}}",
-        four_columns!("r8", "r9"),
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        first_pair!("r10", "r11", "r8", "r9"),
+        second_pair!("r12", "lr", "r8", "r9"),
+        "9:",
         "cmp r1, r6",
-        "bne 9b",
+        "bne 10b",
+        "ldrd r8, r9, [sp, #{a}]",
+        "subs r2, r2, r3",
+        "add r2, r8, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r4, r9, r4, asr #8",
         "b 5b",
         frame = const size_of::<Job>() + 4,
         begin = const size_of::<Job>(),
-        x = const offset_of!(Job, x),
-        first_run = const offset_of!(Job, first_run),
         rows = const offset_of!(Job, rows),
         magnitude = const offset_of!(Job, magnitude),
         out = const offset_of!(Job, out),
@@ -240,6 +269,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         x_end = const offset_of!(Job, x_end),
         run = const offset_of!(Job, run),
         a = const offset_of!(Job, a),
+        step_bytes = const STEP_BYTES,
         run_bytes = const RUN_BYTES,
     )
 }
