@@ -51,7 +51,7 @@ pub use composed::rows_int8;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 pub use dsp::{largest_bits, mend, requantise, rows_int8};
 #[cfg(all(vae_fpu, not(vae_vectors)))]
-pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+pub use fpu::{near_squares, quantise, squared_differences, standardise, sums_f32, take_in};
 #[cfg(vae_vectors)]
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
@@ -72,7 +72,7 @@ pub use portable::{FRACTION_BITS, clear};
 #[cfg(not(vae_dsp))]
 pub use portable::{largest_bits, mend, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]
-pub use portable::{quantise, standardise};
+pub use portable::{near_squares, quantise, standardise, take_in};
 #[cfg(vae_riscv32)]
 pub use riscv32::sums_int8;
 #[cfg(vae_soft)]

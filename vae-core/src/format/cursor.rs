@@ -77,7 +77,19 @@ impl<'m> Cursor<'m> {
     /// A varint, of at most 32 bits.
     #[inline(never)]
     pub(crate) const fn word(&mut self) -> u32 {
-        // Not by `byte`: each score reads all layers' records.
+        // Each score reads all layers' records, and most numbers are a byte.
+        if let Some((byte, rest)) = self.rest.split_first()
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return *byte as u32;
+        }
+        self.long_word()
+    }
+
+    /// A varint that may have several bytes.
+    #[inline(never)]
+    const fn long_word(&mut self) -> u32 {
         let (mut value, mut shift, mut rest) = (0, 0, self.rest);
         while let Some((byte, behind)) = rest.split_first() {
             value |= ((*byte & 0x7F) as u32) << shift;

@@ -39,6 +39,7 @@ pub fn rows_int8(
         shift: shift & 31,
         relu: u32::from(relu),
         x_end: x.end,
+        first_run: first_run.wrapping_byte_sub(1),
         a: 0,
         c: 0,
     };
@@ -69,6 +70,8 @@ struct Job {
     shift: u32,
     relu: u32,
     x_end: *const u32,
+    /// Where the first run's steps end, less a byte.
+    first_run: *const u32,
     /// Sums of the runs so far.
     a: i32,
     c: i32,
@@ -136,8 +139,8 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "ldm r1!, {{r2-r9}}",
         "stm sp, {{r2-r9}}",
         "add r12, sp, #32",
-        "ldm r1, {{r1, r3, r4, r5, r6, r8, r9}}",
-        "stm r12, {{r1, r3, r4, r5, r6, r8, r9}}",
+        "ldm r1, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
+        "stm r12, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
         // Where a block begins: one of several runs, or with a tail, or one of an even or odd number of steps. (x is in r2, run in r7.)
         "adr.w r4, 2f",
         "tst r7, #1",
@@ -154,7 +157,13 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "2:", // a block of several runs, or with a tail
         "ldm sp, {{r1-r5}}",
         "strd r2, r3, [sp, #{a}]",
-        "b 7f",
+        "ldrd r6, r7, [sp, #{x_end}]",
+        "str r7, [sp, #{run}]",
+        "subs r7, r7, r1",
+        "blo 15f",
+        "tst r7, #{step_bytes}", // one byte is missing
+        "bne 3f",
+        "b 14f",
         "13:", // a block of one run
         "ldm sp, {{r1-r5}}",
         "14:",
@@ -225,8 +234,9 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "ldr r6, [sp, #{x_end}]",
         "ldrd r8, r9, [sp, #{a}]",
         "subs r7, r6, r1",
+        "beq 16f",
         "cmp r7, #{step_bytes}",
-        "blo 9f",
+        "blo 15f",
         "cmp r7, #{run_bytes}",
         "it hi",
         "movhi r7, #{run_bytes}",
@@ -245,21 +255,21 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "tst r7, #{step_bytes}",
         "beq 3b",
         "b 14b",
-        "10:", // four columns of the tail
+        "15:", // four columns of the tail
         "ldm r1!, {{r8, r9}}",
         "ldm r0!, {{r10, r11, r12, lr}}",
         first_pair!("r10", "r11", "r8", "r9"),
         second_pair!("r12", "lr", "r8", "r9"),
-        "9:",
         "cmp r1, r6",
-        "bne 10b",
+        "bne 15b",
+        "16:",
         "ldrd r8, r9, [sp, #{a}]",
         "subs r2, r2, r3",
         "add r2, r8, r2, asr #8",
         "subs r4, r4, r5",
         "add r4, r9, r4, asr #8",
         "b 5b",
-        frame = const size_of::<Job>() + 4,
+        frame = const size_of::<Job>() + 8,
         begin = const size_of::<Job>(),
         rows = const offset_of!(Job, rows),
         magnitude = const offset_of!(Job, magnitude),
@@ -278,9 +288,9 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let len = values.len().min(out.len());
     // The loop writes words, and multiplies by `2^(32 − shift)`, which must be a positive number of 32 bits.
-    let fours = if out.as_ptr().cast::<u32>().is_aligned() && shift > 1 { len & !3 } else { 0 };
-    if fours > 0 {
-        // SAFETY: both slices have at least `fours` values, a positive multiple of the four that a turn of the loop reads and
+    let eights = if out.as_ptr().cast::<u32>().is_aligned() && shift > 1 { len & !7 } else { 0 };
+    if eights > 0 {
+        // SAFETY: both slices have at least `eights` values, a positive multiple of the eight that a turn of the loop reads and
         // writes, and `out` is aligned for words. Registers and memory that change are declared.
         unsafe {
             asm!(
@@ -293,21 +303,30 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
                 "smmulr r4, r4, {factor}",
                 "smmulr r5, r5, {factor}",
                 "pkhbt r2, r2, r3, lsl #16",
+                "pkhbt r3, r4, r5, lsl #16",
+                "ldm {values}!, {{r4, r5, r8, r12}}",
+                "smmulr r4, r4, {factor}",
+                "smmulr r5, r5, {factor}",
+                "smmulr r8, r8, {factor}",
+                "smmulr r12, r12, {factor}",
                 "pkhbt r4, r4, r5, lsl #16",
-                "strd r2, r4, [{out}], #8",
+                "pkhbt r5, r8, r12, lsl #16",
+                "stm {out}!, {{r2, r3, r4, r5}}",
                 "cmp {out}, {end}",
                 "bne 2b",
                 values = inout(reg) values.as_ptr() => _,
                 out = inout(reg) out.as_mut_ptr() => _,
-                end = in(reg) out.as_ptr().wrapping_add(fours),
+                end = in(reg) out.as_ptr().wrapping_add(eights),
                 factor = in(reg) 1u32 << (32 - shift.min(31)),
-                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r12") _,
                 options(nostack),
             );
         }
     }
-    let (values, out) = (values.get(fours..).unwrap_or_default(), out.get_mut(fours..).unwrap_or_default());
-    portable::requantise(values, shift, out);
+    if eights < len {
+        let (values, out) = (values.get(eights..).unwrap_or_default(), out.get_mut(eights..).unwrap_or_default());
+        portable::requantise(values, shift, out);
+    }
 }
 
 /// What [`portable::mend`] computes, in instructions of this core.

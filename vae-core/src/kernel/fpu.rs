@@ -184,6 +184,195 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     }
 }
 
+/// What [`portable::take_in`] computes, in instructions of this core.
+pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) -> usize {
+    let len = x.len().min(mean.len()).min(inverse_scale.len()).min(out.len());
+    // The loop writes words.
+    let eights = if out.as_ptr().cast::<u32>().is_aligned() { len & !7 } else { 0 };
+    let (start, mut end) = (out.as_ptr(), out.as_mut_ptr());
+    if eights > 0 {
+        // SAFETY: each of the four slices has at least `eights` values, a positive multiple of the eight that a turn of the
+        // loop reads or writes at each pointer, and `out` is aligned for words. Registers and memory that change are declared. Of FPSCR only what
+        // notes invalid operations changes, which in the end is set where it was: a conversion notes what is NaN or beyond ± 4.
+        unsafe {
+            asm!(
+                dsp!(),
+                "vmov s16, {rounder}",
+                "vmrs {before}, fpscr",
+                "bic {a}, {before}, #1",
+                "vmsr fpscr, {a}",
+                "2:",
+                "vldmia {x}!, {{s0-s7}}",
+                "vldmia {mean}!, {{s8-s15}}",
+                "vsub.f32 s0, s0, s8",
+                "vsub.f32 s1, s1, s9",
+                "vsub.f32 s2, s2, s10",
+                "vsub.f32 s3, s3, s11",
+                "vsub.f32 s4, s4, s12",
+                "vsub.f32 s5, s5, s13",
+                "vsub.f32 s6, s6, s14",
+                "vsub.f32 s7, s7, s15",
+                "vldmia {inverse_scale}!, {{s8-s15}}",
+                "vmul.f32 s0, s0, s8",
+                "vmul.f32 s1, s1, s9",
+                "vmul.f32 s2, s2, s10",
+                "vmul.f32 s3, s3, s11",
+                "vmul.f32 s4, s4, s12",
+                "vmul.f32 s5, s5, s13",
+                "vmul.f32 s6, s6, s14",
+                "vmul.f32 s7, s7, s15",
+                "vadd.f32 s8, s0, s16",
+                "vadd.f32 s9, s1, s16",
+                "vadd.f32 s10, s2, s16",
+                "vadd.f32 s11, s3, s16",
+                "vadd.f32 s12, s4, s16",
+                "vadd.f32 s13, s5, s16",
+                "vadd.f32 s14, s6, s16",
+                "vadd.f32 s15, s7, s16",
+                "vcvt.s32.f32 s0, s0, #29",
+                "vcvt.s32.f32 s1, s1, #29",
+                "vcvt.s32.f32 s2, s2, #29",
+                "vcvt.s32.f32 s3, s3, #29",
+                "vcvt.s32.f32 s4, s4, #29",
+                "vcvt.s32.f32 s5, s5, #29",
+                "vcvt.s32.f32 s6, s6, #29",
+                "vcvt.s32.f32 s7, s7, #29",
+                "vmrs {a}, fpscr",
+                "lsls {a}, {a}, #31",
+                "bne 3f",
+                "vmov r2, r3, s8, s9",
+                "pkhbt r2, r2, r3, lsl #16",
+                "vmov r3, r4, s10, s11",
+                "pkhbt r3, r3, r4, lsl #16",
+                "vmov r4, r5, s12, s13",
+                "pkhbt r4, r4, r5, lsl #16",
+                "vmov r5, {a}, s14, s15",
+                "pkhbt r5, r5, {a}, lsl #16",
+                "stm {out}!, {{r2, r3, r4, r5}}",
+                "cmp {out}, {end}",
+                "bne 2b",
+                "3:",
+                "vmrs {a}, fpscr",
+                "orr {a}, {a}, {before}",
+                "vmsr fpscr, {a}",
+                x = inout(reg) x.as_ptr() => _,
+                mean = inout(reg) mean.as_ptr() => _,
+                inverse_scale = inout(reg) inverse_scale.as_ptr() => _,
+                out = inout(reg) end,
+                end = in(reg) start.wrapping_add(eights),
+                rounder = in(reg) 1.5 * (1 << 23) as f32 / 32.0,
+                before = out(reg) _,
+                a = out(reg) _,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                out("d4") _, out("d5") _, out("d6") _, out("d7") _, out("d8") _,
+                options(nostack),
+            );
+        }
+    }
+    end.addr().wrapping_sub(start.addr()) / size_of::<i16>()
+}
+
+/// What [`portable::near_squares`] computes, in instructions of this core.
+#[inline(never)] // it needs all registers
+pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u64> {
+    let len = x.len().min(mean.len()).min(inverse_scale.len()).min(means.len());
+    // The loop multiplies by `−2^(32 − shift)`, which must be a number of 32 bits, and subtracts the product.
+    let eights = if shift > 0 { len & !7 } else { 0 };
+    let (mut low, mut high, mut invalid) = (0u32, 0u32, 0u32);
+    if eights > 0 {
+        // SAFETY: the four slices have at least `eights` values, a positive multiple of the eight that a turn of the loop reads of each.
+        // The registers that change are declared. FPSCR is as in `take_in`: the conversion notes what is NaN or beyond ± 32.
+        unsafe {
+            asm!(
+                dsp!(),
+                "vmrs r3, fpscr",
+                "bic r2, r3, #1",
+                "vmsr fpscr, r2",
+                "vmov s16, s17, r3, {b}",
+                "2:",
+                "vldmia {x}!, {{s0-s7}}",
+                "vldmia {mean}!, {{s8-s15}}",
+                // Of the other sign, so that the means are added.
+                "vsub.f32 s0, s8, s0",
+                "vsub.f32 s1, s9, s1",
+                "vsub.f32 s2, s10, s2",
+                "vsub.f32 s3, s11, s3",
+                "vsub.f32 s4, s12, s4",
+                "vsub.f32 s5, s13, s5",
+                "vsub.f32 s6, s14, s6",
+                "vsub.f32 s7, s15, s7",
+                "vldmia {inverse_scale}!, {{s8-s15}}",
+                "vmul.f32 s0, s0, s8",
+                "vmul.f32 s1, s1, s9",
+                "vmul.f32 s2, s2, s10",
+                "vmul.f32 s3, s3, s11",
+                "vmul.f32 s4, s4, s12",
+                "vmul.f32 s5, s5, s13",
+                "vmul.f32 s6, s6, s14",
+                "vmul.f32 s7, s7, s15",
+                "ldm {means}!, {{r2, r3, r4, r5}}",
+                "vcvt.s16.f32 s0, s0, #{fraction}",
+                "vcvt.s16.f32 s1, s1, #{fraction}",
+                "vcvt.s16.f32 s2, s2, #{fraction}",
+                "vcvt.s16.f32 s3, s3, #{fraction}",
+                "vcvt.s16.f32 s4, s4, #{fraction}",
+                "vcvt.s16.f32 s5, s5, #{fraction}",
+                "vcvt.s16.f32 s6, s6, #{fraction}",
+                "vcvt.s16.f32 s7, s7, #{fraction}",
+                "vmov {a}, {b}, s0, s1",
+                "smmls r2, r2, {factor}, {a}",
+                "smmls r3, r3, {factor}, {b}",
+                "vmov {a}, {b}, s2, s3",
+                "smmls r4, r4, {factor}, {a}",
+                "smmls r5, r5, {factor}, {b}",
+                "smlal {low}, {high}, r2, r2",
+                "smlal {low}, {high}, r3, r3",
+                "smlal {low}, {high}, r4, r4",
+                "smlal {low}, {high}, r5, r5",
+                "ldm {means}!, {{r2, r3, r4, r5}}",
+                "vmov {a}, {b}, s4, s5",
+                "smmls r2, r2, {factor}, {a}",
+                "smmls r3, r3, {factor}, {b}",
+                "vmov {a}, {b}, s6, s7",
+                "smmls r4, r4, {factor}, {a}",
+                "smmls r5, r5, {factor}, {b}",
+                "smlal {low}, {high}, r2, r2",
+                "smlal {low}, {high}, r3, r3",
+                "smlal {low}, {high}, r4, r4",
+                "smlal {low}, {high}, r5, r5",
+                "vmov r2, s17", // for want of registers
+                "cmp {x}, r2",
+                "bne 2b",
+                "vmov r2, s16",
+                "vmrs {a}, fpscr",
+                "orr r2, r2, {a}",
+                "vmsr fpscr, r2",
+                fraction = const FRACTION_BITS,
+                x = inout(reg) x.as_ptr() => _,
+                mean = inout(reg) mean.as_ptr() => _,
+                inverse_scale = inout(reg) inverse_scale.as_ptr() => _,
+                means = inout(reg) means.as_ptr() => _,
+                factor = in(reg) i32::MIN >> shift.wrapping_sub(1).min(30),
+                low = inout(reg) low,
+                high = inout(reg) high,
+                a = out(reg) invalid,
+                b = inout(reg) x.as_ptr().wrapping_add(eights) => _,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                out("d4") _, out("d5") _, out("d6") _, out("d7") _, out("d8") _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    let mut sum = u64::from(high) << 32 | u64::from(low);
+    if eights < len {
+        let (mean, inverse_scale) = (tail(mean, eights), tail(inverse_scale, eights));
+        sum += portable::near_squares(tail(x, eights), mean, inverse_scale, means.get(eights..)?, shift)?;
+    }
+    (invalid & 1 == 0).then_some(sum)
+}
+
 /// What [`portable::squared_differences`] computes, in instructions of this core.
 pub fn squared_differences(x: &[f32], means: &[i32], shift: u32) -> (u64, u32) {
     let fours = x.len().min(means.len()) & !3;

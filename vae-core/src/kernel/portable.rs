@@ -187,6 +187,40 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     }
 }
 
+/// [`standardise`] and [`quantise`] in one, in steps of 1/32: of as many eights as have a halfword each and lie within ± 4, up to the first that has one
+/// that is not observed or does not. Returns how many values that are.
+pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) -> usize {
+    const ROUNDER: f32 = 1.5 * (1 << 23) as f32 / 32.0;
+    let constants = mean.as_chunks::<8>().0.iter().zip(inverse_scale.as_chunks::<8>().0);
+    let mut taken = 0;
+    for ((out, x), (mean, inverse_scale)) in out.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0).zip(constants)
+    {
+        let mut values = [0.0; 8];
+        standardise(x, mean, inverse_scale, &mut values);
+        if !values.iter().all(|value| (-4.0..4.0).contains(value)) {
+            break;
+        }
+        quantise(&values, ROUNDER, out);
+        taken += 8;
+    }
+    taken
+}
+
+/// The sum of [`squared_differences`] between standardised values and `means / 2^shift`, where all the former are within ± 32, else none. It is meant
+/// for means that are so too.
+pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u64> {
+    const MOST: f32 = (1 << (15 - FRACTION_BITS)) as f32;
+    let mut sum = 0u64;
+    for ((x, mean), (own, inverse_scale)) in x.iter().zip(means).zip(mean.iter().zip(inverse_scale)) {
+        let value = (x - own) * inverse_scale;
+        if !(-MOST < value && value < MOST) {
+            return None;
+        }
+        sum = sum.wrapping_add(square(to_fixed(value).wrapping_sub(mean >> shift)));
+    }
+    Some(sum)
+}
+
 /// `value` in units of `2^−FRACTION_BITS`, rounded towards zero; what is too large becomes the largest, NaN zero.
 #[inline]
 pub fn to_fixed(value: f32) -> i32 {

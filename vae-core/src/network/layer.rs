@@ -16,7 +16,8 @@ use crate::{
         curve,
         error::InferError,
         fixed::{self, Intake, LEAST_EXPONENT},
-        input::Source,
+        input::{Sink, Source},
+        standardise::Standardiser,
     },
 };
 
@@ -145,31 +146,27 @@ impl<'m> Layer<'m> {
         let vector = self.room(vector)?;
         match self.constants {
             Constants::F32 { .. } => {
-                source.read(chunk, usize::MAX, &mut |place, values, _| {
+                let mut copy = |place: usize, values: &[f32], _: u32| {
                     vector.iter_mut().skip(place).zip(values).for_each(|(slot, value)| *slot = *value);
                     Some(())
-                })?;
+                };
+                source.read(chunk, usize::MAX, &mut copy)?;
                 Ok(0)
             }
             Constants::Int8 { .. } => {
-                let mut intake = Intake::new(self.exponent(source.least_exponent())?);
+                let intake = Intake::new(self.exponent(source.least_exponent())?);
+                let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
+                let mut input = Input { layer: self, intake, halfwords, overflow: None };
                 let mut end = usize::MAX;
                 // Once, and once more up to where integers were in a unit that turned out to be too fine.
                 while end > 0 {
-                    let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
-                    let mut overflow = None;
-                    source.read(chunk, end, &mut |place, values, largest| {
-                        match self.exponent(fixed::exponent_of(largest)) {
-                            Ok(needed) => intake.add(values, needed, halfwords, place)?,
-                            Err(error) => overflow = Some(error),
-                        }
-                        Some(())
-                    })?;
-                    overflow.map_or(Ok(()), Err)?;
-                    end = intake.finish(halfwords.get_mut(..self.columns).unwrap_or_default());
+                    source.read(chunk, end, &mut input)?;
+                    input.overflow.map_or(Ok(()), Err)?;
+                    end = input.intake.finish(input.halfwords.get_mut(..self.columns).unwrap_or_default());
                 }
+                let exponent = input.intake.exponent;
                 pad(vector, self.columns);
-                Ok(intake.exponent)
+                Ok(exponent)
             }
         }
     }
@@ -267,6 +264,29 @@ impl<'m> Layer<'m> {
                 })
             }
         }
+    }
+}
+
+/// An int8 layer's input, as a network's is read.
+struct Input<'l, 'm> {
+    layer: &'l Layer<'m>,
+    intake: Intake,
+    halfwords: &'l mut [i16],
+    overflow: Option<InferError>,
+}
+
+impl Sink for Input<'_, '_> {
+    fn add(&mut self, place: usize, values: &[f32], largest: u32) -> Option<()> {
+        match self.layer.exponent(fixed::exponent_of(largest)) {
+            Ok(needed) => self.intake.add(values, needed, self.halfwords, place)?,
+            Err(error) => self.overflow = Some(error),
+        }
+        Some(())
+    }
+
+    #[cfg(vae_fused)]
+    fn take(&mut self, place: usize, x: &[f32], standardiser: Standardiser<'_>) -> usize {
+        self.intake.take(x, standardiser, self.halfwords.get_mut(place..).unwrap_or_default())
     }
 }
 

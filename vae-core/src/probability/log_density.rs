@@ -25,6 +25,9 @@ pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
     seen: Seen,
+    /// Whether nothing has been found yet that is missing or far.
+    #[cfg(vae_fused)]
+    is_near: bool,
     /// The normalisers of all features, where those of the missing ones are summed, which are fewer.
     all: Option<f32>,
     /// What the normalisers and the other likelihoods come to.
@@ -50,6 +53,8 @@ impl<'a> LogDensity<'a> {
             likelihood,
             x,
             seen,
+            #[cfg(vae_fused)]
+            is_near: seen.missing == 0 && !seen.beyond,
             all,
             sum: 0.0,
             squares: Squares::default(),
@@ -72,6 +77,15 @@ impl<'a> LogDensity<'a> {
                 }
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
+                #[cfg(vae_fused)]
+                if let Samples::F32(x) = self.x
+                    && self.is_near
+                {
+                    self.is_near = self.squares.add_near(x.get(start..)?, standardiser.rest(start), &outputs);
+                    if self.is_near {
+                        return Some(());
+                    }
+                }
                 let x = standardiser.apply(self.x, start, chunk)?;
                 let mut outputs = outputs;
                 if self.seen.missing > 0 {

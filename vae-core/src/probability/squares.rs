@@ -1,5 +1,7 @@
 //! Sums of squared differences, in integers where they are small.
 
+#[cfg(vae_fused)]
+use crate::{kernel::near_squares, network::standardise::Standardiser};
 use crate::{
     kernel::{FRACTION_BITS, largest_bits, squared_differences},
     network::{fixed::power_of_two, layer::Outputs},
@@ -33,6 +35,21 @@ pub(crate) struct Squares {
 }
 
 impl Squares {
+    /// Adds those between standardised values and a layer's outputs, where all of them are near; true if it has.
+    #[cfg(vae_fused)]
+    pub(crate) fn add_near(&mut self, x: &[f32], standardiser: Standardiser<'_>, outputs: &Outputs<'_>) -> bool {
+        let Standardiser { mean, inverse_scale } = standardiser;
+        if let Outputs::Fixed { values, exponent, magnitude } = outputs
+            && let Ok(shift @ 1..32) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+            && (magnitude >> shift) < NEAR / 2
+            && let Some(sum) = near_squares(x, mean, inverse_scale, values, shift)
+        {
+            self.near += sum;
+            return true;
+        }
+        false
+    }
+
     /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten.
     pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>) {
         match outputs {
