@@ -130,7 +130,7 @@ macro_rules! sixteen_columns {
 #[unsafe(naked)]
 unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
-    // columns in steps of 32 (64 bytes), of which a turn takes two, or the last of an odd number; a tail of fewer belongs to the last run.
+    // columns in steps of 32 (64 bytes), of which a turn takes four, the first one what is left by four; a tail of fewer columns belongs to the last run.
     naked_asm!(
         dsp!(),
         ".syntax unified",
@@ -141,13 +141,13 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "add r12, sp, #32",
         "ldm r1, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
         "stm r12, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
-        // Where a block begins: one of several runs, or with a tail, or one of an even or odd number of steps. (x is in r2, run in r7.)
+        // Where a block begins: one of several runs, or with a tail, or one of whole turns, or of another number of steps. (x is in r2, run in r7.)
         "adr.w r4, 2f",
         "tst r7, #1",
         "bne 1f",
         "adr.w r4, 11f",
         "subs r7, r7, r2",
-        "tst r7, #{step_bytes}",
+        "tst r7, #3 * {step_bytes}",
         "beq 1f",
         "adr.w r4, 13f",
         "1:",
@@ -161,21 +161,32 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "str r7, [sp, #{run}]",
         "subs r7, r7, r1",
         "blo 15f",
-        "tst r7, #{step_bytes}", // one byte is missing
-        "bne 3f",
+        "adds r7, #1",
         "b 14f",
         "13:", // a block of one run
         "ldm sp, {{r1-r5}}",
-        "14:",
+        "ldr r7, [sp, #{run}]",
+        "subs r7, r7, r1",
+        "14:", // a run of so many bytes of activations: into the turn
+        "ubfx r7, r7, #6, #2",
         "ldm r0!, {{r10, r11, r12, lr}}",
-        "b 4f",
-        "11:",
+        "tbh [pc, r7, lsl #1]",
+        "17:",
+        ".hword (18f - 17b) / 2, (21f - 17b) / 2, (20f - 17b) / 2, (19f - 17b) / 2",
+        "11:", // a block of one run of whole turns
         "ldm sp, {{r1-r5}}",
-        "3:", // 64 columns
+        "3:", // 128 columns
         "ldm r0!, {{r10, r11, r12, lr}}",
+        "18:",
         sixteen_columns!(", r10, r11, r12, lr"),
         sixteen_columns!(", r10, r11, r12, lr"),
-        "4:", // 32 columns
+        "19:", // 96
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "20:", // 64
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "21:", // 32
         sixteen_columns!(", r10, r11, r12, lr"),
         sixteen_columns!(""),
         "ldr r6, [sp, #{run}]",
@@ -252,8 +263,6 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "add r6, r7, r1",
         "subs r6, #1",
         "str r6, [sp, #{run}]",
-        "tst r7, #{step_bytes}",
-        "beq 3b",
         "b 14b",
         "15:", // four columns of the tail
         "ldm r1!, {{r8, r9}}",
