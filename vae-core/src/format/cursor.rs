@@ -77,14 +77,18 @@ impl<'m> Cursor<'m> {
     /// A varint, of at most 32 bits.
     #[inline(never)]
     pub(crate) const fn word(&mut self) -> u32 {
-        // Each score reads all layers' records, and most numbers are a byte.
-        if let Some((byte, rest)) = self.rest.split_first()
-            && *byte < 0x80
-        {
-            self.rest = rest;
-            return *byte as u32;
+        // Each score reads all layers' records, and most numbers are a byte or two.
+        match self.rest {
+            [low @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                *low as u32
+            }
+            [low, high @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                (*low & 0x7F) as u32 | (*high as u32) << 7
+            }
+            _ => self.long_word(),
         }
-        self.long_word()
     }
 
     /// A varint that may have several bytes.

@@ -20,8 +20,8 @@ pub fn rows_int8(
     relu: bool,
     out: &mut [i32],
 ) -> u32 {
-    let blocks = (out.len() / ROW_BLOCK).min(weights.len().checked_div(2 * x.len()).unwrap_or(0)).min(rows.len());
-    if blocks == 0 || !x.len().is_multiple_of(2) {
+    let blocks = (out.len() / ROW_BLOCK).min(rows.len());
+    if blocks == 0 || x.is_empty() || !x.len().is_multiple_of(2) || weights.len() < (2 * x.len()).saturating_mul(blocks) {
         return 0;
     }
     let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());
@@ -30,7 +30,6 @@ pub fn rows_int8(
     let first_run = x.start.wrapping_byte_add(bytes.min(RUN_BYTES) / STEP_BYTES * STEP_BYTES);
     let mut job = Job {
         x: x.start,
-        zeros: [0; 4],
         run: if is_whole { first_run } else { first_run.wrapping_byte_sub(1) },
         rows: rows.as_ptr(),
         magnitude: 0,
@@ -55,12 +54,11 @@ const RUN_BYTES: usize = 2 * FLUSH_COLUMNS;
 /// And in a step, of 32 columns.
 const STEP_BYTES: usize = 64;
 
-/// What a kernel keeps in memory for want of registers; the assembly knows the offsets.
+/// What a kernel keeps in memory for want of registers; the assembly knows the offsets, and copies it to the stack behind four zeros.
 #[repr(C)]
 struct Job {
+    /// On the stack before the zeros, so that a block begins with one `LDM`.
     x: *const u32,
-    /// With x what a block begins with, by one `LDM`.
-    zeros: [u32; 4],
     /// Where the run's steps end; a byte before that where the row may go on, or has more than a run.
     run: *const u32,
     rows: *const [i32; ROW_WORDS],
@@ -76,6 +74,9 @@ struct Job {
     a: i32,
     c: i32,
 }
+
+/// Bytes of the zeros.
+const ZEROS: usize = 16;
 
 /// Two columns of a pair of rows.
 macro_rules! two_columns {
@@ -136,12 +137,16 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         ".syntax unified",
         "push {{r1, r4-r11, lr}}",
         "sub sp, #{frame}",
-        "ldm r1!, {{r2-r9}}",
-        "stm sp, {{r2-r9}}",
-        "add r12, sp, #32",
-        "ldm r1, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
-        "stm r12, {{r1, r3, r4, r5, r6, r8, r9, r10}}",
-        // Where a block begins: one of several runs, or with a tail, or one of whole turns, or of another number of steps. (x is in r2, run in r7.)
+        "ldm r1!, {{r2, r7-r12}}",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "stm sp, {{r2-r12}}",
+        "ldm r1, {{r3, r4, r5, r6, r8}}",
+        "add r12, sp, #44",
+        "stm r12, {{r3, r4, r5, r6, r8}}",
+        // Where a block begins: one of several runs, or with a tail, or one of whole turns, or of another number of steps. (r2 is x, r7 run.)
         "adr.w r4, 2f",
         "tst r7, #1",
         "bne 1f",
@@ -191,8 +196,7 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         sixteen_columns!(""),
         "ldr r6, [sp, #{run}]",
         "cmp r1, r6",
-        "blo 3b",
-        "bhi 7f",
+        "bne 22f",
         "subs r2, r2, r3",
         "asrs r2, r2, #8",
         "subs r4, r4, r5",
@@ -241,7 +245,9 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "eor r1, r5, r5, asr #31",
         "orr lr, lr, r1",
         "b 6b",
-        "7:", // what is left of a row: a run, a tail or nothing
+        "22:",
+        "blo 3b",
+        // What is left of a row: a run, a tail or nothing.
         "ldr r6, [sp, #{x_end}]",
         "ldrd r8, r9, [sp, #{a}]",
         "subs r7, r6, r1",
@@ -278,16 +284,16 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "subs r4, r4, r5",
         "add r4, r9, r4, asr #8",
         "b 5b",
-        frame = const size_of::<Job>() + 8,
-        begin = const size_of::<Job>(),
-        rows = const offset_of!(Job, rows),
+        frame = const size_of::<Job>() + ZEROS + 8,
+        begin = const size_of::<Job>() + ZEROS,
+        rows = const offset_of!(Job, rows) + ZEROS,
         magnitude = const offset_of!(Job, magnitude),
-        out = const offset_of!(Job, out),
-        shift = const offset_of!(Job, shift),
-        relu = const offset_of!(Job, relu),
-        x_end = const offset_of!(Job, x_end),
-        run = const offset_of!(Job, run),
-        a = const offset_of!(Job, a),
+        out = const offset_of!(Job, out) + ZEROS,
+        shift = const offset_of!(Job, shift) + ZEROS,
+        relu = const offset_of!(Job, relu) + ZEROS,
+        x_end = const offset_of!(Job, x_end) + ZEROS,
+        run = const offset_of!(Job, run) + ZEROS,
+        a = const offset_of!(Job, a) + ZEROS,
         step_bytes = const STEP_BYTES,
         run_bytes = const RUN_BYTES,
     )

@@ -4,7 +4,10 @@
 //! them for.
 #![allow(unsafe_code)]
 
-use core::arch::asm;
+use core::{
+    arch::{asm, naked_asm},
+    mem::offset_of,
+};
 
 use super::{FRACTION_BITS, ROW_BLOCK, portable};
 
@@ -274,103 +277,122 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
 }
 
 /// What [`portable::near_squares`] computes, in instructions of this core.
-#[inline(never)] // it needs all registers
 pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u64> {
-    let len = x.len().min(mean.len()).min(inverse_scale.len()).min(means.len());
+    let len = means.len();
+    if x.len() < len || mean.len() < len || inverse_scale.len() < len {
+        return None;
+    }
     // The loop multiplies by `−2^(32 − shift)`, which must be a number of 32 bits, and subtracts the product.
     let eights = if shift > 0 { len & !7 } else { 0 };
-    let (mut low, mut high, mut invalid) = (0u32, 0u32, 0u32);
+    let mut sum = 0;
     if eights > 0 {
+        let factor = i32::MIN >> shift.wrapping_sub(1).min(30);
+        let mut job = Near { means: means.as_ptr(), end: x.as_ptr().wrapping_add(eights), factor, sum: [0; 2] };
         // SAFETY: the four slices have at least `eights` values, a positive multiple of the eight that a turn of the loop reads of each.
-        // The registers that change are declared. FPSCR is as in `take_in`: the conversion notes what is NaN or beyond ± 32.
-        unsafe {
-            asm!(
-                dsp!(),
-                "vmrs r3, fpscr",
-                "bic r2, r3, #1",
-                "vmsr fpscr, r2",
-                "vmov s16, s17, r3, {b}",
-                "2:",
-                "vldmia {x}!, {{s0-s7}}",
-                "vldmia {mean}!, {{s8-s15}}",
-                // Of the other sign, so that the means are added.
-                "vsub.f32 s0, s8, s0",
-                "vsub.f32 s1, s9, s1",
-                "vsub.f32 s2, s10, s2",
-                "vsub.f32 s3, s11, s3",
-                "vsub.f32 s4, s12, s4",
-                "vsub.f32 s5, s13, s5",
-                "vsub.f32 s6, s14, s6",
-                "vsub.f32 s7, s15, s7",
-                "vldmia {inverse_scale}!, {{s8-s15}}",
-                "vmul.f32 s0, s0, s8",
-                "vmul.f32 s1, s1, s9",
-                "vmul.f32 s2, s2, s10",
-                "vmul.f32 s3, s3, s11",
-                "vmul.f32 s4, s4, s12",
-                "vmul.f32 s5, s5, s13",
-                "vmul.f32 s6, s6, s14",
-                "vmul.f32 s7, s7, s15",
-                "ldm {means}!, {{r2, r3, r4, r5}}",
-                "vcvt.s16.f32 s0, s0, #{fraction}",
-                "vcvt.s16.f32 s1, s1, #{fraction}",
-                "vcvt.s16.f32 s2, s2, #{fraction}",
-                "vcvt.s16.f32 s3, s3, #{fraction}",
-                "vcvt.s16.f32 s4, s4, #{fraction}",
-                "vcvt.s16.f32 s5, s5, #{fraction}",
-                "vcvt.s16.f32 s6, s6, #{fraction}",
-                "vcvt.s16.f32 s7, s7, #{fraction}",
-                "vmov {a}, {b}, s0, s1",
-                "smmls r2, r2, {factor}, {a}",
-                "smmls r3, r3, {factor}, {b}",
-                "vmov {a}, {b}, s2, s3",
-                "smmls r4, r4, {factor}, {a}",
-                "smmls r5, r5, {factor}, {b}",
-                "smlal {low}, {high}, r2, r2",
-                "smlal {low}, {high}, r3, r3",
-                "smlal {low}, {high}, r4, r4",
-                "smlal {low}, {high}, r5, r5",
-                "ldm {means}!, {{r2, r3, r4, r5}}",
-                "vmov {a}, {b}, s4, s5",
-                "smmls r2, r2, {factor}, {a}",
-                "smmls r3, r3, {factor}, {b}",
-                "vmov {a}, {b}, s6, s7",
-                "smmls r4, r4, {factor}, {a}",
-                "smmls r5, r5, {factor}, {b}",
-                "smlal {low}, {high}, r2, r2",
-                "smlal {low}, {high}, r3, r3",
-                "smlal {low}, {high}, r4, r4",
-                "smlal {low}, {high}, r5, r5",
-                "vmov r2, s17", // for want of registers
-                "cmp {x}, r2",
-                "bne 2b",
-                "vmov r2, s16",
-                "vmrs {a}, fpscr",
-                "orr r2, r2, {a}",
-                "vmsr fpscr, r2",
-                fraction = const FRACTION_BITS,
-                x = inout(reg) x.as_ptr() => _,
-                mean = inout(reg) mean.as_ptr() => _,
-                inverse_scale = inout(reg) inverse_scale.as_ptr() => _,
-                means = inout(reg) means.as_ptr() => _,
-                factor = in(reg) i32::MIN >> shift.wrapping_sub(1).min(30),
-                low = inout(reg) low,
-                high = inout(reg) high,
-                a = out(reg) invalid,
-                b = inout(reg) x.as_ptr().wrapping_add(eights) => _,
-                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
-                out("d0") _, out("d1") _, out("d2") _, out("d3") _,
-                out("d4") _, out("d5") _, out("d6") _, out("d7") _, out("d8") _,
-                options(nostack, readonly),
-            );
+        if unsafe { near_eights(x.as_ptr(), mean.as_ptr(), inverse_scale.as_ptr(), &mut job) } != 0 {
+            return None;
         }
+        let [low, high] = job.sum;
+        sum = u64::from(high) << 32 | u64::from(low);
     }
-    let mut sum = u64::from(high) << 32 | u64::from(low);
     if eights < len {
         let (mean, inverse_scale) = (tail(mean, eights), tail(inverse_scale, eights));
         sum += portable::near_squares(tail(x, eights), mean, inverse_scale, means.get(eights..)?, shift)?;
     }
-    (invalid & 1 == 0).then_some(sum)
+    Some(sum)
+}
+
+/// What [`near_eights`] reads and writes; the assembly knows the order.
+#[repr(C)]
+struct Near {
+    means: *const i32,
+    /// Of x.
+    end: *const f32,
+    factor: i32,
+    /// The low word first.
+    sum: [u32; 2],
+}
+
+/// Adds to the sum; returns 1 where something was NaN or beyond ± 32.
+///
+/// # Safety
+/// As where it is called.
+#[unsafe(naked)]
+unsafe extern "C" fn near_eights(x: *const f32, mean: *const f32, inverse_scale: *const f32, job: &mut Near) -> u32 {
+    // It keeps to the procedure call standard. Of FPSCR only what notes invalid operations changes, which in the end is set where it was: a
+    // conversion notes what is NaN or beyond ± 32.
+    naked_asm!(
+        dsp!(),
+        ".fpu fpv4-sp-d16", // which a naked function is not told
+        "push {{r2-r11, lr}}",
+        "ldm r3, {{r8-r12}}",
+        "vmrs r3, fpscr",
+        "str r3, [sp]",
+        "bic r3, #1",
+        "vmsr fpscr, r3",
+        "2:",
+        "vldmia r0!, {{s0-s7}}",
+        "vldmia r1!, {{s8-s15}}",
+        // Of the other sign, so that the means are added.
+        "vsub.f32 s0, s8, s0",
+        "vsub.f32 s1, s9, s1",
+        "vsub.f32 s2, s10, s2",
+        "vsub.f32 s3, s11, s3",
+        "vsub.f32 s4, s12, s4",
+        "vsub.f32 s5, s13, s5",
+        "vsub.f32 s6, s14, s6",
+        "vsub.f32 s7, s15, s7",
+        "vldmia r2!, {{s8-s15}}",
+        "vmul.f32 s0, s0, s8",
+        "vmul.f32 s1, s1, s9",
+        "vmul.f32 s2, s2, s10",
+        "vmul.f32 s3, s3, s11",
+        "vmul.f32 s4, s4, s12",
+        "vmul.f32 s5, s5, s13",
+        "vmul.f32 s6, s6, s14",
+        "vmul.f32 s7, s7, s15",
+        "ldm r8!, {{r3, r4, r5, r6}}",
+        "vcvt.s16.f32 s0, s0, #{fraction}",
+        "vcvt.s16.f32 s1, s1, #{fraction}",
+        "vcvt.s16.f32 s2, s2, #{fraction}",
+        "vcvt.s16.f32 s3, s3, #{fraction}",
+        "vcvt.s16.f32 s4, s4, #{fraction}",
+        "vcvt.s16.f32 s5, s5, #{fraction}",
+        "vcvt.s16.f32 s6, s6, #{fraction}",
+        "vcvt.s16.f32 s7, s7, #{fraction}",
+        "vmov r7, lr, s0, s1",
+        "smmls r3, r3, r10, r7",
+        "smmls r4, r4, r10, lr",
+        "vmov r7, lr, s2, s3",
+        "smmls r5, r5, r10, r7",
+        "smmls r6, r6, r10, lr",
+        "smlal r11, r12, r3, r3",
+        "smlal r11, r12, r4, r4",
+        "smlal r11, r12, r5, r5",
+        "smlal r11, r12, r6, r6",
+        "ldm r8!, {{r3, r4, r5, r6}}",
+        "vmov r7, lr, s4, s5",
+        "smmls r3, r3, r10, r7",
+        "smmls r4, r4, r10, lr",
+        "vmov r7, lr, s6, s7",
+        "smmls r5, r5, r10, r7",
+        "smmls r6, r6, r10, lr",
+        "smlal r11, r12, r3, r3",
+        "smlal r11, r12, r4, r4",
+        "smlal r11, r12, r5, r5",
+        "smlal r11, r12, r6, r6",
+        "cmp r0, r9",
+        "bne 2b",
+        "ldrd r1, r3, [sp], #8",
+        "vmrs r0, fpscr",
+        "orrs r1, r0",
+        "vmsr fpscr, r1",
+        "ands r0, #1",
+        "strd r11, r12, [r3, #{sum}]",
+        "pop {{r4-r11, pc}}",
+        fraction = const FRACTION_BITS,
+        sum = const offset_of!(Near, sum),
+    )
 }
 
 /// What [`portable::squared_differences`] computes, in instructions of this core.

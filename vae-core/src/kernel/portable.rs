@@ -207,7 +207,7 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
 }
 
 /// The sum of [`squared_differences`] between standardised values and `means / 2^shift`, where all the former are within ± 32, else none. It is meant
-/// for means that are so too.
+/// for means that are so too, of which there are at most as many.
 pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u64> {
     const MOST: f32 = (1 << (15 - FRACTION_BITS)) as f32;
     let mut sum = 0u64;

@@ -85,14 +85,13 @@ impl<'m> Layer<'m> {
         let record = records.read(LayerRecord::take)?;
         record.fits(precision, inputs)?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
-        // As many as no file has where that overflows.
-        let words = padded_rows(rows).saturating_mul(vector_len(precision, columns));
         let constants = match precision {
             #[cfg(not(feature = "f32"))]
             Precision::F32 => return Err(LoadError::NeedsFeature { feature: Feature::F32 }),
             #[cfg(feature = "f32")]
             Precision::F32 => Constants::F32 {
-                weights: values(record.weights, words)?,
+                // As many as no file has where that overflows.
+                weights: values(record.weights, padded_rows(rows).saturating_mul(columns))?,
                 bias: values(record.row_constants, rows)?,
                 _has: (),
             },
@@ -101,7 +100,7 @@ impl<'m> Layer<'m> {
                 let constants = values(record.row_constants, blocks * ROW_WORDS)?;
                 let misfit = LoadError::Shape { expected: blocks, found: 0 };
                 Constants::Int8 {
-                    weights: values(record.weights, words / 2)?,
+                    weights: values(record.weights, 2 * blocks * vector_len(precision, columns))?, // see `LayerRecord::fits`
                     rows: row_blocks(constants, blocks).ok_or(misfit)?,
                     scale_exponent: record.scale_exponent,
                     bias_exponent: record.bias_exponent,
@@ -244,7 +243,9 @@ impl<'m> Layer<'m> {
                 for (output, bias) in outputs.iter_mut().zip(bias.get(start..)?) {
                     *output += bias;
                 }
-                Some(activated(self.activation, Outputs::F32(outputs)))
+                let mut outputs = Outputs::F32(outputs);
+                activate(self.activation, &mut outputs);
+                Some(outputs)
             }
             Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent } => {
                 let exponent = scale_exponent + 16 + exponent;
@@ -254,14 +255,12 @@ impl<'m> Layer<'m> {
                 let relu = self.activation == Activation::Relu;
                 let magnitude = rows_int8(weights, bytemuck::cast_slice(x), constants, shift, relu, room);
                 let outputs = room.get_mut(..rows)?;
-                let outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
-                Some(match self.activation {
-                    Activation::Identity | Activation::Relu => outputs,
-                    #[cfg(not(feature = "activations"))]
-                    _ => outputs, // refused where records are read
-                    #[cfg(feature = "activations")]
-                    activation => activated(activation, outputs),
-                })
+                let mut outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
+                // Others than the kernel's are refused where records are read, if they are not there.
+                if cfg!(feature = "activations") && !matches!(self.activation, Activation::Identity | Activation::Relu) {
+                    activate(self.activation, &mut outputs);
+                }
+                Some(outputs)
             }
         }
     }
@@ -292,8 +291,8 @@ impl Sink for Input<'_, '_> {
 
 /// Applies an activation that the kernel has not.
 #[inline(never)] // so that layers without one pay nothing
-fn activated(activation: Activation, outputs: Outputs<'_>) -> Outputs<'_> {
-    match (activation, outputs) {
+fn activate(activation: Activation, outputs: &mut Outputs<'_>) {
+    *outputs = match (activation, core::mem::replace(outputs, Outputs::F32(&mut []))) {
         (Activation::LeakyRelu(_), outputs) | (_, outputs @ Outputs::F32(_)) => {
             let outputs = outputs.numbers_mut();
             outputs.iter_mut().for_each(|output| *output = activation.apply(*output));
@@ -303,7 +302,7 @@ fn activated(activation: Activation, outputs: Outputs<'_>) -> Outputs<'_> {
             let (exponent, magnitude) = curve::activate(activation, values, exponent, magnitude);
             Outputs::Fixed { values, exponent, magnitude }
         }
-    }
+    };
 }
 
 /// Turns integers that are worth `2^exponent` into numbers, in place.

@@ -18,6 +18,7 @@ pub(crate) struct Standardiser<'m> {
 
 impl<'m> Standardiser<'m> {
     /// That of the features from `start` on.
+    #[inline(always)]
     pub(crate) fn rest(&self, start: usize) -> Self {
         let rest = |values: &'m [f32]| values.get(start..).unwrap_or_default();
         Self { mean: rest(self.mean), inverse_scale: rest(self.inverse_scale) }

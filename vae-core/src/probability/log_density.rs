@@ -10,7 +10,7 @@ use crate::{
         error::InferError,
         input::Seen,
         layer::Outputs,
-        standardise::{STANDARDISED_LIMIT, limited},
+        standardise::{STANDARDISED_LIMIT, Standardiser, limited},
     },
     probability::{likelihood::Likelihood, squares::Squares},
 };
@@ -81,20 +81,14 @@ impl<'a> LogDensity<'a> {
                 if let Samples::F32(x) = self.x
                     && self.is_near
                 {
-                    self.is_near = self.squares.add_near(x.get(start..)?, standardiser.rest(start), &outputs);
+                    let Standardiser { mean, inverse_scale } = standardiser;
+                    let own = Standardiser { mean: mean.get(start..)?, inverse_scale: inverse_scale.get(start..)? };
+                    self.is_near = self.squares.add_near(x.get(start..)?, own, &outputs);
                     if self.is_near {
                         return Some(());
                     }
                 }
-                let x = standardiser.apply(self.x, start, chunk)?;
-                let mut outputs = outputs;
-                if self.seen.missing > 0 {
-                    self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
-                }
-                if self.seen.beyond {
-                    kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
-                }
-                self.squares.add(x, outputs);
+                self.add_carefully((standardiser, log_normaliser), start, outputs, chunk)?;
             }
             Likelihood::Predicted { standardiser, log_normaliser, bounds, .. } => {
                 let features = start / 2;
@@ -146,6 +140,26 @@ impl<'a> LogDensity<'a> {
         Some(())
     }
 
+    /// [`Self::add`] of a Gaussian, where something may be missing or far.
+    #[inline(never)] // so that windows without pay nothing
+    fn add_carefully(
+        &mut self,
+        (standardiser, log_normaliser): (&Standardiser<'_>, &[f32]),
+        start: usize,
+        mut outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+    ) -> Option<()> {
+        let x = standardiser.apply(self.x, start, chunk)?;
+        if self.seen.missing > 0 {
+            self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
+        }
+        if self.seen.beyond {
+            kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
+        }
+        self.squares.add(x, outputs);
+        Some(())
+    }
+
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
         let sum = self.all.map_or(self.sum, |all| all - self.sum);
@@ -182,7 +196,6 @@ fn forget(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_m
 #[cfg(feature = "families")]
 mod tests {
     use super::*;
-    use crate::network::standardise::Standardiser;
 
     fn seen(x: &[f32]) -> Seen {
         let missing = x.iter().filter(|x| x.is_nan()).count() as u32;
