@@ -277,7 +277,7 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
 }
 
 /// What [`portable::near_squares`] computes, in instructions of this core.
-pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u64> {
+pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u32> {
     let len = means.len();
     if x.len() < len || mean.len() < len || inverse_scale.len() < len {
         return None;
@@ -289,15 +289,17 @@ pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32
         let factor = i32::MIN >> shift.wrapping_sub(1).min(30);
         let mut job = Near { means: means.as_ptr(), end: x.as_ptr().wrapping_add(eights), factor, sum: [0; 2] };
         // SAFETY: the four slices have at least `eights` values, a positive multiple of the eight that a turn of the loop reads of each.
-        if unsafe { near_eights(x.as_ptr(), mean.as_ptr(), inverse_scale.as_ptr(), &mut job) } != 0 {
+        let invalid = unsafe { near_eights(x.as_ptr(), mean.as_ptr(), inverse_scale.as_ptr(), &mut job) };
+        let [low, high] = job.sum;
+        if invalid | high != 0 {
             return None;
         }
-        let [low, high] = job.sum;
-        sum = u64::from(high) << 32 | u64::from(low);
+        sum = low;
     }
     if eights < len {
         let (mean, inverse_scale) = (tail(mean, eights), tail(inverse_scale, eights));
-        sum += portable::near_squares(tail(x, eights), mean, inverse_scale, means.get(eights..)?, shift)?;
+        let rest = portable::near_squares(tail(x, eights), mean, inverse_scale, means.get(eights..)?, shift)?;
+        sum = sum.checked_add(rest)?;
     }
     Some(sum)
 }
@@ -313,14 +315,14 @@ struct Near {
     sum: [u32; 2],
 }
 
-/// Adds to the sum; returns 1 where something was NaN or beyond ± 32.
+/// Adds to the sum; returns 1 where something was NaN or has not its place in 16 bits.
 ///
 /// # Safety
 /// As where it is called.
 #[unsafe(naked)]
 unsafe extern "C" fn near_eights(x: *const f32, mean: *const f32, inverse_scale: *const f32, job: &mut Near) -> u32 {
     // It keeps to the procedure call standard. Of FPSCR only what notes invalid operations changes, which in the end is set where it was: a
-    // conversion notes what is NaN or beyond ± 32.
+    // conversion notes what is NaN or has not its place in 16 bits.
     naked_asm!(
         dsp!(),
         ".fpu fpv4-sp-d16", // which a naked function is not told

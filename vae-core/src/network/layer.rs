@@ -2,6 +2,8 @@
 
 #[cfg(not(feature = "f32"))]
 use crate::format::feature::Feature;
+#[cfg(vae_fused)]
+use crate::network::standardise::Standardiser;
 use crate::{
     arithmetic::activation::Activation,
     format::{
@@ -17,7 +19,6 @@ use crate::{
         error::InferError,
         fixed::{self, Intake, LEAST_EXPONENT},
         input::{Sink, Source},
-        standardise::Standardiser,
     },
 };
 

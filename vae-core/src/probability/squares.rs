@@ -44,7 +44,7 @@ impl Squares {
             && (magnitude >> shift) < NEAR / 2
             && let Some(sum) = near_squares(x, mean, inverse_scale, values, shift)
         {
-            self.near += sum;
+            self.near += u64::from(sum);
             return true;
         }
         false
