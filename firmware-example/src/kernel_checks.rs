@@ -212,6 +212,18 @@ fn fused_case(len: usize, random: &mut Random) -> Result<(), Difference> {
             let expected = u32::try_from(exact).ok().filter(|_| values[..len].iter().all(is_near));
             differs("near_squares", sum == expected)?;
         }
+
+        x[random.within(63) as usize] = -f32::NAN;
+        let (mut kept, mut own) = (x, means);
+        let (missing, observed) = kernel::forget(&mut kept[..len], &mut own[..len], &mean[..len]);
+        let mut sums = [0.0; 2];
+        for index in 0..len {
+            let is_missing = x[index].is_nan();
+            sums[usize::from(is_missing)] += mean[index];
+            let (value, place) = if is_missing { (0.0, 0) } else { (x[index], means[index]) };
+            differs("forget", (value.to_bits(), place) == (kept[index].to_bits(), own[index]))?;
+        }
+        differs("forget's sums", [observed, missing].map(f32::to_bits) == sums.map(f32::to_bits))?;
     }
     Ok(())
 }

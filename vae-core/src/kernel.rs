@@ -55,7 +55,7 @@ pub use curve::silu;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 pub use dsp::{largest_bits, mend, requantise, rows_int8};
 #[cfg(all(vae_fpu, not(vae_vectors)))]
-pub use fpu::{near_squares, quantise, squared_differences, standardise, sums_f32, take_in};
+pub use fpu::{forget, near_squares, quantise, squared_differences, standardise, sums_f32, take_in};
 #[cfg(vae_vectors)]
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
@@ -78,7 +78,7 @@ pub use portable::{largest_bits, mend, requantise};
 #[cfg(not(vae_dsp))]
 pub use portable::silu;
 #[cfg(any(not(vae_fpu), vae_vectors))]
-pub use portable::{near_squares, take_in};
+pub use portable::{forget, near_squares, take_in};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
 #[cfg(vae_riscv32)]

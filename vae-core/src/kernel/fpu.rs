@@ -276,6 +276,53 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
     end.addr().wrapping_sub(start.addr()) / size_of::<i16>()
 }
 
+/// What [`portable::forget`] computes, in instructions of this core.
+pub fn forget(values: &mut [f32], means: &mut [i32], constants: &[f32]) -> (f32, f32) {
+    let len = values.len().min(means.len()).min(constants.len());
+    let (mut missing, mut observed) = (0u32, 0u32);
+    if len > 0 {
+        let values = values.as_mut_ptr();
+        // SAFETY: each of the three slices has at least `len` values, one or more, of each of which a turn of the loop reads or writes one. Registers and
+        // memory that change are declared.
+        unsafe {
+            asm!(
+                dsp!(),
+                "vmov s0, s1, {zero}, {zero}",
+                "2:",
+                "ldr {value}, [{values}], #4",
+                "vldmia {constants}!, {{s2}}",
+                "cmp {infinity}, {value}, lsl #1",
+                "blo 3f",
+                "vadd.f32 s1, s1, s2",
+                "add {means}, #4",
+                "cmp {values}, {end}",
+                "bne 2b",
+                "b 4f",
+                "3:",
+                "str {zero}, [{values}, #-4]",
+                "str {zero}, [{means}], #4",
+                "vadd.f32 s0, s0, s2",
+                "cmp {values}, {end}",
+                "bne 2b",
+                "4:",
+                "vmov {missing}, {observed}, s0, s1",
+                values = inout(reg) values => _,
+                end = in(reg) values.wrapping_add(len),
+                means = inout(reg) means.as_mut_ptr() => _,
+                constants = inout(reg) constants.as_ptr() => _,
+                infinity = in(reg) f32::INFINITY.to_bits() << 1,
+                zero = in(reg) 0,
+                value = out(reg) _,
+                missing = out(reg) missing,
+                observed = out(reg) observed,
+                out("d0") _, out("d1") _,
+                options(nostack),
+            );
+        }
+    }
+    (f32::from_bits(missing), f32::from_bits(observed))
+}
+
 /// What [`portable::near_squares`] computes, in instructions of this core.
 pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u32> {
     let len = means.len();

@@ -296,6 +296,21 @@ pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
     (missing, largest, is_infinite)
 }
 
+/// Brings what is NaN to 0, and the means that belong to it. Returns the sums of the constants that belong to what was NaN, and of the others.
+pub fn forget(values: &mut [f32], means: &mut [i32], constants: &[f32]) -> (f32, f32) {
+    let (mut missing, mut observed) = (0.0, 0.0);
+    for ((value, mean), constant) in values.iter_mut().zip(means).zip(constants) {
+        // By its bits, which costs little without an FPU.
+        if value.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
+            (*value, *mean) = (0.0, 0);
+            missing += constant;
+        } else {
+            observed += constant;
+        }
+    }
+    (missing, observed)
+}
+
 /// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let Some(before) = shift.checked_sub(1) else {

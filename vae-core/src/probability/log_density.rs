@@ -153,10 +153,8 @@ impl<'a> LogDensity<'a> {
         if self.seen.missing > 0 {
             self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
         }
-        if self.seen.beyond {
-            kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
-        }
-        self.squares.add(x, outputs);
+        let largest = self.seen.beyond.then(|| kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT).1);
+        self.squares.add(x, outputs, largest);
         Some(())
     }
 
@@ -177,19 +175,8 @@ impl<'a> LogDensity<'a> {
 /// are missing, or of those that are not.
 #[inline(never)] // few windows need it
 fn forget(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
-    let mut sum = 0.0;
-    for ((x, log_normaliser), output) in x.iter_mut().zip(log_normaliser).zip(outputs.words()) {
-        // By its bits, which costs little without an FPU.
-        if x.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
-            (*x, *output) = (0.0, 0);
-            if of_missing {
-                sum += log_normaliser;
-            }
-        } else if !of_missing {
-            sum += log_normaliser;
-        }
-    }
-    sum
+    let (missing, observed) = kernel::forget(x, outputs.words(), log_normaliser);
+    if of_missing { missing } else { observed }
 }
 
 #[cfg(test)]

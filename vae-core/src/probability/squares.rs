@@ -10,6 +10,9 @@ use crate::{
 /// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed for itself.
 const NEAR: u32 = 1 << 16;
 
+/// The bits of 256 standard deviations.
+const FAR: u32 = 256f32.to_bits();
+
 /// Bits before the point of the fixed-point numbers that such a chunk is summed in: their differences then have no more than 26.
 const FAR_BITS: i32 = 15;
 
@@ -50,19 +53,29 @@ impl Squares {
         false
     }
 
-    /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten.
-    pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>) {
+    /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten. `largest` are the bits of the largest magnitude in `x`,
+    /// where that is known.
+    pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>, largest: Option<u32>) {
         match outputs {
             Outputs::F32(means) => x.iter().zip(means).for_each(|(x, mean)| self.add_far((x - *mean) * (x - *mean))),
             Outputs::Fixed { values, exponent, magnitude } => {
                 // Means in a unit so coarse that they would have to be shifted left are far from everything.
-                if let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
-                    && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
+                let shift = u32::try_from(-(FRACTION_BITS as i32) - exponent).ok().map(|shift| shift.min(31));
+                // Where something is this large, a look at a few tells of most windows that it is far.
+                let is_far = |shift| {
+                    let mut few = x.iter().zip(&*values).take(4);
+                    largest.is_some_and(|largest| largest >= FAR)
+                        && few.any(|(x, mean)| squared_differences(&[*x], &[*mean], shift).1 >= NEAR)
+                };
+                if let Some(shift) = shift
+                    && !is_far(shift)
+                    && let (sum, magnitude) = squared_differences(x, values, shift)
                     && magnitude < NEAR
                 {
                     self.near += sum;
                 } else {
-                    self.far += far_squares(x, values, exponent, magnitude);
+                    let largest = largest.unwrap_or_else(|| largest_bits(x, 0));
+                    self.far += far_squares((x, largest), values, exponent, magnitude);
                 }
             }
         }
@@ -80,11 +93,10 @@ impl Squares {
     }
 }
 
-/// The sum of squared differences between `x` and `means`, which are worth `2^exponent`, `magnitude` being the bitwise or of their magnitudes: in
+/// The sum of squared differences between `x`, with the bits of its largest magnitude, and `means`, which are worth `2^exponent`, `magnitude` being the bitwise or of their magnitudes: in
 /// integers of a unit so coarse that both have room. Both are overwritten.
 #[inline(never)] // few windows need it
-fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) -> f32 {
-    let largest = largest_bits(x, 0);
+fn far_squares((x, largest): (&mut [f32], u32), means: &mut [i32], exponent: i32, magnitude: u32) -> f32 {
     if largest > f32::MAX.to_bits() {
         return f32::INFINITY;
     }
