@@ -10,9 +10,6 @@ use crate::{
 /// Where a chunk has a fixed-point difference as large as this (64 standard deviations), it is summed for itself.
 const NEAR: u32 = 1 << 16;
 
-/// The bits of 256 standard deviations.
-const FAR: u32 = 256f32.to_bits();
-
 /// Bits before the point of the fixed-point numbers that such a chunk is summed in: their differences then have no more than 26.
 const FAR_BITS: i32 = 15;
 
@@ -60,16 +57,8 @@ impl Squares {
             Outputs::F32(means) => x.iter().zip(means).for_each(|(x, mean)| self.add_far((x - *mean) * (x - *mean))),
             Outputs::Fixed { values, exponent, magnitude } => {
                 // Means in a unit so coarse that they would have to be shifted left are far from everything.
-                let shift = u32::try_from(-(FRACTION_BITS as i32) - exponent).ok().map(|shift| shift.min(31));
-                // Where something is this large, a look at a few tells of most windows that it is far.
-                let is_far = |shift| {
-                    let mut few = x.iter().zip(&*values).take(4);
-                    largest.is_some_and(|largest| largest >= FAR)
-                        && few.any(|(x, mean)| squared_differences(&[*x], &[*mean], shift).1 >= NEAR)
-                };
-                if let Some(shift) = shift
-                    && !is_far(shift)
-                    && let (sum, magnitude) = squared_differences(x, values, shift)
+                if let Ok(shift) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+                    && let (sum, magnitude) = squared_differences(x, values, shift.min(31))
                     && magnitude < NEAR
                 {
                     self.near += sum;
@@ -120,7 +109,12 @@ fn far_squares((x, largest): (&mut [f32], u32), means: &mut [i32], exponent: i32
     let shift = coarser - FRACTION_BITS as i32 - exponent;
     if shift < 0 {
         // They have room, or are all zero.
-        means.iter_mut().for_each(|mean| *mean <<= shift.unsigned_abs().min(31));
+        let left = shift.unsigned_abs().min(31);
+        let (fours, rest) = means.as_chunks_mut::<4>();
+        for [a, b, c, d] in fours {
+            (*a, *b, *c, *d) = (*a << left, *b << left, *c << left, *d << left);
+        }
+        rest.iter_mut().for_each(|mean| *mean <<= left);
     }
     let (sum, _) = squared_differences(x, means, shift.clamp(0, 31) as u32);
     nearest(sum) * power_of_two(2 * (coarser - FRACTION_BITS as i32))
