@@ -4,7 +4,7 @@ use std::env::{var, var_os};
 
 fn main() {
     println!(
-        "cargo::rustc-check-cfg=cfg(vae_dsp, vae_v8m, vae_vectors, vae_fpu, vae_v7m, vae_v6m, vae_riscv32, vae_soft, vae_portable, vae_mve)"
+        "cargo::rustc-check-cfg=cfg(vae_dsp, vae_v8m, vae_vectors, vae_fpu, vae_v7m, vae_v6m, vae_riscv32, vae_soft, vae_fused, vae_portable, vae_mve)"
     );
     println!("cargo::rerun-if-changed=build.rs");
     let target = var("TARGET").unwrap_or_default();
@@ -21,12 +21,18 @@ fn main() {
     let dsp = target.starts_with("thumbv7em-") || target == "thumbv8m.main-none-eabihf";
     set("vae_dsp", dsp);
     set("vae_v8m", dsp && target.starts_with("thumbv8m"));
-    set("vae_vectors", target == "thumbv8m.main-none-eabihf" && has_mve());
+    let vectors = target == "thumbv8m.main-none-eabihf" && has_mve();
+    set("vae_vectors", vectors);
     set("vae_fpu", dsp && hard_float);
     set("vae_v7m", target.starts_with("thumbv7m-") || target == "thumbv8m.main-none-eabi");
     set("vae_v6m", target.starts_with("thumbv6m-") || target.starts_with("thumbv8m.base-"));
     set("vae_riscv32", target.starts_with("riscv32im"));
-    set("vae_soft", (target.starts_with("thumb") || target.starts_with("riscv32")) && !hard_float);
+    let soft = (target.starts_with("thumb") || target.starts_with("riscv32")) && !hard_float;
+    set("vae_soft", soft);
+    // Where an input is standardised and used in one pass; the kernel for vectors and those without an FPU do it in two.
+    if portable || !(vectors || soft) {
+        println!("cargo::rustc-cfg=vae_fused");
+    }
 }
 
 /// Whether the core is said to have MVE: by `RUSTFLAGS=--cfg vae_mve`, as no target's name says so, or by what the compiler is told

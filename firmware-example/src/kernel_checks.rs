@@ -62,7 +62,9 @@ pub fn check() -> Result<u32, Difference> {
         rows_f32_case(len, &mut random, |random| random.number(3))?;
         rows_f32_case(len, &mut random, Random::tiny)?;
         tiny_case(len, &mut random)?;
-        cases += 4;
+        fused_case(len, &mut random)?;
+        silu_case(len, &mut random)?;
+        cases += 6;
     }
     Ok(cases)
 }
@@ -170,6 +172,93 @@ fn tiny_case(len: usize, random: &mut Random) -> Result<(), Difference> {
         };
         if !found.iter().zip(&expected).all(same) {
             return Err(Difference { kernel: "standardise", shape: (len, unknown) });
+        }
+    }
+    Ok(())
+}
+
+/// What is done in one pass is what is done in several, up to where it cannot be.
+fn fused_case(len: usize, random: &mut Random) -> Result<(), Difference> {
+    const ONE: f32 = (1 << FRACTION_BITS) as f32;
+    let limits = [f32::NAN, f32::INFINITY, 4.0, -4.0, -4.000_000_5, 32.0, 32.001, -32.0, -31.999_998];
+    for case in 0..2 * limits.len() {
+        let (mut x, mut mean, mut inverse_scale, mut means) = ([0.0; 64], [0.0; 64], [1.0; 64], [0; 64]);
+        x[..len].fill_with(|| random.number(2));
+        mean[..len].fill_with(|| random.number(0));
+        inverse_scale[..len].fill_with(|| random.number(0));
+        means[..len].fill_with(|| random.word() as i32 >> 8);
+        let place = random.within(63) as usize;
+        if let Some(limit) = limits.get(case) {
+            (x[place], mean[place], inverse_scale[place]) = (*limit, 0.0, 1.0);
+        }
+        let differs = |kernel, same: bool| if same { Ok(()) } else { Err(Difference { kernel, shape: (len, case) }) };
+        let mut values = [0.0; 64];
+        portable::standardise(&x[..len], &mean[..len], &inverse_scale[..len], &mut values[..len]);
+
+        let (mut found, mut expected) = ([7i16; 64], [7i16; 64]);
+        let taken = kernel::take_in(&x[..len], &mean[..len], &inverse_scale[..len], &mut found[..len]);
+        let far = values[..len].iter().position(|value| !(-4.0..4.0).contains(value)).unwrap_or(len);
+        differs("take_in's end", taken == far / 8 * 8)?;
+        portable::quantise(&values[..taken], 1.5 * 8_388_608.0 / 32.0, &mut expected);
+        differs("take_in", found == expected)?;
+
+        for shift in [1, 9, 31] {
+            let sum = kernel::near_squares(&x[..len], &mean[..len], &inverse_scale[..len], &means[..len], shift);
+            let is_near = |value: &f32| -32_768.0 < value * ONE && value * ONE < 32_769.0;
+            let square = |(value, mean): (&f32, &i32)| {
+                (i64::from((value * ONE) as i32) - i64::from(mean >> shift)).unsigned_abs().pow(2)
+            };
+            let exact: u64 = values[..len].iter().zip(&means).map(square).sum();
+            let expected = u32::try_from(exact).ok().filter(|_| values[..len].iter().all(is_near));
+            differs("near_squares", sum == expected)?;
+        }
+
+        x[random.within(63) as usize] = -f32::NAN;
+        let (mut kept, mut own) = (x, means);
+        let (missing, observed) = kernel::forget(&mut kept[..len], &mut own[..len], &mean[..len]);
+        let mut sums = [0.0; 2];
+        for index in 0..len {
+            let is_missing = x[index].is_nan();
+            sums[usize::from(is_missing)] += mean[index];
+            let (value, place) = if is_missing { (0.0, 0) } else { (x[index], means[index]) };
+            differs("forget", (value.to_bits(), place) == (kept[index].to_bits(), own[index]))?;
+        }
+        differs("forget's sums", [observed, missing].map(f32::to_bits) == sums.map(f32::to_bits))?;
+    }
+    Ok(())
+}
+
+/// As `FORMAT.md` says, in 64 bits, by a table of any numbers that fall.
+fn silu_case(len: usize, random: &mut Random) -> Result<(), Difference> {
+    let (mut near, mut sigmoids) = ([1 << 15; 65], [0i64; 64]);
+    let mut sigmoid = 1u32 << 15;
+    for (near, place) in near.iter_mut().zip(&mut sigmoids[..60]) {
+        *place = i64::from(sigmoid);
+        *near = ((sigmoid * ((1 << 16) - sigmoid)) >> 16) << 16 | ((1 << 15) - sigmoid);
+        sigmoid -= random.within(sigmoid / 4);
+    }
+    for (down, left) in [(0, 16), (0, 0), (16, 3), (3, 8), (14, 15)] {
+        let mut values = [0; 64];
+        values[..len].fill_with(|| random.word() as i32 >> (16 - down) >> random.within(15));
+        values[random.within(63) as usize] = i32::MIN >> (16 - down);
+        let mut found = values;
+        let magnitude = kernel::silu(&mut found[..len], down, left, &near);
+        let mut bits = 0;
+        for (value, found) in values[..len].iter().zip(&found) {
+            let size = i64::from(value.unsigned_abs() >> down);
+            let argument = (size << left).min((1 << 20) - (1 << 13) - 1);
+            let index = (argument + (1 << 13)) >> 14;
+            let (s, d) = (sigmoids[index as usize], argument - (index << 14));
+            let p = (((s * ((1 << 16) - s)) >> 16) * d) >> 16;
+            let tail = s - p + ((((p * d) >> 17) * ((1 << 16) - 2 * s)) >> 16);
+            let expected = if *value < 0 { 0 } else { size } - ((size * tail + (1 << 15)) >> 16);
+            if i64::from(*found) != expected {
+                return Err(Difference { kernel: "silu", shape: (len, left as usize) });
+            }
+            bits |= (*found ^ (*found >> 31)) as u32;
+        }
+        if bits != magnitude {
+            return Err(Difference { kernel: "silu's magnitude", shape: (len, left as usize) });
         }
     }
     Ok(())

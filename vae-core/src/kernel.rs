@@ -26,6 +26,8 @@ mod armv6m;
 mod armv7m;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 mod composed;
+#[cfg(vae_dsp)]
+mod curve;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 mod dsp;
 // With vectors, only for denormal numbers.
@@ -48,10 +50,12 @@ pub use armv6m::sums_int8;
 pub use armv7m::sums_int8;
 #[cfg(any(vae_v6m, vae_v7m, vae_riscv32))]
 pub use composed::rows_int8;
+#[cfg(vae_dsp)]
+pub use curve::silu;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 pub use dsp::{largest_bits, mend, requantise, rows_int8};
 #[cfg(all(vae_fpu, not(vae_vectors)))]
-pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+pub use fpu::{forget, near_squares, quantise, squared_differences, standardise, sums_f32, take_in};
 #[cfg(vae_vectors)]
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
@@ -71,6 +75,10 @@ pub use portable::to_fixed;
 pub use portable::{FRACTION_BITS, clear};
 #[cfg(not(vae_dsp))]
 pub use portable::{largest_bits, mend, requantise};
+#[cfg(not(vae_dsp))]
+pub use portable::silu;
+#[cfg(any(not(vae_fpu), vae_vectors))]
+pub use portable::{forget, near_squares, take_in};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
 #[cfg(vae_riscv32)]

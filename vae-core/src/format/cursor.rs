@@ -77,7 +77,23 @@ impl<'m> Cursor<'m> {
     /// A varint, of at most 32 bits.
     #[inline(never)]
     pub(crate) const fn word(&mut self) -> u32 {
-        // Not by `byte`: each score reads all layers' records.
+        // Each score reads all layers' records, and most numbers are a byte or two.
+        match self.rest {
+            [low @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                *low as u32
+            }
+            [low, high @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                (*low & 0x7F) as u32 | (*high as u32) << 7
+            }
+            _ => self.long_word(),
+        }
+    }
+
+    /// A varint that may have several bytes.
+    #[inline(never)]
+    const fn long_word(&mut self) -> u32 {
         let (mut value, mut shift, mut rest) = (0, 0, self.rest);
         while let Some((byte, behind)) = rest.split_first() {
             value |= ((*byte & 0x7F) as u32) << shift;

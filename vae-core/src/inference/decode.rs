@@ -158,7 +158,8 @@ impl<'m> Model<'m> {
         let vae = Vae::of(self)?;
         let mut x = vae.observe(x.as_window())?;
         let mut buffers = scratch.split(self)?;
-        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, usize::MAX, &mut |_, _, _| Some(()))?;
+        let mut ignore = |_: usize, _: &[f32], _: u32| Some(());
+        x.source.read(LayerBuffers::chunk(buffers.layers.hidden)?.0, usize::MAX, &mut ignore)?;
         Ok(vae.log_conditional(&x, z.as_vector().as_slice(), &mut buffers.layers)? + log_prior)
     }
 

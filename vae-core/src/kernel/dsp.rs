@@ -20,15 +20,17 @@ pub fn rows_int8(
     relu: bool,
     out: &mut [i32],
 ) -> u32 {
-    let blocks = (out.len() / ROW_BLOCK).min(weights.len().checked_div(2 * x.len()).unwrap_or(0)).min(rows.len());
-    if blocks == 0 || !x.len().is_multiple_of(2) {
+    let blocks = (out.len() / ROW_BLOCK).min(rows.len());
+    if blocks == 0 || x.is_empty() || !x.len().is_multiple_of(2) || weights.len() < (2 * x.len()).saturating_mul(blocks) {
         return 0;
     }
     let (x, out) = (x.as_ptr_range(), out.as_mut_ptr());
-    let first_run = x.start.wrapping_add(x.end.addr().wrapping_sub(x.start.addr()).min(RUN_BYTES) / 64 * 16);
+    let bytes = x.end.addr().wrapping_sub(x.start.addr());
+    let is_whole = bytes <= RUN_BYTES && bytes % STEP_BYTES == 0;
+    let first_run = x.start.wrapping_byte_add(bytes.min(RUN_BYTES) / STEP_BYTES * STEP_BYTES);
     let mut job = Job {
         x: x.start,
-        first_run: if first_run == x.end { first_run } else { first_run.wrapping_byte_sub(1) },
+        run: if is_whole { first_run } else { first_run.wrapping_byte_sub(1) },
         rows: rows.as_ptr(),
         magnitude: 0,
         out,
@@ -36,7 +38,7 @@ pub fn rows_int8(
         shift: shift & 31,
         relu: u32::from(relu),
         x_end: x.end,
-        run: x.end,
+        first_run: first_run.wrapping_byte_sub(1),
         a: 0,
         c: 0,
     };
@@ -49,13 +51,16 @@ pub fn rows_int8(
 
 /// Bytes of activations in a run of [`super::FLUSH_COLUMNS`].
 const RUN_BYTES: usize = 2 * FLUSH_COLUMNS;
+/// And in a step, of 32 columns.
+const STEP_BYTES: usize = 64;
 
-/// What a kernel keeps in memory for want of registers; the assembly knows the offsets.
+/// What a kernel keeps in memory for want of registers; the assembly knows the offsets, and copies it to the stack behind four zeros.
 #[repr(C)]
 struct Job {
+    /// On the stack before the zeros, so that a block begins with one `LDM`.
     x: *const u32,
-    /// Where the first run's steps of 32 columns end; a byte before that where it is not the row's end.
-    first_run: *const u32,
+    /// Where the run's steps end; a byte before that where the row may go on, or has more than a run.
+    run: *const u32,
     rows: *const [i32; ROW_WORDS],
     magnitude: u32,
     out: *mut i32,
@@ -63,25 +68,15 @@ struct Job {
     shift: u32,
     relu: u32,
     x_end: *const u32,
-    /// Where the run ends, likewise.
-    run: *const u32,
+    /// Where the first run's steps end, less a byte.
+    first_run: *const u32,
     /// Sums of the runs so far.
     a: i32,
     c: i32,
 }
 
-/// Four columns of four rows: r0 weights, the registers of two words of activations, r2…r5 the sums (256 A + B, B, 256 C + D, D).
-macro_rules! four_columns {
-    ($first:literal, $second:literal) => {
-        concat!(
-            "ldm r0!, {{r10, r11, r12, lr}}\n",
-            two_columns!("r2", "r3", "r10", $first),
-            two_columns!("r2", "r3", "r11", $second),
-            two_columns!("r4", "r5", "r12", $first),
-            two_columns!("r4", "r5", "lr", $second),
-        )
-    };
-}
+/// Bytes of the zeros.
+const ZEROS: usize = 16;
 
 /// Two columns of a pair of rows.
 macro_rules! two_columns {
@@ -93,10 +88,41 @@ macro_rules! two_columns {
     };
 }
 
-/// Eight columns of four rows; r1 activations.
-macro_rules! eight_columns {
-    () => {
-        concat!("ldm r1!, {{r6, r7, r8, r9}}\n", four_columns!("r6", "r7"), four_columns!("r8", "r9"))
+/// Four columns of the first pair of rows, whose sums (256 A + B, B) are in r2 and r3.
+macro_rules! first_pair {
+    ($w:literal, $v:literal, $x:literal, $y:literal) => {
+        concat!(two_columns!("r2", "r3", $w, $x), two_columns!("r2", "r3", $v, $y))
+    };
+}
+
+/// Of the second pair, in r4 and r5.
+macro_rules! second_pair {
+    ($w:literal, $v:literal, $x:literal, $y:literal) => {
+        concat!(two_columns!("r4", "r5", $w, $x), two_columns!("r4", "r5", $v, $y))
+    };
+}
+
+/// Sixteen columns of four rows: r0 weights, of which those of the first four columns are in r10…lr, and in the end those of the next four where the
+/// last argument has their registers; r1 activations. Of the eight registers for both, all that are free are loaded at a time.
+macro_rules! sixteen_columns {
+    ($next:literal) => {
+        concat!(
+            "ldm r1!, {{r6, r7, r8, r9}}\n",
+            first_pair!("r10", "r11", "r6", "r7"),
+            second_pair!("r12", "lr", "r6", "r7"),
+            "ldm r0!, {{r6, r7, r10, r11, r12, lr}}\n",
+            first_pair!("r6", "r7", "r8", "r9"),
+            second_pair!("r10", "r11", "r8", "r9"),
+            "ldm r1!, {{r6, r7, r8, r9}}\n",
+            first_pair!("r12", "lr", "r6", "r7"),
+            "ldm r0!, {{r10, r11, r12, lr}}\n",
+            second_pair!("r10", "r11", "r6", "r7"),
+            first_pair!("r12", "lr", "r8", "r9"),
+            "ldm r0!, {{r6, r7",
+            $next,
+            "}}\n",
+            second_pair!("r6", "r7", "r8", "r9"),
+        )
     };
 }
 
@@ -105,57 +131,77 @@ macro_rules! eight_columns {
 #[unsafe(naked)]
 unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
     // The job is copied to the stack, so that its place needs no register; its magnitude is copied back. A run is at most 224
-    // columns in steps of 32 (64 bytes); a tail of fewer belongs to the last run.
+    // columns in steps of 32 (64 bytes), of which a turn takes four, the first one what is left by four; a tail of fewer columns belongs to the last run.
     naked_asm!(
         dsp!(),
         ".syntax unified",
         "push {{r1, r4-r11, lr}}",
         "sub sp, #{frame}",
-        "ldm r1!, {{r2-r12, lr}}",
-        "stm sp, {{r2-r12, lr}}",
-        // Where a block begins.
+        "ldm r1!, {{r2, r7-r12}}",
+        "movs r3, #0",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "stm sp, {{r2-r12}}",
+        "ldm r1, {{r3, r4, r5, r6, r8}}",
+        "add r12, sp, #44",
+        "stm r12, {{r3, r4, r5, r6, r8}}",
+        // Where a block begins: one of several runs, or with a tail, or one of whole turns, or of another number of steps. (r2 is x, r7 run.)
         "adr.w r4, 2f",
-        "ldr r2, [sp, #{first_run}]",
-        "ldr r3, [sp, #{x_end}]",
-        "cmp r2, r3",
-        "it eq",
-        "adreq.w r4, 11f",
+        "tst r7, #1",
+        "bne 1f",
+        "adr.w r4, 11f",
+        "subs r7, r7, r2",
+        "tst r7, #3 * {step_bytes}",
+        "beq 1f",
+        "adr.w r4, 13f",
+        "1:",
         "orr r4, r4, #1", // Thumb code
         "str r4, [sp, #{begin}]",
         "bx r4",
         "2:", // a block of several runs, or with a tail
-        "ldrd r1, r7, [sp, #{x}]",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
+        "ldm sp, {{r1-r5}}",
         "strd r2, r3, [sp, #{a}]",
-        "cmp r1, r7",
-        "bhi 7f",
-        "12:", // a run
+        "ldrd r6, r7, [sp, #{x_end}]",
         "str r7, [sp, #{run}]",
-        "b 3f",
-        "11:", // a block of one run
-        "ldr r1, [sp, #{x}]",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
-        "3:", // 32 columns
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
-        eight_columns!(),
+        "subs r7, r7, r1",
+        "blo 15f",
+        "adds r7, #1",
+        "b 14f",
+        "13:", // a block of one run
+        "ldm sp, {{r1-r5}}",
+        "ldr r7, [sp, #{run}]",
+        "subs r7, r7, r1",
+        "14:", // a run of so many bytes of activations: into the turn
+        "ubfx r7, r7, #6, #2",
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        "tbh [pc, r7, lsl #1]",
+        "17:",
+        ".hword (18f - 17b) / 2, (21f - 17b) / 2, (20f - 17b) / 2, (19f - 17b) / 2",
+        "11:", // a block of one run of whole turns
+        "ldm sp, {{r1-r5}}",
+        "3:", // 128 columns
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        "18:",
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "19:", // 96
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "20:", // 64
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(", r10, r11, r12, lr"),
+        "21:", // 32
+        sixteen_columns!(", r10, r11, r12, lr"),
+        sixteen_columns!(""),
         "ldr r6, [sp, #{run}]",
         "cmp r1, r6",
-        "blo 3b",
-        "bhi 7f", // the end of a run, but not of a row
-        "5:", // the end of a row: r2…r5 become the rows' outputs
-        "ldrd r6, r7, [sp, #{a}]",
+        "bne 22f",
         "subs r2, r2, r3",
-        "add r2, r6, r2, asr #8",
+        "asrs r2, r2, #8",
         "subs r4, r4, r5",
-        "add r4, r7, r4, asr #8",
+        "asrs r4, r4, #8",
+        "5:", // the end of a row: r2…r5 become the rows' outputs
         "ldrd r12, lr, [sp, #{rows}]",
         "ldm r12!, {{r6-r11}}",
         "ldr r1, [sp, #{shift}]",
@@ -189,29 +235,6 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "str lr, [r1, #{magnitude}]",
         "add sp, #{frame} + 4",
         "pop {{r4-r11, pc}}",
-        "7:", // what is left of a row: a tail or another run
-        "ldr r6, [sp, #{x_end}]",
-        "subs r7, r6, r1",
-        "cmp r7, #64",
-        "blo 9f",
-        "cmp r7, #{run_bytes}",
-        "it hi",
-        "movhi r7, #{run_bytes}",
-        "bic r7, r7, #63",
-        "add r7, r7, r1",
-        "cmp r7, r6",
-        "it ne",
-        "subne r7, #1",
-        "ldrd r8, r9, [sp, #{a}]",
-        "subs r2, r2, r3",
-        "add r8, r8, r2, asr #8",
-        "subs r4, r4, r5",
-        "add r9, r9, r4, asr #8",
-        "strd r8, r9, [sp, #{a}]",
-        // B and D go on from where they are, which takes them out of the packed sums of the next run.
-        "mov r2, r3",
-        "mov r4, r5",
-        "b 12b",
         "8:", // outputs of either sign
         "eor r1, r2, r2, asr #31",
         "orr lr, lr, r1",
@@ -222,24 +245,56 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
         "eor r1, r5, r5, asr #31",
         "orr lr, lr, r1",
         "b 6b",
-        "9:", // four columns of the tail
+        "22:",
+        "blo 3b",
+        // What is left of a row: a run, a tail or nothing.
+        "ldr r6, [sp, #{x_end}]",
+        "ldrd r8, r9, [sp, #{a}]",
+        "subs r7, r6, r1",
+        "beq 16f",
+        "cmp r7, #{step_bytes}",
+        "blo 15f",
+        "cmp r7, #{run_bytes}",
+        "it hi",
+        "movhi r7, #{run_bytes}",
+        "bic r7, r7, #{step_bytes} - 1",
+        "subs r2, r2, r3",
+        "add r8, r8, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r9, r9, r4, asr #8",
+        "strd r8, r9, [sp, #{a}]",
+        // B and D go on from where they are, which takes them out of the packed sums of the next run.
+        "mov r2, r3",
+        "mov r4, r5",
+        "add r6, r7, r1",
+        "subs r6, #1",
+        "str r6, [sp, #{run}]",
+        "b 14b",
+        "15:", // four columns of the tail
         "ldm r1!, {{r8, r9}}",
-        four_columns!("r8", "r9"),
+        "ldm r0!, {{r10, r11, r12, lr}}",
+        first_pair!("r10", "r11", "r8", "r9"),
+        second_pair!("r12", "lr", "r8", "r9"),
         "cmp r1, r6",
-        "bne 9b",
+        "bne 15b",
+        "16:",
+        "ldrd r8, r9, [sp, #{a}]",
+        "subs r2, r2, r3",
+        "add r2, r8, r2, asr #8",
+        "subs r4, r4, r5",
+        "add r4, r9, r4, asr #8",
         "b 5b",
-        frame = const size_of::<Job>() + 4,
-        begin = const size_of::<Job>(),
-        x = const offset_of!(Job, x),
-        first_run = const offset_of!(Job, first_run),
-        rows = const offset_of!(Job, rows),
+        frame = const size_of::<Job>() + ZEROS + 8,
+        begin = const size_of::<Job>() + ZEROS,
+        rows = const offset_of!(Job, rows) + ZEROS,
         magnitude = const offset_of!(Job, magnitude),
-        out = const offset_of!(Job, out),
-        shift = const offset_of!(Job, shift),
-        relu = const offset_of!(Job, relu),
-        x_end = const offset_of!(Job, x_end),
-        run = const offset_of!(Job, run),
-        a = const offset_of!(Job, a),
+        out = const offset_of!(Job, out) + ZEROS,
+        shift = const offset_of!(Job, shift) + ZEROS,
+        relu = const offset_of!(Job, relu) + ZEROS,
+        x_end = const offset_of!(Job, x_end) + ZEROS,
+        run = const offset_of!(Job, run) + ZEROS,
+        a = const offset_of!(Job, a) + ZEROS,
+        step_bytes = const STEP_BYTES,
         run_bytes = const RUN_BYTES,
     )
 }
@@ -248,9 +303,9 @@ unsafe extern "C" fn blocks_of_four_rows(weights: *const u32, job: &mut Job) {
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let len = values.len().min(out.len());
     // The loop writes words, and multiplies by `2^(32 − shift)`, which must be a positive number of 32 bits.
-    let fours = if out.as_ptr().cast::<u32>().is_aligned() && shift > 1 { len & !3 } else { 0 };
-    if fours > 0 {
-        // SAFETY: both slices have at least `fours` values, a positive multiple of the four that a turn of the loop reads and
+    let eights = if out.as_ptr().cast::<u32>().is_aligned() && shift > 1 { len & !7 } else { 0 };
+    if eights > 0 {
+        // SAFETY: both slices have at least `eights` values, a positive multiple of the eight that a turn of the loop reads and
         // writes, and `out` is aligned for words. Registers and memory that change are declared.
         unsafe {
             asm!(
@@ -263,21 +318,30 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
                 "smmulr r4, r4, {factor}",
                 "smmulr r5, r5, {factor}",
                 "pkhbt r2, r2, r3, lsl #16",
+                "pkhbt r3, r4, r5, lsl #16",
+                "ldm {values}!, {{r4, r5, r8, r12}}",
+                "smmulr r4, r4, {factor}",
+                "smmulr r5, r5, {factor}",
+                "smmulr r8, r8, {factor}",
+                "smmulr r12, r12, {factor}",
                 "pkhbt r4, r4, r5, lsl #16",
-                "strd r2, r4, [{out}], #8",
+                "pkhbt r5, r8, r12, lsl #16",
+                "stm {out}!, {{r2, r3, r4, r5}}",
                 "cmp {out}, {end}",
                 "bne 2b",
                 values = inout(reg) values.as_ptr() => _,
                 out = inout(reg) out.as_mut_ptr() => _,
-                end = in(reg) out.as_ptr().wrapping_add(fours),
+                end = in(reg) out.as_ptr().wrapping_add(eights),
                 factor = in(reg) 1u32 << (32 - shift.min(31)),
-                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r12") _,
                 options(nostack),
             );
         }
     }
-    let (values, out) = (values.get(fours..).unwrap_or_default(), out.get_mut(fours..).unwrap_or_default());
-    portable::requantise(values, shift, out);
+    if eights < len {
+        let (values, out) = (values.get(eights..).unwrap_or_default(), out.get_mut(eights..).unwrap_or_default());
+        portable::requantise(values, shift, out);
+    }
 }
 
 /// What [`portable::mend`] computes, in instructions of this core.
@@ -292,18 +356,15 @@ pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
             asm!(
                 dsp!(),
                 "2:",
-                "ldr {value}, [{values}]",
+                "ldr {value}, [{values}], #4",
                 "cmp {infinity}, {value}, lsl #1",
                 "bls 5f",
-                "3:",
                 "cmp {twice_limit}, {value}, lsl #1",
-                "it lo",
-                "bfilo {value}, {limit}, #0, #31",
+                "blo 4f",
                 "cmp {twice}, {value}, lsl #1",
                 "it lo",
                 "lsllo {twice}, {value}, #1",
-                "4:",
-                "str {value}, [{values}], #4",
+                "3:",
                 "cmp {values}, {end}",
                 "bne 2b",
                 "b 7f",
@@ -313,15 +374,23 @@ pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
                 "cmp {infinity}, {other}, lsl #1",
                 "it eq",
                 "moveq {is_infinite}, #1",
-                "b 3b",
+                "4:", // beyond the limit
+                "bfi {value}, {limit}, #0, #31",
+                "str {value}, [{values}, #-4]",
+                "mov {twice}, {twice_limit}",
+                "cmp {values}, {end}",
+                "bne 2b",
+                "b 7f",
                 "6:",
                 "add {missing}, {missing}, #1",
                 "mov {value}, #0",
-                "b 4b",
+                "str {value}, [{values}, #-4]",
+                "cmp {values}, {end}",
+                "bne 2b",
                 "7:",
                 values = inout(reg) values => _,
                 end = in(reg) values.wrapping_add(len),
-                distance = in(reg) x.as_ptr().addr().wrapping_sub(values.addr()),
+                distance = in(reg) x.as_ptr().addr().wrapping_sub(values.addr()).wrapping_sub(size_of::<f32>()),
                 infinity = in(reg) f32::INFINITY.to_bits() << 1,
                 limit = in(reg) limit.to_bits(),
                 twice_limit = in(reg) limit.to_bits() << 1,

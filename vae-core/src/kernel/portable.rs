@@ -187,6 +187,38 @@ pub fn quantise(values: &[f32], rounder: f32, out: &mut [i16]) {
     }
 }
 
+/// [`standardise`] and [`quantise`] in one, in steps of 1/32: of as many eights as have a halfword each and lie within ± 4, up to the first that has one
+/// that is not observed or does not. Returns how many values that are.
+pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) -> usize {
+    const ROUNDER: f32 = 1.5 * (1 << 23) as f32 / 32.0;
+    let constants = mean.as_chunks::<8>().0.iter().zip(inverse_scale.as_chunks::<8>().0);
+    let mut taken = 0;
+    for ((out, x), (mean, inverse_scale)) in out.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0).zip(constants)
+    {
+        let mut values = [0.0; 8];
+        standardise(x, mean, inverse_scale, &mut values);
+        if !values.iter().all(|value| (-4.0..4.0).contains(value)) {
+            break;
+        }
+        quantise(&values, ROUNDER, out);
+        taken += 8;
+    }
+    taken
+}
+
+/// The sum of [`squared_differences`] between standardised values and `means / 2^shift`, of which there are at most as many, where all the former fit 16 bits with
+/// the other sign, and the sum 32; else none. It is meant for means that fit 16 bits too: no difference then has more than 16.
+pub fn near_squares(x: &[f32], mean: &[f32], inverse_scale: &[f32], means: &[i32], shift: u32) -> Option<u32> {
+    let mut sum = 0u32;
+    for ((x, mean), (own, inverse_scale)) in x.iter().zip(means).zip(mean.iter().zip(inverse_scale)) {
+        let value = (x - own) * inverse_scale;
+        let opposite = i16::try_from(to_fixed(-value)).ok().filter(|_| !value.is_nan())?;
+        let square = square((mean >> shift).wrapping_add(i32::from(opposite)));
+        sum = sum.checked_add(u32::try_from(square).ok()?)?;
+    }
+    Some(sum)
+}
+
 /// `value` in units of `2^−FRACTION_BITS`, rounded towards zero; what is too large becomes the largest, NaN zero.
 #[inline]
 pub fn to_fixed(value: f32) -> i32 {
@@ -264,6 +296,21 @@ pub fn mend(values: &mut [f32], x: &[f32], limit: f32) -> (u32, u32, bool) {
     (missing, largest, is_infinite)
 }
 
+/// Brings what is NaN to 0, and the means that belong to it. Returns the sums of the constants that belong to what was NaN, and of the others.
+pub fn forget(values: &mut [f32], means: &mut [i32], constants: &[f32]) -> (f32, f32) {
+    let (mut missing, mut observed) = (0.0, 0.0);
+    for ((value, mean), constant) in values.iter_mut().zip(means).zip(constants) {
+        // By its bits, which costs little without an FPU.
+        if value.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
+            (*value, *mean) = (0.0, 0);
+            missing += constant;
+        } else {
+            observed += constant;
+        }
+    }
+    (missing, observed)
+}
+
 /// Integers divided by `2^shift` (at most 2³⁰) and rounded to the nearest, ties up, as many as fit into `out`.
 pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
     let Some(before) = shift.checked_sub(1) else {
@@ -274,6 +321,33 @@ pub fn requantise(values: &[i32], shift: u32, out: &mut [i16]) {
         // With one bit left to round by, nothing overflows.
         *out = (((value >> before) + 1) >> 1) as i16;
     }
+}
+
+/// SiLU of integers, in place: `max(v, 0) − (|v| σ(−|v|) + ½)`, rounded down, in units of which `|v| · 2^left` is 2¹⁶ at 1 once it is shifted right by
+/// `down`. Returns the bitwise or of the magnitudes of what that makes.
+///
+/// `near` has an entry for each quarter from 0 to 16: `½ − s` in its low half, of the sigmoid `s` there, and `s (1 − s)` in its high one, both times 2¹⁶; the last
+/// two are of a sigmoid of 0. A value shifted by `down` is at most 2¹⁵, and `left` at most 16.
+pub fn silu(values: &mut [i32], down: u32, left: u32, near: &[u32; 65]) -> u32 {
+    const STEP_BITS: u32 = 14;
+    const HALF_STEP: u32 = 1 << (STEP_BITS - 1);
+    const UNUSED: u32 = u32::BITS - STEP_BITS;
+    const HALF: i32 = 1 << 15;
+    let mut magnitude = 0;
+    for value in values {
+        let (size, sign) = (value.unsigned_abs() >> down, *value >> 31);
+        let argument = (size << left).min((64 << STEP_BITS) - HALF_STEP - 1);
+        let entry = near[((argument + HALF_STEP) >> STEP_BITS) as usize % 64];
+        let (slope, offset) = ((entry >> 16) as i32, (entry & 0xFFFF) as i32);
+        // From there on by Taylor's series to the second order: the derivatives are `−s (1 − s)` and `s (1 − s) (1 − 2 s)`.
+        let distance = (argument << UNUSED) as i32 >> UNUSED;
+        let step = (slope * distance) >> 16;
+        let bend = (step * distance) >> 17;
+        let tail = HALF - offset - step + ((bend * offset) >> 15);
+        *value = (size as i32 & !sign) - ((size as i32 * tail + HALF) >> 16);
+        magnitude |= (*value ^ (*value >> 31)) as u32;
+    }
+    magnitude
 }
 
 #[cfg(test)]

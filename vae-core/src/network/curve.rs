@@ -1,7 +1,7 @@
 //! Activations of a layer's integers, by tables: the same bits everywhere, and no floating point. `FORMAT.md`, "`Int8` arithmetic", says what is
 //! computed.
 
-use crate::arithmetic::activation::Activation;
+use crate::{arithmetic::activation::Activation, kernel::silu};
 
 /// Bits of what an activation is computed from, beside its sign.
 const SIZE_BITS: i32 = 15;
@@ -27,6 +27,18 @@ static SOFTPLUS: [u16; 64] = [
     1189, 928, 724, 565, 440, 343, 267, 208, 162, 126, 98, 77, 60, 47, 36, 28, 22, 17, 13, 10, 8, 6, 5, 4, 3, 2, 2, 1,
     1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
+
+/// What [`silu`] reads: an entry more than the table, whose sigmoid is 0 as those before it.
+static NEAR: [u32; 65] = {
+    let mut near = [ONE as u32 / 2; 65];
+    let mut index = 0;
+    while index < SIGMOID.len() {
+        let sigmoid = SIGMOID[index] as i32;
+        near[index] = ((sigmoid * (ONE - sigmoid)) >> FRACTION_BITS << 16 | (ONE / 2 - sigmoid)) as u32;
+        index += 1;
+    }
+    near
+};
 
 /// The entry of a table that is nearest to an argument, and what its functions do around it.
 struct Near {
@@ -92,9 +104,7 @@ pub(crate) fn activate(activation: Activation, values: &mut [i32], exponent: i32
     let tail = (unit + FRACTION_BITS).min(31);
     let magnitude = match activation {
         // `v σ(v) = max(v, 0) − |v| σ(−|v|)`
-        Activation::Silu => each(values, down, left, |size, sign, near| {
-            (size & !sign) - ((size * near.sigmoid() + ONE / 2) >> FRACTION_BITS)
-        }),
+        Activation::Silu => silu(values, down as u32, left as u32, &NEAR),
         Activation::Tanh => each(values, down, left, |_, sign, near| ((ONE / 2 - near.sigmoid()) ^ sign) - sign),
         // `σ(v) = 1 − σ(−v)`
         Activation::Sigmoid => {

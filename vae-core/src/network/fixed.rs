@@ -5,12 +5,18 @@
 //! for `v · 2^exponent`.
 
 use crate::kernel;
+#[cfg(vae_fused)]
+use crate::network::standardise::Standardiser;
 
 /// Bits of a quantised activation beside its sign: the largest magnitude is 256.
 const ACTIVATION_BITS: u32 = 8;
 
 /// Exponents of activations are kept at or above this, so that everything computed from them is a normal `f32`.
 pub(crate) const LEAST_EXPONENT: i32 = -80;
+
+/// The least exponent at which features are quantised: those of 8 standard deviations and less, nearly all, then need no second pass, and steps of 1/32
+/// are small beside the standard deviation of 1.
+pub(crate) const FEATURES_EXPONENT: i32 = -5;
 
 /// The least exponent at which a vector, the largest magnitude in which has these bits, can be quantised.
 pub(crate) fn exponent_of(largest: u32) -> i32 {
@@ -45,6 +51,13 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(exponent: i32) -> Self {
         Self { exponent, stale: 0 }
+    }
+
+    /// Standardises and quantises as many values as need no larger exponent, where the exponent is that of nearly all windows, and returns their number.
+    #[cfg(vae_fused)]
+    pub(crate) fn take(&self, x: &[f32], standardiser: Standardiser<'_>, out: &mut [i16]) -> usize {
+        let Standardiser { mean, inverse_scale } = standardiser;
+        if self.exponent == FEATURES_EXPONENT { kernel::take_in(x, mean, inverse_scale, out) } else { 0 }
     }
 
     /// Takes the values from `place` on, which with those before them need an exponent. None where `out` has no such place.

@@ -8,7 +8,7 @@ use crate::{
     kernel,
     network::{
         error::InferError,
-        fixed::LEAST_EXPONENT,
+        fixed::{FEATURES_EXPONENT, LEAST_EXPONENT},
         standardise::{STANDARDISED_LIMIT, Standardiser},
     },
 };
@@ -32,9 +32,24 @@ pub(crate) struct Seen {
 
 const LARGEST: u32 = STANDARDISED_LIMIT.to_bits();
 
-/// Takes standardised values, a chunk at a time, with the first one's place and the bits of the largest magnitude so far; none where it has no room
-/// for them.
-pub(crate) type Emit<'e> = &'e mut dyn FnMut(usize, &[f32], u32) -> Option<()>;
+/// What a network's input is given to.
+pub(crate) trait Sink {
+    /// Takes standardised values, at most a chunk of them, with the first one's place and the bits of the largest magnitude so far; none where it has
+    /// no room for them.
+    fn add(&mut self, place: usize, values: &[f32], largest: u32) -> Option<()>;
+
+    /// Takes values from this place on that are not standardised yet, and returns how many it has taken: all are observed, and none is so large that
+    /// it counts as the largest.
+    fn take(&mut self, _place: usize, _x: &[f32], _standardiser: Standardiser<'_>) -> usize {
+        0
+    }
+}
+
+impl<F: FnMut(usize, &[f32], u32) -> Option<()>> Sink for F {
+    fn add(&mut self, place: usize, values: &[f32], largest: u32) -> Option<()> {
+        self(place, values, largest)
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(crate) enum First<'a> {
@@ -72,13 +87,18 @@ impl<'a> Source<'a> {
         first + self.condition.map_or(0, |condition| condition.values.len())
     }
 
-    /// Gives the standardised values of the chunks that begin before place `end` to `emit`, and returns the bits of their largest magnitude. What is
+    /// Gives the standardised values of the chunks that begin before place `end` to `sink`, and returns the bits of their largest magnitude. What is
     /// not observed is the mean.
     ///
     /// # Errors
-    /// [`InferError::Infinite`], [`InferError::Overflow`] for a latent vector that is not finite, and [`LoadError::Shape`] where `emit` has no
+    /// [`InferError::Infinite`], [`InferError::Overflow`] for a latent vector that is not finite, and [`LoadError::Shape`] where `sink` has no
     /// room.
-    pub(crate) fn read(&mut self, chunk: &mut [f32; CHUNK], end: usize, emit: Emit<'_>) -> Result<u32, InferError> {
+    pub(crate) fn read(
+        &mut self,
+        chunk: &mut [f32; CHUNK],
+        end: usize,
+        sink: &mut dyn Sink,
+    ) -> Result<u32, InferError> {
         let misfit = |found| LoadError::Shape { expected: self.len(), found };
         let mut seen = Seen::default();
         let mut largest = 0;
@@ -88,16 +108,16 @@ impl<'a> Source<'a> {
                 if largest > f32::MAX.to_bits() {
                     return Err(InferError::Overflow);
                 }
-                emit(0, z, largest).ok_or(misfit(0))?;
+                sink.add(0, z, largest).ok_or(misfit(0))?;
                 z.len()
             }
             First::Features(x, standardiser) => {
-                self.standardise((x, standardiser), 0..end, (&mut seen, &mut largest), chunk, emit)?;
+                self.standardise((x, standardiser), 0..end, (&mut seen, &mut largest), chunk, sink)?;
                 x.len()
             }
         };
         if let Some(Condition { values, standardiser }) = self.condition {
-            self.standardise((Samples::F32(values), standardiser), place..end, (&mut seen, &mut largest), chunk, emit)?;
+            self.standardise((Samples::F32(values), standardiser), place..end, (&mut seen, &mut largest), chunk, sink)?;
         }
         if end >= self.len() {
             self.seen = seen;
@@ -105,39 +125,50 @@ impl<'a> Source<'a> {
         Ok(largest)
     }
 
-    /// Gives a part of the values to `emit`, those at these places.
+    /// Gives a part of the values to `sink`, those at these places.
     fn standardise(
         &self,
         (x, standardiser): (Samples<'_>, &Standardiser<'_>),
         places: Range<usize>,
         (seen, largest): (&mut Seen, &mut u32),
         chunk: &mut [f32; CHUNK],
-        emit: Emit<'_>,
+        sink: &mut dyn Sink,
     ) -> Result<(), InferError> {
         let len = standardiser.mean.len().min(places.end.saturating_sub(places.start));
-        let mut start = 0; // not `step_by`, which divides: see `row_blocks`
+        let (mut start, mut takes) = (0, true); // not `step_by`, which divides: see `row_blocks`
         while start < len {
+            // Where one chunk needs it, the next ones may as well.
+            let are_sound = !seen.beyond && seen.missing == 0;
+            if let Samples::F32(x) = x
+                && takes
+                && are_sound
+            {
+                let x = x.get(start..len).unwrap_or_default();
+                let taken = sink.take(places.start + start, x, standardiser.rest(start));
+                takes = taken > 0;
+                start += taken;
+                if start >= len {
+                    break;
+                }
+            }
             let place = places.start + start;
             let misfit = LoadError::Shape { expected: self.len(), found: place };
             let values = standardiser.apply(x, start, chunk).ok_or(misfit)?;
-            // Where one chunk needs it, the next ones may as well.
-            let are_sound = !seen.beyond && seen.missing == 0;
             let found = if are_sound { kernel::largest_bits(values, *largest) } else { u32::MAX };
             *largest = match found {
                 0..=LARGEST => found,
                 _ => mend(values, x, start, seen)?.max(*largest),
             };
-            emit(place, values, *largest).ok_or(misfit)?;
+            sink.add(place, values, *largest).ok_or(misfit)?;
             start += CHUNK;
         }
         Ok(())
     }
 
-    /// The least exponent at which this is quantised: features of 8 standard deviations and less, nearly all, then need no
-    /// second pass, and steps of 1/32 are small beside the standard deviation of 1.
+    /// The least exponent at which this is quantised.
     pub(crate) fn least_exponent(&self) -> i32 {
         match self.first {
-            First::Features(..) => -5,
+            First::Features(..) => FEATURES_EXPONENT,
             First::Latent(_) => LEAST_EXPONENT,
         }
     }

@@ -2,6 +2,8 @@
 
 #[cfg(not(feature = "f32"))]
 use crate::format::feature::Feature;
+#[cfg(vae_fused)]
+use crate::network::standardise::Standardiser;
 use crate::{
     arithmetic::activation::Activation,
     format::{
@@ -16,7 +18,7 @@ use crate::{
         curve,
         error::InferError,
         fixed::{self, Intake, LEAST_EXPONENT},
-        input::Source,
+        input::{Sink, Source},
     },
 };
 
@@ -84,14 +86,13 @@ impl<'m> Layer<'m> {
         let record = records.read(LayerRecord::take)?;
         record.fits(precision, inputs)?;
         let (rows, columns) = (record.rows as usize, record.columns as usize);
-        // As many as no file has where that overflows.
-        let words = padded_rows(rows).saturating_mul(vector_len(precision, columns));
         let constants = match precision {
             #[cfg(not(feature = "f32"))]
             Precision::F32 => return Err(LoadError::NeedsFeature { feature: Feature::F32 }),
             #[cfg(feature = "f32")]
             Precision::F32 => Constants::F32 {
-                weights: values(record.weights, words)?,
+                // As many as no file has where that overflows.
+                weights: values(record.weights, padded_rows(rows).saturating_mul(columns))?,
                 bias: values(record.row_constants, rows)?,
                 _has: (),
             },
@@ -100,7 +101,7 @@ impl<'m> Layer<'m> {
                 let constants = values(record.row_constants, blocks * ROW_WORDS)?;
                 let misfit = LoadError::Shape { expected: blocks, found: 0 };
                 Constants::Int8 {
-                    weights: values(record.weights, words / 2)?,
+                    weights: values(record.weights, 2 * blocks * vector_len(precision, columns))?, // see `LayerRecord::fits`
                     rows: row_blocks(constants, blocks).ok_or(misfit)?,
                     scale_exponent: record.scale_exponent,
                     bias_exponent: record.bias_exponent,
@@ -145,31 +146,27 @@ impl<'m> Layer<'m> {
         let vector = self.room(vector)?;
         match self.constants {
             Constants::F32 { .. } => {
-                source.read(chunk, usize::MAX, &mut |place, values, _| {
+                let mut copy = |place: usize, values: &[f32], _: u32| {
                     vector.iter_mut().skip(place).zip(values).for_each(|(slot, value)| *slot = *value);
                     Some(())
-                })?;
+                };
+                source.read(chunk, usize::MAX, &mut copy)?;
                 Ok(0)
             }
             Constants::Int8 { .. } => {
-                let mut intake = Intake::new(self.exponent(source.least_exponent())?);
+                let intake = Intake::new(self.exponent(source.least_exponent())?);
+                let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
+                let mut input = Input { layer: self, intake, halfwords, overflow: None };
                 let mut end = usize::MAX;
                 // Once, and once more up to where integers were in a unit that turned out to be too fine.
                 while end > 0 {
-                    let halfwords = bytemuck::cast_slice_mut::<f32, i16>(vector);
-                    let mut overflow = None;
-                    source.read(chunk, end, &mut |place, values, largest| {
-                        match self.exponent(fixed::exponent_of(largest)) {
-                            Ok(needed) => intake.add(values, needed, halfwords, place)?,
-                            Err(error) => overflow = Some(error),
-                        }
-                        Some(())
-                    })?;
-                    overflow.map_or(Ok(()), Err)?;
-                    end = intake.finish(halfwords.get_mut(..self.columns).unwrap_or_default());
+                    source.read(chunk, end, &mut input)?;
+                    input.overflow.map_or(Ok(()), Err)?;
+                    end = input.intake.finish(input.halfwords.get_mut(..self.columns).unwrap_or_default());
                 }
+                let exponent = input.intake.exponent;
                 pad(vector, self.columns);
-                Ok(intake.exponent)
+                Ok(exponent)
             }
         }
     }
@@ -247,7 +244,9 @@ impl<'m> Layer<'m> {
                 for (output, bias) in outputs.iter_mut().zip(bias.get(start..)?) {
                     *output += bias;
                 }
-                Some(activated(self.activation, Outputs::F32(outputs)))
+                let mut outputs = Outputs::F32(outputs);
+                activate(self.activation, &mut outputs);
+                Some(outputs)
             }
             Constants::Int8 { weights, rows: constants, scale_exponent, bias_exponent } => {
                 let exponent = scale_exponent + 16 + exponent;
@@ -257,23 +256,44 @@ impl<'m> Layer<'m> {
                 let relu = self.activation == Activation::Relu;
                 let magnitude = rows_int8(weights, bytemuck::cast_slice(x), constants, shift, relu, room);
                 let outputs = room.get_mut(..rows)?;
-                let outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
-                Some(match self.activation {
-                    Activation::Identity | Activation::Relu => outputs,
-                    #[cfg(not(feature = "activations"))]
-                    _ => outputs, // refused where records are read
-                    #[cfg(feature = "activations")]
-                    activation => activated(activation, outputs),
-                })
+                let mut outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
+                // Others than the kernel's are refused where records are read, if they are not there.
+                if cfg!(feature = "activations") && !matches!(self.activation, Activation::Identity | Activation::Relu) {
+                    activate(self.activation, &mut outputs);
+                }
+                Some(outputs)
             }
         }
     }
 }
 
+/// An int8 layer's input, as a network's is read.
+struct Input<'l, 'm> {
+    layer: &'l Layer<'m>,
+    intake: Intake,
+    halfwords: &'l mut [i16],
+    overflow: Option<InferError>,
+}
+
+impl Sink for Input<'_, '_> {
+    fn add(&mut self, place: usize, values: &[f32], largest: u32) -> Option<()> {
+        match self.layer.exponent(fixed::exponent_of(largest)) {
+            Ok(needed) => self.intake.add(values, needed, self.halfwords, place)?,
+            Err(error) => self.overflow = Some(error),
+        }
+        Some(())
+    }
+
+    #[cfg(vae_fused)]
+    fn take(&mut self, place: usize, x: &[f32], standardiser: Standardiser<'_>) -> usize {
+        self.intake.take(x, standardiser, self.halfwords.get_mut(place..).unwrap_or_default())
+    }
+}
+
 /// Applies an activation that the kernel has not.
 #[inline(never)] // so that layers without one pay nothing
-fn activated(activation: Activation, outputs: Outputs<'_>) -> Outputs<'_> {
-    match (activation, outputs) {
+fn activate(activation: Activation, outputs: &mut Outputs<'_>) {
+    *outputs = match (activation, core::mem::replace(outputs, Outputs::F32(&mut []))) {
         (Activation::LeakyRelu(_), outputs) | (_, outputs @ Outputs::F32(_)) => {
             let outputs = outputs.numbers_mut();
             outputs.iter_mut().for_each(|output| *output = activation.apply(*output));
@@ -283,7 +303,7 @@ fn activated(activation: Activation, outputs: Outputs<'_>) -> Outputs<'_> {
             let (exponent, magnitude) = curve::activate(activation, values, exponent, magnitude);
             Outputs::Fixed { values, exponent, magnitude }
         }
-    }
+    };
 }
 
 /// Turns integers that are worth `2^exponent` into numbers, in place.

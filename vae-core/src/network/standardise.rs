@@ -16,7 +16,14 @@ pub(crate) struct Standardiser<'m> {
     pub(crate) inverse_scale: &'m [f32],
 }
 
-impl Standardiser<'_> {
+impl<'m> Standardiser<'m> {
+    /// That of the features from `start` on.
+    #[inline(always)]
+    pub(crate) fn rest(&self, start: usize) -> Self {
+        let rest = |values: &'m [f32]| values.get(start..).unwrap_or_default();
+        Self { mean: rest(self.mean), inverse_scale: rest(self.inverse_scale) }
+    }
+
     /// Standardises the features from `start` on, as many as there are, into `chunk`; NaN (not observed) stays NaN.
     /// None where there are not as many inverse scales or values in `x` as means.
     pub(crate) fn apply<'c>(&self, x: Samples<'_>, start: usize, chunk: &'c mut [f32; CHUNK]) -> Option<&'c mut [f32]> {

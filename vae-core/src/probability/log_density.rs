@@ -10,7 +10,7 @@ use crate::{
         error::InferError,
         input::Seen,
         layer::Outputs,
-        standardise::{STANDARDISED_LIMIT, limited},
+        standardise::{STANDARDISED_LIMIT, Standardiser, limited},
     },
     probability::{likelihood::Likelihood, squares::Squares},
 };
@@ -25,6 +25,9 @@ pub(crate) struct LogDensity<'a> {
     likelihood: &'a Likelihood<'a>,
     x: Samples<'a>,
     seen: Seen,
+    /// Whether nothing has been found yet that is missing or far.
+    #[cfg(vae_fused)]
+    is_near: bool,
     /// The normalisers of all features, where those of the missing ones are summed, which are fewer.
     all: Option<f32>,
     /// What the normalisers and the other likelihoods come to.
@@ -50,6 +53,8 @@ impl<'a> LogDensity<'a> {
             likelihood,
             x,
             seen,
+            #[cfg(vae_fused)]
+            is_near: seen.missing == 0 && !seen.beyond,
             all,
             sum: 0.0,
             squares: Squares::default(),
@@ -72,15 +77,18 @@ impl<'a> LogDensity<'a> {
                 }
             }
             Likelihood::Gaussian { standardiser, log_normaliser, .. } => {
-                let x = standardiser.apply(self.x, start, chunk)?;
-                let mut outputs = outputs;
-                if self.seen.missing > 0 {
-                    self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
+                #[cfg(vae_fused)]
+                if let Samples::F32(x) = self.x
+                    && self.is_near
+                {
+                    let Standardiser { mean, inverse_scale } = standardiser;
+                    let own = Standardiser { mean: mean.get(start..)?, inverse_scale: inverse_scale.get(start..)? };
+                    self.is_near = self.squares.add_near(x.get(start..)?, own, &outputs);
+                    if self.is_near {
+                        return Some(());
+                    }
                 }
-                if self.seen.beyond {
-                    kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT);
-                }
-                self.squares.add(x, outputs);
+                self.add_carefully((standardiser, log_normaliser), start, outputs, chunk)?;
             }
             Likelihood::Predicted { standardiser, log_normaliser, bounds, .. } => {
                 let features = start / 2;
@@ -132,6 +140,24 @@ impl<'a> LogDensity<'a> {
         Some(())
     }
 
+    /// [`Self::add`] of a Gaussian, where something may be missing or far.
+    #[inline(never)] // so that windows without pay nothing
+    fn add_carefully(
+        &mut self,
+        (standardiser, log_normaliser): (&Standardiser<'_>, &[f32]),
+        start: usize,
+        mut outputs: Outputs<'_>,
+        chunk: &mut [f32; CHUNK],
+    ) -> Option<()> {
+        let x = standardiser.apply(self.x, start, chunk)?;
+        if self.seen.missing > 0 {
+            self.sum += forget(x, &mut outputs, log_normaliser.get(start..)?, self.all.is_some());
+        }
+        let largest = self.seen.beyond.then(|| kernel::mend(x, &[0.0; CHUNK], STANDARDISED_LIMIT).1);
+        self.squares.add(x, outputs, largest);
+        Some(())
+    }
+
     /// The log density in physical units, in nats.
     pub(crate) fn nats(&self) -> Result<f32, InferError> {
         let sum = self.all.map_or(self.sum, |all| all - self.sum);
@@ -149,26 +175,14 @@ impl<'a> LogDensity<'a> {
 /// are missing, or of those that are not.
 #[inline(never)] // few windows need it
 fn forget(x: &mut [f32], outputs: &mut Outputs<'_>, log_normaliser: &[f32], of_missing: bool) -> f32 {
-    let mut sum = 0.0;
-    for ((x, log_normaliser), output) in x.iter_mut().zip(log_normaliser).zip(outputs.words()) {
-        // By its bits, which costs little without an FPU.
-        if x.to_bits() << 1 > f32::INFINITY.to_bits() << 1 {
-            (*x, *output) = (0.0, 0);
-            if of_missing {
-                sum += log_normaliser;
-            }
-        } else if !of_missing {
-            sum += log_normaliser;
-        }
-    }
-    sum
+    let (missing, observed) = kernel::forget(x, outputs.words(), log_normaliser);
+    if of_missing { missing } else { observed }
 }
 
 #[cfg(test)]
 #[cfg(feature = "families")]
 mod tests {
     use super::*;
-    use crate::network::standardise::Standardiser;
 
     fn seen(x: &[f32]) -> Seen {
         let missing = x.iter().filter(|x| x.is_nan()).count() as u32;

@@ -54,7 +54,7 @@ impl<'m> Relations<'m> {
     /// `½ ln Pⱼⱼ/2π − ½ (P r)ⱼ²/Pⱼⱼ` (Lauritzen 1996, *Graphical Models*, section 5.1).
     pub(crate) fn nats(&self, layer: Layers<'_>, r: &[f32], buffers: &mut LayerBuffers<'_>) -> Result<f32, InferError> {
         let mut squares = Squares::default();
-        given_others(layer, r, buffers, &mut |_, outputs, zeros| squares.add(zeros, outputs))?;
+        given_others(layer, r, buffers, &mut |_, outputs, zeros| squares.add(zeros, outputs, None))?;
         Ok(self.offset - squares.half())
     }
 }

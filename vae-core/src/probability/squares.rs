@@ -1,5 +1,7 @@
 //! Sums of squared differences, in integers where they are small.
 
+#[cfg(vae_fused)]
+use crate::{kernel::near_squares, network::standardise::Standardiser};
 use crate::{
     kernel::{FRACTION_BITS, largest_bits, squared_differences},
     network::{fixed::power_of_two, layer::Outputs},
@@ -33,8 +35,24 @@ pub(crate) struct Squares {
 }
 
 impl Squares {
-    /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten.
-    pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>) {
+    /// Adds those between standardised values and a layer's outputs, where all of them are near; true if it has.
+    #[cfg(vae_fused)]
+    pub(crate) fn add_near(&mut self, x: &[f32], standardiser: Standardiser<'_>, outputs: &Outputs<'_>) -> bool {
+        let Standardiser { mean, inverse_scale } = standardiser;
+        if let Outputs::Fixed { values, exponent, magnitude } = outputs
+            && let Ok(shift @ 1..32) = u32::try_from(-(FRACTION_BITS as i32) - exponent)
+            && (magnitude >> shift) < NEAR / 2
+            && let Some(sum) = near_squares(x, mean, inverse_scale, values, shift)
+        {
+            self.near += u64::from(sum);
+            return true;
+        }
+        false
+    }
+
+    /// Adds those between `x` and a layer's outputs, of which there are as many; `x` is overwritten. `largest` are the bits of the largest magnitude in `x`,
+    /// where that is known.
+    pub(crate) fn add(&mut self, x: &mut [f32], outputs: Outputs<'_>, largest: Option<u32>) {
         match outputs {
             Outputs::F32(means) => x.iter().zip(means).for_each(|(x, mean)| self.add_far((x - *mean) * (x - *mean))),
             Outputs::Fixed { values, exponent, magnitude } => {
@@ -45,7 +63,8 @@ impl Squares {
                 {
                     self.near += sum;
                 } else {
-                    self.far += far_squares(x, values, exponent, magnitude);
+                    let largest = largest.unwrap_or_else(|| largest_bits(x, 0));
+                    self.far += far_squares((x, largest), values, exponent, magnitude);
                 }
             }
         }
@@ -63,11 +82,10 @@ impl Squares {
     }
 }
 
-/// The sum of squared differences between `x` and `means`, which are worth `2^exponent`, `magnitude` being the bitwise or of their magnitudes: in
+/// The sum of squared differences between `x`, with the bits of its largest magnitude, and `means`, which are worth `2^exponent`, `magnitude` being the bitwise or of their magnitudes: in
 /// integers of a unit so coarse that both have room. Both are overwritten.
 #[inline(never)] // few windows need it
-fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) -> f32 {
-    let largest = largest_bits(x, 0);
+fn far_squares((x, largest): (&mut [f32], u32), means: &mut [i32], exponent: i32, magnitude: u32) -> f32 {
     if largest > f32::MAX.to_bits() {
         return f32::INFINITY;
     }
@@ -91,7 +109,12 @@ fn far_squares(x: &mut [f32], means: &mut [i32], exponent: i32, magnitude: u32) 
     let shift = coarser - FRACTION_BITS as i32 - exponent;
     if shift < 0 {
         // They have room, or are all zero.
-        means.iter_mut().for_each(|mean| *mean <<= shift.unsigned_abs().min(31));
+        let left = shift.unsigned_abs().min(31);
+        let (fours, rest) = means.as_chunks_mut::<4>();
+        for [a, b, c, d] in fours {
+            (*a, *b, *c, *d) = (*a << left, *b << left, *c << left, *d << left);
+        }
+        rest.iter_mut().for_each(|mean| *mean <<= left);
     }
     let (sum, _) = squared_differences(x, means, shift.clamp(0, 31) as u32);
     nearest(sum) * power_of_two(2 * (coarser - FRACTION_BITS as i32))
