@@ -44,6 +44,7 @@ pub const FLOORS_OF_TRAINER: &[&str] = &[
     "fitness",
     "report",
     "device_log",
+    "recorder",
     "cli",
     "lib",
     "main",

@@ -4,7 +4,7 @@
 //! of, floor by floor, each of which imports from those before it: [`words`] and files, [`statistics`], [`weights`], [`tables`], the
 //! [`simulator`], the loops of a training step on the CPU, the [`model`], [`inspection`] of a table, the [`config`] of a fit, [`data`] in
 //! windows, [`training`], model files ([`mod@file`]), [`scoring`] through `vae-core` (there is no second implementation of scoring), [`calibration`],
-//! the [`run`] directory, [`fitness`] for use, the [`report`], and a device's log ([`device_log`]).
+//! the [`run`] directory, [`fitness`] for use, the [`report`], a device's log ([`device_log`]), and its samples, recorded ([`recorder`]).
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))] // a test's expectation is another computation
 
@@ -18,6 +18,7 @@ pub mod file;
 pub mod fitness;
 pub mod inspection;
 pub mod model;
+pub mod recorder;
 pub mod report;
 pub mod run;
 pub mod scoring;

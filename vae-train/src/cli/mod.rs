@@ -16,12 +16,15 @@ mod inspect;
 mod keygen;
 mod progress;
 mod rate;
+mod record;
 mod report;
 mod score;
+mod screen;
 #[cfg(feature = "remote")]
 mod serve;
 mod sign;
 mod simulate;
+mod source;
 mod split;
 mod table;
 mod terminal;
@@ -38,6 +41,7 @@ use crate::words::foreign::line;
 /// From normal data to a detector in a microcontroller, and back.
 const EXAMPLE: &str = "Examples:
   vae-train demo
+  vae-train record /dev/ttyACM0 --out train.csv --for 10m
   vae-train inspect train.csv
   vae-train fit train.csv --out runs/a
   vae-train calibrate runs/a --normal holdout.csv --alarms 1/week --rate 1600
@@ -69,6 +73,7 @@ struct Cli {
 enum Verb {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
+    Record(record::Record),
     Inspect(inspect::Inspect),
     Split(split::Split),
     Fit(Box<fit::Fit>),
@@ -123,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match verb {
         Verb::Demo(verb) => verb.run(context),
         Verb::Simulate(verb) => verb.run(context),
+        Verb::Record(verb) => verb.run(context),
         Verb::Inspect(verb) => verb.run(context),
         Verb::Split(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context, &given),

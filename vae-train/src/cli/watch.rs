@@ -3,7 +3,6 @@
 mod history;
 mod plot;
 mod seen;
-mod source;
 
 use self::seen::{Seen, shortened};
 use std::{
@@ -20,11 +19,13 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use self::{
-    plot::Screen,
+use self::plot::draw;
+use super::{
+    progress::interrupted,
+    screen::Screen,
     source::{News, Source},
+    terminal,
 };
-use super::{progress::interrupted, terminal};
 use crate::{
     cli::context::{Context, note},
     device_log::{Content, Line, Lines, formats},
@@ -185,8 +186,8 @@ fn follow(
                 }
                 lines.check().with_context(|| session.seen.source.clone())?;
             }
-            Ok(News::Note(message)) if screen.is_some() => session.seen.history.say(&message),
-            Ok(News::Note(message)) => note(&message),
+            Ok(News::Gone(message) | News::Back(message)) if screen.is_some() => session.seen.history.say(&message),
+            Ok(News::Gone(message) | News::Back(message)) => note(&message),
             Ok(News::Failed(error)) => return Err(error),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
@@ -204,7 +205,7 @@ fn follow(
             && drawn.is_none_or(|drawn| drawn.elapsed() >= TICK)
         {
             drawn = Some(Instant::now());
-            if !screen.draw(&session.seen)? {
+            if !screen.draw(|frame| draw(frame, &session.seen))? {
                 break;
             }
         }

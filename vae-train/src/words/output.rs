@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::words::foreign::guarded;
 
@@ -106,14 +106,14 @@ impl Pending {
     /// # Errors
     /// If the file exists and must be kept, or cannot be written.
     pub fn write(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Self> {
-        Self::with_mode(path, existing, 0o666, write) // less the umask, as any other program
+        Self::with_mode(path, existing, 0o666, |out| write(out)) // less the umask, as any other program
     }
 
     fn with_mode(
         path: &Path,
         existing: Existing,
         mode: u32,
-        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
     ) -> Result<Self> {
         existing.check(path)?;
         let directory = parent(path);
@@ -178,7 +178,40 @@ pub fn begin_file(path: &Path, existing: Existing, write: impl FnOnce(&mut dyn W
 /// If the file exists, or cannot be written.
 pub fn write_secret(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     ensure!(!is_there(path), "{} exists, and a key is never overwritten: give another name", path.display());
-    Pending::with_mode(path, Existing::Keep, 0o600, write)?.publish()
+    Pending::with_mode(path, Existing::Keep, 0o600, |out| write(out))?.publish()
+}
+
+/// Writes a file as [`write_file`] does, for what writes from several threads.
+///
+/// # Errors
+/// If the file exists and must be kept, or cannot be written; then `path` is as it was.
+#[cfg(feature = "parquet")]
+pub(crate) fn write_file_by(
+    path: &Path,
+    existing: Existing,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+) -> Result<()> {
+    Pending::with_mode(path, existing, 0o666, write)?.publish()
+}
+
+/// Gives a file of ours, which is complete on disk, another name.
+///
+/// # Errors
+/// If there is a file of that name that must be kept, or it cannot be renamed; then it has the name that it had.
+pub(crate) fn rename_file(from: &Path, to: &Path, existing: Existing) -> Result<()> {
+    let context = || format!("cannot write {}", to.display());
+    let file = TempPath::try_from_path(from).with_context(context)?;
+    let renamed = match existing {
+        Existing::Keep => file.persist_noclobber(to),
+        Existing::Replace => file.persist(to),
+    };
+    renamed.map_err(|error| {
+        // Else it would vanish.
+        let _ = error.path.keep();
+        anyhow::Error::new(error.error).context(context())
+    })?;
+    let _ = File::open(parent(to)).and_then(|directory| directory.sync_all());
+    Ok(())
 }
 
 fn parent(path: &Path) -> &Path {
@@ -318,6 +351,18 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         let refused = write_file(&path, Existing::Keep, |_| Ok(())).unwrap_err();
         assert!(refused.to_string().contains("--force"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_replaces_none_that_is_kept_and_does_not_vanish() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to] = ["a.part", "a"].map(|name| directory.path().join(name));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        assert!(rename_file(&from, &to, Existing::Keep).is_err());
+        assert_eq!([&from, &to].map(|path| fs::read(path).unwrap()), [b"new", b"old"]);
+        rename_file(&from, &to, Existing::Replace).unwrap();
+        assert!(!from.exists() && fs::read(&to).unwrap() == b"new");
     }
 
     #[test]

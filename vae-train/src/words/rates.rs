@@ -80,9 +80,40 @@ pub fn parse_alarms(text: &str) -> Result<Alarms> {
     })
 }
 
+/// Reads a time: a number and `s`, `m` or `min`, `h`, or `d`; in seconds.
+///
+/// # Errors
+/// If the text is anything else, or the number is not above 0.
+pub fn parse_span(text: &str) -> Result<f64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c.is_whitespace());
+    let seconds = match text[digits.len()..].trim() {
+        "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        "d" | "days" => Some(86_400.0),
+        _ => None,
+    };
+    let number = digits.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
+    number
+        .zip(seconds)
+        .map(|(number, seconds)| number * seconds)
+        .with_context(|| format!("{text:?} is no time: give a number above 0 and its unit, as in 90s, 10m, 1.5h or 2d"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_in_the_units_that_people_type() {
+        for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("10 min", 600.0), ("1.5h", 5400.0), ("2d", 172_800.0)] {
+            assert_eq!(parse_span(text).unwrap(), seconds, "{text}");
+        }
+        for text in ["", "10", "m", "0s", "-1h", "1e999d", "10x", "1h30m", "NaNs"] {
+            assert!(parse_span(text).unwrap_err().to_string().contains("10m"), "{text}");
+        }
+    }
 
     #[test]
     fn spans_have_the_unit_that_people_would_use() {

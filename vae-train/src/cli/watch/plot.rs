@@ -1,10 +1,7 @@
 //! The plot of what a device says.
 
-use std::{io, time::Duration};
-
 use ratatui::{
-    DefaultTerminal, Frame,
-    crossterm::event::{self, Event, KeyCode, KeyModifiers},
+    Frame,
     layout::{Constraint, Layout},
     style::{Color, Modifier, Style},
     symbols::Marker,
@@ -15,35 +12,6 @@ use vae_core::Verdict;
 
 use super::{history::MOST_SAID, seen::Seen};
 use crate::{scoring::detection::Verdicts, words::foreign::line};
-
-/// The terminal, which is given back when this is dropped.
-pub(super) struct Screen(DefaultTerminal);
-
-impl Screen {
-    pub(super) fn open() -> io::Result<Self> {
-        ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
-    }
-
-    /// Draws, and looks at the keyboard; returns whether to go on.
-    pub(super) fn draw(&mut self, seen: &Seen) -> io::Result<bool> {
-        self.0.draw(|frame| draw(frame, seen))?;
-        while event::poll(Duration::ZERO)? {
-            if let Event::Key(key) = event::read()? {
-                let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-                if is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
-}
 
 /// A kind of verdict: its name, its colour, and its mark, which tells it without colours.
 const KINDS: [(&str, Color, Marker); 4] = [
@@ -62,7 +30,7 @@ fn kind(verdict: &Verdict) -> usize {
     }
 }
 
-fn draw(frame: &mut Frame<'_>, seen: &Seen) {
+pub(super) fn draw(frame: &mut Frame<'_>, seen: &Seen) {
     let rows = [Constraint::Length(1), Constraint::Min(4), Constraint::Length(MOST_SAID as u16), Constraint::Length(1)];
     let [head, middle, said, foot] = Layout::vertical(rows).areas(frame.area());
     let last = seen.last.as_ref().map_or(Span::raw("waiting for a verdict"), |verdict| {

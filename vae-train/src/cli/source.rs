@@ -1,4 +1,4 @@
-//! Where a device's log comes from.
+//! Where what a device sends comes from.
 
 use std::{
     io::{self, IsTerminal, Read as _},
@@ -16,8 +16,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// What comes of a source.
 pub(super) enum News {
     Bytes(Vec<u8>),
-    /// Something that the user should know.
-    Note(String),
+    /// The device is gone, or back: what the user should know.
+    Gone(String),
+    Back(String),
     /// Nothing more will come.
     Failed(Error),
 }
@@ -71,7 +72,7 @@ impl Source {
                     Err(error) => error.to_string(),
                 };
                 if listener
-                    .send(News::Note(format!("{path} is gone ({lost}): waiting until it is plugged in again")))
+                    .send(News::Gone(format!("{path} is gone ({lost}): waiting until it is plugged in again")))
                     .is_err()
                 {
                     return;
@@ -82,7 +83,7 @@ impl Source {
                         break port;
                     }
                 };
-                if listener.send(News::Note(format!("{path} is back"))).is_err() {
+                if listener.send(News::Back(format!("{path} is back"))).is_err() {
                     return;
                 }
             },
