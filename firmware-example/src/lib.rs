@@ -1,9 +1,11 @@
-//! What the programs for emulated cores share: a timer, a way out, the host's models, windows that cost much, and the machines and flash that they simulate.
+//! What the programs for emulated cores share: a timer, a way out, frames of samples, the host's models, windows that cost much, and the machines and flash that they simulate.
 #![no_std]
 
 use core::panic::PanicInfo;
 
 pub mod flash;
+#[path = "../../vae-train/src/recorder/frame.rs"]
+pub mod frame;
 #[path = "../../vae-train/src/simulator/motor/simulator.rs"]
 pub mod motor;
 pub mod pack;

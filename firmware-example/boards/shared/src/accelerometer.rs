@@ -31,6 +31,8 @@ pub struct Sensor {
     pub burst: usize,
     /// g per count.
     pub scale: f32,
+    /// The largest count, of as many bits as the sensor has.
+    pub largest: i16,
 }
 
 /// ST's LIS2DW12 at ±8 g and 1600 Hz, at the address it has with SA0 open or high.
@@ -46,6 +48,7 @@ pub const LIS2DW12: Sensor = Sensor {
     sample: 0x28,
     burst: DEPTH,
     scale: 8.0 / 32768.0,
+    largest: 0x7FFC, // 14 bits, the upper ones of 16
 };
 
 /// ST's LIS3DH at ±8 g and 1344 Hz, at the address it has with SA0 low.
@@ -61,6 +64,7 @@ pub const LIS3DH: Sensor = Sensor {
     sample: 0x80 | 0x28, // the high bit makes addresses count up
     burst: DEPTH,
     scale: 8.0 / 32768.0,
+    largest: 0x7FF0, // 12 bits, the upper ones of 16
 };
 
 /// Analog Devices' ADXL345 at ±16 g and 800 Hz, the most that its data sheet allows on I2C, at the address it has with SDO
@@ -76,6 +80,7 @@ pub const ADXL345: Sensor = Sensor {
     sample: 0x32,
     burst: 1, // its queue moves on when a reading ends
     scale: 1.0 / 256.0,
+    largest: 0x0FFF, // 13 bits
 };
 
 /// Samples in a sensor's queue.
@@ -127,20 +132,26 @@ impl<B: I2c> Accelerometer<B> {
 
     /// The oldest samples in the queue, as many as are `waiting`: x, y and z in g.
     ///
+    /// # Errors
+    /// [`Error::Bus`].
+    pub async fn read(&mut self, waiting: Waiting) -> Result<impl Iterator<Item = [f32; 3]>, Error<B::Error>> {
+        let scale = self.sensor.scale;
+        Ok(self.counts(waiting).await?.map(move |counts| counts.map(|count| f32::from(count) * scale)))
+    }
+
+    /// The oldest samples in the queue, as many as are `waiting`: x, y and z in the sensor's counts.
+    ///
     /// They come in one go where the sensor allows that: on the bus, asking takes half as long as a sample.
     ///
     /// # Errors
     /// [`Error::Bus`].
-    pub async fn read(&mut self, waiting: Waiting) -> Result<impl Iterator<Item = [f32; 3]>, Error<B::Error>> {
+    pub async fn counts(&mut self, waiting: Waiting) -> Result<impl Iterator<Item = [i16; 3]>, Error<B::Error>> {
         let Self { bus, sensor, samples } = self;
         let (samples, _) = samples.split_at_mut(usize::from(waiting.samples).min(DEPTH));
         for burst in samples.chunks_mut(sensor.burst) {
             bus.write_read(sensor.address, &[sensor.sample], burst.as_flattened_mut()).await.map_err(Error::Bus)?;
         }
-        let scale = sensor.scale;
-        Ok(samples.iter().map(move |[x0, x1, y0, y1, z0, z1]| {
-            [[*x0, *x1], [*y0, *y1], [*z0, *z1]].map(|bytes| f32::from(i16::from_le_bytes(bytes)) * scale)
-        }))
+        Ok(samples.iter().map(|[x0, x1, y0, y1, z0, z1]| [[*x0, *x1], [*y0, *y1], [*z0, *z1]].map(i16::from_le_bytes)))
     }
 
     async fn registers<const N: usize>(&mut self, first: u8) -> Result<[u8; N], Error<B::Error>> {

@@ -8,18 +8,24 @@
 //!     if let Event::Verdict(verdict) = event { /* the LED; and the program is alive */ }
 //! }).await;
 //! ```
+//!
+//! or, before there is a model, [`record()`], which sends the samples themselves.
 #![no_std]
 
 mod accelerometer;
 mod detector;
+#[path = "../../../../vae-train/src/recorder/frame.rs"]
+pub mod frame;
 #[cfg(feature = "emulated")]
 #[path = "../../../../vae-train/src/simulator/motor/simulator.rs"]
 pub mod motor;
+mod record;
 #[cfg(any(test, feature = "emulated"))]
 mod simulated;
 mod watch;
 
 pub use accelerometer::{ADXL345, Accelerometer, LIS2DW12, LIS3DH, Sensor, Waiting};
+pub use record::{BAUD, record};
 #[cfg(any(test, feature = "emulated"))]
 pub use simulated::Simulated;
 pub use vae_core::Verdict;

@@ -6,10 +6,10 @@
 #![no_std]
 #![no_main]
 
-use core::{
-    cell::Cell,
-    fmt::{self, Write},
-};
+#[path = "../usart.rs"]
+mod usart;
+
+use core::{cell::Cell, fmt::Write};
 
 use board_shared::{
     LIS2DW12, Simulated,
@@ -19,9 +19,8 @@ use board_shared::{
 use cortex_m::peripheral::SCB;
 use defmt_rtt as _;
 use embassy_executor::Spawner;
-use embassy_stm32::pac::USART1;
-use embedded_hal_async::delay::DelayNs;
 use panic_probe as _;
+use usart::{NoDelay, Usart};
 
 /// Samples per second, before the fault, and of it.
 const RATE: u32 = 1600;
@@ -32,10 +31,7 @@ const PACE: u8 = 8;
 
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
-    USART1.cr1().write(|w| {
-        w.set_ue(true);
-        w.set_te(true);
-    });
+    let mut usart = Usart::start();
     let (mut motor, taken) = (Motor::new(1, 0), Cell::new(0));
     let samples = (0..HEALTHY + FAULTY).map(|index| {
         taken.set(index + 1);
@@ -43,29 +39,9 @@ async fn main(_spawner: Spawner) {
     });
     let ended = watch(Simulated::new(&LIS2DW12, samples, PACE), &LIS2DW12, NoDelay, |event| {
         let seconds = taken.get() as f32 / RATE as f32;
-        let _ = writeln!(Usart, "{seconds:.2} s  {event}"); // it cannot fail
+        let _ = writeln!(usart, "{seconds:.2} s  {event}"); // it cannot fail
     });
     let Err(error) = ended.await; // behind the last sample, the bus fails
-    let _ = writeln!(Usart, "-- {error:?}");
+    let _ = writeln!(usart, "-- {error:?}");
     SCB::sys_reset(); // which ends QEMU, with -no-reboot
-}
-
-/// Time passes with the samples.
-struct NoDelay;
-
-impl DelayNs for NoDelay {
-    async fn delay_ns(&mut self, _: u32) {}
-}
-
-/// The USART that QEMU connects first.
-struct Usart;
-
-impl Write for Usart {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            while !USART1.sr().read().txe() {}
-            USART1.dr().write(|w| w.set_dr(byte.into()));
-        }
-        Ok(())
-    }
 }
