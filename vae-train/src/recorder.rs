@@ -94,6 +94,12 @@ impl Recorder {
         self.stream.dropped()
     }
 
+    /// What came and was no frame, up to the last byte.
+    #[must_use]
+    pub fn rejected(&self) -> Dropped {
+        self.stream.rejected()
+    }
+
     /// Where samples are until the recording is finished.
     #[must_use]
     pub fn part(&self) -> &Path {

@@ -1,7 +1,7 @@
 //! Sends raw samples, as `vae-train record` reads them: what a model is trained on, before there is one.
 //!
 //! `cargo run --release --bin record | vae-train record - --out day1.csv --for 10m`. Motor and accelerometer are simulated here, for ever and as fast
-//! as the emulator goes; with `VAE_FAULT=bearing` (or another condition of the simulator) before `cargo`, the motor has that fault after a minute.
+//! as the emulator goes; with `VAE_FAULT=bearing` (or another condition of the simulator) before `cargo`, the motor has that fault after ten seconds.
 //! On a board, read the sensor where this program simulates it, and send the frames through the serial line: `boards/` has it for four of them.
 #![no_std]
 #![no_main]
@@ -21,7 +21,7 @@ const HEAD: Head<'static> =
 /// Samples of a frame: the sensor's queue.
 const SAMPLES: usize = 32;
 const FAULT: Option<&str> = option_env!("VAE_FAULT");
-const SAMPLES_BEFORE_FAULT: u64 = 60 * SAMPLE_RATE as u64;
+const SAMPLES_BEFORE_FAULT: u64 = 10 * SAMPLE_RATE as u64;
 
 /// Records.
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]

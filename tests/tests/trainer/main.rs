@@ -28,6 +28,7 @@ mod pipes;
 mod readers;
 mod readme;
 mod real_data;
+mod record;
 mod recordings;
 mod report;
 mod reproducible;
@@ -36,6 +37,8 @@ mod signing;
 mod simpler;
 mod small_changes;
 mod sound;
+#[cfg(target_os = "linux")]
+mod terminals;
 mod trim;
 #[cfg(unix)]
 mod tutorial;

@@ -4,8 +4,7 @@ use std::{
     fs,
     io::Write,
     path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -49,15 +48,6 @@ fn kept(path: &Path) -> Vec<[String; 4]> {
             [fields[1], fields[2], fields[3], fields[4]].map(str::to_owned)
         })
         .collect()
-}
-
-/// Waits for what another process does.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(30), "waiting in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 const LOG: &str = "boot\r
@@ -422,65 +412,13 @@ fn frames_of_defmt_are_the_verdicts_that_the_host_computes() {
 
 #[cfg(target_os = "linux")]
 mod pseudo_terminals {
-    use std::{
-        fs::{File, OpenOptions},
-        io::{BufRead, BufReader, Read},
-        os::{
-            fd::OwnedFd,
-            unix::fs::{OpenOptionsExt, symlink},
-        },
-        process::ChildStderr,
-        sync::mpsc,
-    };
-
-    use nix::{
-        fcntl::OFlag,
-        pty::{grantpt, posix_openpt, ptsname_r, unlockpt},
-        sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr},
-    };
+    use std::{fs::File, os::unix::fs::symlink, time::Duration};
 
     use super::*;
-
-    /// A pair that passes bytes as they are, as a serial line does: the device's end, and the name and the file of the other.
-    fn line() -> (File, String, File) {
-        // Not inherited by the processes that other tests start: the line is down when we close it.
-        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname_r(&master).unwrap();
-        let mut options = OpenOptions::new();
-        let slave = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name).unwrap();
-        let mut settings = tcgetattr(&slave).unwrap();
-        cfmakeraw(&mut settings);
-        tcsetattr(&slave, SetArg::TCSANOW, &settings).unwrap();
-        (File::from(OwnedFd::from(master)), name, slave)
-    }
-
-    /// What a process says, line by line, while it lives.
-    fn lines_of(stderr: ChildStderr) -> mpsc::Receiver<String> {
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
-            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
-        });
-        receiver
-    }
+    use crate::terminals::{Running, Terminal, line, lines_of, signal, until};
 
     fn count(csv: &Path) -> usize {
         fs::read_to_string(csv).map(|text| text.lines().count()).unwrap_or_default()
-    }
-
-    /// A process that does not outlive its test.
-    struct Running(Child);
-
-    impl Drop for Running {
-        fn drop(&mut self) {
-            let _ = self.0.kill(); // it may have ended
-            let _ = self.0.wait();
-        }
-    }
-
-    fn signal(child: &Child, name: &str) {
-        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
     }
 
     #[test]
@@ -541,46 +479,20 @@ mod pseudo_terminals {
     fn on_a_terminal_it_plots_until_q() {
         let place = tempfile::tempdir().unwrap();
         let (mut device, port, _slave) = line();
-        let (mut terminal, _, slave) = line();
-        assert!(
-            Command::new("stty")
-                .args(["rows", "30", "cols", "100"])
-                .stdin(slave.try_clone().unwrap())
-                .status()
-                .unwrap()
-                .success()
-        );
         let mut command = watch(place.path(), &[&port, "--out", "scores.csv"]);
-        command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
+        let mut terminal = Terminal::of(&mut command);
         let mut child = Running(command.spawn().unwrap());
-        let mut shown = terminal.try_clone().unwrap();
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = shown.read(&mut buffer) {
-                if sender.send(buffer[..length].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut screen = vt100::Parser::new(30, 100, 0);
-        let mut shows = |is_alternate: bool, what: &str| {
-            until(what, || {
-                receiver.try_iter().for_each(|bytes| screen.process(&bytes));
-                screen.screen().alternate_screen() == is_alternate && screen.screen().contents().contains(what)
-            });
-        };
-        shows(true, "waiting for a verdict");
+        terminal.shows(true, "waiting for a verdict");
         writeln!(device, "threshold 200 nats").unwrap();
         for second in 0..20 {
             writeln!(device, "{second}.0 s  normal  300.0 nats, p = 0.5").unwrap();
         }
-        shows(true, "0 alarm(s); 20 normal, 0 drifting, 0 sensor fault, 0 anomalous; 0 malformed; q quits");
-        shows(true, "threshold");
-        shows(true, "score, nats");
-        terminal.write_all(b"q").unwrap();
+        terminal.shows(true, "0 alarm(s); 20 normal, 0 drifting, 0 sensor fault, 0 anomalous; 0 malformed; q quits");
+        terminal.shows(true, "threshold");
+        terminal.shows(true, "score, nats");
+        terminal.keyboard.write_all(b"q").unwrap();
         // The terminal is as it was, with the summary on it.
-        shows(false, "windows by verdict: 20 normal");
+        terminal.shows(false, "windows by verdict: 20 normal");
         until("it ends", || child.0.try_wait().unwrap().is_some());
         assert!(child.0.wait().unwrap().success());
         assert_eq!(count(&place.path().join("scores.csv")), 21);

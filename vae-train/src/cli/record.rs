@@ -142,7 +142,10 @@ impl Session {
                 }
                 Ok(News::Back(message)) => self.say(&message),
                 Ok(News::Failed(error)) => return Err(error),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.recorder.cut();
+                    break;
+                }
                 Err(RecvTimeoutError::Timeout) if self.is_over() => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -194,7 +197,7 @@ impl Session {
     }
 
     fn nothing(&self, time: Duration) -> String {
-        nothing_came(&self.source, Some(time.as_secs()), self.recorder.dropped(), self.baud)
+        nothing_came(&self.source, Some(time.as_secs()), &self.recorder.rejected(), self.baud)
     }
 
     /// Shows how it goes; returns whether the user wants to go on.
@@ -225,7 +228,7 @@ impl Session {
     fn finish(mut self, ended: Result<()>, context: Context) -> Result<()> {
         drop(self.screen.take()); // gives the terminal back before anything is printed
         let Self { recorder, source, baud, .. } = self;
-        let (dropped, part) = (recorder.dropped().clone(), recorder.part().to_owned());
+        let (rejected, part) = (recorder.rejected(), recorder.part().to_owned());
         let recorded: Option<Recorded> = match recorder.finish() {
             Ok(recorded) => recorded,
             // What stood in the way while it was recorded is what is to be told.
@@ -236,7 +239,7 @@ impl Session {
         };
         let Some(mut recorded) = recorded else {
             ended?;
-            bail!("{}", nothing_came(&source, None, &dropped, baud));
+            bail!("{}", nothing_came(&source, None, &rejected, baud));
         };
         // A pipe brings samples as fast as they are read.
         recorded.measured_rate = recorded.measured_rate.filter(|_| baud.is_some());

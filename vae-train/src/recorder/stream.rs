@@ -60,6 +60,14 @@ impl FrameStream {
         &self.dropped
     }
 
+    /// What has been dropped so far, and what has begun since and is no whole frame yet: of a stream in which no frame is.
+    #[must_use]
+    pub fn rejected(&self) -> Dropped {
+        let mut stream = self.clone();
+        stream.cut();
+        stream.dropped
+    }
+
     /// Gives up the frame that has begun: the line was cut.
     pub fn cut(&mut self) {
         let piece = std::mem::take(&mut self.piece);
@@ -192,6 +200,15 @@ mod tests {
         assert!(numbers.is_sorted() && numbers.iter().all(|number| number % 10 == 0 && *number < 10_000));
         // Each of the fifty hits at most two frames, and most of them one.
         assert!((900..1000).contains(&numbers.len()) && (40..200).contains(&dropped.pieces), "{}", numbers.len());
+    }
+
+    #[test]
+    fn what_has_no_zero_is_rejected_once_it_is_asked_for_and_dropped_once_the_line_is_cut() {
+        let mut stream = FrameStream::default();
+        stream.push(b"boot\n", |_| Ok::<(), Infallible>(())).unwrap();
+        assert_eq!((stream.dropped().bytes, stream.rejected().bytes), (0, 5));
+        stream.cut();
+        assert_eq!((stream.dropped().bytes, &*stream.dropped().beginning), (5, &b"boot\n"[..]));
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub(super) fn gap_in_words(gap: &Gap) -> String {
 /// Why there is nothing to record, since so many seconds or at all; a serial port has a `baud` rate.
 pub(super) fn nothing_came(source: &str, seconds: Option<u64>, dropped: &Dropped, baud: Option<u32>) -> String {
     let since = seconds.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
-    let speed = baud.map(|baud| format!("that it sends at --baud {baud}, ")).unwrap_or_default();
     let found = match dropped.bytes {
         0 => "nothing has come at all".to_owned(),
         bytes => format!(
@@ -39,11 +38,13 @@ pub(super) fn nothing_came(source: &str, seconds: Option<u64>, dropped: &Dropped
             excerpt(&String::from_utf8_lossy(&dropped.beginning))
         ),
     };
+    let right = match baud {
+        Some(baud) => format!("it is the right port, that the device sends at --baud {baud},"),
+        None => "it is the device's output".to_owned(),
+    };
     format!(
-        "{source}: no frame of samples{since}: {found}: make sure that it is the right port, {speed}and that firmware is flashed that records \
-         (docs/record.md)"
+        "{source}: no frame of samples{since}: {found}: make sure that {right} and that firmware is flashed that records (docs/record.md)"
     )
-    .replace("the right port, and", if baud.is_some() { "the right port, and" } else { "the device's output, and" })
 }
 
 /// How far it is, in a line.
