@@ -9,6 +9,7 @@ pub mod levels;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod recording;
+mod rows;
 pub mod stream;
 pub mod timeline;
 mod wav;

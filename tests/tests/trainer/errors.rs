@@ -173,6 +173,8 @@ const WRONG_USAGE: &[(&str, &[&str])] = &[
     ("watch", &["<SOURCE>"]),
     ("watch - --baud fast", &["'fast'", "--baud"]),
     ("watch - --force", &["--out"]),
+    ("record - --for 10m", &["--out"]),
+    ("record - --out new.csv --for 10", &["\"10\" is no time", "90s, 10m, 1.5h or 2d"]),
 ];
 
 /// What fails: exit code 1.
@@ -412,6 +414,9 @@ const FAILURES: &[(&str, &[&str])] = &[
     ("watch - --elf text.vae --out new.csv", &["text.vae", "not an ELF file"]),
     ("watch - --model cut.vae --out new.csv", &["cut.vae cannot be used as a model"]),
     ("watch - --out train.csv", &["train.csv exists", "--force"]),
+    ("record - --out new.csv", &["standard input: no frame of samples: nothing has come at all", "docs/record.md"]),
+    ("record - --out train.csv", &["train.csv exists", "--force"]),
+    ("record - --out new.txt", &["new.txt", ".csv, .wav or .parquet"]),
 ];
 
 #[test]

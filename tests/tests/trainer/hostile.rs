@@ -150,6 +150,8 @@ fn nothing_from_outside_commands_the_terminal() {
         (1, "import FILE --mapping broken.toml --normal train.csv --out imported"),
         (1, "sign model.vae --key FILE --counter 1 --out signed.vae"),
         (1, "verify FILE --key FILE"),
+        (1, "record FILE --out recorded.csv"),
+        (1, "record - --out recorded.csv"),
         (1, "watch FILE"),
         (1, "watch - --elf FILE"),
         (1, "watch - --model card.vae"),

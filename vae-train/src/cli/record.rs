@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Error, Result, bail};
 
 use self::{
-    panel::draw,
+    panel::{MOST_SAID, draw},
     words::{gap_in_words, nothing_came, progress, summary},
 };
 use super::{
@@ -72,8 +72,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// At least this long between two lines of progress.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
-/// Messages that the screen shows.
-const MOST_SAID: usize = 5;
 
 /// A recording that is under way, and who is told of it.
 struct Session {

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs::File,
+    io::BufWriter,
     path::{Path, PathBuf},
 };
 
@@ -11,12 +12,12 @@ use anyhow::{Context, Result, bail, ensure};
 #[cfg(feature = "parquet")]
 use crate::recorder::parquet::write_parquet;
 use crate::{
-    recorder::wav::write_wav,
+    recorder::{rows::TIME, wav::write_wav},
     words::output::{Csv, Existing, begin_file, is_there, rename_file},
 };
 
-/// The name of the column of times, in seconds since the first sample.
-pub(super) const TIME: &str = "time";
+/// Bytes of rows that are given to the system in one go, more than ever come at once: a kill between two goes cuts no row.
+const ROWS_AT_ONCE: usize = 1 << 20;
 
 /// What a recording is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Place {
         let sync = file.try_clone().with_context(|| format!("cannot write {}", self.part.display()))?;
         Ok(Growing {
             place: self,
-            csv: Csv::headless(file),
+            csv: Csv::headless(BufWriter::with_capacity(ROWS_AT_ONCE, file)),
             sync,
             digits: digits(rate),
             channels: names.len(),
@@ -110,7 +111,7 @@ fn digits(rate: f32) -> usize {
 /// A recording that grows: CSV, whatever it is to become, so that whatever ends the program costs at most the line that it is writing.
 pub(super) struct Growing {
     place: Place,
-    csv: Csv<File>,
+    csv: Csv<BufWriter<File>>,
     sync: File,
     digits: usize,
     channels: usize,
@@ -157,37 +158,6 @@ impl Growing {
         std::fs::remove_file(&part)
             .with_context(|| format!("{} is written, and {} is left", path.display(), part.display()))?;
         Ok(files)
-    }
-}
-
-/// The rows of a file that has grown: each a time and a value of each channel.
-pub(super) struct Rows(csv::Reader<File>, csv::StringRecord);
-
-impl Rows {
-    pub(super) fn open(part: &Path) -> Result<Self> {
-        let file = File::open(part).with_context(|| format!("cannot read {}", part.display()))?;
-        Ok(Self(csv::Reader::from_reader(file), csv::StringRecord::new()))
-    }
-
-    /// The names of the channels, as they are.
-    #[cfg(feature = "parquet")]
-    pub(super) fn names(&mut self) -> Result<Vec<String>> {
-        let header = self.0.headers()?;
-        Ok(header.iter().skip(1).map(|name| crate::words::foreign::unguarded(name).into_owned()).collect())
-    }
-
-    /// The next row's time; its values come into `values`.
-    pub(super) fn next(&mut self, values: &mut Vec<f32>) -> Result<Option<f64>> {
-        if !self.0.read_record(&mut self.1)? {
-            return Ok(None);
-        }
-        let mut fields = self.1.iter();
-        let time = fields.next().unwrap_or_default().parse()?;
-        values.clear();
-        for field in fields {
-            values.push(field.parse()?);
-        }
-        Ok(Some(time))
     }
 }
 

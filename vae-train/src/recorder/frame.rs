@@ -11,7 +11,7 @@
 //! | 4 | samples a second, `f32` |
 //! | 4 | what a count is worth in the channels' unit, `f32` |
 //! | 4 | where the sensor's scale ends, in the channels' unit, `f32`: 0 if that is not known |
-//! | `n` | the channels' names, UTF-8, with commas between them |
+//! | `n` | the channels' names, UTF-8 without control characters, with commas between them |
 //! | the rest | signed counts, sample after sample, in each a count of each channel |
 //! | 4 | CRC-32 of all before (ISO-HDLC, as in Ethernet and zip) |
 //!
@@ -205,7 +205,7 @@ impl<'a> Frame<'a> {
             && is_number(rate, f32::MIN_POSITIVE)
             && is_number(scale, f32::MIN_POSITIVE)
             && is_number(full_scale, 0.0)
-            && frame.names().all(|name| !name.trim().is_empty())
+            && frame.names().all(|name| !name.trim().is_empty() && !name.chars().any(char::is_control))
             && !counts.is_empty()
             && counts.len().is_multiple_of(usize::from(*width) * frame.names().count());
         is_right.then_some(frame)
@@ -336,6 +336,7 @@ mod tests {
             |plain| plain[19..23].copy_from_slice(&(-1f32).to_le_bytes()),
             |plain| plain[23..28].copy_from_slice(b"x,,,z"),
             |plain| plain[23] = 0xFF,
+            |plain| plain[23] = b'\n',
             |plain| plain.push(0),
             |plain| plain.truncate(28),
             |plain| plain.truncate(20),

@@ -14,7 +14,7 @@ use parquet::{
 };
 
 use crate::{
-    recorder::file::{Rows, TIME},
+    recorder::rows::{Rows, TIME},
     words::output::{Existing, Pending},
 };
 

@@ -9,9 +9,10 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::recorder::{
-    file::{Growing, Place, TIME},
+    file::{Growing, Place},
     frame::Frame,
     levels::{Level, Strength},
+    rows::TIME,
     stream::Dropped,
     timeline::{Gap, Timeline},
 };

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    recorder::file::Rows,
+    recorder::rows::Rows,
     words::output::{Existing, write_file},
 };
 

@@ -11,7 +11,6 @@ use ratatui::{
     widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph},
 };
 
-use super::MOST_SAID;
 use crate::{
     recorder::{Recorder, levels::Level, recording::Recording},
     words::{
@@ -21,6 +20,8 @@ use crate::{
     },
 };
 
+/// Messages that are shown.
+pub(super) const MOST_SAID: usize = 5;
 /// Channels that are shown, each in a colour of its own.
 const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::White];
 /// Cells of a level's bar.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     recorder::{
-        recording::{Recorded, Recording},
+        recording::{Recorded, RecordedChannel, Recording},
         stream::Dropped,
         timeline::Gap,
     },
@@ -107,6 +107,17 @@ pub(super) fn summary(recorded: &Recorded) -> String {
             count(*dropped_pieces)
         );
     }
+    table(&mut text, channels);
+    let next = match &files[..] {
+        [file] => format!("vae-train split {file} --out parts"),
+        files => format!("vae-train fit {} --out runs/a", files.join(" ")),
+    };
+    let _ = writeln!(text, "\nnext: {next}");
+    text
+}
+
+/// A line for each channel, and what is clipped.
+fn table(text: &mut String, channels: &[RecordedChannel]) {
     let _ = writeln!(
         text,
         "\n{:<16} {:>11} {:>11} {:>11} {:>11} {:>9}",
@@ -129,10 +140,4 @@ pub(super) fn summary(recorded: &Recorded) -> String {
             list(&clipped)
         );
     }
-    let next = match &files[..] {
-        [file] => format!("vae-train split {file} --out parts"),
-        files => format!("vae-train fit {} --out runs/a", files.join(" ")),
-    };
-    let _ = writeln!(text, "\nnext: {next}");
-    text
 }
