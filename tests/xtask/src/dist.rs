@@ -120,7 +120,10 @@ impl Dist {
             "--target",
         ]);
         cargo.arg(triple).arg("--target-dir").arg(&target).current_dir(repository.root());
-        cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", remap(repository.root()).join("\u{1f}"));
+        let remap = remap(repository.root());
+        // As C compilers say it, for mimalloc and zstd.
+        let of_c = remap.join(" ").replace("--remap-path-prefix", "-ffile-prefix-map");
+        cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", remap.join("\u{1f}")).env("CFLAGS", of_c);
         cargo.env(format!("CARGO_PROFILE_{profile}_STRIP"), "symbols");
         cargo.env(format!("CARGO_PROFILE_{profile}_CODEGEN_UNITS"), "1").env("CARGO_INCREMENTAL", "0");
         if triple == "aarch64-unknown-linux-gnu" && cfg!(not(target_arch = "aarch64")) {

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tarfile
 
 
 def need(module):
@@ -64,7 +65,11 @@ def platformio(folder):
     )
     packed = PackagePacker(folder).pack(os.path.join(folder, "packed.tar.gz"))
     manifest = ManifestSchema().load_manifest(ManifestParserFactory.new_from_archive(packed).as_dict())
-    assert (manifest["name"], manifest["build"]["extraScript"]) == ("vae", "link.py"), manifest
+    assert manifest["name"] == "vae" and manifest["headers"] == ["vae.h"], manifest
+    with tarfile.open(packed) as archive:
+        names = archive.getnames()
+    for name in ("library.json", "link.py", "vae-target.c", "include/vae.h", "lib/thumbv7em-none-eabihf/libvae.a"):
+        assert name in names, (name, names)
 
 
 def link(folder):

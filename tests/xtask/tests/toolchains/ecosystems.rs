@@ -30,11 +30,16 @@ fn the_examples_of_all_packages_compile_and_link() {
                 .split(' '),
         );
         gcc.args(["-ffreestanding", "-Iinclude", "-Isrc", "-o", "all.o"]).arg("-I").arg(headers.join(headers_of));
-        for entry in fs::read_dir(package.join(sources)).unwrap() {
-            let path = entry.unwrap().path();
+        let paths: Vec<_> = fs::read_dir(package.join(sources)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        for path in paths {
             match path.extension().and_then(|extension| extension.to_str()) {
                 // What Arduino makes of a sketch.
-                Some("ino") => gcc.args(["-x", "c++", "-include", "Arduino.h"]).arg(path).args(["-x", "none"]),
+                Some("ino") => {
+                    let sketch = path.with_extension("cpp");
+                    let text = fs::read_to_string(&path).unwrap();
+                    fs::write(&sketch, format!("#include <Arduino.h>\n{text}")).unwrap();
+                    gcc.arg(sketch)
+                }
                 Some("c" | "cpp") => gcc.arg(path),
                 _ => &mut gcc,
             };
