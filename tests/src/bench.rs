@@ -1,5 +1,6 @@
 //! The models whose cost is measured, and the cores that it is measured on.
 
+pub mod cycles;
 pub mod footprint;
 pub mod recipe;
 

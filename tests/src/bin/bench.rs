@@ -11,7 +11,9 @@ use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
 use vae_core::format::Precision;
 use vae_tests::bench::{
-    CORES, Counts, FrontEndCount, MODELS, dearest,
+    CORES, Counts, FrontEndCount, MODELS,
+    cycles::Traced,
+    dearest,
     footprint::{Footprint, Footprints},
     measured_model,
     recipe::{RECIPE_FEATURES, recipe_models},
@@ -25,6 +27,8 @@ use vae_train::{
 #[derive(Serialize)]
 struct Cost {
     instructions: Counts,
+    /// Of the measured models in order, on the core that there are rules for.
+    cycles: Vec<Traced>,
     footprint: Option<Footprints>,
 }
 
@@ -72,10 +76,12 @@ fn main() -> Result<()> {
             print_recipe(core.name, &core.count(folder.path())?);
         } else if core.can_emulate() {
             let (instructions, footprint) = (core.count(folder.path())?, core.footprint(folder.path())?);
+            let cycles = if core.name == "Cortex-M4F" { core.trace(folder.path())? } else { Vec::new() };
+            let cost = Cost { instructions, cycles, footprint };
             if !json {
-                print(core.name, &instructions, footprint)?;
+                print(core.name, &cost)?;
             }
-            costs.insert(core.name, Cost { instructions, footprint });
+            costs.insert(core.name, cost);
         }
     }
     if fit || front_ends || recipe {
@@ -89,7 +95,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn print(core: &str, counts: &Counts, footprint: Option<Footprints>) -> Result<()> {
+fn print(core: &str, Cost { instructions: counts, cycles, footprint }: &Cost) -> Result<()> {
     println!(
         "{core:<11} {:>12} {:>9} {:>12} {:>12} {:>14} {:>8}",
         "score", "/product", "standardise", "encode", "decode", "KL"
@@ -117,6 +123,9 @@ fn print(core: &str, counts: &Counts, footprint: Option<Footprints>) -> Result<(
     }
     if let Some(dearest) = dearest(counts) {
         println!("  (a) worst {dearest:>12}");
+    }
+    for (name, Traced { instructions, cycles }) in MODELS.iter().zip(cycles) {
+        println!("  {name}: estimated cycles {cycles} of {instructions} instructions");
     }
     if let Some(Footprints { whole, least, built_in }) = footprint {
         for (what, footprint) in [("whole", whole), ("least features", least), ("least, built in", built_in)] {
