@@ -1,5 +1,5 @@
 //! The program and its library on histories of simulated motors.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_macros,
