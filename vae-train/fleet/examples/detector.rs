@@ -10,7 +10,7 @@ use vae_core::{Detector, Scratch};
 use vae_fleet::model;
 
 #[path = "../../src/simulator/motor/simulator.rs"]
-#[allow(dead_code, reason = "the trainer's, which needs more of it")]
+#[allow(dead_code, unreachable_pub, reason = "the trainer's, which needs more of it")]
 mod motor;
 
 fn main() -> Result<(), Box<dyn Error>> {

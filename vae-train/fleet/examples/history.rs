@@ -11,7 +11,7 @@ use datafusion::{
 };
 
 #[path = "../../src/simulator/motor/simulator.rs"]
-#[allow(dead_code, reason = "the trainer's, which needs more of it")]
+#[allow(dead_code, unreachable_pub, reason = "the trainer's, which needs more of it")]
 mod motor;
 
 use motor::{CHANNELS, Condition, Motor, SAMPLE_RATE};

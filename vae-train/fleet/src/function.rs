@@ -35,8 +35,8 @@ pub const NAME: &str = "vae";
 /// # Errors
 /// If the session takes no functions.
 pub fn register(context: &mut SessionContext) -> Result<()> {
-    context.register_udwf(vae());
-    context.register_udf(unpack());
+    context.register_udwf(Arc::new(vae()))?;
+    context.register_udf(Arc::new(unpack()))?;
     context.register_expr_planner(Arc::new(Planner::new()))
 }
 

@@ -86,7 +86,10 @@ impl LoadedModel {
 /// What tells that a file is still the one that was read.
 type Stamp = (Option<SystemTime>, u64);
 
-static MODELS: LazyLock<Mutex<HashMap<PathBuf, (Stamp, Arc<LoadedModel>)>>> = LazyLock::new(Mutex::default);
+/// What was read, by its path.
+type Models = HashMap<PathBuf, (Stamp, Arc<LoadedModel>)>;
+
+static MODELS: LazyLock<Mutex<Models>> = LazyLock::new(Mutex::default);
 
 /// The model in this file: read anew only if the file has changed since it was read last.
 ///

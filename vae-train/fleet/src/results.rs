@@ -84,7 +84,7 @@ pub fn write_to(
 }
 
 enum Writer<'w> {
-    Csv(CsvWriter<&'w mut dyn Write>),
+    Csv(Box<CsvWriter<&'w mut dyn Write>>),
     Json(LineDelimitedWriter<&'w mut dyn Write>),
     /// What is encoded lies in memory until it is taken from there: Parquet's writer asks for a file that may go to another thread.
     Parquet(Box<ArrowWriter<Vec<u8>>>, &'w mut dyn Write),
@@ -93,7 +93,7 @@ enum Writer<'w> {
 impl<'w> Writer<'w> {
     fn new(format: Format, schema: SchemaRef, out: &'w mut dyn Write) -> Result<Self> {
         Ok(match format {
-            Format::Csv => Self::Csv(WriterBuilder::new().build(out)),
+            Format::Csv => Self::Csv(Box::new(WriterBuilder::new().build(out))),
             Format::Json => Self::Json(LineDelimitedWriter::new(out)),
             Format::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();

@@ -7,6 +7,7 @@ pub mod foreign;
 #[path = "../../src/words/numbers.rs"]
 pub(crate) mod numbers;
 #[allow(dead_code, reason = "the trainer's, which needs more of it")]
+#[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests' own"))]
 #[path = "../../src/words/output.rs"]
 pub mod output;
 #[allow(dead_code, reason = "the trainer's, which needs more of it")]

@@ -214,7 +214,7 @@ impl MachineReport {
             (self.alarms.is_too_many, self.alarms.expected, self.alarms.per_second)
         {
             remarks.push(format!(
-                "{} alarms where {} were expected: between {} and {} with 90 % confidence",
+                "alarms: {} where {} were expected, between {} and {} with 90 % confidence",
                 self.alarms.raised,
                 number(expected),
                 rate_nearest(low),

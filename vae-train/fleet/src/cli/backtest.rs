@@ -1,6 +1,6 @@
 //! `vae-fleet backtest`: what the detectors would have said.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use vae_core::Alarms;

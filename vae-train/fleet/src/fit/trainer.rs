@@ -67,9 +67,10 @@ impl Trainer {
 fn message(stderr: &str, status: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let error: Vec<&str> = lines().skip_while(|line| !line.starts_with("error: ")).collect();
-    let text = match error.is_empty() {
-        false => error.join(" ").trim_start_matches("error: ").to_owned(),
-        true => lines().last().map_or_else(|| format!("vae-train ended with {status}"), str::to_owned),
+    let text = if error.is_empty() {
+        lines().next_back().map_or_else(|| format!("vae-train ended with {status}"), str::to_owned)
+    } else {
+        error.join(" ").trim_start_matches("error: ").to_owned()
     };
     crate::words::foreign::short(&text, MESSAGE).into_owned()
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{Result, ScalarValue},
+    common::{DFSchema, Result, ScalarValue},
+    functions::core::expr_fn::get_field,
     logical_expr::{
-        Expr, ScalarUDF,
+        Expr, GetFieldAccess, ScalarUDF,
         expr::{ScalarFunction, WindowFunction, WindowFunctionParams},
         lit,
-        planner::{ExprPlanner, PlannerResult, RawWindowExpr},
+        planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr, RawWindowExpr},
     },
 };
 
@@ -27,6 +28,16 @@ impl Planner {
 }
 
 impl ExprPlanner for Planner {
+    /// `judged['score']`, which the engine itself plans only together with its functions of lists.
+    fn plan_field_access(&self, raw: RawFieldAccessExpr, _: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        match raw {
+            RawFieldAccessExpr { field_access: GetFieldAccess::NamedStructField { name }, expr } => {
+                Ok(PlannerResult::Planned(get_field(expr, name)))
+            }
+            other => Ok(PlannerResult::Original(other)),
+        }
+    }
+
     fn plan_window(&self, raw: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
         let Some(Expr::Literal(ScalarValue::Utf8(Some(path)) | ScalarValue::Utf8View(Some(path)), _)) =
             raw.args.first()

@@ -85,7 +85,7 @@ fn only(machine: &str, plan: Arc<dyn ExecutionPlan>, wanted: &Wanted) -> Result<
 }
 
 fn sorted(mut plans: Vec<Arc<dyn ExecutionPlan>>, wanted: &Wanted) -> Result<Arc<dyn ExecutionPlan>> {
-    let all = match plans.len() {
+    let all: Arc<dyn ExecutionPlan> = match plans.len() {
         1 => plans.remove(0),
         _ => Arc::new(CoalescePartitionsExec::new(UnionExec::try_new(plans)?)),
     };
@@ -99,7 +99,7 @@ fn sorted(mut plans: Vec<Arc<dyn ExecutionPlan>>, wanted: &Wanted) -> Result<Arc
 
 /// A name's texts and numbers: day-10 comes behind day-9.
 fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts = vec![(String::new(), 0)];
+    let mut parts = vec![(String::new(), 0_u64)];
     let mut was_digit = false;
     for c in name.chars() {
         let digit = c.to_digit(10);

@@ -91,7 +91,7 @@ impl Scan {
         let format = self.file.kind.format();
         let names = wanted.by.iter().chain([&wanted.time]).chain(&wanted.columns);
         let indices = names.map(|name| self.schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
-        let source: Arc<dyn FileSource> = format.file_source(TableSchema::from_file_schema(Arc::clone(&self.schema)));
+        let source: Arc<dyn FileSource> = format.file_source(TableSchema::from(&self.schema));
         let file = PartitionedFile::new_from_meta(self.file.meta.clone());
         let config = FileScanConfigBuilder::new(self.file.store.clone(), source)
             .with_file(file)

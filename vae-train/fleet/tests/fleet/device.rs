@@ -24,7 +24,7 @@ pub fn verdicts(recording: &Recording) -> Vec<(usize, Verdict, bool)> {
     let mut detector = Detector::over(model, &mut window, &mut state).unwrap();
     let mut verdicts = Vec::new();
     for (row, sample) in recording.samples.iter().enumerate() {
-        if row > 0 && recording.times[row] - recording.times[row - 1] > 2 * PERIOD {
+        if row > 0 && 2 * (recording.times[row] - recording.times[row - 1]) > 3 * PERIOD {
             detector.gap();
         }
         if let Some(verdict) = detector.push(sample, &mut scratch).unwrap() {

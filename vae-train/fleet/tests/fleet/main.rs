@@ -1,4 +1,5 @@
 //! The program and its library on histories of simulated motors.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_macros,
@@ -12,7 +13,7 @@ mod cluster;
 mod device;
 mod fit;
 #[path = "../../../src/simulator/motor/simulator.rs"]
-#[allow(dead_code, reason = "the trainer's, which needs more of it")]
+#[allow(dead_code, unreachable_pub, clippy::disallowed_methods, reason = "the trainer's, which needs more of it")]
 mod motor;
 mod program;
 mod recording;
