@@ -17,6 +17,8 @@ fn every_verb_has_a_manual_page_and_is_completed() {
     let verbs: BTreeSet<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(verbs.contains("fit") && !verbs.contains("manual") && verbs.len() > 15, "{verbs:?}");
 
+    let pages = fs::read_dir(place.path("out/man")).unwrap().count();
+    assert_eq!(pages, verbs.len(), "one for each verb but `help`, and one for the program");
     let completions = ["vae-train.bash", "_vae-train", "vae-train.fish"];
     let completions =
         completions.map(|name| fs::read_to_string(place.path(&format!("out/completions/{name}"))).unwrap());
@@ -32,7 +34,8 @@ fn every_verb_has_a_manual_page_and_is_completed() {
     }
     // Bash's own answer to a Tab behind the beginning of a word.
     let script = "source out/completions/vae-train.bash\nCOMP_WORDS=(vae-train calib) COMP_CWORD=1\n\
-                  _vae-train vae-train calib vae-train\necho \"${COMPREPLY[@]}\"\n";
+                  read -r answer < <(complete -p vae-train | sed 's/.* -F \\([^ ]*\\) .*/\\1/')\n\
+                  $answer vae-train calib vae-train\necho \"${COMPREPLY[@]}\"\n";
     let mut bash = Command::new("bash");
     let answered = bash.args(["-c", script]).current_dir(place.path("")).output().unwrap();
     assert_eq!(

@@ -32,11 +32,13 @@ impl Manual {
         for folder in [&manual, &completions] {
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
+        // A page for `help fit` beside that for `fit` would say nothing.
+        let pages = program.clone().disable_help_subcommand(true);
         let mut files = Vec::new();
         for shell in Shell::value_variants() {
             files.push(clap_complete::generate_to(*shell, &mut program, "vae-train", &completions)?);
         }
-        clap_mangen::generate_to(program, &manual).with_context(|| manual.display().to_string())?;
+        clap_mangen::generate_to(pages, &manual).with_context(|| manual.display().to_string())?;
         for page in fs::read_dir(&manual)? {
             files.push(page?.path());
         }
