@@ -30,10 +30,14 @@ mod composed;
 mod curve;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
 mod dsp;
+#[cfg(all(vae_dsp, not(vae_vectors)))]
+mod dsp_rows;
 // With vectors, only for denormal numbers.
 #[cfg(vae_fpu)]
 #[cfg_attr(vae_vectors, allow(dead_code, unreachable_pub))]
 mod fpu;
+#[cfg(all(vae_fpu, not(vae_vectors)))]
+mod fused;
 #[cfg(vae_vectors)]
 mod mve;
 #[cfg(vae_vectors)]
@@ -53,9 +57,13 @@ pub use composed::rows_int8;
 #[cfg(vae_dsp)]
 pub use curve::silu;
 #[cfg(all(vae_dsp, not(vae_vectors)))]
-pub use dsp::{largest_bits, mend, requantise, rows_int8};
+pub use dsp::{largest_bits, mend, requantise};
+#[cfg(all(vae_dsp, not(vae_vectors)))]
+pub use dsp_rows::rows_int8;
 #[cfg(all(vae_fpu, not(vae_vectors)))]
-pub use fpu::{forget, near_squares, quantise, squared_differences, standardise, sums_f32, take_in};
+pub use fpu::{quantise, squared_differences, standardise, sums_f32};
+#[cfg(all(vae_fpu, not(vae_vectors)))]
+pub use fused::{forget, near_squares, take_in};
 #[cfg(vae_vectors)]
 pub use mve::rows_int8;
 #[cfg(vae_vectors)]
@@ -64,6 +72,8 @@ pub use mve_vectors::{largest_bits, quantise, requantise, squared_differences, s
 pub use portable::mend;
 #[cfg(not(any(vae_dsp, vae_v6m, vae_v7m, vae_riscv32)))]
 pub use portable::rows_int8;
+#[cfg(not(vae_dsp))]
+pub use portable::silu;
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::squared_differences;
 #[cfg(not(vae_fpu))]
@@ -73,12 +83,10 @@ pub use portable::sums_int8;
 #[cfg(not(vae_soft))]
 pub use portable::to_fixed;
 pub use portable::{FRACTION_BITS, clear};
-#[cfg(not(vae_dsp))]
-pub use portable::{largest_bits, mend, requantise};
-#[cfg(not(vae_dsp))]
-pub use portable::silu;
 #[cfg(any(not(vae_fpu), vae_vectors))]
 pub use portable::{forget, near_squares, take_in};
+#[cfg(not(vae_dsp))]
+pub use portable::{largest_bits, mend, requantise};
 #[cfg(not(any(vae_fpu, vae_soft)))]
 pub use portable::{quantise, standardise};
 #[cfg(vae_riscv32)]

@@ -48,7 +48,7 @@ pub(crate) fn main() -> Result<()> {
     let settings = Settings { alarms, sample_rate: Some(1.0), votes: (2, 3), ..Settings::default() };
     let normal = Normal { table: log(3, 200_000), settings };
     calibrate(RunModel::open(&run, Access::Write)?, &normal, Precision::Int8, Doubts::Refuse, &mut ())?;
-    Candidate::of(&run, Precision::Int8)?.write(&model, None, Existing::Keep, &mut ())?;
+    Candidate::of(&run, Precision::Int8)?.write(Files::model(&model), Existing::Keep, &mut ())?;
 
     let file = AlignedFile::read(&model)?;
     let model = file.model()?;

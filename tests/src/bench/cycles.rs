@@ -149,7 +149,8 @@ fn price(name: &str, operands: &str, is_behind_load: bool) -> (u64, bool) {
         14
     } else if is(&["vmla", "vmls", "vnml", "vfma", "vfms", "vfnm"]) {
         3
-    } else if is(&["vldr", "vstr", "tbb", "tbh", "mrs", "msr"]) || (is(&["vmov"]) && operands.matches(',').count() == 3) {
+    } else if is(&["vldr", "vstr", "tbb", "tbh", "mrs", "msr"]) || (is(&["vmov"]) && operands.matches(',').count() == 3)
+    {
         2
     } else {
         1

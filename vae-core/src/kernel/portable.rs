@@ -193,7 +193,8 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
     const ROUNDER: f32 = 1.5 * (1 << 23) as f32 / 32.0;
     let constants = mean.as_chunks::<8>().0.iter().zip(inverse_scale.as_chunks::<8>().0);
     let mut taken = 0;
-    for ((out, x), (mean, inverse_scale)) in out.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0).zip(constants)
+    for ((out, x), (mean, inverse_scale)) in
+        out.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0).zip(constants)
     {
         let mut values = [0.0; 8];
         standardise(x, mean, inverse_scale, &mut values);

@@ -258,7 +258,8 @@ impl<'m> Layer<'m> {
                 let outputs = room.get_mut(..rows)?;
                 let mut outputs = Outputs::Fixed { values: outputs, exponent, magnitude };
                 // Others than the kernel's are refused where records are read, if they are not there.
-                if cfg!(feature = "activations") && !matches!(self.activation, Activation::Identity | Activation::Relu) {
+                if cfg!(feature = "activations") && !matches!(self.activation, Activation::Identity | Activation::Relu)
+                {
                     activate(self.activation, &mut outputs);
                 }
                 Some(outputs)
