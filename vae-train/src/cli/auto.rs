@@ -39,7 +39,16 @@ pub(super) struct Auto {
 
 const HERTZ: [(&str, f64); 4] = [("ghz", 1e9), ("mhz", 1e6), ("khz", 1e3), ("hz", 1.0)];
 pub(super) const BYTES: [(&str, f64); 9] = [
-    ("gib", 1_073_741_824.0), ("kib", 1024.0), ("mib", 1_048_576.0), ("kb", 1e3), ("mb", 1e6), ("gb", 1e9), ("k", 1024.0), ("bytes", 1.0), ("b", 1.0)];
+    ("gib", 1_073_741_824.0),
+    ("kib", 1024.0),
+    ("mib", 1_048_576.0),
+    ("kb", 1e3),
+    ("mb", 1e6),
+    ("gb", 1e9),
+    ("k", 1024.0),
+    ("bytes", 1.0),
+    ("b", 1.0),
+];
 
 /// Reads a number above 0 with one of these units behind it, or none.
 pub(super) fn quantity(text: &str, units: &[(&str, f64)]) -> Result<f64, String> {

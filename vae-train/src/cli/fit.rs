@@ -111,8 +111,8 @@ impl Fit {
             if state.plan.in_blocks {
                 let mut config = state.plan.config.clone();
                 let label = config.data.label.clone();
-                let table = spool(&self.data, label.as_deref().into(), &mut config, &self.out)
-                    .with_context(context_of_data)?;
+                let table =
+                    spool(&self.data, label.as_deref().into(), &mut config, &self.out).with_context(context_of_data)?;
                 let listener = &mut progress::Fitting::default();
                 let fitted = fit::resume_in_blocks(&directory, state, table, &devices, listener)?;
                 return context.print(&Found { search: None, fitted: &fitted }, &summary(&fitted));

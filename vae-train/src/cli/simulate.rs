@@ -9,7 +9,10 @@ use serde::Serialize;
 use crate::{
     cli::context::Context,
     simulator::{
-        files::{Format, TRAINING_SECONDS, ToyTable, plane_tables, test_seed, write_motor, write_plant, write_pump, write_toy},
+        files::{
+            Format, TRAINING_SECONDS, ToyTable, plane_tables, test_seed, write_motor, write_plant, write_pump,
+            write_toy,
+        },
         motor::{CHANNELS, SAMPLE_RATE},
         plane::Shape,
         toy,
@@ -85,9 +88,10 @@ impl ValueEnum for Source {
                 "pump",
                 "The log of a pump, a row a second with the time: 18 hours, 72 to hold out, and 2 in which a sensor sticks and the filter clogs",
             ),
-            Self::Plant => {
-                ("plant", "Eight sensors of a plant that follow two loads, a row a second: as many rows as are asked for")
-            }
+            Self::Plant => (
+                "plant",
+                "Eight sensors of a plant that follow two loads, a row a second: as many rows as are asked for",
+            ),
             Self::Shape(shape) => return shape.to_possible_value(),
             Self::LinearGaussian => {
                 ("linear-gaussian", "Six features, linear in two latents, with Gaussian noise: its evidence is known")

@@ -40,7 +40,9 @@ pub fn check_that_blocks_do(config: &Config) -> Result<()> {
         ("--trim", data.trim.is_some()),
     ];
     if let Some((option, _)) = asked.iter().find(|(_, is_asked)| *is_asked) {
-        bail!("{option} is for tables that fit into memory: leave it out, give more --memory, or fit to a part of the data");
+        bail!(
+            "{option} is for tables that fit into memory: leave it out, give more --memory, or fit to a part of the data"
+        );
     }
     Ok(())
 }
@@ -96,7 +98,10 @@ impl Dataset {
         notes.extend(note_on_some(holdout_rows.len(), held, &name));
         standardise(&mut windows, &schema);
         let (all, looked_at) = (blocks.windows(), windows.len());
-        notes.push(format!("{name}: is read from {} blocks of a scratch file, as its windows do not fit into --memory", blocks.len()));
+        notes.push(format!(
+            "{name}: is read from {} block(s) of a scratch file, as its windows do not fit into --memory",
+            blocks.len()
+        ));
         if looked_at < all {
             notes.push(format!(
                 "{name}: all {all} training windows are trained on; what is told of them beside that is told by {looked_at}, evenly spaced"
@@ -111,7 +116,10 @@ impl Dataset {
 /// Where columns of these names are in a row.
 fn places(table: &SpooledTable, names: &[String]) -> Result<Vec<usize>> {
     let place = |name: &String| table.columns.iter().position(|column| column == name);
-    names.iter().map(|name| place(name).with_context(|| format!("--condition names columns of the data: `{name}`"))).collect()
+    names
+        .iter()
+        .map(|name| place(name).with_context(|| format!("--condition names columns of the data: `{name}`")))
+        .collect()
 }
 
 /// The blocks of a table, with its windows told apart that are trained on and that are held out.
@@ -141,14 +149,10 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn of(
-        blocks: &Blocks,
-        [channels, window, conditions]: [usize; 3],
-        config: &Config,
-        name: &str,
-    ) -> Result<Self> {
+    fn of(blocks: &Blocks, [channels, window, conditions]: [usize; 3], config: &Config, name: &str) -> Result<Self> {
         let features = channels * window;
-        let [all, held] = (0..blocks.len()).map(|block| blocks.counts(block)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+        let [all, held] =
+            (0..blocks.len()).map(|block| blocks.counts(block)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
         let room = BYTES / (size_of::<f32>() * (features + conditions));
         let mut looked_at = Evenly::of(all, MOST_LOOKED_AT.min(room));
         let mut kept = Evenly::of(held, MOST_HELD_OUT.min(room));
@@ -182,7 +186,9 @@ impl Gathered {
 
     fn count(&mut self, inputs: &[f32], channels: usize) {
         let (x, condition) = inputs.split_at(self.windows.features);
-        for (moments, rows) in self.moments.iter_mut().zip([x.chunks_exact(channels), condition.chunks_exact(condition.len().max(1))]) {
+        for (moments, rows) in
+            self.moments.iter_mut().zip([x.chunks_exact(channels), condition.chunks_exact(condition.len().max(1))])
+        {
             for row in rows {
                 moments.iter_mut().zip(row).for_each(|(moments, value)| moments.push(f64::from(*value)));
             }

@@ -38,7 +38,9 @@ impl Footprint {
 pub fn available_memory() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    let of_container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    // What its files take of it is given back where it is asked for.
+    let left = |limits: sysinfo::CGroupLimits| limits.total_memory.saturating_sub(limits.rss);
+    let of_container = system.cgroup_limits().map_or(u64::MAX, left);
     Some(system.available_memory().min(of_container)).filter(|bytes| *bytes > 0)
 }
 

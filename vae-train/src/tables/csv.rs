@@ -85,7 +85,19 @@ impl Text {
         let label = label.position(&names, &path)?;
         let lines = Lines::new(&reader, skipped_lines, &dialect);
         let (record, place) = (csv::ByteRecord::new(), (0, 0));
-        Ok(Self { path, names, label, notes, dialect, reader, lines, progress, record, place, next_report: REPORT_BYTES })
+        Ok(Self {
+            path,
+            names,
+            label,
+            notes,
+            dialect,
+            reader,
+            lines,
+            progress,
+            record,
+            place,
+            next_report: REPORT_BYTES,
+        })
     }
 
     /// Nothing yet, to take rows into.

@@ -380,7 +380,7 @@ mod tests {
             let times: Vec<i64> = (row..row + rows).map(|row| 10 * row + 5000 * (row / 1200)).collect();
             let known: Vec<i16> = (row..row + rows).map(|row| i16::from(row % 50 != 7)).collect();
             let values: Vec<f64> =
-                (row..row + rows).filter(|row| row % 50 != 7).map(|row| 1e9 + 0.01 * (row % 100) as f64).collect();
+                (row..row + rows).filter(|row| row % 50 != 7).map(|row| 1e9 + 0.01 * (row * 37 % 100) as f64).collect();
             let mut column = group.next_column().unwrap().unwrap();
             column.typed::<Int64Type>().write_batch(&times, None, None).unwrap();
             column.close().unwrap();

@@ -59,12 +59,17 @@ pub(super) fn is_too_large(data: &[PathBuf], config: &Config, given: Option<f64>
     match check_that_blocks_do(config) {
         Ok(()) => {
             let is_default = if given.is_some() { "" } else { " (half of what there is; --memory says otherwise)" };
-            note(&format!("{sizes}, more than the {} they may{is_default}: they go through a scratch file", binary_size(memory)));
+            note(&format!(
+                "{sizes}, more than the {} they may{is_default}: they go through a scratch file",
+                binary_size(memory)
+            ));
             Ok(true)
         }
         Err(refusal) if given.is_some() => bail!("{sizes}, more than --memory: {refusal}"),
         Err(_) => {
-            note(&format!("{sizes}, more than half of what there is, and are read into it all the same, as the settings need that"));
+            note(&format!(
+                "{sizes}, more than half of what there is, and are read into it all the same, as the settings need that"
+            ));
             Ok(false)
         }
     }
