@@ -82,7 +82,7 @@ impl Remote {
     }
 
     /// Has the server run an operation of ours, and waits for its output, so many numbers.
-    fn run(&self, operation: &str, inputs: Vec<Tensor<1>>, numbers: usize) -> Result<Vec<f32>> {
+    fn run(&self, operation: &'static str, inputs: Vec<Tensor<1>>, numbers: usize) -> Result<Vec<f32>> {
         let on_server = |tensor: Tensor<1>| {
             let tensor = tensor.try_into_primitive::<RemoteBackend>();
             tensor.map(|tensor| tensor.into_ir()).map_err(|error| anyhow!("a tensor is on another device: {error:?}"))

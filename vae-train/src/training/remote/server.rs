@@ -4,10 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::{
-    backend::{
-        DispatchDevice, DispatchKindConversion, DispatchTensor, Flex, flex::FlexTensor, ir::BackendIr,
-        ops::FloatTensorOps as _,
-    },
+    backend::{DispatchDevice, DispatchKindConversion, DispatchTensor, Flex, flex::FlexTensor, ir::BackendIr},
     server::{CustomOpIr, HandleContainer, RemoteServer},
     tensor::{Device, Int, Tensor, TensorData},
 };
