@@ -10,7 +10,7 @@ use vae_train::{
     config::Config,
     file::model_file::AlignedFile,
     run::{
-        candidate::{Candidate, Doubts, calibrate},
+        candidate::{Candidate, Doubts, Files, calibrate},
         export::RunModel,
         fit::fit,
         lock::Access,
