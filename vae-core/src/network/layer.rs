@@ -2,6 +2,8 @@
 
 #[cfg(not(feature = "f32"))]
 use crate::format::feature::Feature;
+#[cfg(feature = "f32")]
+use crate::format::size::padded_rows;
 #[cfg(vae_fused)]
 use crate::network::standardise::Standardiser;
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
         feature::HasF32,
         kind::Precision,
         record::{LayerRecord, Records, values},
-        size::{CHUNK, padded_rows, vector_len},
+        size::{CHUNK, vector_len},
     },
     kernel::{COLUMN_GROUP, ROW_BLOCK, ROW_WORDS, clear, largest_bits, requantise, row_blocks, rows_int8, sums_f32},
     network::{
