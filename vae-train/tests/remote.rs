@@ -101,7 +101,7 @@ fn a_fit_on_served_devices_is_the_fit_on_that_many_devices() {
         format!("{SMALL} --objective importance --samples 3 --posterior full --input-noise 0"),
         format!("{SMALL} --posterior bernoulli --samples 1 --condition c --quantisation-aware 1"),
         // Large enough for two parts of a batch side by side.
-        "--epochs 2 --batch 64 --hidden 400,400 --latent 4 --prior 0".to_owned(),
+        "--epochs 1 --batch 64 --hidden 300,300 --latent 4 --prior 0".to_owned(),
     ];
     for (index, settings) in settings.iter().enumerate() {
         let run = |name: &str, devices: &str| fitted(place, &format!("{name}{index}"), devices, settings);
@@ -114,7 +114,7 @@ fn a_fit_on_served_devices_is_the_fit_on_that_many_devices() {
 
 #[test]
 fn a_fit_whose_server_is_killed_goes_on_with_the_others_or_stops_and_says_how_to_go_on() {
-    const LONG: &str = "--epochs 300 --patience 300 --batch 8 --hidden 16 --latent 2";
+    const LONG: &str = "--epochs 100 --patience 100 --batch 8 --hidden 16 --latent 2";
     let place = place();
     let place = place.path();
     for others in ["", ",flex"] {
@@ -141,7 +141,7 @@ fn a_fit_whose_server_is_killed_goes_on_with_the_others_or_stops_and_says_how_to
             assert!(message.contains(&server.address) && message.contains("repeated on flex"), "{message}");
         }
         let epochs = fs::read_to_string(&metrics).unwrap().lines().count() - 1;
-        assert_eq!(epochs, 300);
+        assert_eq!(epochs, 100);
     }
 }
 

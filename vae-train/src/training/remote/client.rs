@@ -92,7 +92,10 @@ impl Remote {
             let client = CustomOpClient::new(&self.remote);
             let output = TensorIr::uninit(client.create_empty_handle(), Shape::new([numbers]), DType::F32);
             let output = client.register(CustomOpIr::new(operation, &inputs, &[output])).pop();
-            read(Tensor::<1>::from_primitive::<RemoteBackend>(output.context("burn gave no output")?))
+            let output = output.context("burn gave no output")?;
+            // burn says no more than that nothing comes.
+            read(Tensor::<1>::from_primitive::<RemoteBackend>(output))
+                .map_err(|_| anyhow!("its session has ended; what it printed says why, if it did not die"))
         })?;
         if words.len() == numbers { Ok(words) } else { bail!("{} numbers for {numbers}", words.len()) }
     }
