@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example detector -- MODEL ROWS PASSES`: simulates so many rows of a motor and judges them so many times. The difference of
 //! the CPU times with one pass and with two is the detector's.
-#![expect(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a measurement")]
+#![expect(clippy::disallowed_macros, reason = "a measurement")]
 
 use std::{env, error::Error, path::Path};
 

@@ -1,8 +1,6 @@
 //! The command line: one file per verb.
 
 mod backtest;
-#[cfg(feature = "ballista")]
-mod cluster;
 mod context;
 mod fit;
 mod query;
@@ -43,10 +41,6 @@ enum Verb {
     Query(query::Query),
     Backtest(backtest::Backtest),
     Fit(fit::Fit),
-    #[cfg(feature = "ballista")]
-    Scheduler(cluster::Scheduler),
-    #[cfg(feature = "ballista")]
-    Executor(cluster::Executor),
 }
 
 /// Runs the program with the arguments of the process: 0 done, 1 failed with a message that says what to do, 2 wrong usage.
@@ -68,10 +62,6 @@ pub fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(context),
         Verb::Backtest(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
-        #[cfg(feature = "ballista")]
-        Verb::Scheduler(verb) => verb.run(),
-        #[cfg(feature = "ballista")]
-        Verb::Executor(verb) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,8 +6,6 @@
 pub mod backtest;
 pub mod cli;
 pub mod clock;
-#[cfg(feature = "ballista")]
-pub mod cluster;
 pub mod engine;
 pub mod fit;
 pub mod function;

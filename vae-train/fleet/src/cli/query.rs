@@ -3,17 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use datafusion::prelude::SessionContext;
-use tokio::runtime::Runtime;
 
-#[cfg(feature = "ballista")]
-use crate::cluster::{Address, client::session};
 use crate::{
     cli::{
         GENERAL,
         context::{Context, Limits, note, print, runtime},
     },
-    engine::Resources,
     query,
     results::{Format, write, write_to},
     words::{numbers::count, output::Existing},
@@ -38,10 +33,6 @@ pub(super) struct Query {
     /// Replace the file in --out.
     #[arg(long, help_heading = GENERAL)]
     force: bool,
-    /// Scheduler whose executors do the query, as in df://host:50050; files must lie in the same places there.
-    #[cfg(feature = "ballista")]
-    #[arg(long, value_parser = Address::parse, help_heading = "Resources")]
-    scheduler: Option<Address>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -55,7 +46,7 @@ impl Query {
         }
         let resources = self.limits.resources();
         let runtime = runtime(resources.jobs)?;
-        let session = self.session(&runtime, &resources)?;
+        let session = resources.session()?;
         let stream = runtime.block_on(query::run(&session, &self.sql))?;
         let Some(path) = &self.out else {
             let format = if context.json { Format::Json } else { Format::Csv };
@@ -67,18 +58,5 @@ impl Query {
         let rows = write(&runtime, stream, path, existing)?;
         note(&format!("{}: {} rows", path.display(), count(rows)));
         Ok(())
-    }
-
-    #[cfg(feature = "ballista")]
-    fn session(&self, runtime: &Runtime, resources: &Resources) -> Result<SessionContext> {
-        match &self.scheduler {
-            Some(scheduler) => runtime.block_on(session(resources, scheduler)),
-            None => resources.session(),
-        }
-    }
-
-    #[cfg(not(feature = "ballista"))]
-    fn session(&self, _: &Runtime, resources: &Resources) -> Result<SessionContext> {
-        resources.session()
     }
 }

@@ -10,10 +10,10 @@ use datafusion::{
         listing::ListingTableUrl,
     },
     execution::object_store::ObjectStoreUrl,
+    object_store::ObjectMeta,
     prelude::SessionContext,
 };
 use futures::TryStreamExt;
-use object_store::ObjectMeta;
 
 /// A file of a history.
 #[derive(Clone, Debug)]

@@ -8,8 +8,6 @@
 
 mod backtest;
 mod bad_input;
-#[cfg(feature = "ballista")]
-mod cluster;
 mod device;
 mod fit;
 #[path = "../../../src/simulator/motor/simulator.rs"]

@@ -49,7 +49,7 @@ pub fn judged(path: &Path) -> String {
 /// Ten machines: well ones, faulty ones, one with a stuck sensor, some with gaps.
 fn fleet() -> Vec<Recording> {
     let machine = |index: usize| {
-        let second = if index % 2 == 0 { Condition::Normal } else { Condition::FAULTS[index / 2] };
+        let second = if index.is_multiple_of(2) { Condition::Normal } else { Condition::FAULTS[index / 2] };
         let course = [(Condition::Normal, 1500), (second, 1500 + 100 * index), (Condition::Normal, 700)];
         let recording = Recording::of(&format!("{index:04}"), Individual::TYPICAL, index as u64, &course);
         if index % 3 == 1 { recording.without(1000..1000 + 10 * index) } else { recording }
