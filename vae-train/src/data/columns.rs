@@ -94,11 +94,9 @@ impl Columns {
                 }
                 if is_number && moments.is_constant() {
                     constant.push((column, moments.least_change(smallest)));
-                } else if is_number {
-                    if let Some(value) = moments.outlier() {
-                        let row = position(index, value as f32)?;
-                        outliers.push(as_outlier(column, row, value, origin_of(index)));
-                    }
+                } else if is_number && let Some(value) = moments.outlier() {
+                    let row = position(index, value as f32)?;
+                    outliers.push(as_outlier(column, row, value, origin_of(index)));
                 }
             }
             kept.push(column.clone());
