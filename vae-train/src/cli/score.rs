@@ -191,9 +191,11 @@ impl<'m, 'b> Parts<'m, 'b> {
             || detecting.judge(table, *begins, *first_row),
             || Scores::of(model, &windows.values, first, (samples, seed)),
         );
+        // The detector names the row of what neither can take.
+        let judged = judged?;
         let scores = scores.with_context(|| file.display().to_string())?;
         let is_of_several = self.stretches.files() > 1;
-        Ok(Some(Part { judged: judged?, scores, stretch, is_of_several, calibration: self.calibration }))
+        Ok(Some(Part { judged, scores, stretch, is_of_several, calibration: self.calibration }))
     }
 }
 
