@@ -9,6 +9,7 @@ mod epoch;
 pub mod extras;
 mod fine_tuning;
 pub mod listener;
+mod pass;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub(crate) mod second_stage;
@@ -32,8 +33,8 @@ use crate::{
         checkpoint::{Checkpoint, EpochMetrics, load, record, record_optimizer},
         devices::Devices,
         divergence::Divergence,
-        epoch::Pass,
         listener::{Listener, Progress},
+        pass::Pass,
     },
 };
 

@@ -406,7 +406,7 @@ fn a_model_that_int8_would_change_is_shown_in_f32() {
     assert_eq!((&reported["precision"], &reported["verdict"]["grade"]), (&"f32".into(), &"caution".into()));
     assert!(reported["quantisation"]["flipped"].as_u64().unwrap() > 2);
     let page = place.page("report.html");
-    assert!(page.contains("this report is on the f32 model") && page.contains("F32 weights"));
+    assert!(page.contains("this report is on the f32 model") && page.contains("32-bit weights"));
 }
 
 /// What is wrong with how the page looks: text outside its chart, labels of an axis on each other, too little contrast, labels that

@@ -2,14 +2,14 @@
 
 mod any_size;
 mod summary;
+mod training_table;
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::progress;
 use crate::{
@@ -20,13 +20,14 @@ use crate::{
         fit::{
             any_size::{is_too_large, spool},
             summary::summary,
+            training_table::{settle_names, tell_of, training_table},
         },
         rate::RateOfFile,
-        table::{columns_to_leave_out, open_quietly},
+        table::open_quietly,
     },
     config::{Config, data::ColumnFamily},
     data::front_end::needs_rate,
-    inspection::{Inspection, autocorrelation::Suggestion, findings::of_clock},
+    inspection::findings::of_clock,
     run::{
         directory::RunDirectory,
         fit::{self, Fitted},
@@ -35,13 +36,11 @@ use crate::{
     },
     tables::{
         category::category_of,
-        reading::names_meant,
         recording::{Label, Recording},
         several::note_on_pieces,
-        table::Table,
     },
     training::devices::Devices,
-    words::{messages::list, output::Existing},
+    words::output::Existing,
 };
 
 /// Train a model on the normal rows of a table, and keep everything in a run directory.
@@ -126,6 +125,10 @@ impl Fit {
             let auto = self.auto.is_on().then_some(&self.auto);
             let existing = Existing::from_force(self.force);
             config.check()?;
+            ensure!(
+                auto.is_none() || self.memory.is_none(),
+                "--auto tries settings on a table in memory: leave out --memory, or search on a part of the rows and fit all of them by what it finds"
+            );
             if auto.is_none() && is_too_large(&self.data, &config, self.memory)? {
                 (None, fit_of_any_size(&self.data, &self.out, config, &devices, existing)?)
             } else {
@@ -217,14 +220,6 @@ fn open_spread(data: &[PathBuf], label: Label<'_>, config: &Config) -> Result<Re
     Ok(recording)
 }
 
-/// Makes a configuration name the columns that are meant, and the label that was found.
-fn settle_names(recording: &Recording, config: &mut Config) {
-    config.data.label.clone_from(&recording.label);
-    for names in [&mut config.data.condition, &mut config.data.ignore] {
-        *names = names_meant(names, &recording.names);
-    }
-}
-
 /// These names, with those of its categories for each that is a column of some.
 fn spread_names(names: &[String], categorical: &[String], columns: &[String]) -> Vec<String> {
     let of_name = |name: &String| match categorical.contains(name) {
@@ -232,82 +227,4 @@ fn spread_names(names: &[String], categorical: &[String], columns: &[String]) ->
         false => vec![name.clone()],
     };
     names.iter().flat_map(of_name).collect()
-}
-
-/// Says what inspect would of the columns of numbers, behind what is known of the clock, and which window they ask for.
-fn tell_of(table: &Table, config: &Config, of_clock: Vec<String>, advises: bool) -> Result<()> {
-    let numbers = numbers_of(table, config)?;
-    let inspection = numbers.as_deref().map(Inspection::of);
-    let findings = inspection.iter().flat_map(Inspection::findings_for_fit);
-    tell(&table.path, &of_clock.into_iter().chain(findings).collect::<Vec<_>>());
-    if let (1, true, Some((numbers, inspection))) = (config.data.window, advises, numbers.as_deref().zip(inspection)) {
-        advise_on_window(numbers, config, inspection.suggestion);
-    }
-    Ok(())
-}
-
-/// The table without its columns of zeros and ones, which are neither stuck where they stay nor have a rhythm; none where there are no others.
-fn numbers_of<'t>(table: &'t Table, config: &Config) -> Result<Option<Cow<'t, Table>>> {
-    let families = config.data.column_families()?;
-    if families.is_empty() {
-        return Ok(Some(Cow::Borrowed(table)));
-    }
-    let is_number = |column: &&String| {
-        !families.iter().any(|(name, family)| match family {
-            ColumnFamily::Gaussian => false,
-            ColumnFamily::Bernoulli => name == *column,
-            ColumnFamily::Categorical => category_of(column, name).is_some(),
-        })
-    };
-    let numbers: Vec<&String> = table.columns.iter().filter(is_number).collect();
-    if numbers.is_empty() { Ok(None) } else { Ok(Some(Cow::Owned(table.clone().select(&numbers)?.0))) }
-}
-
-/// The columns to train on: without those to be ignored, and without those that [`columns_to_leave_out`] names.
-fn training_table(recording: Recording, config: &Config) -> Result<Table> {
-    let Table { path, columns, .. } = &recording.table;
-    let known: HashSet<&String> = columns.iter().collect();
-    if let Some(unknown) = config.data.ignore.iter().find(|name| !known.contains(name)) {
-        bail!("{} has no column `{unknown}` to ignore: its columns are {}", path.display(), list(columns));
-    }
-    let others = columns_to_leave_out(&recording, &config.data.condition, &config.data.ignore);
-    let left_out: HashSet<&String> = others.iter().chain(&config.data.ignore).collect();
-    let is_kept = |name: &&String| !left_out.contains(name);
-    let kept: Vec<String> = columns.iter().filter(is_kept).cloned().collect();
-    ensure!(
-        !kept.is_empty(),
-        "{}: no column of measured values is left of {}: give measured values, or ignore fewer columns",
-        path.display(),
-        list(columns)
-    );
-    Ok(recording.select(&kept)?.0)
-}
-
-/// Most findings that are said.
-const SHOWN: usize = 12;
-
-/// Says what stands out in the data.
-fn tell(path: &Path, findings: &[String]) {
-    let name = path.display();
-    findings.iter().take(SHOWN).for_each(|finding| note(&format!("{name}: {finding}")));
-    if let Some(more @ 1..) = findings.len().checked_sub(SHOWN) {
-        note(&format!("{name}: and {more} more findings, which vae-train inspect lists"));
-    }
-}
-
-/// Says so where rows that are about to be judged one by one depend on those before them, by what is suggested for all columns.
-fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
-    let conditions: HashSet<&String> = config.data.condition.iter().collect();
-    let is_channel = |column: &usize| !conditions.contains(&table.columns[*column]);
-    let Suggestion { window, hop, reason, .. } = match conditions.is_empty() {
-        true => suggestion,
-        false => Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>()),
-    };
-    if window > 1 {
-        note(&format!(
-            "{}: the rows look like a time series ({reason}), and each is judged by itself: --window {window} --hop {hop} would let \
-             the model see how they follow each other",
-            table.path.display()
-        ));
-    }
 }

@@ -16,20 +16,11 @@ use crate::{
         LARGEST_EPOCH, Training,
         checkpoint::EpochMetrics,
         culprits::culprits,
-        devices::Lost,
-        divergence::Divergence,
         listener::{Listener, Progress},
+        pass::Pass,
         step::HostBatch,
     },
 };
-
-/// How an epoch ended.
-pub(super) enum Pass {
-    Whole,
-    Interrupted,
-    Diverged(Divergence),
-    Lost(Lost),
-}
 
 /// An epoch in progress.
 struct Going {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{settle_names, tell_of, training_table};
+use super::training_table::{settle_names, tell_of, training_table};
 use crate::{
     cli::{context::note, progress},
     config::Config,
