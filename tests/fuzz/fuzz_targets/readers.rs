@@ -46,6 +46,8 @@ mod idx;
 mod intervals;
 #[path = "../../../vae-train/src/tables/labels.rs"]
 mod labels;
+#[path = "../../../vae-train/src/tables/lines.rs"]
+mod lines;
 #[path = "../../../vae-train/src/words/messages.rs"]
 mod messages;
 #[path = "../../../vae-train/src/tables/npy.rs"]
@@ -103,8 +105,8 @@ mod words {
 mod tables {
     pub(crate) use crate::{
         array_shape, blanks, calendar, categories, category, clock, csv, dialect, encoding, fields, fillers, format,
-        groups, growth, header, idx, intervals, labels, npy, npz, origin, packed, pcm, reading, recording, riff, roles,
-        rows, source, steps, table, texts, time_unit, times, unread, wav,
+        groups, growth, header, idx, intervals, labels, lines, npy, npz, origin, packed, pcm, reading, recording, riff,
+        roles, rows, source, steps, table, texts, time_unit, times, unread, wav,
     };
 }
 
