@@ -168,7 +168,7 @@ const WRONG_USAGE: &[(&str, &[&str])] = &[
     ("generate model.vae --out new.csv --from nowhere", &["'nowhere'", "second-stage"]),
     ("diff model.vae given.vae --label label", &["--data"]),
     ("simulate engine --out data", &["'engine'", "motor"]),
-    ("simulate ring --out data --rows 0", &["0", "1..=10000000"]),
+    ("simulate ring --out data --rows 0", &["0", "1..=2000000000"]),
     ("inspect train.csv --rate none", &["none"]),
     ("watch", &["<SOURCE>"]),
     ("watch - --baud fast", &["'fast'", "--baud"]),
