@@ -116,7 +116,7 @@ impl<'a> Training<'a> {
     /// lost, by those that are left.
     ///
     /// # Errors
-    /// If training diverges where a lower rate does not help, [`Lost`] if the last device is, or if `save` fails.
+    /// If training diverges where a lower rate does not help, [`Lost`](devices::Lost) if the last device is, or if `save` fails.
     pub fn run(
         self,
         listener: &mut dyn Listener,

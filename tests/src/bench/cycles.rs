@@ -1,6 +1,6 @@
 //! Estimated cycles of scores, by stated rules from a trace of what an emulated Cortex-M4F executes.
 //!
-//! The rules are those of the *Cortex-M4 Technical Reference Manual* (r0p1), sections 3.3 and 7.2.3, with a refill of the pipeline of [`REFILL`] cycles
+//! The rules are those of the *Cortex-M4 Technical Reference Manual* (r0p1), sections 3.3 and 7.2.3, with a refill of the pipeline of `REFILL` cycles
 //! where it says 1 to 3, and the most where it gives another range. Memory answers at once.
 
 use std::{
