@@ -25,18 +25,25 @@ fn seal(bytes: &mut [u8]) {
     bytes[8..12].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// These bytes where words lie.
-fn aligned(bytes: &[u8]) -> &'static [u8] {
-    let room = vec![0u32; bytes.len() / 4 + 1].leak();
-    let file = &mut bytemuck::cast_slice_mut(room)[..bytes.len()];
-    file.copy_from_slice(bytes);
-    file
+/// Bytes where words lie.
+struct Aligned(Vec<u32>, usize);
+
+impl Aligned {
+    fn new(bytes: &[u8]) -> Self {
+        let mut room = vec![0u32; bytes.len() / 4 + 1];
+        bytemuck::cast_slice_mut(&mut room)[..bytes.len()].copy_from_slice(bytes);
+        Self(room, bytes.len())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.0)[..self.1]
+    }
 }
 
 /// Whether the model in these bytes is sound, once they have their length and checksum.
 fn verify(mut bytes: Vec<u8>) -> Result<(), LoadError> {
     seal(&mut bytes);
-    Model::from_bytes(aligned(&bytes))?.verify()
+    Model::from_bytes(Aligned::new(&bytes).bytes())?.verify()
 }
 
 /// The tiny model with this byte of its body.
@@ -96,8 +103,9 @@ fn numbers_that_no_kind_has_are_malformed() {
 
 #[test]
 fn a_model_whose_bands_cannot_be_computed_is_not_built_in() {
-    let whole = Model::from_bytes(aligned(TINY)).unwrap();
-    let [extras, golden] = [whole.prelude().extras_at, whole.prelude().golden_at];
+    let whole = Aligned::new(TINY);
+    let prelude = *Model::from_bytes(whole.bytes()).unwrap().prelude();
+    let [extras, golden] = [prelude.extras_at, prelude.golden_at];
     // Sixteen bands of the first channel, in the place of a record without front-ends.
     let mut bytes = TINY.to_vec();
     let name = BODY + extras as usize;
@@ -107,12 +115,13 @@ fn a_model_whose_bands_cannot_be_computed_is_not_built_in() {
     let [place] = places[..] else { panic!("{places:?}") };
     bytes[place..place + 4].copy_from_slice(&(golden + 4).to_le_bytes());
     seal(&mut bytes);
-    let found = Model::built_in(aligned(&bytes)).err();
+    let file = Aligned::new(&bytes);
+    let found = Model::built_in(file.bytes()).err();
     let needed = [Feature::LearnedPrior, Feature::Activations, Feature::Spectrum];
     let missing = needed.into_iter().find(|feature| !feature.is_here());
     assert_eq!(found, missing.map(|feature| LoadError::NeedsFeature { feature }));
     // Its features may come from elsewhere.
-    let verified = Model::from_bytes(aligned(&bytes)).unwrap().verify().err();
+    let verified = Model::from_bytes(file.bytes()).unwrap().verify().err();
     assert_eq!(
         verified,
         missing.filter(|feature| *feature != Feature::Spectrum).map(|feature| LoadError::NeedsFeature { feature })
