@@ -8,6 +8,46 @@ use core::arch::asm;
 
 use super::{FRACTION_BITS, ROW_BLOCK, portable};
 
+/// Eight numbers in s0 to s7 times those in s8 to s15.
+macro_rules! times {
+    () => {
+        concat!(
+            "vmul.f32 s0, s0, s8\n",
+            "vmul.f32 s1, s1, s9\n",
+            "vmul.f32 s2, s2, s10\n",
+            "vmul.f32 s3, s3, s11\n",
+            "vmul.f32 s4, s4, s12\n",
+            "vmul.f32 s5, s5, s13\n",
+            "vmul.f32 s6, s6, s14\n",
+            "vmul.f32 s7, s7, s15\n",
+        )
+    };
+}
+#[cfg(vae_fused)]
+pub(super) use times;
+
+/// The next eight of `x`, standardised, in s0 to s7.
+macro_rules! standardised {
+    () => {
+        concat!(
+            "vldmia {x}!, {{s0-s7}}\n",
+            "vldmia {mean}!, {{s8-s15}}\n",
+            "vsub.f32 s0, s0, s8\n",
+            "vsub.f32 s1, s1, s9\n",
+            "vsub.f32 s2, s2, s10\n",
+            "vsub.f32 s3, s3, s11\n",
+            "vsub.f32 s4, s4, s12\n",
+            "vsub.f32 s5, s5, s13\n",
+            "vsub.f32 s6, s6, s14\n",
+            "vsub.f32 s7, s7, s15\n",
+            "vldmia {inverse_scale}!, {{s8-s15}}\n",
+            times!(),
+        )
+    };
+}
+#[cfg(vae_fused)]
+pub(super) use standardised;
+
 /// What [`portable::standardise`] computes, in instructions of this core.
 pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f32]) {
     let len = out.len();
@@ -20,25 +60,7 @@ pub fn standardise(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [f3
             asm!(
                 dsp!(),
                 "2:",
-                "vldmia {x}!, {{s0-s7}}",
-                "vldmia {mean}!, {{s8-s15}}",
-                "vsub.f32 s0, s0, s8",
-                "vsub.f32 s1, s1, s9",
-                "vsub.f32 s2, s2, s10",
-                "vsub.f32 s3, s3, s11",
-                "vsub.f32 s4, s4, s12",
-                "vsub.f32 s5, s5, s13",
-                "vsub.f32 s6, s6, s14",
-                "vsub.f32 s7, s7, s15",
-                "vldmia {inverse_scale}!, {{s8-s15}}",
-                "vmul.f32 s0, s0, s8",
-                "vmul.f32 s1, s1, s9",
-                "vmul.f32 s2, s2, s10",
-                "vmul.f32 s3, s3, s11",
-                "vmul.f32 s4, s4, s12",
-                "vmul.f32 s5, s5, s13",
-                "vmul.f32 s6, s6, s14",
-                "vmul.f32 s7, s7, s15",
+                standardised!(),
                 "vstmia {out}!, {{s0-s7}}",
                 "cmp {out}, {end}",
                 "bne 2b",

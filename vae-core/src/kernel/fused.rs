@@ -6,7 +6,11 @@ use core::{
     mem::offset_of,
 };
 
-use super::{FRACTION_BITS, fpu::tail, portable};
+use super::{
+    FRACTION_BITS,
+    fpu::{standardised, tail, times},
+    portable,
+};
 
 /// What [`portable::take_in`] computes, in instructions of this core.
 pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) -> usize {
@@ -26,25 +30,7 @@ pub fn take_in(x: &[f32], mean: &[f32], inverse_scale: &[f32], out: &mut [i16]) 
                 "bic {a}, {before}, #1",
                 "vmsr fpscr, {a}",
                 "2:",
-                "vldmia {x}!, {{s0-s7}}",
-                "vldmia {mean}!, {{s8-s15}}",
-                "vsub.f32 s0, s0, s8",
-                "vsub.f32 s1, s1, s9",
-                "vsub.f32 s2, s2, s10",
-                "vsub.f32 s3, s3, s11",
-                "vsub.f32 s4, s4, s12",
-                "vsub.f32 s5, s5, s13",
-                "vsub.f32 s6, s6, s14",
-                "vsub.f32 s7, s7, s15",
-                "vldmia {inverse_scale}!, {{s8-s15}}",
-                "vmul.f32 s0, s0, s8",
-                "vmul.f32 s1, s1, s9",
-                "vmul.f32 s2, s2, s10",
-                "vmul.f32 s3, s3, s11",
-                "vmul.f32 s4, s4, s12",
-                "vmul.f32 s5, s5, s13",
-                "vmul.f32 s6, s6, s14",
-                "vmul.f32 s7, s7, s15",
+                standardised!(),
                 "vadd.f32 s8, s0, s16",
                 "vadd.f32 s9, s1, s16",
                 "vadd.f32 s10, s2, s16",
@@ -166,14 +152,7 @@ unsafe extern "C" fn near_eights(x: *const f32, mean: *const f32, inverse_scale:
         "vsub.f32 s6, s14, s6",
         "vsub.f32 s7, s15, s7",
         "vldmia r2!, {{s8-s15}}",
-        "vmul.f32 s0, s0, s8",
-        "vmul.f32 s1, s1, s9",
-        "vmul.f32 s2, s2, s10",
-        "vmul.f32 s3, s3, s11",
-        "vmul.f32 s4, s4, s12",
-        "vmul.f32 s5, s5, s13",
-        "vmul.f32 s6, s6, s14",
-        "vmul.f32 s7, s7, s15",
+        times!(),
         "ldm r8!, {{r3, r4, r5, r6}}",
         "vcvt.s16.f32 s0, s0, #{fraction}",
         "vcvt.s16.f32 s1, s1, #{fraction}",

@@ -66,6 +66,15 @@ mod tests {
         task::{Context, Poll, Waker},
     };
 
+    use embedded_hal_async::delay::DelayNs;
+
+    /// Waits for nothing.
+    pub(crate) struct NoDelay;
+
+    impl DelayNs for NoDelay {
+        async fn delay_ns(&mut self, _: u32) {}
+    }
+
     /// What a future that never waits gives.
     pub(crate) fn now<F: Future>(future: F) -> F::Output {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {

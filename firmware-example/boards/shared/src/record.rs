@@ -57,13 +57,11 @@ mod tests {
     use embedded_hal_async::i2c::ErrorKind;
 
     use super::*;
-    use crate::{ADXL345, LIS2DW12, Simulated, frame::Frame, tests::now};
-
-    struct NoDelay;
-
-    impl DelayNs for NoDelay {
-        async fn delay_ns(&mut self, _: u32) {}
-    }
+    use crate::{
+        ADXL345, LIS2DW12, Simulated,
+        frame::Frame,
+        tests::{NoDelay, now},
+    };
 
     /// Numbers, values and heads of the frames of 64 samples, of which so many come between two looks at the sensor's queue.
     fn sent(sensor: &'static Sensor, pace: u8) -> heapless::Vec<(u64, usize, f32), 16> {

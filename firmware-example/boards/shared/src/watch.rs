@@ -95,13 +95,11 @@ mod tests {
     use embedded_hal_async::i2c::ErrorKind;
 
     use super::*;
-    use crate::{LIS2DW12, Simulated, detector::MODEL, tests::now};
-
-    struct NoDelay;
-
-    impl DelayNs for NoDelay {
-        async fn delay_ns(&mut self, _: u32) {}
-    }
+    use crate::{
+        LIS2DW12, Simulated,
+        detector::MODEL,
+        tests::{NoDelay, now},
+    };
 
     /// What there is to tell of the recording, if so many samples come between two looks at the sensor's queue.
     fn events(pace: u8) -> heapless::Vec<Event, 64> {
