@@ -174,7 +174,8 @@ fn a_fit_from_a_scratch_file_takes_memory_that_does_not_grow_with_the_table() {
 
 #[test]
 fn scores_take_memory_that_does_not_grow_with_the_table() {
-    const ROWS: usize = 150_000;
+    // Each has portions of 4 MiB enough that one is read, one judged and one written.
+    const ROWS: usize = 350_000;
     let place = Workplace::with_recording("train.csv", 3000, 8);
     place.succeed(&format!("fit train.csv {FIT} --purpose density --out run"));
     place.succeed("export run --out model.vae");
