@@ -2,8 +2,12 @@
 
 mod backtest;
 mod context;
+#[cfg(feature = "ballista")]
+mod executor;
 mod fit;
 mod query;
+#[cfg(feature = "ballista")]
+mod scheduler;
 #[allow(dead_code, reason = "the trainer's, which needs more of it")]
 #[path = "../../src/cli/terminal.rs"]
 mod terminal;
@@ -41,6 +45,10 @@ enum Verb {
     Query(query::Query),
     Backtest(backtest::Backtest),
     Fit(fit::Fit),
+    #[cfg(feature = "ballista")]
+    Scheduler(scheduler::Scheduler),
+    #[cfg(feature = "ballista")]
+    Executor(executor::Executor),
 }
 
 /// Runs the program with the arguments of the process: 0 done, 1 failed with a message that says what to do, 2 wrong usage.
@@ -62,6 +70,10 @@ pub fn main() -> ExitCode {
         Verb::Query(verb) => verb.run(context),
         Verb::Backtest(verb) => verb.run(context),
         Verb::Fit(verb) => verb.run(context),
+        #[cfg(feature = "ballista")]
+        Verb::Scheduler(verb) => verb.run(),
+        #[cfg(feature = "ballista")]
+        Verb::Executor(verb) => verb.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

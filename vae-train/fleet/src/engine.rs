@@ -1,5 +1,8 @@
 //! The engine that reads, sorts and queries, within a stated memory.
 
+#[cfg(feature = "object-stores")]
+mod stores;
+
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
@@ -51,6 +54,8 @@ impl Resources {
         let builder = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(self.memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode));
+        #[cfg(feature = "object-stores")]
+        let builder = builder.with_object_store_registry(Arc::new(stores::Stores::default()));
         builder.build_arc().context("cannot set up the engine")
     }
 
@@ -59,7 +64,16 @@ impl Resources {
     /// # Errors
     /// Those of [`Self::runtime`].
     pub fn session(&self) -> Result<SessionContext> {
-        let mut context = SessionContext::new_with_config_rt(self.config(), self.runtime()?).enable_url_table();
+        self.session_with(|config| config)
+    }
+
+    /// A session whose settings are changed so, beside these resources.
+    ///
+    /// # Errors
+    /// Those of [`Self::runtime`].
+    pub fn session_with(&self, change: impl FnOnce(SessionConfig) -> SessionConfig) -> Result<SessionContext> {
+        let config = change(self.config());
+        let mut context = SessionContext::new_with_config_rt(config, self.runtime()?).enable_url_table();
         register(&mut context)?;
         Ok(context)
     }

@@ -4,3 +4,5 @@ pub mod files;
 pub mod order;
 pub mod rows;
 pub mod scan;
+#[cfg(feature = "ballista")]
+pub mod together;

@@ -111,4 +111,31 @@ impl Judge {
             Ok(Judged { verdict, ..nothing(detector) })
         })
     }
+
+    /// Begins a baseline of the machine's own, of the next so many windows: [`Detector::rebaseline`].
+    ///
+    /// # Errors
+    /// If they are too few for the model's calibration.
+    pub fn rebaseline(&mut self, windows: u32) -> Result<()> {
+        let begun = self.running.with_dependent_mut(|_, Device { detector, .. }| detector.rebaseline(windows));
+        begun.context("a baseline of its own cannot be learnt")
+    }
+
+    /// Whether it is still being learnt.
+    #[must_use]
+    pub fn is_rebaselining(&self) -> bool {
+        self.running.with_dependent(|_, Device { detector, .. }| detector.is_rebaselining())
+    }
+
+    /// What the detector remembers, as its device stores it: [`Detector::snapshot`].
+    ///
+    /// # Errors
+    /// Never: the record is as long as it has to be.
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
+        self.running.with_dependent(|_, Device { detector, .. }| {
+            let mut record = vec![0; detector.model().snapshot_len()];
+            detector.snapshot(&mut record)?;
+            Ok(record)
+        })
+    }
 }

@@ -6,6 +6,8 @@
 pub mod backtest;
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "ballista")]
+pub mod cluster;
 pub mod engine;
 pub mod fit;
 pub mod function;

@@ -22,6 +22,7 @@ use crate::{
         scan::{Scan, Wanted},
     },
     model::{self, LoadedModel},
+    words::rates::parse_alarms,
 };
 
 /// Files whose columns are looked at at once: object stores answer slowly.
@@ -40,8 +41,8 @@ pub struct Settings {
     pub time: String,
     /// Seconds in a unit of a time that is a number.
     pub unit: f64,
-    /// The alarms that are accepted; the model's own where none are given.
-    pub alarms: Option<Alarms>,
+    /// The alarms that are accepted, as in `1/week`; the model's own where none are given.
+    pub alarms: Option<String>,
 }
 
 /// What could not be judged.
@@ -91,10 +92,24 @@ pub(super) type Outcome = std::result::Result<MachineReport, LeftOut>;
 /// # Errors
 /// If the model cannot judge, or no file can be read. A file or a machine that cannot is a line in the outcome.
 pub fn run(runtime: &Runtime, session: &SessionContext, settings: &Settings, jobs: usize) -> Result<Backtest> {
+    let (bench, scans, left_out) = prepared(runtime, session, settings, jobs)?;
+    let is_in_folders = bench.wanted.by.is_none();
+    let outcomes = if is_in_folders { by_folder(runtime, &bench, scans)? } else { by_column(runtime, &bench, scans)? };
+    conclude(&bench, settings, outcomes, left_out)
+}
+
+/// The model and the files that it can judge, and those that it cannot.
+pub(super) fn prepared(
+    runtime: &Runtime,
+    session: &SessionContext,
+    settings: &Settings,
+    jobs: usize,
+) -> Result<(Bench, Vec<Scan>, Vec<LeftOut>)> {
     let model = model::open(&settings.model)?;
+    let alarms = settings.alarms.as_deref().map(parse_alarms).transpose()?;
     // Before much is read.
-    Machine::new("", &model, settings.alarms)?;
-    let asked = Asked::of(&model, settings.alarms)?;
+    Machine::new("", &model, alarms)?;
+    let asked = Asked::of(&model, alarms)?;
     let files = runtime.block_on(find(session, &settings.history, &settings.by))?;
     let is_in_folders = files.iter().any(|file| file.machine.is_some());
     let wanted = Wanted {
@@ -103,13 +118,22 @@ pub fn run(runtime: &Runtime, session: &SessionContext, settings: &Settings, job
         unit: settings.unit,
         columns: model.columns().map(str::to_owned).collect(),
     };
-    let bench = Bench { model, asked, alarms: settings.alarms, wanted, state: session.state(), jobs };
-    let (scans, mut left_out) = runtime.block_on(scans(&bench, files));
+    let bench = Bench { model, asked, alarms, wanted, state: session.state(), jobs };
+    let (scans, left_out) = runtime.block_on(scans(&bench, files));
     if scans.is_empty() {
         let LeftOut { name, reason } = left_out.first().context("no files")?;
         bail!("none of the {} files can be judged; {name}: {reason}", left_out.len());
     }
-    let outcomes = if is_in_folders { by_folder(runtime, &bench, scans)? } else { by_column(runtime, &bench, scans)? };
+    Ok((bench, scans, left_out))
+}
+
+/// The outcome of all machines.
+pub(super) fn conclude(
+    bench: &Bench,
+    settings: &Settings,
+    outcomes: Vec<Outcome>,
+    mut left_out: Vec<LeftOut>,
+) -> Result<Backtest> {
     let mut machines = Vec::new();
     for outcome in outcomes {
         match outcome {
@@ -119,9 +143,9 @@ pub fn run(runtime: &Runtime, session: &SessionContext, settings: &Settings, job
     }
     machines.sort_by(|a, b| a.machine.cmp(&b.machine));
     left_out.sort_by(|a, b| a.name.cmp(&b.name));
-    let fleet = FleetReport::new(&machines, &asked);
+    let fleet = FleetReport::new(&machines, &bench.asked);
     let fingerprint = bench.model.model()?.fingerprint();
-    Ok(Backtest { model: settings.model.clone(), fingerprint, asked, fleet, machines, left_out })
+    Ok(Backtest { model: settings.model.clone(), fingerprint, asked: bench.asked, fleet, machines, left_out })
 }
 
 async fn scans(bench: &Bench, files: Vec<File>) -> (Vec<Scan>, Vec<LeftOut>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use vae_core::Verdict;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Counts of one machine's rows and windows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Rows.
     pub rows: u64,

@@ -3,22 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use vae_core::Alarms;
 
+#[cfg(feature = "ballista")]
+use crate::backtest::elsewhere;
 use crate::{
     backtest::{
         page::page,
-        run::{Settings, run},
+        run::{self, Settings},
         summary::summary,
     },
     cli::{
         GENERAL,
-        context::{Context, History, Limits, note, runtime},
+        context::{Context, History, Limits, Place, alarms, note, runtime},
     },
-    words::{
-        output::{Existing, write_file},
-        rates::parse_alarms,
-    },
+    words::output::{Existing, write_file},
 };
 
 /// Judge a fleet's past by a model, each machine as its device would: alarms asked for and raised, drift, sensor faults, gaps, and machines that
@@ -35,14 +33,16 @@ pub(super) struct Backtest {
     #[command(flatten)]
     history: History,
     /// The false alarms you accept of each machine, as in 1/week [default: the model's].
-    #[arg(long, value_parser = parse_alarms, help_heading = "Alarms")]
-    alarms: Option<Alarms>,
+    #[arg(long, value_parser = alarms, help_heading = "Alarms")]
+    alarms: Option<String>,
     /// Page (HTML) to write.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Replace the file in --out.
     #[arg(long, help_heading = GENERAL)]
     force: bool,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     limits: Limits,
 }
@@ -58,7 +58,17 @@ impl Backtest {
         let History { files, by, time, unit } = self.history;
         let settings =
             Settings { model: self.model, history: files, by, time, unit: unit.seconds(), alarms: self.alarms };
-        let backtest = run(&runtime(resources.jobs)?, &session, &settings, resources.jobs)?;
+        let runtime = runtime(resources.jobs)?;
+        #[cfg(not(feature = "ballista"))]
+        let backtest = {
+            self.place.is_here()?;
+            run::run(&runtime, &session, &settings, resources.jobs)?
+        };
+        #[cfg(feature = "ballista")]
+        let backtest = match runtime.block_on(self.place.cluster())? {
+            Some(cluster) => elsewhere::run(&runtime, &session, &settings, (&cluster, resources.jobs))?,
+            None => run::run(&runtime, &session, &settings, resources.jobs)?,
+        };
         if let Some(path) = &self.out {
             write_file(path, existing, |out| Ok(out.write_all(page(&backtest).as_bytes())?))?;
             note(&format!("the page is {}", path.display()));

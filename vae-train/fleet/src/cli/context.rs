@@ -6,7 +6,12 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::terminal;
-use crate::{engine::Resources, words::sizes::parse_bytes};
+#[cfg(feature = "ballista")]
+use crate::{backtest::judging::codec, cluster::client::Cluster};
+use crate::{
+    engine::Resources,
+    words::{rates::parse_alarms, sizes::parse_bytes},
+};
 
 /// What every verb is told.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,33 @@ impl Unit {
     }
 }
 
+/// Where the work is done.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Place {
+    /// Scheduler of a cluster that does the work, as in df://hall-3:50050; its executors read files and model by the paths that they have here.
+    #[arg(long, value_name = "df://HOST:PORT", help_heading = "Resources")]
+    scheduler: Option<String>,
+}
+
+impl Place {
+    /// The cluster, if one is to do the work.
+    #[cfg(feature = "ballista")]
+    pub(super) async fn cluster(&self) -> Result<Option<Cluster>> {
+        let Some(address) = &self.scheduler else { return Ok(None) };
+        Ok(Some(Cluster::at(address.parse()?, codec()).await?))
+    }
+
+    /// Refuses a cluster, which this program has not been built for.
+    #[cfg(not(feature = "ballista"))]
+    pub(super) fn is_here(&self) -> Result<()> {
+        anyhow::ensure!(
+            self.scheduler.is_none(),
+            "this vae-fleet was built without clusters: cargo install --path vae-train/fleet --locked --features ballista"
+        );
+        Ok(())
+    }
+}
+
 /// What a run may take of the machine.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Limits {
@@ -97,4 +129,9 @@ impl Limits {
 pub(super) fn runtime(jobs: usize) -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(jobs).enable_all().build().context("cannot start the engine's threads")
+}
+
+/// Takes a rate of alarms as it is written.
+pub(super) fn alarms(text: &str) -> Result<String> {
+    parse_alarms(text).map(|_| text.to_owned())
 }

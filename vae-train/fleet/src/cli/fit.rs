@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, ensure};
 
 use crate::{
-    cli::context::{Context, History, Limits, runtime},
+    cli::context::{Context, History, Limits, alarms, runtime},
     fit::{
         directory::Settings,
         run::{Shard, run},
         trainer::Trainer,
     },
-    words::rates::parse_alarms,
 };
 
 /// Make a fleet's models: one base model on a sample of all machines, and for each machine its own calibration.
@@ -35,6 +34,10 @@ pub(super) struct Fit {
     /// The false alarms you accept of each machine, as in 1/week.
     #[arg(long, value_parser = alarms, help_heading = "Models")]
     alarms: Option<String>,
+    /// Learn what is ordinary for each machine by so many windows of the rows that calibrate, and write it beside its model: a snapshot from which
+    /// its device starts (`Detector::restore`).
+    #[arg(long, value_name = "WINDOWS", help_heading = "Models")]
+    baseline: Option<u32>,
     /// Fit a model for each machine, and no base model.
     #[arg(long, help_heading = "Models")]
     each: bool,
@@ -81,19 +84,18 @@ impl Fit {
             sample: self.sample,
             least: self.least,
             seed: self.seed,
+            baseline: self.baseline,
             options: self.options,
         };
         let session = resources.session()?;
         let work = (self.shard, resources.jobs);
         let summary = run(&runtime(resources.jobs)?, &session, (&mut settings, &self.out), &trainer, work)?;
         context.print(&summary, &summary.text()?)?;
-        ensure!(summary.fitted > 0 || self.shard.index == 0, "no machine has a model");
+        // Where others are still to be done, a shard may have had none.
+        let may_be_empty = self.shard.index == 0 || summary.waiting > 0;
+        ensure!(summary.fitted > 0 || may_be_empty, "no machine has a model");
         Ok(())
     }
-}
-
-fn alarms(text: &str) -> Result<String> {
-    parse_alarms(text).map(|_| text.to_owned())
 }
 
 fn share(text: &str) -> Result<f64> {

@@ -3,12 +3,18 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use datafusion::execution::SendableRecordBatchStream;
+#[cfg(feature = "ballista")]
+use datafusion::physical_plan::{execute_stream, explain::ExplainExec};
 
+#[cfg(feature = "ballista")]
+use crate::cluster::client::Cluster;
 use crate::{
     cli::{
         GENERAL,
-        context::{Context, Limits, note, print, runtime},
+        context::{Context, Limits, Place, note, print, runtime},
     },
+    engine::Resources,
     query,
     results::{Format, write, write_to},
     words::{numbers::count, output::Existing},
@@ -34,6 +40,8 @@ pub(super) struct Query {
     #[arg(long, help_heading = GENERAL)]
     force: bool,
     #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
     limits: Limits,
 }
 
@@ -46,8 +54,7 @@ impl Query {
         }
         let resources = self.limits.resources();
         let runtime = runtime(resources.jobs)?;
-        let session = resources.session()?;
-        let stream = runtime.block_on(query::run(&session, &self.sql))?;
+        let stream = runtime.block_on(self.stream(&resources))?;
         let Some(path) = &self.out else {
             let format = if context.json { Format::Json } else { Format::Csv };
             let mut text = Vec::new();
@@ -58,5 +65,25 @@ impl Query {
         let rows = write(&runtime, stream, path, existing)?;
         note(&format!("{}: {} rows", path.display(), count(rows)));
         Ok(())
+    }
+
+    #[cfg(not(feature = "ballista"))]
+    async fn stream(&self, resources: &Resources) -> Result<SendableRecordBatchStream> {
+        self.place.is_here()?;
+        query::run(&resources.session()?, &self.sql).await
+    }
+
+    #[cfg(feature = "ballista")]
+    async fn stream(&self, resources: &Resources) -> Result<SendableRecordBatchStream> {
+        let Some(cluster) = self.place.cluster().await? else {
+            return query::run(&resources.session()?, &self.sql).await;
+        };
+        let session = resources.session_with(Cluster::config)?;
+        let plan = query::plan(&session, &self.sql).await?;
+        // How it would be done is known here.
+        if plan.is::<ExplainExec>() {
+            return Ok(execute_stream(plan, session.task_ctx())?);
+        }
+        cluster.run(&session, plan).await
     }
 }

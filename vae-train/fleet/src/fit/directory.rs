@@ -35,6 +35,9 @@ pub struct Settings {
     pub least: u64,
     /// Seed of the sample and of the training.
     pub seed: u64,
+    /// Windows of each machine's baseline; none where none is to be learnt.
+    #[serde(default)]
+    pub baseline: Option<u32>,
     /// Options for `vae-train fit`.
     pub options: Vec<String>,
 }
@@ -71,7 +74,7 @@ impl Outcome {
     }
 }
 
-/// A folder of models: `fleet.json`, `base/`, a `.vae` for each machine, and `outcomes/`.
+/// A folder of models: `fleet.json`, `base/`, a `.vae` for each machine, perhaps a `.baseline`, and `outcomes/`.
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
@@ -116,6 +119,12 @@ impl Directory {
     #[must_use]
     pub fn model(&self, machine: &str) -> PathBuf {
         self.root.join(format!("{}.vae", file_name(machine)))
+    }
+
+    /// Where what is ordinary for a machine is to lie.
+    #[must_use]
+    pub fn baseline(&self, machine: &str) -> PathBuf {
+        self.root.join(format!("{}.baseline", file_name(machine)))
     }
 
     /// A folder for what is on the way, beside the models so that renaming is possible; it vanishes when it is dropped.
@@ -191,7 +200,7 @@ fn differing(a: &Settings, b: &Settings) -> String {
 }
 
 /// A machine's name as that of a file: other characters than letters, digits, `_`, `-` and `.` are escaped, so that two names stay two.
-fn file_name(machine: &str) -> String {
+pub(super) fn file_name(machine: &str) -> String {
     let mut name = String::new();
     for (index, byte) in machine.bytes().enumerate() {
         // No hidden file, no folder above.

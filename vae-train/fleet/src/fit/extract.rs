@@ -46,16 +46,12 @@ pub fn write_rows<W: Write>(
     let mut stream = runtime.block_on(rows(state, &member.scans, wanted, select))?;
     let mut values = vec![f32::NAN; wanted.columns.len()];
     let mut place = 0;
-    let text = |value: f64, digits: &dyn ToString| if value.is_nan() { String::new() } else { digits.to_string() };
     while let Some(batch) = runtime.block_on(stream.next()) {
         let batch = batch.with_context(|| format!("machine {}", member.name))?;
         let rows = Rows::of(&batch, wanted)?;
         for row in 0..batch.num_rows() {
             if range.contains(&place) {
-                rows.read(row, &mut values);
-                let time = rows.time(row);
-                let numbers = values.iter().map(|value| text(f64::from(*value), value));
-                out.write_record([member.name.clone(), text(time, &time)].into_iter().chain(numbers))?;
+                write_row(&rows, row, (&*member.name, &mut values[..]), out)?;
             }
             place += 1;
         }
@@ -64,4 +60,21 @@ pub fn write_rows<W: Write>(
         }
     }
     Ok(())
+}
+
+/// Writes a row of a machine by way of `values`, which has a place for each column.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_row<W: Write>(
+    rows: &Rows<'_>,
+    row: usize,
+    (machine, values): (&str, &mut [f32]),
+    out: &mut Csv<W>,
+) -> Result<()> {
+    let text = |value: f64, digits: &dyn ToString| if value.is_nan() { String::new() } else { digits.to_string() };
+    rows.read(row, values);
+    let time = rows.time(row);
+    let numbers = values.iter().map(|value| text(f64::from(*value), value));
+    out.write_record([machine.to_owned(), text(time, &time)].into_iter().chain(numbers))
 }

@@ -6,19 +6,22 @@ use std::{
     io::{BufWriter, Write},
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
 use anyhow::{Context, Result, ensure};
 use datafusion::{execution::context::SessionState, prelude::SessionContext};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::{
     fit::{
+        baseline::learn,
         census::{Member, Unread, census},
-        directory::{Directory, Outcome, Settings, copy},
+        directory::{Directory, Outcome, Settings, copy, file_name},
         extract::{MACHINE, TIME, begin, write_rows},
+        split::{Part, join, split},
         summary::Summary,
         trainer::Trainer,
     },
@@ -27,7 +30,7 @@ use crate::{
         scan::{Scan, Wanted, numeric_columns},
     },
     model::LoadedModel,
-    words::output::Csv,
+    words::output::{Csv, Existing, write_file},
 };
 
 /// Which part of the machines is done: the `index`th of `of`, from 1 on; of index 0, the base model alone.
@@ -129,15 +132,25 @@ impl Plant<'_> {
         let workshop = self.directory.workshop()?;
         let (table, run) = (workshop.path().join("sample.csv"), workshop.path().join("run"));
         let each = (self.settings.sample / members.len() as u64).max(1);
-        self.write(&table, |out| {
-            for (place, member) in members.iter().enumerate() {
-                let training = self.training(member);
-                let room = training.saturating_sub(each);
-                let start = seeded(self.settings.seed, place as u64, room + 1);
-                self.rows(member, start..training.min(start + each), out)?;
+        let parts = members.iter().enumerate().map(|(place, &member)| {
+            let training = self.training(member);
+            let room = training.saturating_sub(each);
+            let start = seeded(self.settings.seed, place as u64, room + 1);
+            Part {
+                member,
+                range: start..training.min(start + each),
+                path: workshop.path().join(format!("{place}.csv")),
             }
-            Ok(())
-        })?;
+        });
+        let parts: Vec<Part<'_>> = parts.collect();
+        if self.wanted.by.is_some() {
+            split((self.runtime, &self.state), &self.wanted, &parts)?;
+            join(&parts, &table)?;
+        } else {
+            self.write(&table, |out| {
+                parts.iter().try_for_each(|part| self.rows(part.member, part.range.clone(), out))
+            })?;
+        }
         self.fit(&table, &run).context("the base model cannot be fitted")?;
         std::fs::rename(&run, &base).with_context(|| format!("cannot put the base model into {}", base.display()))
     }
@@ -150,11 +163,12 @@ impl Plant<'_> {
                 waiting.push_back(member);
             }
         }
+        let tables = self.tables(&waiting)?;
         let waiting = Mutex::new(waiting);
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = || -> Result<()> {
             while let Some(member) = next() {
-                let outcome = match self.machine(member) {
+                let outcome = match self.machine(member, tables.as_ref().map(TempDir::path)) {
                     Ok(nats) => Outcome::Fitted { machine: member.name.clone(), rows: member.rows, nats },
                     Err(error) => Outcome::Failed { machine: member.name.clone(), reason: format!("{error:#}") },
                 };
@@ -170,23 +184,48 @@ impl Plant<'_> {
         })
     }
 
-    /// Makes a machine's model; returns the mean of its calibration's −scores.
-    fn machine(&self, member: &Member) -> Result<f32> {
+    /// Where a column names the machines: tables of all of them, by one pass over the history. Folders are read one by one.
+    fn tables(&self, members: &VecDeque<&Member>) -> Result<Option<TempDir>> {
+        let members: Vec<&Member> = members.iter().copied().filter(|member| self.is_long_enough(member)).collect();
+        if self.wanted.by.is_none() || members.is_empty() {
+            return Ok(None);
+        }
+        let folder = self.directory.workshop()?;
+        let parts = members.into_iter().flat_map(|member| self.parts(member, folder.path()));
+        split((self.runtime, &self.state), &self.wanted, &parts.collect::<Vec<_>>())?;
+        Ok(Some(folder))
+    }
+
+    /// What a machine is calibrated by, and what its own model is trained on before that.
+    fn parts<'m>(&self, member: &'m Member, folder: &Path) -> Vec<Part<'m>> {
+        let (training, name) = (self.training(member), file_name(&member.name));
+        let part = |range, kind: &str| Part { member, range, path: folder.join(format!("{name}.{kind}.csv")) };
+        let mut parts = vec![part(training..member.rows, "normal")];
+        if self.settings.each {
+            parts.push(part(0..training, "train"));
+        }
+        parts
+    }
+
+    /// Makes a machine's model, of the tables in a folder if it has them; returns the mean of its calibration's −scores.
+    fn machine(&self, member: &Member, tables: Option<&Path>) -> Result<f32> {
         let Settings { least, alarms, seed, .. } = self.settings;
         ensure!(self.is_long_enough(member), "too few rows: {} of at least {least}", member.rows);
         let workshop = self.directory.workshop()?;
         let path = |name: &str| workshop.path().join(name);
-        let (run, normal, model) = (path("run"), path("normal.csv"), path("model.vae"));
-        let training = self.training(member);
-        if self.settings.each {
-            let table = path("train.csv");
-            self.write(&table, |out| self.rows(member, 0..training, out))?;
-            self.fit(&table, &run)?;
-        } else {
-            copy(&self.directory.base(), &run)?;
+        let (run, model) = (path("run"), path("model.vae"));
+        let parts = self.parts(member, tables.unwrap_or(workshop.path()));
+        if tables.is_none() {
+            for part in &parts {
+                self.write(&part.path, |out| self.rows(member, part.range.clone(), out))?;
+            }
         }
-        self.write(&normal, |out| self.rows(member, training..member.rows, out))?;
-        let mut arguments = vec!["calibrate".into(), run.clone(), "--normal".into(), normal];
+        match &parts[..] {
+            [_, train] => self.fit(&train.path, &run)?,
+            _ => copy(&self.directory.base(), &run)?,
+        }
+        let mut arguments: Vec<PathBuf> = vec!["calibrate".into(), run.clone(), "--normal".into()];
+        arguments.extend(parts.first().map(|part| part.path.clone()));
         arguments.extend(reading());
         arguments.extend(["--seed".into(), seed.to_string().into()]);
         if let Some(alarms) = alarms {
@@ -195,9 +234,19 @@ impl Plant<'_> {
         self.trainer.run(arguments)?;
         self.trainer.run(["export".into(), run, "--out".into(), model.clone()])?;
         // What is published has passed its self-test, and can judge.
-        let nats = LoadedModel::read(&model)?.model()?.calibration()?.location_and_scale().0;
+        let loaded = Arc::new(LoadedModel::read(&model)?);
+        let nats = loaded.model()?.calibration()?.location_and_scale().0;
+        if let (Some(windows), Some(normal)) = (self.settings.baseline, parts.first()) {
+            let snapshot = learn(&loaded, &normal.path, windows)?;
+            let place = self.directory.baseline(&member.name);
+            write_file(&place, Existing::Replace, |out| Ok(out.write_all(&snapshot)?))?;
+        }
         let place = self.directory.model(&member.name);
         std::fs::rename(&model, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        for part in parts {
+            // Those of all machines together are as much as half of the history.
+            std::fs::remove_file(&part.path).with_context(|| format!("cannot remove {}", part.path.display()))?;
+        }
         Ok(nats)
     }
 

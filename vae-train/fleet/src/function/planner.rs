@@ -1,6 +1,6 @@
 //! Makes `vae(…) OVER (…)` a struct: puts the function that unpacks verdicts around the window function that gives them.
 
-use std::sync::Arc;
+use std::{path, sync::Arc};
 
 use datafusion::{
     common::{DFSchema, Result, ScalarValue},
@@ -48,14 +48,31 @@ impl ExprPlanner for Planner {
         if raw.func_def.name() != NAME {
             return Ok(PlannerResult::Original(raw));
         }
-        let model = lit(path.clone());
+        let model = lit(whole(path));
         let names: Vec<String> = raw.args.iter().map(ToString::to_string).collect();
-        let RawWindowExpr { func_def, args, partition_by, order_by, window_frame, filter, null_treatment, distinct } =
-            raw;
+        let RawWindowExpr {
+            func_def,
+            mut args,
+            partition_by,
+            order_by,
+            window_frame,
+            filter,
+            null_treatment,
+            distinct,
+        } = raw;
+        if let Some(path) = args.first_mut() {
+            *path = model.clone();
+        }
         let params =
             WindowFunctionParams { args, partition_by, order_by, window_frame, filter, null_treatment, distinct };
         let packed = Expr::WindowFunction(Box::new(WindowFunction { fun: func_def, params }));
         let unpacked = ScalarFunction::new_udf(Arc::clone(&self.unpack), vec![model, packed]);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(unpacked).alias(format!("{NAME}({})", names.join(",")))))
     }
+}
+
+/// The whole path of a file that is there: executors of a cluster work in other folders.
+fn whole(path: &str) -> String {
+    let absolute = path::absolute(path).ok().filter(|absolute| absolute.is_file());
+    absolute.and_then(|absolute| absolute.into_os_string().into_string().ok()).unwrap_or_else(|| path.to_owned())
 }

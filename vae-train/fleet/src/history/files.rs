@@ -5,8 +5,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use datafusion::{
     catalog::Session,
+    common::GetExt,
     datasource::{
-        file_format::{FileFormat, csv::CsvFormat, json::JsonFormat, parquet::ParquetFormat},
+        file_format::{
+            FileFormat, csv::CsvFormat, file_compression_type::FileCompressionType, json::JsonFormat,
+            parquet::ParquetFormat,
+        },
         listing::ListingTableUrl,
     },
     execution::object_store::ObjectStoreUrl,
@@ -24,6 +28,8 @@ pub struct File {
     pub meta: ObjectMeta,
     /// How it is read.
     pub kind: Kind,
+    /// How it is compressed as a whole, as `.csv.gz` is.
+    pub packing: FileCompressionType,
     /// The machine that its folder names, as in `machine=0007/`.
     pub machine: Option<String>,
 }
@@ -40,28 +46,36 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the ending of a file's name.
-    fn of(name: &str) -> Option<Self> {
-        match &*name.rsplit_once('.')?.1.to_ascii_lowercase() {
-            "parquet" => Some(Self::Parquet),
-            "csv" => Some(Self::Csv),
-            "json" | "ndjson" | "jsonl" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    /// The engine's reader.
-    #[must_use]
-    pub fn format(self) -> Arc<dyn FileFormat> {
-        match self {
-            Self::Parquet => Arc::new(ParquetFormat::default()),
-            Self::Csv => Arc::new(CsvFormat::default().with_has_header(true)),
-            Self::Json => Arc::new(JsonFormat::default()),
-        }
+    /// By the ending of a file's name, and how it is compressed; Parquet has its compression inside.
+    fn of(name: &str) -> Option<(Self, FileCompressionType)> {
+        let name = name.to_ascii_lowercase();
+        let packing = PACKINGS.into_iter().find(|packing| name.ends_with(&packing.get_ext()));
+        let packing = packing.unwrap_or(FileCompressionType::UNCOMPRESSED);
+        let kind = match name.strip_suffix(&packing.get_ext())?.rsplit_once('.')?.1 {
+            "parquet" if !packing.is_compressed() => Self::Parquet,
+            "csv" => Self::Csv,
+            "json" | "ndjson" | "jsonl" => Self::Json,
+            _ => return None,
+        };
+        Some((kind, packing))
     }
 }
 
+/// Compressions of whole files.
+const PACKINGS: [FileCompressionType; 4] =
+    [FileCompressionType::GZIP, FileCompressionType::BZIP2, FileCompressionType::XZ, FileCompressionType::ZSTD];
+
 impl File {
+    /// The engine's reader.
+    #[must_use]
+    pub fn format(&self) -> Arc<dyn FileFormat> {
+        match self.kind {
+            Kind::Parquet => Arc::new(ParquetFormat::default()),
+            Kind::Csv => Arc::new(CsvFormat::default().with_has_header(true).with_file_compression_type(self.packing)),
+            Kind::Json => Arc::new(JsonFormat::default().with_file_compression_type(self.packing)),
+        }
+    }
+
     /// Its path, for messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -84,6 +98,13 @@ pub async fn find(session: &SessionContext, patterns: &[String], by: &str) -> Re
     for pattern in patterns {
         let found = of_pattern(&state, pattern, by).await.with_context(|| format!("cannot list {pattern}"))?;
         ensure!(!found.is_empty(), "{pattern} names no file that ends in .parquet, .csv, .json, .ndjson or .jsonl");
+        let packed = found.iter().find(|file| file.packing.is_compressed());
+        if let Some(packed) = packed.filter(|_| !cfg!(feature = "compression")) {
+            bail!(
+                "{} is compressed, and this vae-fleet was built without that: cargo install --path vae-train/fleet --locked --features compression",
+                packed.name()
+            );
+        }
         files.extend(found);
     }
     files.sort_by(|a, b| (a.store.as_str(), &a.meta.location).cmp(&(b.store.as_str(), &b.meta.location)));
@@ -97,7 +118,7 @@ pub async fn find(session: &SessionContext, patterns: &[String], by: &str) -> Re
 }
 
 async fn of_pattern(state: &dyn Session, pattern: &str, by: &str) -> Result<Vec<File>> {
-    let url = ListingTableUrl::parse(pattern)?;
+    let url = listing(pattern)?;
     let store = state.runtime_env().object_store(&url)?;
     let listed = url.list_all_files(state, store.as_ref(), "").await?.try_collect::<Vec<_>>().await;
     let listed = match listed {
@@ -111,12 +132,26 @@ async fn of_pattern(state: &dyn Session, pattern: &str, by: &str) -> Result<Vec<
         if name.starts_with(['.', '_']) || meta.size == 0 {
             return None;
         }
-        let kind = Kind::of(name)?;
+        let (kind, packing) = Kind::of(name)?;
         let machine =
             meta.location.parts().find_map(|part| Some(decoded(part.as_ref().strip_prefix(by)?.strip_prefix('=')?)));
-        Some(File { store: url.object_store(), meta, kind, machine })
+        Some(File { store: url.object_store(), meta, kind, packing, machine })
     };
     Ok(listed.into_iter().filter_map(file).collect())
+}
+
+/// A pattern as the engine has it: of addresses it takes folders only.
+fn listing(pattern: &str) -> Result<ListingTableUrl> {
+    #[cfg(feature = "object-stores")]
+    if let Some((scheme, rest)) = pattern.split_once("://")
+        && let Some(first) = rest.find(['*', '['])
+        && let Some(slash) = rest.get(..first).and_then(|plain| plain.rfind('/'))
+    {
+        let (plain, glob) = rest.split_at(slash + 1);
+        let url = url::Url::parse(&format!("{scheme}://{plain}"))?;
+        return Ok(ListingTableUrl::try_new(url, Some(glob::Pattern::new(glob)?))?);
+    }
+    Ok(ListingTableUrl::parse(pattern)?)
 }
 
 /// A folder's name without the escapes of what it may not hold.
@@ -132,12 +167,16 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_names() {
+        const PLAIN: FileCompressionType = FileCompressionType::UNCOMPRESSED;
         for (name, kind) in [
-            ("a.parquet", Some(Kind::Parquet)),
-            ("a.CSV", Some(Kind::Csv)),
-            ("a.b.ndjson", Some(Kind::Json)),
-            ("a.jsonl", Some(Kind::Json)),
-            ("a.csv.gz", None),
+            ("a.parquet", Some((Kind::Parquet, PLAIN))),
+            ("a.CSV", Some((Kind::Csv, PLAIN))),
+            ("a.b.ndjson", Some((Kind::Json, PLAIN))),
+            ("a.jsonl", Some((Kind::Json, PLAIN))),
+            ("a.csv.gz", Some((Kind::Csv, FileCompressionType::GZIP))),
+            ("a.ndjson.ZST", Some((Kind::Json, FileCompressionType::ZSTD))),
+            ("a.parquet.gz", None),
+            ("a.gz", None),
             ("README.md", None),
             ("csv", None),
         ] {

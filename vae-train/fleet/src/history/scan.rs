@@ -19,11 +19,12 @@ use datafusion::{
     },
     physical_plan::{ExecutionPlan, projection::ProjectionExec},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::history::files::{File, Kind};
 
 /// Which columns are read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wanted {
     /// The column of machines' names; none where folders name them.
     pub by: Option<String>,
@@ -52,7 +53,8 @@ impl Wanted {
 pub struct Scan {
     /// The file.
     pub file: File,
-    schema: SchemaRef,
+    /// Its columns, as they are read.
+    pub(super) schema: SchemaRef,
     /// The least of its times, in the file's own unit, where its metadata say.
     pub(super) first: Option<f64>,
 }
@@ -65,7 +67,7 @@ impl Scan {
     pub async fn of(state: &SessionState, file: &File, wanted: &Wanted) -> Result<Self> {
         let name = file.name();
         let cannot = || format!("{name} cannot be read");
-        let format = file.kind.format();
+        let format = file.format();
         let store = state.runtime_env().object_store(&file.store).with_context(cannot)?;
         let metas = std::slice::from_ref(&file.meta);
         let found = format.infer_schema(state, &store, metas).await.with_context(cannot)?;
@@ -88,30 +90,34 @@ impl Scan {
     /// # Errors
     /// If the engine cannot make a plan of it.
     pub async fn plan(&self, state: &SessionState, wanted: &Wanted) -> Result<Arc<dyn ExecutionPlan>> {
-        let format = self.file.kind.format();
+        let format = self.file.format();
         let names = wanted.by.iter().chain([&wanted.time]).chain(&wanted.columns);
         let indices = names.map(|name| self.schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
         let source: Arc<dyn FileSource> = format.file_source(TableSchema::from(&self.schema));
         let file = PartitionedFile::new_from_meta(self.file.meta.clone());
         let config = FileScanConfigBuilder::new(self.file.store.clone(), source)
             .with_file(file)
+            .with_file_compression_type(self.file.packing)
             .with_projection_indices(Some(indices))?
             .build();
-        let scan = format.create_physical_plan(state, config).await?;
-        let read = scan.schema();
-        let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
-        for (index, (field, target)) in read.fields().iter().zip(wanted.schema().fields()).enumerate() {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
-            let is_time = field.name() == &wanted.time;
-            let value = if is_time {
-                seconds(column, field.data_type(), wanted.unit)
-            } else {
-                cast(column, target.data_type())
-            };
-            columns.push((value, field.name().clone()));
-        }
-        Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
+        converted(format.create_physical_plan(state, config).await?, wanted)
     }
+}
+
+/// The wanted columns, which `read` has in their order, as a judge takes them.
+pub(super) fn converted(read: Arc<dyn ExecutionPlan>, wanted: &Wanted) -> Result<Arc<dyn ExecutionPlan>> {
+    let time = usize::from(wanted.by.is_some());
+    let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+    for (index, (field, target)) in read.schema().fields().iter().zip(wanted.schema().fields()).enumerate() {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+        let value = if index == time {
+            seconds(column, field.data_type(), wanted.unit)
+        } else {
+            cast(column, target.data_type())
+        };
+        columns.push((value, target.name().clone()));
+    }
+    Ok(Arc::new(ProjectionExec::try_new(columns, read)?))
 }
 
 /// A timestamp as a number, to compare it with others of its file's kind.
@@ -193,7 +199,7 @@ pub async fn numeric_columns(state: &SessionState, file: &File, but: &[&str]) ->
     let cannot = || format!("{} cannot be read", file.name());
     let store = state.runtime_env().object_store(&file.store).with_context(cannot)?;
     let metas = std::slice::from_ref(&file.meta);
-    let schema = file.kind.format().infer_schema(state, &store, metas).await.with_context(cannot)?;
+    let schema = file.format().infer_schema(state, &store, metas).await.with_context(cannot)?;
     let numeric =
         schema.fields().iter().filter(|field| field.data_type().is_numeric() && !but.contains(&field.name().as_str()));
     let names: Vec<String> = numeric.map(|field| field.name().clone()).collect();

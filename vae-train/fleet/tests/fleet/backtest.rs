@@ -1,6 +1,6 @@
 //! A fleet's past, judged.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -164,4 +164,26 @@ fn the_page_names_the_machines_and_is_not_overwritten() {
         assert!(page.contains(&format!(">{}</th>", recording.machine)), "{}", recording.machine);
     }
     assert!(refused(folder, &arguments).contains("--force"));
+}
+
+/// Compressed by gzip, if the program knows it.
+#[test]
+fn compressed_text_is_judged_or_said_to_need_another_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Recording::of("0007", Individual::TYPICAL, 19, &[(Condition::Normal, 3000)]);
+    let path = folder.path().join("a.csv");
+    recording.csv(&path);
+    let mut gzip = Command::new("gzip");
+    if !gzip.arg(&path).status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no gzip");
+        return;
+    }
+    if cfg!(feature = "compression") {
+        let found = backtest(folder.path(), &["*.csv.gz", "--by", "machine"]);
+        assert_eq!(machine(&found, "0007")["windows"], verdicts(&recording).len());
+    } else {
+        let model = motor_model();
+        let message = refused(folder.path(), &["backtest", model.to_str().unwrap(), "*.csv.gz", "--by", "machine"]);
+        assert!(message.contains("--features compression"), "{message}");
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A fleet of motors in folders, and one that is too short.
-fn fleet(folder: &Path, machines: usize, rows: usize) {
+pub fn fleet(folder: &Path, machines: usize, rows: usize) {
     for index in 0..machines {
         let recording = Recording::of("", Individual::TYPICAL, 100 + index as u64, &[(Condition::Normal, rows)]);
         parquet(&folder.join(format!("history/machine={index:03}/a.parquet")), &[recording.batch(false)]);
@@ -25,7 +25,7 @@ fn fleet(folder: &Path, machines: usize, rows: usize) {
     parquet(&folder.join("history/machine=short/a.parquet"), &[short.batch(false)]);
 }
 
-fn names(folder: &Path, ending: &str) -> Vec<String> {
+pub fn names(folder: &Path, ending: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.filter(|name| name.ends_with(ending)).collect();
     names.sort();
@@ -34,7 +34,7 @@ fn names(folder: &Path, ending: &str) -> Vec<String> {
 
 /// A program that makes what `vae-train` would, always the same model, and notes how it was called; it refuses machine 001 while `refuse` is there.
 #[cfg(unix)]
-fn stand_in(folder: &Path) -> PathBuf {
+pub fn stand_in(folder: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let script = format!(
         "#!/bin/sh
@@ -43,11 +43,12 @@ echo \"$@\" >> '{log}'
 case $1 in
 --version) echo 'vae-train 0.0.0' ;;
 fit) mkdir -p \"$4\"; cp \"$2\" \"$4/table.csv\" ;;
-calibrate) cp \"$4\" \"$2/normal.csv\"; if [ -e '{refuse}' ] && grep -q '^001,' \"$4\"; then echo 'error: too few' >&2; exit 1; fi ;;
+calibrate) cksum < \"$4\" >> '{sums}'; cp \"$4\" \"$2/normal.csv\"; if [ -e '{refuse}' ] && grep -q '^001,' \"$4\"; then echo 'error: too few' >&2; exit 1; fi ;;
 export) test -s \"$2/normal.csv\"; cp '{model}' \"$4\" ;;
 esac
 ",
         log = folder.join("log").display(),
+        sums = folder.join("sums").display(),
         refuse = folder.join("refuse").display(),
         model = motor_model().display()
     );
@@ -130,6 +131,43 @@ fn shards_share_a_fleet_and_each_has_models_of_its_own() {
     let log = fs::read_to_string(folder.join("log")).unwrap();
     assert_eq!(log.lines().filter(|line| line.starts_with("fit") && line.contains("--window 64")).count(), 5, "{log}");
     assert!(!folder.join("each/base").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_column_gives_the_tables_that_folders_give() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fleet(folder, 4, 3000);
+    let program = stand_in(folder);
+    // The same rows in one file, a few of each machine in turn; and with the later half of all first.
+    let batches: Vec<_> = (0..4_u64)
+        .map(|index| {
+            let course = [(Condition::Normal, 3000)];
+            Recording::of(&format!("{index:03}"), Individual::TYPICAL, 100 + index, &course).batch(true)
+        })
+        .collect();
+    let turns = |rows: std::ops::Range<usize>| {
+        let starts: Vec<usize> = rows.step_by(30).collect();
+        starts.into_iter().flat_map(|start| batches.iter().map(move |batch| batch.slice(start, 30))).collect::<Vec<_>>()
+    };
+    parquet(&folder.join("turns.parquet"), &turns(0..3000));
+    parquet(&folder.join("halves.parquet"), &[turns(1500..3000), turns(0..1500)].concat());
+    let mut found = Vec::new();
+    for (out, history) in [("a", "history/**/*.parquet"), ("b", "turns.parquet"), ("c", "halves.parquet")] {
+        let arguments = ["fit", history, "--by", "machine", "--out", out, "--sample", "4000", "--jobs", "1"];
+        printed(folder, &[&arguments[..], &["--vae-train", program.to_str().unwrap()]].concat());
+        let sums = fs::read_to_string(folder.join("sums")).unwrap();
+        let mut sums: Vec<String> = sums.lines().map(str::to_owned).collect();
+        sums.sort();
+        fs::remove_file(folder.join("sums")).unwrap();
+        found.push((sums, fs::read_to_string(folder.join(out).join("base/table.csv")).unwrap()));
+        assert_eq!(names(&folder.join(out), ".vae").len(), 4, "{out}");
+        assert!(names(&folder.join(out), "").iter().all(|name| !name.starts_with('.')), "nothing is left behind");
+    }
+    assert_eq!(found[0].0.len(), 4);
+    assert_eq!(found[0], found[1]);
+    assert_eq!(found[0], found[2]);
 }
 
 /// `vae-train`, where the workspace beside this one has built it, or where `VAE_TRAIN` says.

@@ -6,8 +6,12 @@
     reason = "files of tests, and messages of those that are skipped"
 )]
 
+#[cfg(unix)]
+mod arrays;
 mod backtest;
 mod bad_input;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod device;
 mod fit;
 #[path = "../../../src/simulator/motor/simulator.rs"]
@@ -15,4 +19,6 @@ mod fit;
 mod motor;
 mod program;
 mod recording;
+#[cfg(feature = "object-stores")]
+mod stores;
 mod verdicts;

@@ -47,7 +47,7 @@ pub fn judged(path: &Path) -> String {
 }
 
 /// Ten machines: well ones, faulty ones, one with a stuck sensor, some with gaps.
-fn fleet() -> Vec<Recording> {
+pub fn fleet() -> Vec<Recording> {
     let machine = |index: usize| {
         let second = if index.is_multiple_of(2) { Condition::Normal } else { Condition::FAULTS[index / 2] };
         let course = [(Condition::Normal, 1500), (second, 1500 + 100 * index), (Condition::Normal, 700)];
@@ -58,9 +58,9 @@ fn fleet() -> Vec<Recording> {
 }
 
 /// Bits of a verdict, and its words.
-type Said = (String, i64, Option<u32>, Option<u32>, String, Option<String>, Option<String>, bool);
+pub type Said = (String, i64, Option<u32>, Option<u32>, String, Option<String>, Option<String>, bool);
 
-fn by_device(fleet: &[Recording]) -> Vec<Said> {
+pub fn by_device(fleet: &[Recording]) -> Vec<Said> {
     let mut said = Vec::new();
     for recording in fleet {
         for (row, judged, alarm) in verdicts(recording) {
@@ -80,7 +80,7 @@ fn by_device(fleet: &[Recording]) -> Vec<Said> {
     said
 }
 
-fn by_query(result: &RecordBatch) -> Vec<Said> {
+pub fn by_query(result: &RecordBatch) -> Vec<Said> {
     let machines =
         datafusion::arrow::compute::cast(result.column(0), &datafusion::arrow::datatypes::DataType::Utf8).unwrap();
     let machines = machines.as_string::<i32>();
