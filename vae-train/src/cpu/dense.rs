@@ -67,10 +67,10 @@ impl Passed {
         let bias = bias.to_contiguous();
         let bias: &[f32] = bias.storage();
         let kept = if activation == HiddenActivation::Silu {
-            kernel::add_bias_and_activate(output.storage_mut(), bias, HiddenActivation::Identity);
-            let input = output.clone();
-            kernel::add_bias_and_activate(output.storage_mut(), &vec![0.0; bias.len()], activation);
-            Some(input)
+            let shape = output.layout().shape().clone();
+            let activated = kernel::add_bias_and_silu(output.storage_mut(), bias);
+            let activated = FlexTensor::from_data(TensorData::new(activated, shape));
+            Some(std::mem::replace(&mut output, activated))
         } else {
             kernel::add_bias_and_activate(output.storage_mut(), bias, activation);
             (activation != HiddenActivation::Identity).then(|| output.clone())

@@ -74,8 +74,7 @@ pub(crate) fn backpropagate(objective: &Objective, network: &Vae, windows: HostW
     let by_output = judged.output_gradient(&weights);
     let by_decoder = backward(&network.decoder, decoded, by_output, &mut gradients);
     let by_z = by_decoder.map(|(first, gradient)| first.input_gradient(&gradient))?;
-    let width = by_z.layout().shape()[1];
-    let by_z: Vec<f32> = by_z.storage::<f32>().chunks_exact(width).flat_map(|row| &row[..latent]).copied().collect();
+    let by_z = by_z.narrow(1, 0, latent).to_contiguous();
 
     let weight = windows.share * objective.beta * scale;
     let (kl, by_latents) = match &network.prior {
@@ -83,7 +82,7 @@ pub(crate) fn backpropagate(objective: &Objective, network: &Vae, windows: HostW
         Some(prior) => prior.backpropagate(&latents, weight, &mut gradients)?,
     };
     let kl = kl * scale;
-    let by_outputs = matrix(latents.gradient(&by_z, by_latents), [count, 2 * latent]);
+    let by_outputs = matrix(latents.gradient(by_z.storage(), by_latents), [count, 2 * latent]);
     backward(&network.encoder, encoded, by_outputs, &mut gradients);
     Some(Backpropagated { gradients, bound: reconstruction - kl, reconstruction, kl })
 }
@@ -112,22 +111,24 @@ impl Inputs {
         if missing {
             x.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
         }
-        let mut seen = x.clone();
-        match &observed {
-            None => seen.iter_mut().zip(blur).for_each(|(seen, blur)| *seen += blur),
-            Some(observed) => {
-                seen.iter_mut().zip(blur).zip(observed).for_each(|((seen, blur), observed)| *seen += blur * observed);
-            }
-        }
         let known = |value: &f32| if value.is_nan() { 0.0 } else { *value };
         let condition =
             (width > features).then(|| rows.iter().flat_map(|row| &row[features..]).map(known).collect::<Vec<f32>>());
-        Self {
-            x: matrix(x, [count, features]),
-            observed: observed.map(|observed| matrix(observed, [count, features])),
-            seen: joined(seen.into_iter(), condition.as_deref(), [count, features]),
-            condition,
-        }
+        let shape = [count, features];
+        let blurred: Option<Vec<f32>> = (!blur.is_empty()).then(|| {
+            let both = x.iter().zip(blur);
+            match &observed {
+                None => both.map(|(x, blur)| x + blur).collect(),
+                Some(observed) => both.zip(observed).map(|((x, blur), observed)| x + blur * observed).collect(),
+            }
+        });
+        let x = matrix(x, shape);
+        let seen = match (blurred, &condition) {
+            (None, None) => x.clone(),
+            (Some(blurred), _) => joined(blurred.into_iter(), condition.as_deref(), shape),
+            (None, Some(condition)) => joined(x.storage::<f32>().iter().copied(), Some(condition), shape),
+        };
+        Self { x, observed: observed.map(|observed| matrix(observed, shape)), seen, condition }
     }
 }
 
