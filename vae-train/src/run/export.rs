@@ -62,6 +62,12 @@ impl RunModel {
         Ok(Self { directory, file, config, holdout, false_alarms })
     }
 
+    /// Windows that were held out of the fit.
+    #[must_use]
+    pub fn holdout_windows(&self) -> usize {
+        self.holdout.len() / (self.file.mean.len() + self.file.conditions.len())
+    }
+
     /// The model calibrated on normal data or, without them, on the held-out windows, with golden vectors; and what a calibration on normal
     /// data is worth.
     ///
