@@ -35,11 +35,11 @@ def log(machine: int, rows: int, part: int) -> np.ndarray:
     return level + random.normal(size=(rows, 2)) @ mixing + 0.1 * random.normal(size=(rows, 3))
 
 
-def fitted(machine: int, epochs: int) -> Fitted:
+def fitted(machine: int, epochs: int, rows: int) -> Fitted:
     """Fits, calibrates and tries the model of one machine."""
     detector = VaeDetector(hidden=[16], epochs=epochs, random_state=machine, progress=False).fit(log(machine, 2000, 0))
-    detector.calibrate(log(machine, 20_000, 1), alarms="1/day", rate=1.0, force=True)
-    scores = detector.model_.score(log(machine, 20_000, 2), samples=0)
+    detector.calibrate(log(machine, rows, 1), alarms="1/day", rate=1.0, force=True)
+    scores = detector.model_.score(log(machine, rows, 2), samples=0)
     alarms = int((np.diff(scores["alarm"].astype(int), prepend=0) > 0).sum())
     return Fitted(machine, detector.model_.to_bytes(), detector.offset_, alarms)
 
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=20_000, help="of the second and of the third part")
     parser.add_argument("--threads", action="store_true", help="workers as threads of one process: a fit lets the others run")
     parser.add_argument("--out", type=Path, default=Path("machines"), help="folder of the model files")
     options = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
         workers = {"n_workers": 1, "threads_per_worker": options.workers, "processes": False}
     began = time.monotonic()
     with LocalCluster(dashboard_address=None, **workers) as cluster, Client(cluster) as client:
-        futures = client.map(fitted, range(options.machines), epochs=options.epochs)
+        futures = client.map(fitted, range(options.machines), epochs=options.epochs, rows=options.rows)
         results = client.gather(futures)
     for result in results:
         (options.out / f"machine-{result.machine:03}.vae").write_bytes(result.model)
@@ -66,7 +67,7 @@ def main() -> None:
     sizes = [Model.from_bytes(result.model).flash for result in results]
     print(
         f"{len(results)} models in {time.monotonic() - began:.0f} s, of {min(sizes)} to {max(sizes)} bytes; "
-        f"{alarms} alarms in {len(results)} × 20000 normal rows, a row a second"
+        f"{alarms} alarms in {len(results)} × {options.rows} normal rows, a row a second"
     )
 
 

@@ -20,6 +20,7 @@ from vae_train import Model, VaeDetector
 parser = argparse.ArgumentParser(description="Fits, calibrates, exports and tries a detector of a simulated pump.")
 parser.add_argument("--out", type=Path, default=Path("pump"), help="folder of the pictures, the page and the model")
 parser.add_argument("--epochs", type=int, help="passes over the data; by default the program's own choice")
+parser.add_argument("--rows", type=int, default=100_000, help="of normal data for the threshold")
 options = parser.parse_args()
 options.out.mkdir(parents=True, exist_ok=True)
 
@@ -39,7 +40,7 @@ def log(seconds: int, seed: int, clogged: float = 0.0) -> np.ndarray:
     return np.c_[flow, 4 + 0.5 * load + 0.05 * random.normal(size=seconds)]
 
 
-normal, holdout = log(20_000, 1), log(100_000, 2)
+normal, holdout = log(20_000, 1), log(options.rows, 2)
 trial = np.r_[log(2000, 3), log(1000, 4, clogged=1.0), log(1000, 5)]
 
 # %% [markdown]

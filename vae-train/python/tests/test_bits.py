@@ -53,10 +53,10 @@ def test_scores_are_those_of_the_program(program, pump, tmp_path):
 def test_a_fit_gives_the_programs_file(program, tmp_path, offset):
     log = pump_log(1200, 8) + [offset, 0]
     data = write(tmp_path / "log.csv", ["flow", "pressure"], log)
-    settings = ["--window", 4, "--front-end", "flow=statistics", "--epochs", 2, "--hidden", 8, "--latent", 2, "--seed", 5]
+    settings = ["--window", 8, "--front-end", "flow=statistics", "--epochs", 2, "--hidden", 8, "--latent", 2, "--seed", 5]
     run(program, "fit", data, "--out", tmp_path / "run", *settings)
     run(program, "export", tmp_path / "run", "--out", tmp_path / "program.vae")
-    fit = {**SMALL, "epochs": 2, "window": 4, "front_end": "flow=statistics", "random_state": 5}
+    fit = {**SMALL, "epochs": 2, "window": 8, "front_end": "flow=statistics", "random_state": 5}
     detector = VaeDetector(precision="int8", **fit).fit(named(log))
     detector.export(tmp_path / "python.vae")
     assert (tmp_path / "python.vae").read_bytes() == (tmp_path / "program.vae").read_bytes()
