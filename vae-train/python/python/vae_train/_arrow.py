@@ -92,7 +92,7 @@ def _address(capsule: object, name: bytes) -> int:
     return int(get(capsule, name))
 
 
-def _moved(capsule: object, name: bytes, kind: type) -> _Owned:
+def _moved(capsule: object, name: bytes, kind: Any) -> _Owned:
     """Takes the structure out of a capsule, which then has nothing left to release."""
     theirs = kind.from_address(_address(capsule, name))
     ours = kind()
@@ -136,7 +136,7 @@ def _read(stream: _Owned) -> tuple[_Owned, list[_Owned]]:
 
     schema = _Owned(_Schema())
     check(stream.structure.get_schema(pointer, ctypes.byref(schema.structure)))
-    batches = []
+    batches: list[_Owned] = []
     while True:
         batch = _Owned(_Array())
         check(stream.structure.get_next(pointer, ctypes.byref(batch.structure)))
@@ -177,9 +177,10 @@ def _view(batch: _Owned, address: int | None, dtype: np.dtype, offset: int, leng
     if not address:
         return np.empty(0, dtype)
     size = (offset + length) * dtype.itemsize
-    memory = (ctypes.c_char * size).from_address(address)
+    memory: Any = (ctypes.c_char * size).from_address(address)
     memory._batch = batch  # lives as long as an array lies in it
-    return np.frombuffer(memory, dtype)[offset:]
+    values: np.ndarray = np.frombuffer(memory, dtype)
+    return values[offset:]
 
 
 def _bits(batch: _Owned, address: int | None, offset: int, length: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from vae_train._detector import VaeDetector
 
 
-class PyodDetector(BaseDetector):  # type: ignore[misc]
+class PyodDetector(BaseDetector):
     """A `VaeDetector` by PyOD's conventions: high scores are anomalous, `predict` gives 1 for outliers and 0 for others, and the threshold is that of
     which a share of `contamination` of the training rows are outliers.
 
@@ -32,4 +32,5 @@ class PyodDetector(BaseDetector):  # type: ignore[misc]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of rows, in nats: high ones are anomalous."""
-        return -self.detector_.score_samples(X)
+        scores: np.ndarray = self.detector_.score_samples(X)
+        return -scores
