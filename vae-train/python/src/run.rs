@@ -159,13 +159,17 @@ pub(crate) fn export(
     written.map_err(raised)
 }
 
+/// Rows that a model is tried on: blocks, names, and whether each row is an anomaly.
+type Tried<'py> = (Bound<'py, PyList>, Vec<String>, Option<Vec<bool>>);
+
 /// Writes the page of a run, with what its model finds in rows that are labelled, or are not, where there are some; gives its numbers, as JSON.
 #[pyfunction]
 pub(crate) fn report(
     py: Python<'_>,
     run: PathBuf,
     out: PathBuf,
-    data: Option<(Bound<'_, PyList>, Vec<String>, Option<Vec<bool>>)>,
+    precision: &str,
+    data: Option<Tried<'_>>,
     seed: u64,
     replace: bool,
 ) -> PyResult<String> {
@@ -178,7 +182,7 @@ pub(crate) fn report(
     let written = py.detach(|| -> Result<String> {
         let existing = Existing::from_force(replace);
         existing.check(&out)?;
-        let candidate = Candidate::fit_to_export(&run)?;
+        let candidate = Candidate::of(&run, precision_of(&run, precision)?)?;
         let table = table.map(|table| of_model(table, &candidate)).transpose()?;
         let reported = Reported::write(candidate, table, seed, &out, existing, &mut ())?;
         Ok(serde_json::to_string(&reported)?)

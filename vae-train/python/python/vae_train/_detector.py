@@ -86,6 +86,8 @@ class VaeDetector(OutlierMixin, BaseEstimator):
     ----------
     model_ : Model
         What `export` would write.
+    precision_ : {"int8", "f32"}
+        Of its weights.
     offset_ : float
         The threshold: `decision_function` is `score_samples` less this.
     fitted_ : dict
@@ -303,7 +305,7 @@ class VaeDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         others = (c_array, rust, safetensors)
-        return dict(json.loads(_native.export(self.run_.path, path, self.precision or "", others, replace)))
+        return dict(json.loads(_native.export(self.run_.path, path, self.precision_, others, replace)))
 
     def report(
         self,
@@ -327,7 +329,7 @@ class VaeDetector(OutlierMixin, BaseEstimator):
             if labels is not None and len(labels) != rows:
                 raise ValueError(f"y has {len(labels)} labels, and X has {rows} rows")
             data = (blocks, names, labels)
-        return dict(json.loads(_native.report(self.run_.path, path, data, self._seed(), replace)))
+        return dict(json.loads(_native.report(self.run_.path, path, self.precision_, data, self._seed(), replace)))
 
     def _rows(self, X: Any, *, reset: bool) -> tuple[list[str], Blocks]:
         """Names and blocks, checked as scikit-learn does."""

@@ -43,6 +43,7 @@ def export(
 def report(
     run: _Path,
     out: _Path,
+    precision: str,
     data: tuple[list[Any], list[str], list[bool] | None] | None,
     seed: int,
     replace: bool,
