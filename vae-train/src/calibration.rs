@@ -1,5 +1,6 @@
 //! What a model considers normal: from normal data to the calibration that its file holds.
 
+pub mod asked;
 pub mod changes;
 pub mod channel_calibration;
 pub mod false_alarms;

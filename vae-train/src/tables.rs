@@ -24,6 +24,7 @@ mod intervals;
 mod labels;
 mod lines;
 mod meant;
+pub mod memory;
 mod npy;
 mod npz;
 pub mod open;

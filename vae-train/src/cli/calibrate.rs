@@ -2,13 +2,16 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
-use vae_core::{Alarms, MOST_SAMPLES, ScoreKind, Votes};
+use vae_core::{Alarms, ScoreKind};
 
 use super::{export::Precision, rate::RateOfFile};
 use crate::{
-    calibration::{Normal, Report, Settings},
+    calibration::{
+        Normal, Report, Settings,
+        asked::{parse_range, parse_score_kind, parse_votes},
+    },
     cli::{
         context::{Context, GENERAL, Notes, note},
         table::open_quietly,
@@ -33,7 +36,6 @@ use crate::{
     },
     words::{
         messages::{list, quoted},
-        numbers::significant,
         rates::{parse_alarms, rate_at_most, span},
     },
 };
@@ -70,18 +72,18 @@ pub(super) struct Calibrate {
     /// How many of the last windows must be anomalous to raise an alarm: m/n, m of the last n.
     ///
     /// The alarm is cleared when none of the n is anomalous.
-    #[arg(long, default_value = "2/3", value_parser = votes, help_heading = "Alarms")]
+    #[arg(long, default_value = "2/3", value_parser = parse_votes, help_heading = "Alarms")]
     votes: (u32, u32),
     /// Range of a channel's sensor, for example x=-16:16; what lies outside is reported as a fault of the sensor.
     ///
     /// May be repeated, once for each channel.
-    #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
+    #[arg(long, value_parser = parse_range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
     range: Vec<(String, f32, f32)>,
     /// How the device scores a window: mean, samples:L or importance:K.
     ///
     /// `mean` is the ELBO at the posterior's mean, which costs least; `samples:L` is the ELBO by L samples; `importance:K` is the log-likelihood
     /// by up to K samples.
-    #[arg(long, default_value = "mean", value_parser = score_kind, help_heading = "Model", hide_short_help = true)]
+    #[arg(long, default_value = "mean", value_parser = parse_score_kind, help_heading = "Model", hide_short_help = true)]
     score: ScoreKind,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Normal data")]
@@ -125,7 +127,7 @@ impl Calibrate {
         recording.spread(&categories)?;
         recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
         let of_file = RateOfFile::of(&recording, &run.file.channels)?;
-        let sample_rate = self.sample_rate(&recording, of_file, rate_of(&run.file.front_ends))?;
+        let sample_rate = self.sample_rate(&recording, of_file, &run)?;
         let is_new = check_that_it_is_new(&run, &recording);
         let label = recording.label.clone();
         let (mut table, left_out) = recording.select(&columns)?;
@@ -186,21 +188,10 @@ impl Calibrate {
 
     /// Rows a second, as they are given, or as the file says; where neither does, those of the model's mel bands, else one if alarms are asked
     /// for by the hour, which need a rate.
-    fn sample_rate(
-        &self,
-        recording: &Recording,
-        of_file: Option<RateOfFile>,
-        of_mel: Option<u32>,
-    ) -> Result<Option<f64>> {
-        let rate = self.rate_of_data(recording, of_file, of_mel)?;
-        if let (Some(rate), Some(of_mel)) = (rate, of_mel) {
-            let refusal = anyhow!(
-                "{}: has {} rows a second, and the model's mel bands are computed by {of_mel}: give data of that rate, or fit anew",
-                recording.table.path.display(),
-                significant(rate)
-            );
-            let is_same = (rate / f64::from(of_mel) - 1.0).abs() <= SAME_RATE;
-            self.doubts().pass(if is_same { Ok(()) } else { Err(refusal) }, &mut Notes)?;
+    fn sample_rate(&self, recording: &Recording, of_file: Option<RateOfFile>, run: &RunModel) -> Result<Option<f64>> {
+        let rate = self.rate_of_data(recording, of_file, rate_of(&run.file.front_ends))?;
+        if let Some(rate) = rate {
+            self.doubts().pass(run.check_rate(rate, &recording.table.path), &mut Notes)?;
         }
         Ok(rate)
     }
@@ -241,24 +232,10 @@ impl Calibrate {
     }
 }
 
-/// Share by which the rate of the data may differ from that of the model's mel bands: as `score` has it.
-const SAME_RATE: f64 = 0.05;
-
 /// Refuses the file that the model was trained on.
 fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
-    let (Some(config), data) = (&run.config, &run.file.data) else { return Ok(()) };
-    // Most files differ in that, and need no second look.
-    if !data.ends_with(&format!(", {} rows", normal.table.rows())) {
-        return Ok(());
-    }
-    let is_known = training_fingerprint(normal, config).as_ref() == Some(data);
-    ensure!(
-        !is_known,
-        "{} is what the model was trained on ({data}), and a model fits data it has seen better than new data: the threshold would be \
-         too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
-        normal.table.path.display()
-    );
-    Ok(())
+    let Some(config) = run.config.as_ref().filter(|_| run.may_have_seen(normal.table.rows())) else { return Ok(()) };
+    run.check_that_it_is_new(training_fingerprint(normal, config).as_deref(), &normal.table.path)
 }
 
 fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
@@ -315,39 +292,4 @@ fn positive(text: &str) -> Result<f64, String> {
         return Err(format!("`{text}` is beyond the range of 32-bit numbers"));
     }
     Ok(value)
-}
-
-fn votes(text: &str) -> Result<(u32, u32)> {
-    let parsed = text.split_once('/').and_then(|(m, n)| Some((m.trim().parse().ok()?, n.trim().parse().ok()?)));
-    let (needed, of) = parsed.ok_or_else(|| anyhow!("give m/n, as in 2/3"))?;
-    ensure!(
-        Votes::new(needed, of).is_some(),
-        "{needed}/{of}: give m/n, m of the last n windows, with 1 ≤ m ≤ n ≤ {}",
-        vae_core::MOST_VOTES
-    );
-    Ok((needed, of))
-}
-
-fn range(text: &str) -> Result<(String, f32, f32)> {
-    let parsed = text.rsplit_once('=').and_then(|(name, range)| {
-        let (low, high) = range.split_once(':')?;
-        Some((name.to_owned(), low.trim().parse::<f32>().ok()?, high.trim().parse::<f32>().ok()?))
-    });
-    let parsed = parsed.ok_or_else(|| anyhow!("give channel=least:largest, as in x=-16:16"))?;
-    ensure!(
-        parsed.1 < parsed.2 && parsed.1.is_finite() && parsed.2.is_finite(),
-        "the least value must be below the largest"
-    );
-    Ok(parsed)
-}
-
-fn score_kind(text: &str) -> Result<ScoreKind> {
-    let number = |text: &str| text.parse::<u32>().ok().filter(|number| (1..=MOST_SAMPLES).contains(number));
-    let kind = match text.split_once(':') {
-        None if text == "mean" => Some(ScoreKind::AtMean),
-        Some(("samples", count)) => number(count).map(ScoreKind::Samples),
-        Some(("importance", count)) => number(count).map(ScoreKind::Importance),
-        _ => None,
-    };
-    kind.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to {MOST_SAMPLES}"))
 }
