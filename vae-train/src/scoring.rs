@@ -36,7 +36,10 @@ pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: O
 }
 
 /// [`by_kind`] of windows of which the first has this index.
-fn by_kind_from(
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn by_kind_from(
     first: usize,
     model: &Model<'_>,
     windows: &[f32],
