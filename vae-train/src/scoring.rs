@@ -3,8 +3,10 @@
 mod alarm_counts;
 pub mod cost;
 pub mod detection;
+pub mod evaluating;
 pub mod evaluation;
 pub mod event_outcome;
+mod event_stream;
 pub mod events;
 pub mod false_alarm_test;
 pub mod generation;

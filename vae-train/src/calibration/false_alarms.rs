@@ -324,6 +324,6 @@ pub(crate) mod tests {
         assert!(error.contains("needed"), "{error}");
         assert!(FalseAlarms::of(&[1.0; 10_000], &[], VOTES[1]).is_err());
         assert!(FalseAlarms::of(&[f64::NAN; 10_000], &[], VOTES[1]).is_err());
-        assert!(FalseAlarms::of(&[], &[], VOTES[1]).is_err());
+        assert!(FalseAlarms::of::<f64>(&[], &[], VOTES[1]).is_err());
     }
 }

@@ -353,6 +353,6 @@ mod tests {
         assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all cost 1 nats"));
         assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
         assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
-        assert!(TailFit::of(&[]).is_err());
+        assert!(TailFit::of::<f64>(&[]).is_err());
     }
 }

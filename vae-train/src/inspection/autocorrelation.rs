@@ -320,9 +320,9 @@ mod tests {
         for (row, value) in table.values.iter_mut().enumerate().filter(|(row, _)| labels[*row]) {
             *value += 9.0 * (row as f32 / 5.0).sin();
         }
-        assert_ne!(Suggestion::of(&table, &[0]).window, 1);
+        assert_ne!(Suggestion::of(&(&table).into(), &[0]).unwrap().window, 1);
         table.labels = Some(labels);
-        assert_eq!(Suggestion::of(&table, &[0]).window, 1);
+        assert_eq!(Suggestion::of(&(&table).into(), &[0]).unwrap().window, 1);
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
         let mut joined =
             table(1, (0..30_000).map(tone).zip(noise(30_000, 9)).map(|(x, noise)| x + 0.3 * noise).collect());
         joined.starts = (1..200).map(|piece| 150 * piece).collect();
-        let found = Suggestion::of(&joined, &[0]);
+        let found = Suggestion::of(&(&joined).into(), &[0]).unwrap();
         assert!(found.window == 32 || found.window == 64, "{found:?}");
         assert!(found.lags < 150, "{found:?}");
     }

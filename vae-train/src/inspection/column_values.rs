@@ -13,7 +13,7 @@ use crate::tables::{
 /// Rows that are looked at once.
 const ROWS: usize = 1 << 16;
 /// Bytes of the values of columns that are in memory at once where the rows are in a file, and columns whose values are in files of their own.
-const BYTES: usize = 1 << 26;
+const BYTES: usize = 1 << 24;
 const MOST_FILES: usize = 32;
 
 /// One column of a table, of which the rows that are labelled anomalies count for nothing.
