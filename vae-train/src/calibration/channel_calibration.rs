@@ -51,8 +51,8 @@ pub fn channels(
     let nats = channel_nats(model, &windows.every(windows.count.div_ceil(MOST_ATTRIBUTED).max(1))?)?;
     let families: Vec<FeatureFamily> = model.families()?.take(names.len()).collect();
     let table = windows.table();
-    let ranges: Vec<(f32, f32)> =
-        names.iter().enumerate().map(|(channel, name)| range(table, channel, name, ranges)).collect();
+    let range = |(channel, name)| range(table, channel, name, ranges);
+    let ranges: Vec<(f32, f32)> = names.iter().copied().enumerate().map(range).collect();
     let series = Series::of(table, &ranges)?;
     let of = |(channel, nats): (usize, f64)| {
         let Series { longest_run, longest_gap, mean, power, outside, .. } = series[channel];
@@ -70,7 +70,6 @@ pub fn channels(
         }
         // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
         let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
-        let unknown = ChannelCalibration::UNKNOWN;
         let (level, strength) = if varies {
             let location = |of: &dyn Fn(f64) -> f64| -> Result<Location> {
                 let hops = hops(windows, model, channel, &|value| of(value - mean))?;
@@ -79,7 +78,7 @@ pub fn channels(
             let strength = location(&|distance| distance * distance / power)?;
             (location(&|distance| distance)?, relative(strength))
         } else {
-            (unknown.level, unknown.strength)
+            (ChannelCalibration::UNKNOWN.level, ChannelCalibration::UNKNOWN.strength)
         };
         Ok(ChannelCalibration {
             range,

@@ -113,18 +113,7 @@ impl Inspect {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
         let asked = Label::of(self.label.as_deref(), &[""; 0]);
-        let portions = Portions::open(&self.data, asked, &self.reading, PORTION)?;
-        let (files, mut watch) = (portions.files(), progress::reading(&self.data[0]));
-        let mut columns = Vec::new();
-        let LongRecording { head: recording, table } =
-            LongRecording::read(portions, &scratch_directory(), &mut watch, |recording| {
-                let table = recording.table;
-                // Of further files in any order.
-                if columns.is_empty() {
-                    columns.clone_from(&table.columns);
-                }
-                if table.columns == columns { Ok(table) } else { Ok(table.select(&columns)?.0) }
-            })?;
+        let (LongRecording { head: recording, table }, files) = self.read(asked)?;
         recording.note_on_label(asked).iter().for_each(|message| note(message));
         let of_file = RateOfFile::of(&recording, &[])?;
         let left_out = reasons(&recording);
@@ -175,6 +164,24 @@ impl Inspect {
             inspection,
         };
         context.print(&inspected, &text(&inspected)?)
+    }
+}
+
+impl Inspect {
+    /// Reads all columns, of which some rows at a time are in memory; and how many files they are of.
+    fn read(&self, label: Label<'_>) -> Result<(LongRecording, usize)> {
+        let portions = Portions::open(&self.data, label, &self.reading, PORTION)?;
+        let (files, mut watch) = (portions.files(), progress::reading(&self.data[0]));
+        let mut columns = Vec::new();
+        let read = LongRecording::read(portions, &scratch_directory(), &mut watch, |recording| {
+            let table = recording.table;
+            // Of further files in any order.
+            if columns.is_empty() {
+                columns.clone_from(&table.columns);
+            }
+            if table.columns == columns { Ok(table) } else { Ok(table.select(&columns)?.0) }
+        })?;
+        Ok((read, files))
     }
 }
 
