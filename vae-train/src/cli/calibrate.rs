@@ -14,10 +14,10 @@ use crate::{
     },
     cli::{
         context::{Context, GENERAL, Notes, note},
-        table::open_quietly,
+        progress,
     },
     data::{
-        fingerprint::training_fingerprint,
+        fingerprint::TrainingPrint,
         for_model::{categories_of, origins_of, reading_for},
         front_end::rate_of,
         outliers::outliers,
@@ -29,9 +29,11 @@ use crate::{
         lock::Access,
     },
     tables::{
+        long_recording::LongRecording,
+        portions::Portions,
         reading::Reading,
         recording::{Label, Recording},
-        several::note_on_pieces,
+        several::note_on_pieces_of,
         table::LABEL,
     },
     words::{
@@ -119,25 +121,21 @@ impl Calibrate {
         }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
-        let bytes = AlignedFile::new(&run.file.to_bytes()?);
-        let categories = categories_of(&bytes.model()?)?;
-        let reading = reading_for(&self.reading, &categories);
-        let label = Label::of(self.label.as_deref(), &columns);
-        let mut recording = open_quietly(&self.normal, label, &reading)?.0;
-        recording.spread(&categories)?;
-        recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
+        let asked = Label::of(self.label.as_deref(), &columns);
+        let Rows { recording: LongRecording { head: recording, table }, left_out, fingerprint } =
+            self.rows(&run, &columns, asked)?;
+        recording.remarks(asked).for_each(|message| note(&message));
+        note_on_pieces_of(table.path(), table.pieces().len()).iter().for_each(|message| note(message));
         let of_file = RateOfFile::of(&recording, &run.file.channels)?;
         let sample_rate = self.sample_rate(&recording, of_file, &run)?;
-        let is_new = check_that_it_is_new(&run, &recording);
-        let label = recording.label.clone();
-        let (mut table, left_out) = recording.select(&columns)?;
-        table.rebase(&origins_of(&bytes.model()?)?);
+        let is_new = run.check_that_it_is_new(fingerprint.as_deref(), table.path());
+        let label = recording.label;
         if !left_out.is_empty() {
-            note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
+            note(&format!("{}: columns that the model does not use: {}", table.path().display(), list(&left_out)));
         }
         self.doubts().pass(is_new, &mut Notes)?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
-        outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
+        outliers(&table, run.file.channels.len())?.iter().for_each(|message| note(message));
         let settings = Settings {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
@@ -160,7 +158,39 @@ impl Calibrate {
     }
 }
 
+/// What the normal data are read into.
+struct Rows {
+    /// Of the model's columns, relative to its origins.
+    recording: LongRecording,
+    /// Columns that the model does not use.
+    left_out: Vec<String>,
+    /// What tells whether the model was trained on them; none where that cannot be.
+    fingerprint: Option<String>,
+}
+
 impl Calibrate {
+    /// Reads the normal data, of which some rows at a time are in memory.
+    fn rows(&self, run: &RunModel, columns: &[&str], label: Label<'_>) -> Result<Rows> {
+        let bytes = AlignedFile::new(&run.file.to_bytes()?);
+        let model = bytes.model()?;
+        let (categories, origins) = (categories_of(&model)?, origins_of(&model)?);
+        let portions = Portions::open(&self.normal, label, &reading_for(&self.reading, &categories), PORTION)?;
+        let (mut left_out, mut print) = (None, None);
+        let mut watch = progress::reading(&self.normal[0]);
+        let recording = LongRecording::read(portions, &self.run, &mut watch, |mut recording| {
+            recording.spread(&categories)?;
+            if let Some(config) = &run.config {
+                print.get_or_insert_with(|| TrainingPrint::of(&recording, config)).add(&recording);
+            }
+            let (mut table, others) = recording.select(columns)?;
+            left_out.get_or_insert(others);
+            table.rebase(&origins);
+            Ok(table)
+        })?;
+        let fingerprint = print.and_then(|print| print.end(recording.table.starts(), recording.table.rows()));
+        Ok(Rows { recording, left_out: left_out.unwrap_or_default(), fingerprint })
+    }
+
     fn doubts(&self) -> Doubts {
         Doubts::from_force(self.force)
     }
@@ -232,11 +262,8 @@ impl Calibrate {
     }
 }
 
-/// Refuses the file that the model was trained on.
-fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
-    let Some(config) = run.config.as_ref().filter(|_| run.may_have_seen(normal.table.rows())) else { return Ok(()) };
-    run.check_that_it_is_new(training_fingerprint(normal, config).as_deref(), &normal.table.path)
-}
+/// Bytes of the rows that are read at once.
+const PORTION: usize = 1 << 23;
 
 fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
     let Report { windows, pieces, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } =
