@@ -26,7 +26,7 @@ use vae_train::{
         export::RunModel,
         lock::Access,
     },
-    tables::table::Table,
+    tables::{long_table::LongTable, table::Table},
     training::listener::Listener,
     words::{output::Existing, rates::parse_alarms},
 };
@@ -80,7 +80,8 @@ fn calibrated(
     let columns: Vec<String> = run.file.channels.iter().chain(&run.file.conditions).cloned().collect();
     let (mut table, _) = table.select(&columns)?;
     table.rebase(&origins_of(&AlignedFile::new(&run.file.to_bytes()?).model()?)?);
-    outliers(&table, run.file.channels.len()).iter().for_each(|message| listener.note(message));
+    let table = LongTable::from(table);
+    outliers(&table, run.file.channels.len())?.iter().for_each(|message| listener.note(message));
     let alarms = asked.alarms.as_deref().map(parse_alarms).transpose()?;
     let of_mel = rate_of(&run.file.front_ends).map(f64::from);
     let sample_rate = sample_rate(asked, of_mel, listener)?;

@@ -2,9 +2,11 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
+use anyhow::Result;
+
 use crate::{
     config::Config,
-    tables::{recording::Recording, roles::is_named_like_label, table::Table},
+    tables::{long_table::LongTable, recording::Recording, roles::is_named_like_label, table::Table},
 };
 
 /// Values that are added to the checksum at once.
@@ -16,6 +18,18 @@ pub fn fingerprint(table: &Table) -> String {
     let mut print = Print::of(table.columns.iter().map(String::as_str));
     print.add(&table.values);
     print.end(&table.starts, table.rows())
+}
+
+/// The [`fingerprint`] of a table of any size.
+///
+/// # Errors
+/// If the table cannot be read.
+pub(crate) fn fingerprint_in_portions(table: &LongTable<'_>) -> Result<String> {
+    let mut print = Print::of(table.columns().iter().map(String::as_str));
+    for (rows, _) in table.portions(0) {
+        print.add(&table.read(rows)?.values);
+    }
+    Ok(print.end(table.starts(), table.rows()))
 }
 
 /// The fingerprint of the table that a fit of this configuration would train on, given this recording, with whichever label it was read:
@@ -158,6 +172,7 @@ mod tests {
         };
         // Of one recording what it has always been: zlib.crc32(b"a\n" + struct.pack("<3f", 1, 2, 3)).
         assert_eq!(fingerprint(&table(&[])), "crc32 33ed2160, 3 rows");
+        assert_eq!(fingerprint_in_portions(&table(&[1]).into()).unwrap(), fingerprint(&table(&[1])));
         assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[])));
         assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[2])));
     }

@@ -8,14 +8,14 @@ use vae_core::format::Precision;
 
 use crate::{
     calibration::{self, Normal},
-    data::fingerprint::fingerprint,
+    data::fingerprint::fingerprint_in_portions,
     file::{
         card::{Statement, TERMS, name},
         model_file::{AlignedFile, ModelFile},
         source_text::{c_header, identifier, rust_static},
     },
     run::{export::RunModel, lock::Access, quantisation::Quantisation, tensor_file::safetensors},
-    tables::table::Table,
+    tables::long_table::LongTable,
     training::listener::Listener,
     words::output::{Existing, write_file},
 };
@@ -169,7 +169,7 @@ impl Candidate {
             }
         };
         let calibrated = normal.map(|normal| &normal.table).zip(calibration.as_ref());
-        file.metrics.extend(judged(run.holdout_windows(), quantisation.as_ref(), calibrated));
+        file.metrics.extend(judged(run.holdout_windows(), quantisation.as_ref(), calibrated)?);
         Ok(Self { run, file, calibration, quantisation })
     }
 
@@ -231,20 +231,20 @@ impl Candidate {
 fn judged(
     held_out: usize,
     quantisation: Option<&Quantisation>,
-    calibrated: Option<(&Table, &calibration::Report)>,
-) -> Vec<String> {
+    calibrated: Option<(&LongTable<'_>, &calibration::Report)>,
+) -> Result<Vec<String>> {
     let mut lines = vec![format!("{} {held_out}", name::HELD_OUT)];
     if let Some(Quantisation { flipped, score_shift, .. }) = quantisation {
         lines.push(format!("{} {flipped}", name::INT8_FLIPPED));
         lines.push(format!("{} {:.4}", name::INT8_SHIFT, score_shift.mean_magnitude));
     }
     if let Some((table, report)) = calibrated {
-        lines.push(format!("{} {}", name::CALIBRATED_ON, fingerprint(table)));
+        lines.push(format!("{} {}", name::CALIBRATED_ON, fingerprint_in_portions(table)?));
         let known = report.alarms.map(|(_, (low, high))| format!("{} {low:.3e} {high:.3e}", name::FALSE_ALARMS));
         lines.extend(known);
     }
     lines.push(format!("{} {}", name::TERMS, TERMS.number));
-    lines
+    Ok(lines)
 }
 
 /// Calibrates a run's model on normal data, which the run keeps for `export`.

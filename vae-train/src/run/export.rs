@@ -73,6 +73,12 @@ impl RunModel {
         self.holdout.len() / (self.file.mean.len() + self.file.conditions.len())
     }
 
+    /// Whether the model may have been trained on a table of so many rows, by their number alone.
+    #[must_use]
+    pub fn may_have_seen(&self, rows: usize) -> bool {
+        self.file.data.ends_with(&format!(", {rows} rows"))
+    }
+
     /// Refuses normal data that the model was trained on: those of the same [`fingerprint`](crate::data::fingerprint), which messages call `name`.
     ///
     /// # Errors
