@@ -36,7 +36,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   vae-train info model.vae
-  vae-train info model.signed.vae --card > card.cdx.json")]
+  vae-train info model.signed.vae --card")]
 pub(super) struct Info {
     /// Model file (.vae).
     model: PathBuf,

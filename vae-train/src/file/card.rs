@@ -103,7 +103,12 @@ impl Statement {
                 "two units of column `{}`: give one",
                 line(column)
             );
-            ensure!(!unit.contains(char::is_whitespace), "the unit `{}` has a space in it: give one word", line(unit));
+            ensure!(
+                !unit.is_empty() && !unit.contains(char::is_whitespace),
+                "the unit `{}` of column `{}` is not one word: give one",
+                line(unit),
+                line(column)
+            );
             lines.push(text_line(name::UNIT, &format!("{unit} {column}"))?);
         }
         Ok(lines)
