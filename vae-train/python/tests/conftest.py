@@ -28,7 +28,7 @@ def pump_log(rows: int, seed: int, clogged: float = 0.0) -> np.ndarray:
 def frame():
     """A healthy pump's log with names, of PyArrow."""
     pyarrow = pytest.importorskip("pyarrow")
-    flow, pressure = pump_log(3000, 1).T
+    flow, pressure = pump_log(1500, 1).T
     return pyarrow.table({"flow": flow, "pressure": pressure})
 
 
@@ -36,7 +36,7 @@ def frame():
 def windowed(frame):
     """A detector of windows, calibrated."""
     detector = VaeDetector(window=8, hop=4, **SMALL).fit(frame)
-    return detector.calibrate(named(pump_log(40_000, 2)), alarms="1/hour", rate=1.0, force=True)
+    return detector.calibrate(named(pump_log(12_000, 2)), alarms="1/hour", rate=1.0, force=True)
 
 
 @pytest.fixture(scope="session")

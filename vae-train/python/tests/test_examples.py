@@ -22,7 +22,7 @@ def run(name: str, *arguments: object) -> str:
 
 def test_the_pump_is_fitted_drawn_and_exported(tmp_path):
     pytest.importorskip("matplotlib")
-    said = run("pump.py", "--out", tmp_path, "--epochs", 3, "--rows", 10_000)
+    said = run("pump.py", "--out", tmp_path, "--epochs", 3, "--rows", 6000)
     line = next(line for line in said.splitlines() if line.startswith("windows in an alarm: "))
     before, clogged = (int(words.split()[0]) for words in line.removeprefix("windows in an alarm: ").split(", "))
     assert clogged > 60 > before
@@ -33,7 +33,7 @@ def test_the_pump_is_fitted_drawn_and_exported(tmp_path):
 
 def test_machines_are_fitted_by_map(tmp_path):
     pytest.importorskip("distributed", reason="Dask is tried where it is installed")
-    said = run("machines.py", "--machines", 4, "--epochs", 2, "--rows", 2000, "--threads", "--out", tmp_path)
-    assert said.startswith("4 models in ")
-    models = [Model(tmp_path / f"machine-{machine:03}.vae") for machine in range(4)]
-    assert len({model.fingerprint for model in models}) == 4
+    said = run("machines.py", "--machines", 3, "--epochs", 2, "--rows", 1000, "--threads", "--out", tmp_path)
+    assert said.startswith("3 models in ")
+    models = [Model(tmp_path / f"machine-{machine:03}.vae") for machine in range(3)]
+    assert len({model.fingerprint for model in models}) == 3

@@ -43,7 +43,7 @@ def test_the_signs_and_the_thresholds_of_both_conventions(windowed):
     np.testing.assert_array_equal(windowed.predict(X), np.where(scores < windowed.offset_, -1, 1))
     assert scores[:300].mean() > scores[320:].mean() and windowed.predict(X)[320:].mean() < 0
     assert windowed.threshold_ == -windowed.offset_ == -windowed.model_.threshold
-    assert len(windowed.decision_scores_) == 3000
+    assert len(windowed.decision_scores_) == 1500
     np.testing.assert_array_equal(windowed.labels_, windowed.decision_scores_ > windowed.threshold_)
 
 
@@ -87,22 +87,22 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another():
 
 
 def test_a_calibration_sets_the_threshold_and_says_what_it_is_worth(tmp_path):
-    detector = VaeDetector(**SMALL).fit(pump_log(2000, 1))
+    detector = VaeDetector(**SMALL).fit(pump_log(1000, 1))
     before = detector.offset_
     with pytest.raises(ValueError, match="is what the model was trained on"):
-        detector.calibrate(pump_log(2000, 1), alarms="1/day", rate=1.0)
+        detector.calibrate(pump_log(1000, 1), alarms="1/day", rate=1.0)
     with pytest.raises(ValueError, match="1/fortnight.*is no rate of alarms"):
-        detector.calibrate(pump_log(2000, 2), alarms="1/fortnight")
+        detector.calibrate(pump_log(1500, 2), alarms="1/fortnight")
     with pytest.raises(ValueError, match="the least value must be below the largest"):
-        detector.calibrate(pump_log(2000, 2), ranges={"x0": (3, 3)})
+        detector.calibrate(pump_log(1500, 2), ranges={"x0": (3, 3)})
     assert detector.offset_ == before and detector.calibration_ is None
-    detector.calibrate(pump_log(5000, 2), alarms="1/hour", votes=(1, 2), ranges={"x0": (0, 60)}, force=True)
+    detector.calibrate(pump_log(2500, 2), alarms="1/hour", votes=(1, 2), ranges={"x0": (0, 60)}, force=True)
     assert detector.offset_ != before and detector.offset_ == np.float32(detector.calibration_["threshold"])
-    assert detector.calibration_["windows"] == 5000
+    assert detector.calibration_["windows"] == 2500
     assert any("one row a second is assumed" in note for note in detector.notes_)
     assert detector.model_.sample_rate == 1.0
-    page = detector.report(tmp_path / "report.html", pump_log(600, 3), np.repeat([0, 1], 300))
-    assert page["calibration"]["windows"] == 5000 and page["evaluation"] is not None
+    page = detector.report(tmp_path / "report.html", pump_log(200, 3), np.repeat([0, 1], 100))
+    assert page["calibration"]["windows"] == 2500 and page["evaluation"] is not None
     assert "<html" in (tmp_path / "report.html").read_text()[:200]
     with pytest.raises(ValueError, match="report.html exists"):
         detector.report(tmp_path / "report.html")
