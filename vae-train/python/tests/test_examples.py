@@ -33,7 +33,7 @@ def test_the_pump_is_fitted_drawn_and_exported(tmp_path):
 
 def test_machines_are_fitted_by_map(tmp_path):
     pytest.importorskip("distributed", reason="Dask is tried where it is installed")
-    said = run("machines.py", "--machines", 3, "--epochs", 2, "--rows", 1000, "--threads", "--out", tmp_path)
+    said = run("machines.py", "--machines", 3, "--epochs", 2, "--rows", 2000, "--threads", "--out", tmp_path)
     assert said.startswith("3 models in ")
     models = [Model(tmp_path / f"machine-{machine:03}.vae") for machine in range(3)]
     assert len({model.fingerprint for model in models}) == 3

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from vae_train import _native
 from vae_train._arrow import speaks_arrow
 from vae_train._model import Detector, Model
-from vae_train._progress import Progress
+from vae_train._progress import Listener
 from vae_train._rows import Blocks, default_names, matrix_of, rows_in, rows_of, width_of
 from vae_train._run import Run
 
@@ -220,7 +220,7 @@ class VaeDetector(OutlierMixin, BaseEstimator):
         """
         names, blocks = self._rows(X, reset=True)
         run = Run(self.run)
-        listener = _Listener(self.progress)
+        listener = Listener(self.progress)
         self.fitted_ = json.loads(
             _native.fit(blocks, names, json.dumps(self._settings()), run.path, self.replace, listener)
         )
@@ -252,7 +252,7 @@ class VaeDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names, blocks = self._rows(X, reset=False)
-        listener = _Listener(self.progress)
+        listener = Listener(self.progress)
         asked = {
             "alarms": alarms,
             "rate": rate,
@@ -307,14 +307,7 @@ class VaeDetector(OutlierMixin, BaseEstimator):
         others = (c_array, rust, safetensors)
         return dict(json.loads(_native.export(self.run_.path, path, self.precision_, others, replace)))
 
-    def report(
-        self,
-        path: str | PathLike[str],
-        X: Any = None,
-        y: Any = None,
-        *,
-        replace: bool = False,
-    ) -> dict[str, Any]:
+    def report(self, path: str | PathLike[str], X: Any = None, y: Any = None, *, replace: bool = False) -> dict[str, Any]:
         """Writes one HTML page about the detector: whether it is fit for use, how it was trained, what its threshold means; gives its numbers.
 
         With rows X it also shows what the model finds there, and with `y` how well: 0 for normal rows and 1 for anomalies, or 1 and −1, as scikit-learn
@@ -379,20 +372,6 @@ class VaeDetector(OutlierMixin, BaseEstimator):
         last_rows, scores = self.model_._scores(names, blocks)
         window = np.searchsorted(last_rows, np.arange(rows_in(blocks)), side="right") - 1
         return scores[np.maximum(window, 0)].astype(np.float64)
-
-
-class _Listener:
-    """Keeps what the program notes, and tells a progress the rest."""
-
-    def __init__(self, progress: Any) -> None:
-        self.notes: list[str] = []
-        self.progress = Progress(always=progress is True) if progress is None or progress is True else progress or None
-
-    def __call__(self, event: str, numbers: dict[str, Any]) -> None:
-        if event == "note":
-            self.notes.append(numbers["message"])
-        if self.progress is not None:
-            self.progress(event, numbers)
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -64,3 +64,17 @@ def _is_terminal(stream: Any) -> bool:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+class Listener:
+    """Keeps what the program notes, and tells a progress the rest."""
+
+    def __init__(self, progress: Any) -> None:
+        self.notes: list[str] = []
+        self.progress = Progress(always=progress is True) if progress is None or progress is True else progress or None
+
+    def __call__(self, event: str, numbers: dict[str, Any]) -> None:
+        if event == "note":
+            self.notes.append(numbers["message"])
+        if self.progress is not None:
+            self.progress(event, numbers)
