@@ -127,8 +127,8 @@ pub fn model(plan: &Plan, folder: &Path, trainer: impl FnOnce() -> Command) -> R
         sample_rate: Some(f64::from(SAMPLE_RATE)),
         ..Settings::default()
     };
-    let (file, _) =
-        RunModel::open(&place, Access::Read)?.calibrated(Some(&Normal { table, settings }), Precision::Int8)?;
+    let (file, _) = RunModel::open(&place, Access::Read)?
+        .calibrated(Some(&Normal { table: table.into(), settings }), Precision::Int8)?;
     Ok(AlignedFile::new(&file.to_bytes()?))
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn main() -> Result<()> {
 
     let alarms = Some(f64::from(Alarms::per_day(1.0).per_second()));
     let settings = Settings { alarms, sample_rate: Some(1.0), votes: (2, 3), ..Settings::default() };
-    let normal = Normal { table: log(3, 200_000), settings };
+    let normal = Normal { table: log(3, 200_000).into(), settings };
     calibrate(RunModel::open(&run, Access::Write)?, &normal, Precision::Int8, Doubts::Refuse, &mut ())?;
     Candidate::of(&run, Precision::Int8)?.write(Files::model(&model), Existing::Keep, &mut ())?;
 

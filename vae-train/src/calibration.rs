@@ -1,28 +1,28 @@
 //! What a model considers normal: from normal data to the calibration that its file holds.
 
+pub mod asked;
 pub mod changes;
 pub mod channel_calibration;
+pub(crate) mod channel_series;
 pub mod false_alarms;
+pub mod normal_windows;
 pub mod sequential;
 pub mod support;
 pub mod tail_fit;
 pub(crate) mod votes_tail;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use vae_core::{ChannelCalibration, MOST_VOTES, Model, ScoreKind, Tail, Votes};
+use vae_core::{ChannelCalibration, MOST_VOTES, ScoreKind, Tail, Votes};
 
 use crate::{
     calibration::{
         changes::Changes,
-        channel_calibration::{WindowedTable, channel_nats, channels},
+        channel_calibration::{channel_nats, channels},
         false_alarms::{FalseAlarms, votes_share},
+        normal_windows::NormalWindows,
         sequential::{Sequential, array, core},
         tail_fit::TailFit,
-    },
-    data::{
-        for_model::cut_for_model,
-        windows::{Windows, note_on_short_pieces},
     },
     file::{
         calibration::CalibrationRecord,
@@ -30,7 +30,7 @@ use crate::{
     },
     scoring,
     statistics::{metrics::quantile, tail::FittedTail},
-    tables::table::Table,
+    tables::long_table::LongTable,
 };
 
 /// Quantiles of the normal scores that a model file holds.
@@ -74,10 +74,10 @@ enum ScoreKindInFile {
 }
 
 /// Normal data in the order of time, and how they are to be judged.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Normal {
-    /// The model's channels and conditions.
-    pub table: Table,
+    /// The model's channels and conditions; of a file some rows at a time are read.
+    pub table: LongTable<'static>,
     /// What is asked for.
     pub settings: Settings,
 }
@@ -183,35 +183,29 @@ pub fn calibrate(file: &ModelFile, normal: &Normal, false_alarms: f64) -> Result
     let Normal { table, settings } = normal;
     let bytes = AlignedFile::new(&file.to_bytes()?);
     let model = bytes.model()?;
-    let name = table.path.display().to_string();
-    let (values, last_rows, left_out) = normal_windows(&model, table)?;
-    let starts = table.starts_among(&last_rows);
+    let name = table.path().display().to_string();
     let kind = settings.score;
-    let scores = scoring::by_kind(&model, &values, kind, None).with_context(|| name.clone())?;
+    let (windows, scores) = NormalWindows::scored(model, table, kind, None)?;
+    let starts = &windows.starts[..];
     let windows_per_second = settings.sample_rate.map(|rate| rate / model.hop() as f64);
-    let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } = of_series(
-        Series { name: &name, scores: &scores, starts: &starts },
-        settings,
-        windows_per_second,
-        false_alarms,
-    )?;
+    let OfSeries { mut calibration, mut sequential, alarms, refusal, mut notes, false_alarms: known } =
+        of_series(Series { name: &name, scores: &scores, starts }, settings, windows_per_second, false_alarms)?;
     // Where the device can stop early, its scores are lower: the bound rises with the samples. Near a threshold, in the tails, it cannot.
     if let ScoreKind::Importance(_) = kind {
-        let own = scoring::by_kind(&model, &values, kind, Some(calibration.threshold))?;
+        let own = windows.scores(kind, Some(calibration.threshold))?;
         let CalibrationRecord { quantiles, location_and_scale, .. } = of_scores(&own, false_alarms);
         calibration = CalibrationRecord { quantiles, location_and_scale, ..calibration };
         let rate = rate_per_window(settings, windows_per_second, &calibration)?;
-        sequential = Sequential::of(&negated(&own), &starts, &calibration, (1.0 - VOTES_SHARE) * rate)?;
+        sequential = Sequential::of(&negated(&own), starts, &calibration, (1.0 - VOTES_SHARE) * rate)?;
         sequential.write(&mut calibration);
     }
-    let recording = WindowedTable { table, last_rows: &last_rows, starts: &starts, windows: &values };
-    calibration.channels = channels(&model, &recording, &sequential, &settings.ranges)?;
-    notes.extend(note_on_short_pieces(table, model.window()));
-    notes.extend(sequential.notes(&name, scores.len(), &starts, windows_per_second));
+    calibration.channels = channels(&model, &windows, &sequential, &settings.ranges)?;
+    notes.extend(windows.lengths.note(table.path()));
+    notes.extend(sequential.notes(&name, scores.len(), starts, windows_per_second));
     let report = Report {
         windows: scores.len(),
         pieces: starts.len() + 1,
-        left_out,
+        left_out: windows.left_out,
         windows_per_second,
         threshold: calibration.threshold,
         alarms,
@@ -280,7 +274,7 @@ pub fn of_series(
         )
     })?;
     let nats = negated(scores);
-    let found = FalseAlarms::of(&nats.iter().map(|nats| f64::from(*nats)).collect::<Vec<_>>(), starts, votes);
+    let found = FalseAlarms::of(&nats, starts, votes);
     let known = found.as_ref().ok().copied();
     if let Some(found) = &known {
         calibration.alarms = to_core(&found.alarms());
@@ -334,21 +328,6 @@ impl OfSeries {
         self.refusal = support.err().map(|error| format!("{error:#}"));
         Ok(())
     }
-}
-
-/// The inputs of the windows that are normal and complete, their last rows, and how many others there are.
-fn normal_windows(model: &Model<'_>, table: &Table) -> Result<(Vec<f32>, Vec<usize>, usize)> {
-    let windows = cut_for_model(table.clone(), model)?;
-    let all = windows.len();
-    let Windows { values, last_row, .. } =
-        windows.retain(|window, is_anomalous| !is_anomalous && !window.iter().any(|value| value.is_nan()));
-    ensure!(
-        !last_row.is_empty(),
-        "{}: no normal window is complete: give normal data in which some windows miss no value",
-        table.path.display()
-    );
-    let left_out = all - last_row.len();
-    Ok((values, last_row, left_out))
 }
 
 /// False alarms per window: those that are asked for, or those of the threshold.

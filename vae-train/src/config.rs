@@ -101,14 +101,24 @@ impl Config {
                 file.extend(given);
             }
         }
-        let Self { model: ModelConfig { purpose, .. }, .. } = settings.clone().try_into().with_context(context)?;
+        Self::of(settings).with_context(context)
+    }
+
+    /// The settings given by their names, as they stand in a TOML file, over those of the purpose, over the defaults.
+    ///
+    /// # Errors
+    /// If a name is unknown, or a value is none of its setting.
+    pub fn of(settings: Table) -> Result<Self> {
+        let mut settings = by_section(settings)?;
+        let Self { model: ModelConfig { purpose, .. }, .. } = settings.clone().try_into()?;
         let chosen = Table::try_from(Self::for_purpose(purpose)).context("the settings cannot be written as TOML")?;
         for (section, values) in chosen {
-            if let (Value::Table(values), Some(Value::Table(given))) = (values, settings.get_mut(&section)) {
+            let Value::Table(values) = values else { continue };
+            if let Value::Table(given) = settings.entry(section).or_insert_with(|| Value::Table(Table::new())) {
                 values.into_iter().for_each(|(name, value)| _ = given.entry(name).or_insert(value));
             }
         }
-        settings.try_into().with_context(context)
+        Ok(settings.try_into()?)
     }
 
     /// The names of all settings but the seed, each with its section.
@@ -370,6 +380,7 @@ mod tests {
             config.settle(2, 4000);
             config.check().unwrap();
         }
+        assert_eq!(Config::of(toml::from_str("purpose = 'density'").unwrap()).unwrap(), expected);
         // And detection is what it was without a purpose.
         assert_eq!(Config::for_purpose(Purpose::Detection), Config::default());
     }

@@ -15,7 +15,6 @@ pub mod held_out;
 pub mod outliers;
 pub mod part;
 pub mod schema;
-pub mod spool;
 pub mod spooled_table;
 pub mod standardiser;
 pub mod stream_for_model;

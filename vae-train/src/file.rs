@@ -2,6 +2,7 @@
 
 mod body;
 pub mod calibration;
+pub mod card;
 mod layer;
 pub mod model_file;
 pub mod signing;

@@ -2,12 +2,14 @@
 
 pub mod autocorrelation;
 pub mod column;
+mod column_values;
 pub mod copies;
 pub mod findings;
 mod proposal;
 pub mod runs;
 mod stretches;
 
+use anyhow::Result;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -15,9 +17,10 @@ use crate::{
     inspection::{
         autocorrelation::Suggestion,
         column::Column,
+        column_values::ColumnValues,
         copies::{MOST_COMPARED_COLUMNS, Pair, correlated, duplicates},
     },
-    tables::table::Table,
+    tables::long_table::LongTable,
 };
 
 /// What the rows of a table that are not labelled anomalies are like.
@@ -40,28 +43,34 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Inspects a table, whose rows are taken to be in order of time.
-    #[must_use]
-    pub fn of(table: &Table) -> Self {
-        let normal: Vec<usize> = (0..table.rows()).filter(|&row| is_normal(table, row)).collect();
-        let columns: Vec<Column> =
-            (0..table.columns.len()).into_par_iter().map(|column| Column::of(table, column, &normal)).collect();
-        let varying: Vec<usize> =
-            (0..columns.len()).filter(|&column| columns[column].distinct > 1).take(MOST_COMPARED_COLUMNS).collect();
-        Self {
-            rows: table.rows(),
-            anomalies: table.rows() - normal.len(),
-            duplicates: duplicates(table, &normal),
-            correlated: correlated(table, &varying, &normal),
-            compared: varying.len(),
-            suggestion: Suggestion::of(table, &(0..columns.len()).collect::<Vec<_>>()),
-            columns,
+    /// Inspects these columns of a table of any size, whose rows are taken to be in order of time.
+    ///
+    /// # Errors
+    /// If rows that are in a file cannot be read, or there is no room on the disk to sort their values.
+    pub fn of(table: &LongTable<'_>, columns: &[usize]) -> Result<Self> {
+        let mut normal = 0;
+        for (rows, _) in table.portions(0) {
+            let labels = table.labels(rows.clone())?;
+            normal += labels.map_or(rows.len(), |labels| labels.iter().filter(|label| !**label).count());
         }
+        let mut found: Vec<Column> = Vec::with_capacity(columns.len());
+        for group in ColumnValues::groups(table, columns) {
+            let group = ColumnValues::of_group(table, &group)?;
+            let of_group: Result<Vec<Column>> = group.par_iter().map(|values| Column::of(values, normal)).collect();
+            found.extend(of_group?);
+        }
+        let varying = columns.iter().zip(&found).filter(|(_, column)| column.distinct > 1).map(|(place, _)| *place);
+        let varying: Vec<usize> = varying.take(MOST_COMPARED_COLUMNS).collect();
+        Ok(Self {
+            rows: table.rows(),
+            anomalies: table.rows() - normal,
+            duplicates: duplicates(table, columns)?,
+            correlated: correlated(table, &varying, normal)?,
+            compared: varying.len(),
+            suggestion: Suggestion::of(table, columns)?,
+            columns: found,
+        })
     }
-}
-
-fn is_normal(table: &Table, row: usize) -> bool {
-    table.labels.as_ref().is_none_or(|labels| !labels[row])
 }
 
 #[cfg(test)]
@@ -76,7 +85,18 @@ mod tests {
     use crate::{
         inspection::runs::{Run, Stuck},
         simulator::motor::{Condition, simulate},
+        tables::table::Table,
     };
+
+    /// Of all columns, which are the same where the rows are in a file.
+    fn inspected(table: &Table) -> Inspection {
+        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let found = Inspection::of(&table.into(), &columns).unwrap();
+        let mut stored = LongTable::from(table.clone());
+        stored.to_file(&std::env::temp_dir(), "").unwrap();
+        assert_eq!(Inspection::of(&stored, &columns).unwrap(), found);
+        found
+    }
 
     fn noise(count: usize, seed: u64) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -84,7 +104,7 @@ mod tests {
     }
 
     fn inspect(columns: &[&[f32]]) -> Inspection {
-        Inspection::of(&table(columns))
+        inspected(&table(columns))
     }
 
     fn table(columns: &[&[f32]]) -> Table {
@@ -209,7 +229,7 @@ mod tests {
     fn labelled_rows_are_left_out_and_end_a_run() {
         let mut table = table(&[&[1.0, 1.0, 9.0, 1.0, 1.0, 1.0, 2.0]]);
         table.labels = Some((0..7).map(|row| row == 2).collect());
-        let found = Inspection::of(&table);
+        let found = inspected(&table);
         assert_eq!((found.rows, found.anomalies, found.columns[0].largest), (7, 1, Some(2.0)));
         assert_eq!(found.columns[0].longest_repeat, Run { rows: 3, first_row: 4, value: Some(1.0) });
     }
@@ -219,12 +239,12 @@ mod tests {
         let healthy = simulate(Condition::Normal, 20.0, 1);
         let mut samples = healthy.clone();
         let values = |samples: &[[f32; 3]]| Table { values: samples.concat(), ..table(&[&[0.0], &[0.0], &[0.0]]) };
-        let found = Inspection::of(&values(&samples));
+        let found = inspected(&values(&samples));
         assert!(found.columns.iter().all(|column| column.findings.is_empty()), "{found:?}");
         for sample in &mut samples[16_000..17_600] {
             sample[0] = healthy[16_000][0];
         }
-        let found = Inspection::of(&values(&samples));
+        let found = inspected(&values(&samples));
         let stuck = found.columns[0].stuck.unwrap();
         assert_eq!((stuck.runs, stuck.share, found.columns[1].stuck), (1, 0.05, None));
     }

@@ -1,6 +1,7 @@
 //! The variational autoencoder as burn trains it, and what training maximises.
 
 pub mod architecture;
+pub(crate) mod backpropagation;
 pub(crate) mod baseline;
 pub mod batch;
 pub(crate) mod covariance;

@@ -1,4 +1,4 @@
-//! A run as a page for people: one HTML file that loads nothing.
+//! A run as a page for people: one HTML file that loads nothing; and a model's card for programs, `model_card`.
 //!
 //! [`Material`] is what the other modules have found out; nothing is computed here that `evaluate`, `calibrate`, `export` or `info` would
 //! compute otherwise. [`Fitness`] says what it comes to, and each of the other modules draws a part: `training`, `scores`, `detection`,
@@ -14,6 +14,7 @@ mod false_alarms;
 mod generated;
 mod latent;
 pub mod material;
+pub mod model_card;
 mod page;
 mod plane;
 mod scores;

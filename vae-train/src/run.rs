@@ -19,6 +19,7 @@ pub mod export;
 pub mod fit;
 pub mod import;
 pub mod lock;
+mod normal_file;
 pub mod posteriors;
 pub mod quantisation;
 pub mod relations;

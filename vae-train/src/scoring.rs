@@ -3,8 +3,10 @@
 mod alarm_counts;
 pub mod cost;
 pub mod detection;
+pub mod evaluating;
 pub mod evaluation;
 pub mod event_outcome;
+mod event_stream;
 pub mod events;
 pub mod false_alarm_test;
 pub mod generation;
@@ -36,7 +38,10 @@ pub fn by_kind(model: &Model<'_>, windows: &[f32], kind: ScoreKind, threshold: O
 }
 
 /// [`by_kind`] of windows of which the first has this index.
-fn by_kind_from(
+///
+/// # Errors
+/// Names the first window that cannot be scored.
+pub fn by_kind_from(
     first: usize,
     model: &Model<'_>,
     windows: &[f32],

@@ -22,6 +22,8 @@ mod category;
 mod clock;
 #[path = "../../../vae-train/src/tables/csv.rs"]
 mod csv;
+#[path = "../../../vae-train/src/tables/csv_text.rs"]
+mod csv_text;
 #[path = "../../../vae-train/src/tables/dialect.rs"]
 mod dialect;
 #[path = "../../../vae-train/src/tables/encoding.rs"]
@@ -104,9 +106,9 @@ mod words {
 
 mod tables {
     pub(crate) use crate::{
-        array_shape, blanks, calendar, categories, category, clock, csv, dialect, encoding, fields, fillers, format,
-        groups, growth, header, idx, intervals, labels, lines, npy, npz, origin, packed, pcm, reading, recording, riff,
-        roles, rows, source, steps, table, texts, time_unit, times, unread, wav,
+        array_shape, blanks, calendar, categories, category, clock, csv, csv_text, dialect, encoding, fields, fillers,
+        format, groups, growth, header, idx, intervals, labels, lines, npy, npz, origin, packed, pcm, reading,
+        recording, riff, roles, rows, source, steps, table, texts, time_unit, times, unread, wav,
     };
 }
 

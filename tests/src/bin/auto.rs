@@ -168,7 +168,7 @@ fn judge(set: &Set, json: bool) -> Result<()> {
     let moments = moments(&material.train, channels);
     let trials = Trials::of(&material.normal, material.rows, &moments, 0, |_| true);
     let pieces: Vec<usize> = set.train.pieces().map(|piece| piece.len()).collect();
-    let advice = Suggestion::of(&set.train, &(0..channels).collect::<Vec<_>>());
+    let advice = Suggestion::of(&(&set.train).into(), &(0..channels).collect::<Vec<_>>())?;
     let config = Config::default();
     let (device, rate) = (Device::flex(), None);
     let mut tried = Vec::new();

@@ -100,7 +100,7 @@ pub fn model() -> Result<ModelFile> {
     let ranges = file.channels.iter().map(|channel| (channel.clone(), -RANGE, RANGE)).collect();
     let settings =
         Settings { alarms: Some(ALARMS), votes: (2, 3), sample_rate: Some(2.0), ranges, ..Settings::default() };
-    let (calibration, report) = calibrate(&file, &Normal { table, settings }, 0.005)?;
+    let (calibration, report) = calibrate(&file, &Normal { table: table.into(), settings }, 0.005)?;
     anyhow::ensure!(report.has_sequential_test && report.drift_memory.is_some(), "{:?}", report.notes);
     Ok(ModelFile { calibration, ..file })
 }

@@ -629,7 +629,7 @@ fn importance_weighted_scores_are_calibrated_as_the_device_has_them() {
         origins: Vec::new(),
     };
     let settings = Settings { score: ScoreKind::Importance(200), sample_rate: Some(1.0), ..Settings::default() };
-    let (calibration, _) = calibrate(&plain, &Normal { table: table(0..20_000), settings }, 0.001).unwrap();
+    let (calibration, _) = calibrate(&plain, &Normal { table: table(0..20_000).into(), settings }, 0.001).unwrap();
     let file = AlignedFile::new(&ModelFile { calibration, ..plain.clone() }.to_bytes().unwrap());
     let found = verdicts(file.model().unwrap(), table(20_000..40_000).values.as_chunks().0.iter().copied());
     let p_values: Vec<f32> = found.iter().map(|verdict| verdict.assessment().unwrap().p_value).collect();

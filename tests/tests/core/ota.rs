@@ -46,7 +46,7 @@ fn calibrated(seed: u64, rate: f64) -> ModelFile {
     };
     let alarms = Some(f64::from(Alarms::per_day(1.0).per_second()));
     let settings = Settings { alarms, votes: (2, 3), sample_rate: Some(rate), ..Settings::default() };
-    file.calibration = calibrate(&file, &Normal { table, settings }, 0.01).unwrap().0;
+    file.calibration = calibrate(&file, &Normal { table: table.into(), settings }, 0.01).unwrap().0;
     file.calibration.quantiles = file.calibration.quantiles.into_iter().step_by(8).collect();
     // So that the least new baseline is enough.
     file.calibration.dependence = 1.0;

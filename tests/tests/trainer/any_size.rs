@@ -1,4 +1,4 @@
-//! Tables of any size: fits by way of a scratch file, and scores in memory that does not grow with the table.
+//! Tables of any size: fits by way of a scratch file, and what else reads them in memory that does not grow with them.
 
 use std::{
     fmt::Write as _,
@@ -173,19 +173,95 @@ fn a_fit_from_a_scratch_file_takes_memory_that_does_not_grow_with_the_table() {
 }
 
 #[test]
-fn scores_take_memory_that_does_not_grow_with_the_table() {
-    // Each has portions of 4 MiB enough that one is read, one judged and one written.
+fn what_reads_a_table_takes_memory_that_does_not_grow_with_it() {
+    // Each has portions enough that one is read, one judged and one written, and values enough to fill what inspect has room for.
     const ROWS: usize = 350_000;
     let place = Workplace::with_recording("train.csv", 3000, 8);
     place.succeed(&format!("fit train.csv {FIT} --purpose density --out run"));
     place.succeed("export run --out model.vae");
+    place.succeed(&format!("fit train.csv {FIT} --window 8 --hop 8 --purpose density --out windows"));
+    let commands = [
+        "score model.vae new.csv --samples 1 --force --out scores.csv",
+        "calibrate windows --normal new.csv --force",
+        "evaluate model.vae new.csv",
+        "inspect new.csv",
+    ];
     let peaks = [ROWS, 4 * ROWS].map(|rows| {
         place.record("new.csv", rows, 8);
-        peak(&place, "score model.vae new.csv --samples 1 --force --out scores.csv")
+        commands.map(|command| peak(&place, command))
     });
-    // The rows that are more are 32 bytes each, and what is told of them a hundred.
-    assert!(peaks[1] - peaks[0] < 16.0 * (3 * ROWS) as f64, "{peaks:?}");
-    println!("peaks: {peaks:?} bytes of {ROWS} rows and of four times as many");
+    for (command, [small, large]) in commands.iter().zip([0, 1, 2, 3].map(|index| peaks.map(|of| of[index]))) {
+        println!("{command}: {small} bytes of {ROWS} rows, {large} of four times as many");
+        // The rows that are more are 32 bytes each, and what is told of them a hundred.
+        assert!(large - small < 16.0 * (3 * ROWS) as f64, "{command}: {small} and {large} bytes");
+    }
+    // What calibrate keeps of a window are some forty bytes, and of a row a bit; and a full disk leaves the run as it was.
+    let before = fs::read(place.path("windows/normal.bin")).unwrap();
+    let script = "trap '' XFSZ; exec prlimit --fsize=1000000 \"$0\" calibrate windows --normal new.csv --force";
+    let output = Command::new("bash").args(["-c", script, BINARY]).current_dir(place.path(".")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message(&output).contains("the scratch file ends at 0 rows of 32 bytes"), "{}", message(&output));
+    assert!(before == fs::read(place.path("windows/normal.bin")).unwrap());
+    assert!(place.names().iter().all(|name| !name.starts_with('.')), "{:?}", place.names());
+}
+
+#[test]
+fn a_table_in_portions_is_calibrated_inspected_and_evaluated_as_one_in_memory() {
+    // An array is read as a whole, and the text of the same numbers in portions.
+    const ROWS: usize = 500_000;
+    let place = Workplace::with_recording("train.csv", 3000, 4);
+    let (mut rng, mut text, mut array) = (ChaCha8Rng::seed_from_u64(12), String::from("x0,x1,x2,x3,x4\n"), Vec::new());
+    for row in 0..ROWS {
+        let level: f32 = rng.random_range(-1.0..1.0);
+        let is_event = (row / 60).is_multiple_of(400) && row > 60;
+        for column in 0..4 {
+            let noise: f32 = rng.random_range(-0.2..0.2);
+            let value = (1 + column) as f32 * level + noise + if is_event { 3.0 } else { 0.0 };
+            // What is missing, and a sensor that is stuck for a while.
+            let value = if row % 4001 == 7 { f32::NAN } else { value };
+            let value = if column == 2 && (450_000..450_300).contains(&row) { 0.25 } else { value };
+            let shown = if value.is_nan() { String::new() } else { value.to_string() };
+            write!(text, "{shown},").unwrap();
+            array.extend(value.to_le_bytes());
+        }
+        writeln!(text, "{}", u8::from(is_event)).unwrap();
+        array.extend(f32::from(u8::from(is_event)).to_le_bytes());
+    }
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({ROWS}, 5), }}\n");
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    place.write("new.npy", [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &array].concat());
+    place.write("new.csv", text);
+    place.write(
+        "train.csv",
+        fs::read_to_string(place.path("train.csv")).unwrap().replacen("c0,c1,c2,c3", "x0,x1,x2,x3", 1),
+    );
+    for (index, settings) in ["--window 8 --hop 8", "--window 6 --hop 40"].iter().enumerate() {
+        let fit = format!("fit train.csv {FIT} {settings} --purpose density --out");
+        let calibrated = ["npy", "csv"].map(|kind| {
+            let run = format!("{kind}{index}");
+            place.succeed(&format!("{fit} {run}"));
+            let normal = format!("--normal new.{kind} --label x4 --rate 50 --alarms 20/hour --force");
+            let mut told = place.json(&format!("calibrate {run} {normal}"));
+            let fields = told.as_object_mut().unwrap();
+            assert!(fields.remove("run").is_some() && fields.remove("notes").is_some());
+            fields.remove("refusal");
+            (told, place.exported(&run))
+        });
+        assert_eq!(calibrated[0].0, calibrated[1].0, "{settings}");
+        assert!(calibrated[0].1 == calibrated[1].1, "{settings}: the same data and other models");
+        let evaluate = |kind: &str| place.json(&format!("evaluate npy{index}.vae new.{kind} --label x4"));
+        let [of_array, of_text] = ["npy", "csv"].map(evaluate);
+        assert!(of_array["events"]["events"].as_array().unwrap().len() > 15, "{}", of_array["events"]);
+        assert_eq!(of_array, of_text, "{settings}");
+    }
+    let [of_array, of_text] = ["npy", "csv"].map(|kind| {
+        let mut told = place.json(&format!("inspect new.{kind} --label x4"));
+        let fields = told.as_object_mut().unwrap();
+        assert!(fields.remove("file").is_some() && fields.remove("notes").is_some());
+        told
+    });
+    assert_eq!(of_array, of_text);
+    assert!(!of_array["columns"][2]["stuck"].is_null());
 }
 
 #[test]

@@ -5,7 +5,10 @@ mod any_size;
 mod auto;
 mod blame;
 mod calibrate;
+mod card;
 mod categorical;
+#[cfg(unix)]
+mod closed_pipes;
 mod command_line;
 mod covariance;
 mod density;

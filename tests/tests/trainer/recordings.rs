@@ -74,7 +74,7 @@ fn a_calibration_on_pieces_is_that_of_the_windows_of_each() {
     // One value in the last three rows of a piece and the first three of the next: two runs, neither of which is six rows long.
     table.values[37..43].fill(0.5);
     let settings = Settings { votes: (2, 3), sample_rate: Some(10.0), ..Settings::default() };
-    let normal = Normal { table: table.clone(), settings: settings.clone() };
+    let normal = Normal { table: table.clone().into(), settings: settings.clone() };
     let (record, report) = calibrate(&file, &normal, 0.01).unwrap();
 
     let bytes = AlignedFile::new(&file.to_bytes().unwrap());
@@ -93,7 +93,7 @@ fn a_calibration_on_pieces_is_that_of_the_windows_of_each() {
 
     // As one recording, one window in twenty spans two levels, and the lowest hundredth is of such windows.
     table.starts.clear();
-    let (of_one, _) = calibrate(&file, &Normal { table, settings }, 0.01).unwrap();
+    let (of_one, _) = calibrate(&file, &Normal { table: table.into(), settings }, 0.01).unwrap();
     assert!(of_one.threshold < record.threshold, "{} {}", of_one.threshold, record.threshold);
     assert_eq!(of_one.channels[0].longest_run, 6.0);
 }
@@ -102,7 +102,7 @@ fn a_calibration_on_pieces_is_that_of_the_windows_of_each() {
 fn each_piece_is_judged_as_by_a_detector_that_has_just_been_started() {
     let plain = model();
     let settings = Settings { votes: (2, 3), sample_rate: Some(10.0), ..Settings::default() };
-    let (calibration, _) = calibrate(&plain, &Normal { table: joined(3, &[200; 60]), settings }, 0.01).unwrap();
+    let (calibration, _) = calibrate(&plain, &Normal { table: joined(3, &[200; 60]).into(), settings }, 0.01).unwrap();
     let file = AlignedFile::new(&ModelFile { calibration, ..plain }.to_bytes().unwrap());
     let model = file.model().unwrap();
     // Some too short for a window, and some with a fault that lasts to their end and goes on in the next.

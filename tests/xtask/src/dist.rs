@@ -11,14 +11,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     archive::{Tree, files_below, write},
-    libraries::{self, Target, Variant, cargo, remap, run},
+    libraries::{self, Target, Variant, run},
     packages::{self, Ecosystem},
+    programs::Program,
     repository::Repository,
     sbom::{self, Built},
 };
 
 /// What the released programs read beside what the crate does by default.
-const FEATURES: &str = "parquet";
+const FEATURES: &str = "vae-train/parquet";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dist {
@@ -70,7 +71,10 @@ impl Dist {
             let built = match &self.program {
                 Some(_) if index > 0 => break,
                 Some(program) => program.clone(),
-                None => self.build(repository, triple)?,
+                None => {
+                    let (workspace, profile) = (repository.root(), &*self.profile);
+                    Program { workspace, package: "vae-train", features: FEATURES, profile, triple }.build()?
+                }
             };
             if index == 0 {
                 // The others run elsewhere; their words are the same.
@@ -90,54 +94,12 @@ impl Dist {
             }
             let file = format!("{name}.tar.gz");
             write(&self.out.join(&file), &tree.below(&name).tar_gz()?)?;
-            let built = Built {
-                workspace: repository.root(),
-                package: "vae-train",
-                features: "vae-train/parquet",
-                triple,
-                file: &file,
-            };
+            let built =
+                Built { workspace: repository.root(), package: "vae-train", features: FEATURES, triple, file: &file };
             write(&self.out.join(format!("{name}.cdx.json")), &sbom::of(&built)?)?;
             println!("{}", self.out.join(file).display());
         }
         Ok(manual)
-    }
-
-    /// A program of `vae-train` for this target: stripped, as one unit, without paths of this machine.
-    fn build(&self, repository: &Repository, triple: &str) -> Result<PathBuf> {
-        let target = repository.root().join("target/dist");
-        let profile = self.profile.to_uppercase().replace('-', "_");
-        let mut cargo = cargo();
-        cargo.args([
-            "build",
-            "--locked",
-            "-p",
-            "vae-train",
-            "--features",
-            FEATURES,
-            "--profile",
-            &self.profile,
-            "--target",
-        ]);
-        cargo.arg(triple).arg("--target-dir").arg(&target).current_dir(repository.root());
-        let remap = remap(repository.root());
-        // As C compilers say it, for mimalloc and zstd.
-        let of_c = remap.join(" ").replace("--remap-path-prefix", "-ffile-prefix-map");
-        cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", remap.join("\u{1f}")).env("CFLAGS", of_c);
-        cargo.env(format!("CARGO_PROFILE_{profile}_STRIP"), "symbols");
-        cargo.env(format!("CARGO_PROFILE_{profile}_CODEGEN_UNITS"), "1").env("CARGO_INCREMENTAL", "0");
-        if triple == "aarch64-unknown-linux-gnu" && cfg!(not(target_arch = "aarch64")) {
-            cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-            cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
-        }
-        // Cargo says what it does: it takes minutes.
-        let status = cargo.status().context("cargo cannot be started")?;
-        ensure!(
-            status.success(),
-            "no program for {triple}: rustup target add {triple}, and its C compiler (apt-get install gcc-aarch64-linux-gnu, musl-tools)"
-        );
-        let folder = if self.profile == "dev" { "debug" } else { &self.profile };
-        Ok(target.join(triple).join(folder).join("vae-train"))
     }
 
     fn add_c_packages(&self, repository: &Repository) -> Result<()> {

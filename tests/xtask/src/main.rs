@@ -4,6 +4,7 @@ mod archive;
 mod dist;
 mod libraries;
 mod packages;
+mod programs;
 mod repository;
 mod sbom;
 mod static_archive;

@@ -117,8 +117,9 @@ def bill(path):
     from cyclonedx.validation.json import JsonStrictValidator
 
     with open(path) as file:
+        text = file.read()
         try:
-            wrong = JsonStrictValidator(SchemaVersion.V1_5).validate_str(file.read())
+            wrong = JsonStrictValidator(SchemaVersion.from_version(json.loads(text)["specVersion"])).validate_str(text)
         except MissingOptionalDependencyException:
             sys.exit(77)
     assert wrong is None, wrong

@@ -80,9 +80,10 @@ fn least_memory(dependence: f64, rate: f64) -> f64 {
 /// `unit` is what the path's root mean square would be, times √memory, of independent windows: it is not taken to be less than that, since
 /// what stands still while an alarm is in doubt appears to move less than it can.
 #[must_use]
-pub fn limit(path: &[f64], starts: &[usize], unit: f64, memory: f64, dependence: f64) -> f64 {
+pub fn limit<P: Copy + Into<f64>>(path: &[P], starts: &[usize], unit: f64, memory: f64, dependence: f64) -> f64 {
     let settled = || pieces(starts, path.len()).flat_map(|piece| path[piece].iter().skip(memory as usize));
-    let squares = settled().map(|value| value * value).sum::<f64>() / settled().count().max(1) as f64;
+    let squares =
+        settled().map(|value| (*value).into() * (*value).into()).sum::<f64>() / settled().count().max(1) as f64;
     let lengths: Vec<usize> = pieces(starts, path.len()).map(|piece| piece.len()).collect();
     let independent = worth(&lengths, memory) / (2.0 * (memory + dependence));
     let least = unit * (dependence / memory).sqrt();
@@ -94,11 +95,21 @@ pub struct Path {
     /// The highest cumulative sum of each stretch that it was above 0.
     pub peaks: Vec<f64>,
     /// The shift of the scores after each window.
-    pub shifts: Vec<f64>,
+    pub shifts: Vec<f32>,
     /// The widening of the scores' spread after each window.
-    pub widenings: Vec<f64>,
+    pub widenings: Vec<Widening>,
     /// Whether averages followed, after each window.
     pub learning: Vec<bool>,
+}
+
+/// By which factor a spread has widened; as a number how much more than one it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Widening(f32);
+
+impl From<Widening> for f64 {
+    fn from(Widening(factor): Widening) -> Self {
+        Self::from(factor) - 1.0
+    }
 }
 
 impl Path {
@@ -127,8 +138,8 @@ impl Path {
                 peak = 0.0;
             }
             let (shift, widening) = alarm.drift();
-            path.shifts.push(shift.into());
-            path.widenings.push(f64::from(widening) - 1.0);
+            path.shifts.push(shift);
+            path.widenings.push(Widening(widening));
             path.learning.push(alarm.is_learning(&rule));
         }
         path

@@ -1,13 +1,13 @@
 //! How a model's channels behave in normal data: runs, gaps, levels and powers.
 
-use std::ops;
-
 use anyhow::{Result, bail, ensure};
 use vae_core::{ChannelCalibration, Location, Model, REACH, format::FeatureFamily};
 
 use crate::{
     calibration::{
         changes::limit,
+        channel_series::Series,
+        normal_windows::NormalWindows,
         sequential::{INTERQUARTILE_RANGE, PATHS, Sequential},
     },
     scoring,
@@ -16,7 +16,7 @@ use crate::{
         metrics::quantile,
         pieces::{pieces, starts_among},
     },
-    tables::table::Table,
+    tables::long_table::LongTable,
     words::{messages::list, numbers::absolute},
 };
 
@@ -29,30 +29,16 @@ const ROUNDS: usize = 50;
 /// A range of a sensor, by its channel's name.
 pub type Range = (String, f32, f32);
 
-/// Recordings of normal windows.
-#[derive(Clone, Copy, Debug)]
-pub struct WindowedTable<'r> {
-    /// The model's channels, then its conditions, row after row.
-    pub table: &'r Table,
-    /// Last rows of the normal windows.
-    pub last_rows: &'r [usize],
-    /// The windows with which another recording begins.
-    pub starts: &'r [usize],
-    /// Their inputs.
-    pub windows: &'r [f32],
-}
-
 /// How each channel behaves.
 ///
 /// # Errors
 /// If a range is of no channel or does not hold what was recorded, or a window cannot be scored.
 pub fn channels(
     model: &Model<'_>,
-    recording: &WindowedTable<'_>,
+    windows: &NormalWindows<'_, '_>,
     sequential: &Sequential,
     ranges: &[Range],
 ) -> Result<Vec<ChannelCalibration>> {
-    let WindowedTable { table, starts, windows, .. } = *recording;
     let card = model.card()?;
     let names: Vec<&str> = card.channels.lines().collect();
     for (range, ..) in ranges {
@@ -62,37 +48,37 @@ pub fn channels(
             list(&names)
         );
     }
-    let nats = channel_nats(model, windows)?;
+    let nats = channel_nats(model, &windows.every(windows.count.div_ceil(MOST_ATTRIBUTED).max(1))?)?;
     let families: Vec<FeatureFamily> = model.families()?.take(names.len()).collect();
+    let table = windows.table();
+    let range = |(channel, name)| range(table, channel, name, ranges);
+    let ranges: Vec<(f32, f32)> = names.iter().copied().enumerate().map(range).collect();
+    let series = Series::of(table, &ranges)?;
     let of = |(channel, nats): (usize, f64)| {
+        let Series { longest_run, longest_gap, mean, power, outside, .. } = series[channel];
         if families.get(channel).is_some_and(|family| family.is_discrete()) {
-            return Ok(of_states(table, channel, nats));
+            return Ok(of_states(longest_gap, nats));
         }
-        let (series, firsts) = series(table, channel);
-        let range = ranges.iter().find(|(range, ..)| range == names[channel]);
-        let origin = table.origin(channel);
-        let relative_to_origin = |limit: f32| (f64::from(limit) - origin) as f32;
-        let range =
-            range.map_or((f32::MIN, f32::MAX), |(_, low, high)| (relative_to_origin(*low), relative_to_origin(*high)));
-        if let Some(value) = series.iter().find(|value| **value < range.0 || **value > range.1) {
-            let [value, low, high] = [*value, range.0, range.1].map(|value| absolute(value, origin));
+        let (range, origin) = (ranges[channel], table.origin(channel));
+        if let Some(value) = outside {
+            let [value, low, high] = [value, range.0, range.1].map(|value| absolute(value, origin));
             bail!(
                 "{}: channel `{}` is {value} in normal data, outside its --range {low} to {high}",
-                table.path.display(),
+                table.path().display(),
                 names[channel]
             );
         }
-        let (longest_run, longest_gap) = runs(&series, &firsts);
-        let (mean, power) = moments(&series);
         // A channel that does not vary, or whose square is beyond f32, has no drift but what the scores show.
         let varies = (f32::MIN_POSITIVE..f32::MAX).contains(&(power as f32));
-        let unknown = ChannelCalibration::UNKNOWN;
         let (level, strength) = if varies {
-            let hops = |of: &dyn Fn(f64) -> f64| hops(recording, model, channel, &|value| of(value - mean));
-            let strength = location(&hops(&|distance| distance * distance / power), starts, sequential);
-            (location(&hops(&|distance| distance), starts, sequential), relative(strength))
+            let location = |of: &dyn Fn(f64) -> f64| -> Result<Location> {
+                let hops = hops(windows, model, channel, &|value| of(value - mean))?;
+                Ok(location(&hops, &windows.starts, sequential))
+            };
+            let strength = location(&|distance| distance * distance / power)?;
+            (location(&|distance| distance)?, relative(strength))
         } else {
-            (unknown.level, unknown.strength)
+            (ChannelCalibration::UNKNOWN.level, ChannelCalibration::UNKNOWN.strength)
         };
         Ok(ChannelCalibration {
             range,
@@ -108,13 +94,20 @@ pub fn channels(
     nats.into_iter().enumerate().map(of).collect()
 }
 
+/// The range of a channel of this name, relative to its origin.
+fn range(table: &LongTable<'_>, channel: usize, name: &str, ranges: &[Range]) -> (f32, f32) {
+    let origin = table.origin(channel);
+    let relative_to_origin = |limit: f32| (f64::from(limit) - origin) as f32;
+    let given = ranges.iter().find(|(range, ..)| range == name);
+    given.map_or((f32::MIN, f32::MAX), |(_, low, high)| (relative_to_origin(*low), relative_to_origin(*high)))
+}
+
 /// How a channel of zeros and ones behaves: a machine may stay in a state for as long as it likes, so that no run is too long, and states have no
 /// level that drifts.
-fn of_states(table: &Table, channel: usize, nats: f64) -> ChannelCalibration {
-    let (series, firsts) = series(table, channel);
+fn of_states(longest_gap: usize, nats: f64) -> ChannelCalibration {
     ChannelCalibration {
         range: (0.0, 1.0),
-        longest_gap: runs(&series, &firsts).1 as f32,
+        longest_gap: longest_gap as f32,
         nats: nats as f32,
         ..ChannelCalibration::UNKNOWN
     }
@@ -145,54 +138,29 @@ pub(crate) fn channel_nats(model: &Model<'_>, windows: &[f32]) -> Result<Vec<f64
     Ok(features.into_iter().enumerate().map(of_window).collect())
 }
 
-/// A channel's values in normal rows, and those with which another recording begins: what an anomaly does to a sensor is not what is normal of it.
-fn series(table: &Table, channel: usize) -> (Vec<f32>, Vec<usize>) {
-    let value = |row: usize| table.values[row * table.columns.len() + channel];
-    let Some(labels) = &table.labels else { return ((0..table.rows()).map(value).collect(), table.starts.clone()) };
-    let rows: Vec<usize> = (0..table.rows()).filter(|row| !labels[*row]).collect();
-    (rows.iter().copied().map(value).collect(), table.starts_among(&rows))
-}
-
-/// Mean, and mean square of the distance from it.
-fn moments(series: &[f32]) -> (f64, f64) {
-    let average = |of: &dyn Fn(f64) -> f64| {
-        let values = series.iter().filter(|value| !value.is_nan());
-        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + of(f64::from(*value)), count + 1.0));
-        sum / f64::max(count, 1.0)
-    };
-    let mean = average(&|value| value);
-    (mean, average(&|value| (value - mean).powi(2)))
-}
-
-/// The longest run of one value, and of none, in one recording.
-fn runs(series: &[f32], starts: &[usize]) -> (usize, usize) {
-    let longest = |missing: bool| {
-        let of_piece = |piece: ops::Range<usize>| series[piece].chunk_by(|a, b| a == b || (a.is_nan() && b.is_nan()));
-        pieces(starts, series.len())
-            .flat_map(of_piece)
-            .filter(|run| run[0].is_nan() == missing)
-            .map(<[f32]>::len)
-            .max()
-            .unwrap_or(0)
-    };
-    (longest(false), longest(true))
-}
-
 /// The mean of a statistic over the samples that each normal window adds to the one before, in its recording; NaN where none was observed.
-fn hops(recording: &WindowedTable<'_>, model: &Model<'_>, channel: usize, of: &dyn Fn(f64) -> f64) -> Vec<f64> {
-    let WindowedTable { table, last_rows, .. } = recording;
-    let columns = table.columns.len();
-    let hop = |last: &usize| {
-        // The first windows of a recording have no hop before them where that is longer than a window.
-        let begin =
-            table.starts.partition_point(|start| start <= last).checked_sub(1).map_or(0, |own| table.starts[own]);
-        let first = (last + 1).saturating_sub(model.hop()).max(begin);
-        let rows = table.values[first * columns..(last + 1) * columns].chunks_exact(columns);
-        let seen: Vec<f64> = rows.map(|row| f64::from(row[channel])).filter(|value| !value.is_nan()).map(of).collect();
-        // Not a number for none.
-        seen.iter().sum::<f64>() / seen.len() as f64
-    };
-    last_rows.iter().map(hop).collect()
+fn hops(
+    windows: &NormalWindows<'_, '_>,
+    model: &Model<'_>,
+    channel: usize,
+    of: &dyn Fn(f64) -> f64,
+) -> Result<Vec<f64>> {
+    let (table, hop) = (windows.table(), model.hop());
+    let mut hops = Vec::with_capacity(windows.count);
+    let mut places = windows.last_rows().peekable();
+    for (rows, _) in table.portions(0) {
+        let from = (rows.start + 1).saturating_sub(hop);
+        let values = table.column(channel, from..rows.end)?;
+        while let Some((begin, last)) = places.next_if(|(_, last)| *last < rows.end) {
+            // The first windows of a recording have no hop before them where that is longer than a window.
+            let first = (last + 1).saturating_sub(hop).max(begin);
+            let own = values[first - from..=last - from].iter();
+            let seen: Vec<f64> = own.map(|value| f64::from(*value)).filter(|value| !value.is_nan()).map(of).collect();
+            // Not a number for none.
+            hops.push(seen.iter().sum::<f64>() / seen.len() as f64);
+        }
+    }
+    Ok(hops)
 }
 
 /// Where the average that follows a statistic lies ordinarily: its path along the recordings, of which another begins with `starts`, and which
@@ -211,6 +179,7 @@ fn location(series: &[f64], starts: &[usize], sequential: &Sequential) -> Locati
     for _ in 0..ROUNDS {
         centre += sorted.iter().map(|value| (f64::from(*value) - centre).clamp(-most, most)).sum::<f64>() / count;
     }
+    drop(sorted);
     let mut path = Vec::with_capacity(series.len());
     for piece in pieces(starts, series.len()) {
         let mut average = 0.0;
@@ -221,9 +190,13 @@ fn location(series: &[f64], starts: &[usize], sequential: &Sequential) -> Locati
             average
         }));
     }
-    let observed: Vec<usize> = (0..series.len()).filter(|window| !series[*window].is_nan()).collect();
-    let values: Vec<f64> = observed.iter().map(|window| series[*window]).collect();
-    let dependence = dependence(&values, &starts_among(&observed, starts));
+    let dependence = if count == series.len() as f64 {
+        dependence(series, starts)
+    } else {
+        let observed: Vec<usize> = (0..series.len()).filter(|window| !series[*window].is_nan()).collect();
+        let values: Vec<f64> = observed.iter().map(|window| series[*window]).collect();
+        dependence(&values, &starts_among(&observed, starts))
+    };
     let limit = limit(&path, starts, PATHS.0 * spread, memory, dependence);
     Location { centre: centre as f32, spread: spread as f32, limit: limit.min(f32::MAX.into()) as f32 }
 }
@@ -235,20 +208,5 @@ fn relative(power: Location) -> Location {
         Location { limit, ..power }
     } else {
         ChannelCalibration::UNKNOWN.strength
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_runs_of_a_value_and_of_none() {
-        let nan = f32::NAN;
-        assert_eq!(runs(&[1.0, 1.0, 2.0, nan, nan, nan, 2.0, 2.0], &[]), (2, 3));
-        assert_eq!(runs(&[nan], &[]), (0, 1));
-        assert_eq!(runs(&[], &[]), (0, 0));
-        // One that goes on in another recording is two.
-        assert_eq!(runs(&[1.0, 1.0, 1.0, nan, nan, nan, 2.0, 2.0], &[1, 5]), (2, 2));
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         votes_tail::{TOGETHER, VotesTail},
     },
     statistics::{
-        rhythm::{dispersion, slowness},
+        rhythm::{Slowness, dispersion},
         tail::FittedTail,
     },
 };
@@ -49,17 +49,22 @@ impl FalseAlarms {
     ///
     /// # Errors
     /// If a score is not finite, or they are too few or too much alike to tell; the error says how many are needed.
-    pub fn of(scores: &[f64], starts: &[usize], votes: Votes) -> Result<Self> {
-        ensure!(scores.iter().all(|score| score.is_finite()), "a score is not finite");
+    pub fn of<S: Copy + Into<f64>>(scores: &[S], starts: &[usize], votes: Votes) -> Result<Self> {
+        ensure!(scores.iter().all(|score| (*score).into().is_finite()), "a score is not finite");
         let mut sorted = scores.to_vec();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(|a, b| (*a).into().total_cmp(&(*b).into()));
         let single = TailFit::of(&sorted)?;
-        let dispersion = dispersion(scores, |part| part.iter().filter(|score| **score >= single.tail.start).count());
-        let ranks: Vec<f64> = scores.iter().map(|score| sorted.partition_point(|other| other < score) as f64).collect();
+        let dispersion =
+            dispersion(scores, |part| part.iter().filter(|score| (**score).into() >= single.tail.start).count());
         let votes = VotesTail::of(scores, starts, &sorted, votes)?;
         let high = (1.0 - TOGETHER) * scores.len() as f64;
-        let highs: Vec<f64> = ranks.iter().map(|rank| f64::from(u8::from(*rank >= high))).collect();
-        let slowness = slowness(&ranks).max(slowness(&highs));
+        let (mut ranks, mut highs) = (Slowness::of(scores.len()), Slowness::of(scores.len()));
+        for score in scores {
+            let rank = sorted.partition_point(|other| (*other).into() < (*score).into()) as f64;
+            ranks.push(rank);
+            highs.push(f64::from(u8::from(rank >= high)));
+        }
+        let slowness = ranks.found().max(highs.found());
         Ok(Self { windows: scores.len() as f64, single, dispersion, votes, slowness, apart: 1.0 })
     }
 
@@ -319,6 +324,6 @@ pub(crate) mod tests {
         assert!(error.contains("needed"), "{error}");
         assert!(FalseAlarms::of(&[1.0; 10_000], &[], VOTES[1]).is_err());
         assert!(FalseAlarms::of(&[f64::NAN; 10_000], &[], VOTES[1]).is_err());
-        assert!(FalseAlarms::of(&[], &[], VOTES[1]).is_err());
+        assert!(FalseAlarms::of::<f64>(&[], &[], VOTES[1]).is_err());
     }
 }

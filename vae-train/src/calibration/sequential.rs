@@ -76,8 +76,8 @@ impl Sequential {
             };
             limit_of_sum = changes.tail.level(rate as f32).into();
             if let Some(memory) = sequential.memory {
-                let of = |path: &[f64], unit| limit(path, starts, unit, memory, dependence);
-                sequential.limits = (of(&path.shifts, spread * PATHS.0), of(&path.widenings, PATHS.1));
+                let of_shifts = limit(&path.shifts, starts, spread * PATHS.0, memory, dependence);
+                sequential.limits = (of_shifts, limit(&path.widenings, starts, PATHS.1, memory, dependence));
             }
             sequential.learning = path.learning;
         }

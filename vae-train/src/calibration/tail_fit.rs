@@ -43,7 +43,7 @@ impl TailFit {
     /// # Source
     /// R. C. H. Cheng & N. A. K. Amin (1983), *Estimating parameters in continuous univariate distributions with a shifted
     /// origin*: unlike the likelihood, spacings are bounded where the tail has an end.
-    pub fn of(sorted: &[f64]) -> Result<Self> {
+    pub fn of<S: Copy + Into<f64>>(sorted: &[S]) -> Result<Self> {
         let windows = sorted.len() as f64;
         let most = most(windows) as usize;
         ensure!(
@@ -52,7 +52,7 @@ impl TailFit {
             LEAST / BODY
         );
         let levels = levels(sorted, most);
-        let above = |level: &f64| (sorted.len() - sorted.partition_point(|score| score < level)) as f64;
+        let above = |level: &f64| (sorted.len() - sorted.partition_point(|score| (*score).into() < *level)) as f64;
         let curve = Curve { windows, counts: levels.iter().map(above).collect(), levels };
         let weibull = curve.fit(1.0)?;
         let count = weibull.tail.rate * windows;
@@ -120,10 +120,10 @@ pub(crate) fn most(windows: f64) -> f64 {
 }
 
 /// Distinct ascending values among the highest `most` of ascending values, at ranks that fall by a factor of 1.1.
-pub(crate) fn levels(sorted: &[f64], most: usize) -> Vec<f64> {
+pub(crate) fn levels<S: Copy + Into<f64>>(sorted: &[S], most: usize) -> Vec<f64> {
     let (mut levels, mut rank) = (Vec::new(), most.min(sorted.len()));
     while rank > 0 {
-        levels.push(sorted[sorted.len() - rank]);
+        levels.push(sorted[sorted.len() - rank].into());
         rank = (rank - 1).min((rank as f64 / STEP) as usize);
     }
     levels.dedup();
@@ -353,6 +353,6 @@ mod tests {
         assert!(TailFit::of(&[1.0; 5000]).unwrap_err().to_string().contains("all cost 1 nats"));
         assert!(TailFit::of(&weibull(499, 1.0)).unwrap_err().to_string().contains("at least 500"));
         assert!(TailFit::of(&weibull(500, 1.0)).is_ok());
-        assert!(TailFit::of(&[]).is_err());
+        assert!(TailFit::of::<f64>(&[]).is_err());
     }
 }

@@ -7,7 +7,10 @@ use vae_core::Votes;
 
 use crate::{
     calibration::tail_fit::{LEAST, levels, most},
-    statistics::{pieces::pieces, rhythm::dispersion},
+    statistics::{
+        pieces::pieces,
+        rhythm::{dispersion_of_counts, part_length},
+    },
 };
 
 /// Highest rate of windows above the levels from which the dependence between windows is learned.
@@ -47,14 +50,15 @@ impl Rule {
 
     /// At each window, the highest level that raises an alarm and the highest at which a raised one stays. No vote counts in another recording,
     /// of which one begins with each of `starts`.
-    fn statistics(self, scores: &[f64], starts: &[usize]) -> Vec<Statistic> {
-        pieces(starts, scores.len()).flat_map(|piece| self.of_recording(&scores[piece])).collect()
+    fn statistics<S: Copy + Into<f64>>(self, scores: &[S], starts: &[usize]) -> impl Iterator<Item = Statistic> {
+        pieces(starts, scores.len()).flat_map(move |piece| self.of_recording(&scores[piece]))
     }
 
     /// [`Self::statistics`] of one recording.
-    fn of_recording(self, scores: &[f64]) -> Vec<Statistic> {
+    fn of_recording<S: Copy + Into<f64>>(self, scores: &[S]) -> impl Iterator<Item = Statistic> {
         let (mut last, mut sorted) = (VecDeque::with_capacity(self.of), Vec::with_capacity(self.of));
-        let statistics = scores.iter().enumerate().map(|(window, &score)| {
+        scores.iter().enumerate().map(move |(window, score)| {
+            let score: f64 = (*score).into();
             if last.len() == self.of
                 && let Some(oldest) = last.pop_front()
             {
@@ -64,8 +68,7 @@ impl Rule {
             sorted.insert(sorted.partition_point(|other| *other > score), score);
             let raises = sorted.get(self.raise - 1).copied().unwrap_or(f64::NEG_INFINITY);
             Statistic { raises, stays: sorted[0], is_first: window == 0 }
-        });
-        statistics.collect()
+        })
     }
 }
 
@@ -79,16 +82,42 @@ struct Statistic {
 
 /// Alarms raised at `level`.
 fn raised(statistics: &[Statistic], level: f64) -> usize {
-    let (mut alarm, mut count) = (false, 0);
-    for statistic in statistics {
-        alarm &= !statistic.is_first;
-        if !alarm && statistic.raises >= level {
-            alarm = true;
-            count += 1;
+    let mut alarms = Raised { level, alarm: false, count: 0 };
+    statistics.iter().for_each(|statistic| alarms.push(statistic));
+    alarms.count
+}
+
+/// Alarms raised at a level by the windows so far.
+struct Raised {
+    level: f64,
+    alarm: bool,
+    count: usize,
+}
+
+impl Raised {
+    fn push(&mut self, statistic: &Statistic) {
+        self.alarm &= !statistic.is_first;
+        if !self.alarm && statistic.raises >= self.level {
+            self.alarm = true;
+            self.count += 1;
         }
-        alarm &= statistic.stays >= level;
+        self.alarm &= statistic.stays >= self.level;
     }
-    count
+}
+
+/// Alarms raised at `level` in each whole part of `windows` windows, as though none were raised before it.
+fn raised_in_parts(statistics: impl Iterator<Item = Statistic>, windows: usize, level: f64) -> Vec<f64> {
+    let length = part_length(windows);
+    let mut counts = Vec::new();
+    let mut alarms = Raised { level, alarm: false, count: 0 };
+    for (window, statistic) in statistics.enumerate() {
+        alarms.push(&statistic);
+        if (window + 1).is_multiple_of(length) {
+            counts.push(alarms.count as f64);
+            alarms = Raised { level, alarm: false, count: 0 };
+        }
+    }
+    counts
 }
 
 /// How alarms follow from windows: `alarms per window = base · (chance of a window)^power`.
@@ -114,15 +143,19 @@ impl VotesTail {
     ///
     /// The power is B. M. Hill's (1975) estimate on the windows' ranks, so that the scores' distribution plays no part. It is
     /// at most m, the power of independent windows.
-    pub(crate) fn of(scores: &[f64], starts: &[usize], sorted: &[f64], votes: Votes) -> Result<Self> {
+    pub(crate) fn of<S: Copy + Into<f64>>(scores: &[S], starts: &[usize], sorted: &[S], votes: Votes) -> Result<Self> {
         let windows = scores.len() as f64;
         let votes = Rule::from(votes);
         check_that_votes_fit(votes, scores.len(), starts)?;
-        let statistics = votes.statistics(scores, starts);
-        let lowest = sorted[sorted.len() - ((TOGETHER * windows) as usize).clamp(1, sorted.len())];
+        let lowest: f64 = sorted[sorted.len() - ((TOGETHER * windows) as usize).clamp(1, sorted.len())].into();
         // Only windows that matter at the lowest level, and one that clears the alarm in the place of each stretch of others.
-        let mut kept = statistics.clone();
-        kept.dedup_by(|a, b| a.stays < lowest && b.stays < lowest);
+        let mut kept: Vec<Statistic> = Vec::new();
+        for statistic in votes.statistics(scores, starts) {
+            let is_another = |last: &Statistic| statistic.stays >= lowest || last.stays >= lowest;
+            if kept.last().is_none_or(is_another) {
+                kept.push(statistic);
+            }
+        }
         let mut raises: Vec<f64> = kept.iter().map(|statistic| statistic.raises).collect();
         raises.retain(|level| *level >= lowest);
         raises.sort_by(f64::total_cmp);
@@ -149,7 +182,8 @@ impl VotesTail {
         let quiet = votes.quiet() / votes.raise as f64;
         let rarity = |level: &f64| {
             // The logarithm of a rank's chance is, on average, that of half a rank less.
-            let chance = ((sorted.len() - sorted.partition_point(|score| score < level)) as f64 - 0.5) / windows;
+            let chance =
+                ((sorted.len() - sorted.partition_point(|score| (*score).into() < *level)) as f64 - 0.5) / windows;
             -libm::log(chance) - quiet * libm::log1p(-chance)
         };
         let rarities: Vec<f64> = levels.iter().map(rarity).collect();
@@ -159,7 +193,8 @@ impl VotesTail {
         let power = mean_excess.recip().min(votes.raise as f64);
         let rate = count / windows;
         let (first, level) = rarities.first().zip(levels.first()).context("no levels")?;
-        let dispersion = dispersion(&statistics, |part| raised(part, *level));
+        let in_parts = raised_in_parts(votes.statistics(scores, starts), scores.len(), *level);
+        let dispersion = dispersion_of_counts(&in_parts);
         Ok(Self { base: rate * libm::exp(power * first), power, rate, count, dispersion })
     }
 }
@@ -190,7 +225,7 @@ pub(crate) mod tests {
 
     /// Alarms at a level.
     pub(crate) fn raises(scores: &[f64], votes: Votes, level: f64) -> usize {
-        raised(&Rule::from(votes).statistics(scores, &[]), level)
+        raised(&Rule::from(votes).statistics(scores, &[]).collect::<Vec<_>>(), level)
     }
 
     fn independent(seed: u64, windows: usize) -> Vec<f64> {
@@ -229,11 +264,11 @@ pub(crate) mod tests {
         let votes = Votes::new(2, 3).unwrap();
         // Raised by the two 9s; stays over the gap of two; cleared by three 0s; raised by the next pair.
         let scores = [9.0, 0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0, 9.0, 0.0, 9.0];
-        let statistics = Rule::from(votes).statistics(&scores, &[]);
+        let statistics: Vec<Statistic> = Rule::from(votes).statistics(&scores, &[]).collect();
         assert_eq!(raised(&statistics, 5.0), 2);
         assert_eq!(raised(&statistics, 9.0), 2);
         assert_eq!(raised(&statistics, 9.5), 0);
-        assert_eq!(raised(&Rule::from(SINGLE).statistics(&scores, &[]), 5.0), 5);
+        assert_eq!(raises(&scores, SINGLE, 5.0), 5);
         // As the device's own votes do, at any level, where none of n clears an alarm.
         let scores = independent(7, 20_000);
         for (votes, level) in VOTES.into_iter().flat_map(|votes| [3.0, 5.0, 7.0].map(|level| (votes, level))) {
@@ -245,7 +280,7 @@ pub(crate) mod tests {
                 count += usize::from(raised && !is_raised);
                 is_raised = raised && !cleared;
             }
-            assert_eq!(raised(&Rule::from(votes).statistics(&scores, &[]), level), count, "{votes:?} {level}");
+            assert_eq!(raises(&scores, votes, level), count, "{votes:?} {level}");
         }
     }
 
@@ -255,14 +290,15 @@ pub(crate) mod tests {
         let rule = Rule::from(votes);
         // Two that are one behind the other, of which another recording holds the second.
         let scores = [0.0, 0.0, 9.0, 9.0, 0.0, 0.0, 0.0];
-        let alarms = |starts: &[usize]| raised(&rule.statistics(&scores, starts), 5.0);
+        let of = |scores: &[f64], starts: &[usize]| raised(&rule.statistics(scores, starts).collect::<Vec<_>>(), 5.0);
+        let alarms = |starts: &[usize]| of(&scores, starts);
         assert_eq!([alarms(&[]), alarms(&[2]), alarms(&[3]), alarms(&[2, 3, 4])], [1, 1, 0, 0]);
         // An alarm ends with its recording: the same votes in the next raise another one.
-        assert_eq!(raised(&rule.statistics(&[9.0; 6], &[3]), 5.0), 2);
+        assert_eq!(of(&[9.0; 6], &[3]), 2);
         // As many as in each by itself, also of those that a fit looks at.
         let scores = independent(8, 20_000);
         let starts: Vec<usize> = (1..2000).map(|piece| 10 * piece).collect();
-        let whole = rule.statistics(&scores, &starts);
+        let whole: Vec<Statistic> = rule.statistics(&scores, &starts).collect();
         for level in [4.0, 5.0, 6.0] {
             let apart: usize = scores.chunks(10).map(|piece| raises(piece, votes, level)).sum();
             let mut kept = whole.clone();

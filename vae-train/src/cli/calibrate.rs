@@ -2,19 +2,22 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
-use vae_core::{Alarms, MOST_SAMPLES, ScoreKind, Votes};
+use vae_core::{Alarms, ScoreKind};
 
 use super::{export::Precision, rate::RateOfFile};
 use crate::{
-    calibration::{Normal, Report, Settings},
+    calibration::{
+        Normal, Report, Settings,
+        asked::{parse_range, parse_score_kind, parse_votes},
+    },
     cli::{
         context::{Context, GENERAL, Notes, note},
-        table::open_quietly,
+        progress,
     },
     data::{
-        fingerprint::training_fingerprint,
+        fingerprint::TrainingPrint,
         for_model::{categories_of, origins_of, reading_for},
         front_end::rate_of,
         outliers::outliers,
@@ -26,14 +29,15 @@ use crate::{
         lock::Access,
     },
     tables::{
+        long_recording::LongRecording,
+        portions::Portions,
         reading::Reading,
         recording::{Label, Recording},
-        several::note_on_pieces,
+        several::note_on_pieces_of,
         table::LABEL,
     },
     words::{
         messages::{list, quoted},
-        numbers::significant,
         rates::{parse_alarms, rate_at_most, span},
     },
 };
@@ -70,18 +74,18 @@ pub(super) struct Calibrate {
     /// How many of the last windows must be anomalous to raise an alarm: m/n, m of the last n.
     ///
     /// The alarm is cleared when none of the n is anomalous.
-    #[arg(long, default_value = "2/3", value_parser = votes, help_heading = "Alarms")]
+    #[arg(long, default_value = "2/3", value_parser = parse_votes, help_heading = "Alarms")]
     votes: (u32, u32),
     /// Range of a channel's sensor, for example x=-16:16; what lies outside is reported as a fault of the sensor.
     ///
     /// May be repeated, once for each channel.
-    #[arg(long, value_parser = range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
+    #[arg(long, value_parser = parse_range, value_name = "CHANNEL=LEAST:LARGEST", help_heading = "Alarms")]
     range: Vec<(String, f32, f32)>,
     /// How the device scores a window: mean, samples:L or importance:K.
     ///
     /// `mean` is the ELBO at the posterior's mean, which costs least; `samples:L` is the ELBO by L samples; `importance:K` is the log-likelihood
     /// by up to K samples.
-    #[arg(long, default_value = "mean", value_parser = score_kind, help_heading = "Model", hide_short_help = true)]
+    #[arg(long, default_value = "mean", value_parser = parse_score_kind, help_heading = "Model", hide_short_help = true)]
     score: ScoreKind,
     /// Column that says 0 normal / 1 anomaly; windows with anomalies are left out [default: `label`, if there is one].
     #[arg(long, help_heading = "Normal data")]
@@ -117,25 +121,21 @@ impl Calibrate {
         }
         let run = RunModel::open(&self.run, Access::Write)?;
         let columns: Vec<&str> = run.file.channels.iter().chain(&run.file.conditions).map(String::as_str).collect();
-        let bytes = AlignedFile::new(&run.file.to_bytes()?);
-        let categories = categories_of(&bytes.model()?)?;
-        let reading = reading_for(&self.reading, &categories);
-        let label = Label::of(self.label.as_deref(), &columns);
-        let mut recording = open_quietly(&self.normal, label, &reading)?.0;
-        recording.spread(&categories)?;
-        recording.remarks(label).chain(note_on_pieces(&recording)).for_each(|message| note(&message));
+        let asked = Label::of(self.label.as_deref(), &columns);
+        let Rows { recording: LongRecording { head: recording, table }, left_out, fingerprint } =
+            self.rows(&run, &columns, asked)?;
+        recording.remarks(asked).for_each(|message| note(&message));
+        note_on_pieces_of(table.path(), table.pieces().len()).iter().for_each(|message| note(message));
         let of_file = RateOfFile::of(&recording, &run.file.channels)?;
-        let sample_rate = self.sample_rate(&recording, of_file, rate_of(&run.file.front_ends))?;
-        let is_new = check_that_it_is_new(&run, &recording);
-        let label = recording.label.clone();
-        let (mut table, left_out) = recording.select(&columns)?;
-        table.rebase(&origins_of(&bytes.model()?)?);
+        let sample_rate = self.sample_rate(&recording, of_file, &run)?;
+        let is_new = run.check_that_it_is_new(fingerprint.as_deref(), table.path());
+        let label = recording.label;
         if !left_out.is_empty() {
-            note(&format!("{}: columns that the model does not use: {}", table.path.display(), list(&left_out)));
+            note(&format!("{}: columns that the model does not use: {}", table.path().display(), list(&left_out)));
         }
         self.doubts().pass(is_new, &mut Notes)?;
         // Before what comes of such a value: limits of drift that hold nothing back, or scores without a tail.
-        outliers(&table, run.file.channels.len()).iter().for_each(|message| note(message));
+        outliers(&table, run.file.channels.len())?.iter().for_each(|message| note(message));
         let settings = Settings {
             alarms: self.alarms.map(|alarms| f64::from(alarms.per_second())),
             votes: self.votes,
@@ -158,7 +158,39 @@ impl Calibrate {
     }
 }
 
+/// What the normal data are read into.
+struct Rows {
+    /// Of the model's columns, relative to its origins.
+    recording: LongRecording,
+    /// Columns that the model does not use.
+    left_out: Vec<String>,
+    /// What tells whether the model was trained on them; none where that cannot be.
+    fingerprint: Option<String>,
+}
+
 impl Calibrate {
+    /// Reads the normal data, of which some rows at a time are in memory.
+    fn rows(&self, run: &RunModel, columns: &[&str], label: Label<'_>) -> Result<Rows> {
+        let bytes = AlignedFile::new(&run.file.to_bytes()?);
+        let model = bytes.model()?;
+        let (categories, origins) = (categories_of(&model)?, origins_of(&model)?);
+        let portions = Portions::open(&self.normal, label, &reading_for(&self.reading, &categories), PORTION)?;
+        let (mut left_out, mut print) = (None, None);
+        let mut watch = progress::reading(&self.normal[0]);
+        let recording = LongRecording::read(portions, &self.run, &mut watch, |mut recording| {
+            recording.spread(&categories)?;
+            if let Some(config) = &run.config {
+                print.get_or_insert_with(|| TrainingPrint::of(&recording, config)).add(&recording);
+            }
+            let (mut table, others) = recording.select(columns)?;
+            left_out.get_or_insert(others);
+            table.rebase(&origins);
+            Ok(table)
+        })?;
+        let fingerprint = print.and_then(|print| print.end(recording.table.starts(), recording.table.rows()));
+        Ok(Rows { recording, left_out: left_out.unwrap_or_default(), fingerprint })
+    }
+
     fn doubts(&self) -> Doubts {
         Doubts::from_force(self.force)
     }
@@ -186,21 +218,10 @@ impl Calibrate {
 
     /// Rows a second, as they are given, or as the file says; where neither does, those of the model's mel bands, else one if alarms are asked
     /// for by the hour, which need a rate.
-    fn sample_rate(
-        &self,
-        recording: &Recording,
-        of_file: Option<RateOfFile>,
-        of_mel: Option<u32>,
-    ) -> Result<Option<f64>> {
-        let rate = self.rate_of_data(recording, of_file, of_mel)?;
-        if let (Some(rate), Some(of_mel)) = (rate, of_mel) {
-            let refusal = anyhow!(
-                "{}: has {} rows a second, and the model's mel bands are computed by {of_mel}: give data of that rate, or fit anew",
-                recording.table.path.display(),
-                significant(rate)
-            );
-            let is_same = (rate / f64::from(of_mel) - 1.0).abs() <= SAME_RATE;
-            self.doubts().pass(if is_same { Ok(()) } else { Err(refusal) }, &mut Notes)?;
+    fn sample_rate(&self, recording: &Recording, of_file: Option<RateOfFile>, run: &RunModel) -> Result<Option<f64>> {
+        let rate = self.rate_of_data(recording, of_file, rate_of(&run.file.front_ends))?;
+        if let Some(rate) = rate {
+            self.doubts().pass(run.check_rate(rate, &recording.table.path), &mut Notes)?;
         }
         Ok(rate)
     }
@@ -241,25 +262,8 @@ impl Calibrate {
     }
 }
 
-/// Share by which the rate of the data may differ from that of the model's mel bands: as `score` has it.
-const SAME_RATE: f64 = 0.05;
-
-/// Refuses the file that the model was trained on.
-fn check_that_it_is_new(run: &RunModel, normal: &Recording) -> Result<()> {
-    let (Some(config), data) = (&run.config, &run.file.data) else { return Ok(()) };
-    // Most files differ in that, and need no second look.
-    if !data.ends_with(&format!(", {} rows", normal.table.rows())) {
-        return Ok(());
-    }
-    let is_known = training_fingerprint(normal, config).as_ref() == Some(data);
-    ensure!(
-        !is_known,
-        "{} is what the model was trained on ({data}), and a model fits data it has seen better than new data: the threshold would be \
-         too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
-        normal.table.path.display()
-    );
-    Ok(())
-}
+/// Bytes of the rows that are read at once.
+const PORTION: usize = 1 << 23;
 
 fn report_lines(report: &Report, (needed, of): (u32, u32), text: &mut String) -> Result<()> {
     let Report { windows, pieces, windows_per_second, threshold, alarms, drift_memory, has_sequential_test, .. } =
@@ -315,39 +319,4 @@ fn positive(text: &str) -> Result<f64, String> {
         return Err(format!("`{text}` is beyond the range of 32-bit numbers"));
     }
     Ok(value)
-}
-
-fn votes(text: &str) -> Result<(u32, u32)> {
-    let parsed = text.split_once('/').and_then(|(m, n)| Some((m.trim().parse().ok()?, n.trim().parse().ok()?)));
-    let (needed, of) = parsed.ok_or_else(|| anyhow!("give m/n, as in 2/3"))?;
-    ensure!(
-        Votes::new(needed, of).is_some(),
-        "{needed}/{of}: give m/n, m of the last n windows, with 1 ≤ m ≤ n ≤ {}",
-        vae_core::MOST_VOTES
-    );
-    Ok((needed, of))
-}
-
-fn range(text: &str) -> Result<(String, f32, f32)> {
-    let parsed = text.rsplit_once('=').and_then(|(name, range)| {
-        let (low, high) = range.split_once(':')?;
-        Some((name.to_owned(), low.trim().parse::<f32>().ok()?, high.trim().parse::<f32>().ok()?))
-    });
-    let parsed = parsed.ok_or_else(|| anyhow!("give channel=least:largest, as in x=-16:16"))?;
-    ensure!(
-        parsed.1 < parsed.2 && parsed.1.is_finite() && parsed.2.is_finite(),
-        "the least value must be below the largest"
-    );
-    Ok(parsed)
-}
-
-fn score_kind(text: &str) -> Result<ScoreKind> {
-    let number = |text: &str| text.parse::<u32>().ok().filter(|number| (1..=MOST_SAMPLES).contains(number));
-    let kind = match text.split_once(':') {
-        None if text == "mean" => Some(ScoreKind::AtMean),
-        Some(("samples", count)) => number(count).map(ScoreKind::Samples),
-        Some(("importance", count)) => number(count).map(ScoreKind::Importance),
-        _ => None,
-    };
-    kind.ok_or_else(|| anyhow!("give mean, samples:L or importance:K, with a number from 1 to {MOST_SAMPLES}"))
 }

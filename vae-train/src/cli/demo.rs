@@ -155,7 +155,7 @@ fn normal(seed: u64) -> Normal {
         ..Settings::default()
     };
     let samples = simulate(Condition::Normal, CALIBRATION_SECONDS, seed ^ 0xCA11);
-    Normal { table: motor_table(Condition::Normal, samples), settings }
+    Normal { table: motor_table(Condition::Normal, samples).into(), settings }
 }
 
 /// Scores of a condition's windows.

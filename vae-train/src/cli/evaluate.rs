@@ -13,19 +13,27 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::{
-    cli::context::{Context, ModelAndData, note},
+    cli::{
+        context::{Context, ModelAndData, note},
+        progress,
+    },
     data::{
-        for_model::{DataForModel, read_for_model, read_table_for_model},
+        for_model::read_for_model,
         part::binarise,
+        stream_for_model::{Stretch, Stretches},
+        windows::Buffer,
     },
     file::model_file::AlignedFile,
     fitness::Fitness,
     scoring::{
-        evaluation::{Evaluation, Scored},
+        detection::{Detecting, Memory},
+        evaluating::{Evaluating, LabelledRows},
+        evaluation::Evaluation,
         event_outcome::Fate,
         log_likelihood::{ELBO_SAMPLES, Estimate, KernelEstimate, LogLikelihoods, MOST_SAMPLES, log_likelihoods},
+        of_device_from,
     },
-    tables::{reading::Reading, recording::Label, table::LABEL},
+    tables::{reading::Reading, recording::Label, spool::scratch_directory, table::LABEL},
     words::{messages::quoted_paths, numbers::percent},
 };
 
@@ -275,11 +283,28 @@ fn list(evaluation: &Evaluation) -> String {
     text
 }
 
-fn evaluate(model_path: &Path, data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Evaluation> {
-    let file = AlignedFile::read(model_path)?;
+/// Reads, judges and scores some rows at a time, so that the memory grows with the events only.
+fn evaluate(model: &Path, data: &[PathBuf], label: Label<'_>, reading: &Reading) -> Result<Evaluation> {
+    let file = AlignedFile::read(model)?;
     let model = file.model()?;
-    let DataForModel { table, notes, .. } = read_table_for_model(data, label, reading, &model)?;
-    notes.iter().for_each(|message| note(message));
-    let name = table.path.display().to_string();
-    Evaluation::of(&model, &Scored::of(model, table)?).context(name)
+    let (mut buffer, mut memory, directory) = (Box::new(Buffer::new()), Memory::of(&model), scratch_directory());
+    let mut stretches = Stretches::open(data, label, reading, model, &mut buffer)?;
+    let mut detecting = Detecting::new(model, &mut memory)?;
+    let mut evaluating = Evaluating::new(model, &directory)?;
+    let (mut watch, mut windows) = (progress::reading(&data[0]), 0);
+    loop {
+        let stretch = stretches.next(&mut watch)?;
+        stretches.take_notes().iter().for_each(|message| note(message));
+        let Some(Stretch { table, begins, file, first_row, windows: own, .. }) = stretch else { break };
+        let (judged, scores) = rayon::join(
+            || detecting.judge(&table, begins, first_row),
+            || of_device_from(windows, &model, &own.values).with_context(|| file.display().to_string()),
+        );
+        // The detector names the row of what neither can take.
+        let (judged, scores) = (judged?, scores?);
+        windows += scores.len();
+        let rows = LabelledRows { labels: table.labels.as_deref(), starts: &table.starts, begins };
+        evaluating.add(rows, &own, &scores, &judged).with_context(|| file.display().to_string())?;
+    }
+    evaluating.end().with_context(|| stretches.name().display().to_string())
 }

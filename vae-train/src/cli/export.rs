@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use vae_core::format;
 
 use crate::{
     cli::context::{Context, Notes},
+    file::card::Statement,
     run::{
         candidate::{Candidate, Files},
         quantisation::{LayerError, Quantisation},
@@ -27,7 +28,8 @@ use crate::{
 #[command(after_help = "Examples:
   vae-train export runs/a --out model.vae
   vae-train export runs/a --out model.vae --c-array model.h
-  vae-train export runs/a --out f32.vae --precision f32 --safetensors weights.safetensors")]
+  vae-train export runs/a --out f32.vae --precision f32 --safetensors weights.safetensors
+  vae-train export runs/a --out pump.vae --name pump-7 --unit flow=l/min --unit pressure=bar")]
 pub(super) struct Export {
     /// Run directory of a fit or an import.
     run: PathBuf,
@@ -46,6 +48,18 @@ pub(super) struct Export {
     /// Also write the model as a Rust module: a static, aligned, with the module's name.
     #[arg(long, help_heading = "Output", value_name = "MODULE")]
     rust: Option<PathBuf>,
+    /// What the model is called on its card.
+    #[arg(long, help_heading = "Card", value_name = "TEXT", hide_short_help = true)]
+    name: Option<String>,
+    /// An intended use of the model, for its card, beside what all models are for; may be repeated.
+    #[arg(long, help_heading = "Card", value_name = "TEXT", hide_short_help = true)]
+    intended_use: Vec<String>,
+    /// A limit of its use, for its card, beside those of all models; may be repeated.
+    #[arg(long, help_heading = "Card", value_name = "TEXT", hide_short_help = true)]
+    limit: Vec<String>,
+    /// Unit of a channel or condition, for the model's card, for example x=g; may be repeated, once for each.
+    #[arg(long, help_heading = "Card", value_name = "COLUMN=UNIT", value_parser = unit, hide_short_help = true)]
+    unit: Vec<(String, String)>,
     /// Replace existing files, and write an int8 model even if it would be refused.
     #[arg(long, help_heading = "Output")]
     force: bool,
@@ -78,6 +92,16 @@ impl Export {
         }
     }
 
+    /// What goes on the card.
+    fn statement(&self) -> Statement {
+        Statement {
+            name: self.name.clone(),
+            uses: self.intended_use.clone(),
+            limits: self.limit.clone(),
+            units: self.unit.clone(),
+        }
+    }
+
     /// Refuses files that exist, and two of one name, before any work is done for them.
     fn check(&self, existing: Existing) -> Result<()> {
         let Files { model, weights, c_array, rust } = self.files();
@@ -101,7 +125,9 @@ impl Export {
         let existing = Existing::from_force(self.force);
         let files = self.files();
         self.check(existing)?;
-        let exported = Candidate::of(&self.run, self.precision.into())?.write(files, existing, &mut Notes)?;
+        let mut candidate = Candidate::of(&self.run, self.precision.into())?;
+        candidate.state(&self.statement())?;
+        let exported = candidate.write(files, existing, &mut Notes)?;
         let mut text = format!(
             "{}: {} bytes of flash, {} bytes of scratch; a window that scores below {:.3} nats is anomalous (by {} calibration \
              windows)\n",
@@ -134,6 +160,12 @@ impl Export {
         )?;
         context.print(&exported, &text)
     }
+}
+
+/// Reads `column=unit`; a column's name may have a `=` in it.
+fn unit(text: &str) -> Result<(String, String)> {
+    let (column, unit) = text.rsplit_once('=').ok_or_else(|| anyhow!("give a column and its unit, as in x=g"))?;
+    Ok((column.to_owned(), unit.to_owned()))
 }
 
 fn quantisation_lines(quantisation: &Quantisation, text: &mut String) -> Result<()> {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use vae_core::{FrontEnd, Model, ScoreKind, format::PosteriorKind};
 
@@ -16,23 +16,35 @@ use crate::{
         for_model::origins_of,
         front_end::{name as front_end_name, rate_of},
     },
-    file::model_file::AlignedFile,
+    file::{model_file::AlignedFile, signing::divided},
+    report::model_card,
     scoring::{
         cost,
         false_alarm_test::asked_for,
         window_cost::{WindowCost, window_costs},
     },
     weights::family::posterior_name,
-    words::{foreign::line, numbers::absolute, rates::rate_nearest},
+    words::{
+        foreign::line,
+        input::{MOST_BINARY, read_file},
+        numbers::absolute,
+        rates::rate_nearest,
+    },
 };
 
 /// Print what a model file holds and what the device needs for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  vae-train info model.vae")]
+  vae-train info model.vae
+  vae-train info model.signed.vae --card")]
 pub(super) struct Info {
     /// Model file (.vae).
     model: PathBuf,
+    /// Print the model's card as a bill of materials (ML-BOM, CycloneDX 1.6, JSON): data, metrics, intended use and its limits.
+    ///
+    /// It depends on nothing but the file's bytes, which it names by their SHA-256. Whether a signature is right says `verify`.
+    #[arg(long)]
+    card: bool,
 }
 
 #[derive(Serialize)]
@@ -118,6 +130,12 @@ pub(super) struct Description {
 
 impl Info {
     pub(super) fn run(self, context: Context) -> Result<()> {
+        if self.card {
+            let bytes = read_file(&self.model, MOST_BINARY)?;
+            AlignedFile::checked(divided(&bytes).0, &self.model)?;
+            let bill = model_card::bill(&bytes).with_context(|| self.model.display().to_string())?;
+            return Context { json: true, ..context }.print(&bill, "");
+        }
         let file = AlignedFile::read(&self.model)?;
         let description = Description::of(&self.model, &file.model()?)?;
         context.print(&description, &text(&description)?)

@@ -13,13 +13,17 @@ use super::rate::RateOfFile;
 use crate::{
     cli::{
         context::{Context, note},
-        table::{open_quietly, options, reasons},
+        progress,
+        table::{options, reasons},
     },
     inspection::{Inspection, autocorrelation::Suggestion, column::Column, findings::of_clock},
     tables::{
         clock::Clock,
+        long_recording::LongRecording,
+        portions::Portions,
         reading::Reading,
         recording::{Label, Recording},
+        spool::scratch_directory,
         table::NotNumbers,
     },
     words::{
@@ -109,37 +113,39 @@ impl Inspect {
             ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: give the rows per second, for example 1600");
         }
         let asked = Label::of(self.label.as_deref(), &[""; 0]);
-        let (recording, files) = open_quietly(&self.data, asked, &self.reading)?;
+        let (LongRecording { head: recording, table }, files) = self.read(asked)?;
         recording.note_on_label(asked).iter().for_each(|message| note(message));
         let of_file = RateOfFile::of(&recording, &[])?;
         let left_out = reasons(&recording);
-        let Recording { table, label, not_numbers, clocks, notes, suggested_group, .. } = recording;
+        let Recording { label, not_numbers, clocks, notes, suggested_group, .. } = recording;
         let bad: HashMap<&str, usize> = not_numbers.iter().map(|found| (&*found.column, found.fields)).collect();
         let is_text = |name: &str| bad.get(name).is_some_and(|fields| 2 * fields > table.rows());
         let names_left_out: HashSet<&str> = left_out.iter().map(|(column, _)| &**column).collect();
-        let is_kept = |name: &&String| !is_text(name) && !names_left_out.contains(name.as_str());
-        let kept: Vec<String> = table.columns.iter().filter(is_kept).cloned().collect();
+        let is_kept = |column: &usize| {
+            let name = table.columns()[*column].as_str();
+            !is_text(name) && !names_left_out.contains(name)
+        };
+        let kept: Vec<usize> = (0..table.columns().len()).filter(is_kept).collect();
         ensure!(
             !kept.is_empty(),
             "{}: none of the columns {} holds measured numbers: give a column that does",
-            table.path.display(),
-            list(&table.columns)
+            table.path().display(),
+            list(table.columns())
         );
-        let (table, _) = table.select(&kept)?;
         if let (Some(rate), Some(of_file)) = (self.rate, &of_file) {
-            match (of_file.check(rate, &table.path), self.force) {
+            match (of_file.check(rate, table.path()), self.force) {
                 (Err(refusal), true) => note(&format!("taken with --force, although {refusal}")),
                 (Err(refusal), false) => bail!("{refusal}; --force takes it as it is"),
                 (Ok(()), _) => {}
             }
         }
         let rate = self.rate.or(of_file.map(|of_file| of_file.rate));
-        let inspection = Inspection::of(&table);
+        let inspection = Inspection::of(&table, &kept)?;
         let mut clocks = clocks.into_iter();
         let (clock, other_clocks) = (clocks.next(), clocks.collect());
         let file = match &self.data[..] {
-            [one] if files.len() == 1 && !one.is_dir() => one.clone(),
-            _ => table.path.clone(),
+            [one] if files == 1 && !one.is_dir() => one.clone(),
+            _ => table.path().to_owned(),
         };
         let pieces = table.pieces().len();
         let inspected = Inspected {
@@ -160,6 +166,27 @@ impl Inspect {
         context.print(&inspected, &text(&inspected)?)
     }
 }
+
+impl Inspect {
+    /// Reads all columns, of which some rows at a time are in memory; and how many files they are of.
+    fn read(&self, label: Label<'_>) -> Result<(LongRecording, usize)> {
+        let portions = Portions::open(&self.data, label, &self.reading, PORTION)?;
+        let (files, mut watch) = (portions.files(), progress::reading(&self.data[0]));
+        let mut columns = Vec::new();
+        let read = LongRecording::read(portions, &scratch_directory(), &mut watch, |recording| {
+            let table = recording.table;
+            // Of further files in any order.
+            if columns.is_empty() {
+                columns.clone_from(&table.columns);
+            }
+            if table.columns == columns { Ok(table) } else { Ok(table.select(&columns)?.0) }
+        })?;
+        Ok((read, files))
+    }
+}
+
+/// Bytes of the rows that are read at once.
+const PORTION: usize = 1 << 23;
 
 /// Most columns that are printed.
 const SHOWN: usize = 24;

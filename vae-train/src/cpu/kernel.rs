@@ -128,6 +128,23 @@ pub(crate) fn add_bias_and_activate(values: &mut [f32], bias: &[f32], activation
     }
 }
 
+/// Adds the bias to each row and gives SiLU of the sums, which stay in `values`.
+pub(crate) fn add_bias_and_silu(values: &mut [f32], bias: &[f32]) -> Vec<f32> {
+    let mut outputs = vec![0.0; values.len()];
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, outputs) in values.chunks_exact_mut(bias.len()).zip(outputs.chunks_exact_mut(bias.len())) {
+                for ((v, b), output) in row.iter_mut().zip(bias).zip(outputs) {
+                    *v += b;
+                    *output = *v * sigmoid(*v);
+                }
+            }
+        },
+    );
+    outputs
+}
+
 #[inline(always)]
 fn each_derivative(gradient: &mut [f32], kept: &[f32], sums: &mut [f32], derivative: impl Fn(f32) -> f32) {
     let width = sums.len();

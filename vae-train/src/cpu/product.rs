@@ -38,7 +38,12 @@ pub(crate) fn product(a: &FlexTensor, b: &FlexTensor) -> FlexTensor {
         let columns = BLOCK.min(depth - start);
         block(a.narrow(1, start, columns), b.narrow(0, start, columns))
     };
-    (BLOCK..depth).step_by(BLOCK).fold(block(0), |sum, start| Flex::float_add(sum, block(start)))
+    let mut sum = block(0);
+    for start in (BLOCK..depth).step_by(BLOCK) {
+        let (sums, block) = (sum.storage_mut::<f32>().iter_mut(), block(start));
+        sums.zip(block.storage::<f32>()).for_each(|(sum, more)| *sum += more);
+    }
+    sum
 }
 
 fn block(a: FlexTensor, b: FlexTensor) -> FlexTensor {

@@ -27,6 +27,14 @@ pub(crate) fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Result<OnCpu, Tensor<
     found.ok_or(handle)
 }
 
+/// The tensor's CPU representation, contiguous; `None` if it is elsewhere.
+pub(crate) fn in_one_buffer<const D: usize>(tensor: Tensor<D>) -> Option<FlexTensor> {
+    match on_cpu(tensor).ok()? {
+        OnCpu::Plain(tensor) => Some(tensor.to_contiguous()),
+        OnCpu::Differentiable(tensor) => Some(tensor.into_primitive().to_contiguous()),
+    }
+}
+
 /// A tensor's values.
 ///
 /// # Errors

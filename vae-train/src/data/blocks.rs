@@ -12,9 +12,9 @@ use crate::{
     data::{
         held_out::share,
         schema::Schema,
-        spool::Spool,
         spooled_table::{ANOMALOUS, BEGINS, Block, SpooledTable, ends_window},
     },
+    tables::spool::Spool,
 };
 
 /// Bytes of standardised windows that are in memory at once, about.

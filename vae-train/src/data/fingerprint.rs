@@ -1,10 +1,12 @@
 //! What tells one table of training data from another.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
+
+use anyhow::Result;
 
 use crate::{
     config::Config,
-    tables::{recording::Recording, roles::is_named_like_label, table::Table},
+    tables::{long_table::LongTable, recording::Recording, roles::is_named_like_label, table::Table},
 };
 
 /// Values that are added to the checksum at once.
@@ -13,52 +15,87 @@ const CHUNK: usize = 1024;
 /// CRC-32 of names and values, and of where recordings begin if there are several; and the number of rows.
 #[must_use]
 pub fn fingerprint(table: &Table) -> String {
-    of(table.columns.iter().map(String::as_str), table.values.iter().copied(), &table.starts, table.rows())
+    let mut print = Print::of(table.columns.iter().map(String::as_str));
+    print.add(&table.values);
+    print.end(&table.starts, table.rows())
+}
+
+/// The [`fingerprint`] of a table of any size.
+///
+/// # Errors
+/// If the table cannot be read.
+pub(crate) fn fingerprint_in_portions(table: &LongTable<'_>) -> Result<String> {
+    let mut print = Print::of(table.columns().iter().map(String::as_str));
+    for (rows, _) in table.portions(0) {
+        print.add(&table.read(rows)?.values);
+    }
+    Ok(print.end(table.starts(), table.rows()))
 }
 
 /// The fingerprint of the table that a fit of this configuration would train on, given this recording, with whichever label it was read:
 /// without the label, what is ignored, and the clocks. `None` where a field of it is no number, so that it cannot have been trained on.
 #[must_use]
 pub fn training_fingerprint(recording: &Recording, config: &Config) -> Option<String> {
-    let kept = config.reading.kept(&recording.names);
-    let is_left_out = |name: &&String| !config.data.condition.contains(name) && !kept.contains(name);
-    let mut left_out: HashSet<String> = recording.left_out().filter(is_left_out).cloned().collect();
-    // Another column may be the label now than was then.
-    left_out.extend(recording.label.iter().filter(|label| is_named_like_label(label) && is_left_out(label)).cloned());
-    left_out.extend(config.data.ignore.iter().chain(&config.data.label).cloned());
-    let Recording { table, names, label, not_numbers, .. } = recording;
-    let kept: Vec<&str> = names.iter().filter(|name| !left_out.contains(*name)).map(String::as_str).collect();
-    if not_numbers.iter().any(|found| !left_out.contains(&found.column)) {
-        return None;
-    }
-    // The label is kept apart from the values.
-    let place = |name: &&str| table.columns.iter().position(|column| column == name);
-    let places: Vec<Option<usize>> = kept.iter().map(place).collect();
-    debug_assert!(kept.iter().zip(&places).all(|(name, place)| place.is_some() || label.as_deref() == Some(*name)));
-    let label = |row: usize| f32::from(u8::from(table.labels.as_ref().is_some_and(|labels| labels[row])));
-    let values = table.values.chunks_exact(table.columns.len()).enumerate().flat_map(|(row, values)| {
-        places.iter().map(move |place| place.map_or_else(|| label(row), |place| values[place]))
-    });
-    Some(of(kept.iter().copied(), values, &table.starts, table.rows()))
+    let mut print = TrainingPrint::of(recording, config);
+    print.add(recording);
+    print.end(&recording.table.starts, recording.table.rows())
 }
 
-fn of<'n>(
-    names: impl Iterator<Item = &'n str>,
-    values: impl Iterator<Item = f32>,
-    starts: &[usize],
-    rows: usize,
-) -> String {
-    let mut print = Print::of(names);
-    let mut some = Vec::with_capacity(CHUNK);
-    for value in values {
-        some.push(value);
-        if some.len() == CHUNK {
-            print.add(&some);
-            some.clear();
-        }
+/// A [`training_fingerprint`] that is taken while the rows of a recording go by.
+pub struct TrainingPrint {
+    print: Print,
+    kept: Vec<String>,
+    origins: Vec<f64>,
+    /// Whether all fields so far are numbers.
+    is_of_numbers: bool,
+}
+
+impl TrainingPrint {
+    /// Of a recording with these columns, none of whose rows have been taken yet.
+    #[must_use]
+    pub fn of(recording: &Recording, config: &Config) -> Self {
+        let kept = config.reading.kept(&recording.names);
+        let is_left_out = |name: &&String| !config.data.condition.contains(name) && !kept.contains(name);
+        let mut left_out: HashSet<String> = recording.left_out().filter(is_left_out).cloned().collect();
+        // Another column may be the label now than was then.
+        let label = recording.label.iter().filter(|label| is_named_like_label(label) && is_left_out(label));
+        left_out.extend(label.cloned());
+        left_out.extend(config.data.ignore.iter().chain(&config.data.label).cloned());
+        let kept: Vec<String> = recording.names.iter().filter(|name| !left_out.contains(*name)).cloned().collect();
+        let print = Print::of(kept.iter().map(String::as_str));
+        Self { print, kept, origins: recording.table.origins.clone(), is_of_numbers: true }
     }
-    print.add(&some);
-    print.end(starts, rows)
+
+    /// Takes the next rows.
+    pub fn add(&mut self, recording: &Recording) {
+        let Self { print, kept, origins, is_of_numbers } = self;
+        let Recording { table, label, not_numbers, .. } = recording;
+        *is_of_numbers &= !not_numbers.iter().any(|found| kept.contains(&found.column));
+        if !*is_of_numbers {
+            return;
+        }
+        let table = if table.origins == *origins { Cow::Borrowed(table) } else { Cow::Owned(table.rebased(origins)) };
+        // The label is kept apart from the values.
+        let place = |name: &String| table.columns.iter().position(|column| column == name);
+        let places: Vec<Option<usize>> = kept.iter().map(place).collect();
+        debug_assert!(kept.iter().zip(&places).all(|(name, place)| place.is_some() || label.as_ref() == Some(name)));
+        let label = |row: usize| f32::from(u8::from(table.labels.as_ref().is_some_and(|labels| labels[row])));
+        let mut some = Vec::with_capacity(CHUNK + places.len());
+        for (row, values) in table.values.chunks_exact(table.columns.len()).enumerate() {
+            some.extend(places.iter().map(|place| place.map_or_else(|| label(row), |place| values[place])));
+            if some.len() >= CHUNK {
+                print.add(&some);
+                some.clear();
+            }
+        }
+        print.add(&some);
+    }
+
+    /// What it comes to, of so many rows and these places at which recordings begin.
+    #[must_use]
+    pub fn end(self, starts: &[usize], rows: usize) -> Option<String> {
+        self.is_of_numbers.then(|| self.print.end(starts, rows))
+    }
 }
 
 /// A fingerprint that is taken while the values go by.
@@ -135,6 +172,7 @@ mod tests {
         };
         // Of one recording what it has always been: zlib.crc32(b"a\n" + struct.pack("<3f", 1, 2, 3)).
         assert_eq!(fingerprint(&table(&[])), "crc32 33ed2160, 3 rows");
+        assert_eq!(fingerprint_in_portions(&table(&[1]).into()).unwrap(), fingerprint(&table(&[1])));
         assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[])));
         assert_ne!(fingerprint(&table(&[1])), fingerprint(&table(&[2])));
     }

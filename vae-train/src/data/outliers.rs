@@ -2,30 +2,48 @@
 
 use std::path::Path;
 
+use anyhow::Result;
+
 use crate::{
     statistics::moments::Moments,
-    tables::table::Table,
+    tables::{long_table::LongTable, table::Table},
     words::{messages::list, numbers::absolute},
 };
 
 /// A note on those of a table's first `channels` columns of whose variance in normal rows a single value makes up nearly all.
-#[must_use]
-pub fn outliers(table: &Table, channels: usize) -> Option<String> {
-    let is_normal = |row: usize| table.labels.as_ref().is_none_or(|labels| !labels[row]);
-    let rows = table.values.chunks_exact(table.columns.len()).enumerate().filter(|(row, _)| is_normal(*row));
-    let moments = Moments::of(rows.map(|(_, values)| values), channels);
-    let varying = moments.iter().enumerate().filter(|(_, moments)| !moments.is_constant());
-    note_on_outliers(
-        &table.path,
-        &varying.filter_map(|(index, moments)| outlier(table, index, moments)).collect::<Vec<_>>(),
-    )
+///
+/// # Errors
+/// If the table cannot be read.
+pub fn outliers(table: &LongTable<'_>, channels: usize) -> Result<Option<String>> {
+    let mut moments = vec![Moments::default(); channels];
+    for (rows, _) in table.portions(0) {
+        let Table { values, columns, labels, .. } = table.read(rows)?;
+        let is_normal = |row: usize| labels.as_ref().is_none_or(|labels| !labels[row]);
+        let rows = values.chunks_exact(columns.len()).enumerate().filter(|(row, _)| is_normal(*row));
+        for (_, values) in rows {
+            moments.iter_mut().zip(values).for_each(|(moments, value)| moments.push(f64::from(*value)));
+        }
+    }
+    let mut outliers = Vec::new();
+    for (column, moments) in moments.iter().enumerate().filter(|(_, moments)| !moments.is_constant()) {
+        if let Some(outlier) = moments.outlier() {
+            let row = position_in(table, column, outlier as f32)?;
+            let origin = table.origin(column);
+            outliers.push(as_outlier(&table.columns()[column], row, outlier, origin));
+        }
+    }
+    Ok(note_on_outliers(table.path(), &outliers))
 }
 
-/// Column, row and value of the one that makes up nearly all of a column's variance.
-fn outlier(table: &Table, column: usize, moments: &Moments) -> Option<String> {
-    let outlier = moments.outlier()?;
-    let row = position(table, column, outlier as f32);
-    Some(as_outlier(&table.columns[column], row, outlier, table.origin(column)))
+/// The first row of a value in a column of a table of any size.
+fn position_in(table: &LongTable<'_>, column: usize, value: f32) -> Result<Option<usize>> {
+    for (rows, _) in table.portions(0) {
+        let first = rows.start;
+        if let Some(row) = position(&table.read(rows)?, column, value) {
+            return Ok(Some(first + row));
+        }
+    }
+    Ok(None)
 }
 
 /// The first row of a value in a column.

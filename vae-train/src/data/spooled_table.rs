@@ -6,15 +6,21 @@ use anyhow::{Result, ensure};
 
 use crate::{
     config::Config,
-    data::{fingerprint::Print, spool::Spool, windows::Lengths},
+    data::{fingerprint::Print, windows::Lengths},
     statistics::moments::Moments,
-    tables::table::{MAX_FEATURES, Table},
+    tables::{
+        spool::Spool,
+        table::{MAX_FEATURES, Table},
+    },
 };
 
 /// Bytes of a block, about.
 const BLOCK: usize = 1 << 18;
 /// Windows one behind the other that a block has room for at least, so that little of it is read for the windows of the next alone.
 const LEAST_WINDOWS: usize = 16;
+
+/// What to do where the disk is full.
+const REMEDY: &str = "free some, give an --out on another disk, or more --memory";
 
 /// What a row's last value says: whether it is labelled an anomaly, and whether a recording begins with it.
 pub(super) const ANOMALOUS: u8 = 1;
@@ -79,7 +85,7 @@ impl SpooledTable {
             path: path.clone(),
             columns: columns.clone(),
             origins: origins.clone(),
-            spool: Spool::create(directory, width)?,
+            spool: Spool::create(directory, width, REMEDY)?,
             window,
             hop,
             block_rows: block_rows.unwrap_or(suitable),

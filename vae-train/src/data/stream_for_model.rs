@@ -95,6 +95,12 @@ impl<'m, 'b> Stretches<'m, 'b> {
         self.portions.files()
     }
 
+    /// What messages call the files.
+    #[must_use]
+    pub fn name(&self) -> PathBuf {
+        self.portions.name(self.lengths.pieces())
+    }
+
     /// The next rows; `None` behind the last of them. `watch` is told as [`Portions::next`] tells it.
     ///
     /// # Errors
@@ -102,7 +108,7 @@ impl<'m, 'b> Stretches<'m, 'b> {
     pub fn next(&mut self, watch: &mut dyn FnMut(usize, Option<f64>)) -> Result<Option<Stretch>> {
         let Some(Portion { mut recording, begins, first_row, .. }) = self.portions.next(watch)? else {
             self.lengths.end();
-            let name = self.portions.name(self.lengths.pieces());
+            let name = self.name();
             self.lengths.check(&name)?;
             self.notes.extend(note_on_pieces_of(&name, self.lengths.pieces()));
             self.notes.extend(self.lengths.note(&name));

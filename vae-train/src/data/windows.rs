@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use vae_core::Window;
 
-use crate::tables::table::{MAX_FEATURES, Table};
+use crate::tables::{
+    long_table::count,
+    table::{MAX_FEATURES, Table},
+};
 
 /// Windows of a table, in order.
 #[derive(Clone, Debug)]
@@ -60,7 +63,7 @@ impl Windows {
     /// Those windows only of which this is true, by their values with their condition and by whether they are labelled anomalies; in their
     /// place, as they may fill half of the memory.
     #[must_use]
-    pub fn retain(mut self, is_kept: impl Fn(&[f32], bool) -> bool) -> Self {
+    pub fn retain(mut self, mut is_kept: impl FnMut(&[f32], bool) -> bool) -> Self {
         let width = self.features + self.conditions;
         let is_anomalous = |index: usize| self.labels.as_ref().is_some_and(|labels| labels[index]);
         let kept: Vec<usize> = (0..self.len()).filter(|index| is_kept(self.at(*index), is_anomalous(*index))).collect();
@@ -97,11 +100,6 @@ impl Windows {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.features + self.conditions)
     }
-}
-
-/// Windows of a recording of so many rows.
-fn count(rows: usize, window: usize, hop: usize) -> usize {
-    rows.checked_sub(window).map_or(0, |more| more / hop + 1)
 }
 
 /// Room for a window while it is filled.
@@ -196,6 +194,13 @@ impl Lengths {
             }
             self.open += piece.len();
         }
+    }
+
+    /// Takes a whole recording of so many rows.
+    pub fn add_piece(&mut self, rows: usize) {
+        self.end();
+        self.open = rows;
+        self.end();
     }
 
     /// Ends the last recording.

@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use vae_core::{
-    Activation, FrontEnd, Model, Score, Scratch, SignedModel,
+    Activation, FrontEnd, Model, Score, Scratch,
     format::{FeatureFamily, LikelihoodKind, PosteriorKind, Precision, Prelude, hidden_len, vector_len},
 };
 
 use crate::{
     data::front_end::record,
-    file::{body::Body, calibration::CalibrationRecord},
+    file::{body::Body, calibration::CalibrationRecord, signing::divided},
     weights::{attribute::Attribute, dense::Dense, mixture::Mixture, relations::Relations, second_stage::SecondStage},
     words::input::{MOST_BINARY, read_file},
 };
@@ -346,11 +346,14 @@ impl AlignedFile {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn read(path: &std::path::Path) -> Result<Self> {
-        let bytes = read_file(path, MOST_BINARY)?;
-        let model = match SignedModel::from_bytes(&bytes) {
-            Ok(signed) if Model::from_bytes(signed.unverified()).is_ok() => signed.unverified(),
-            _ => &bytes,
-        };
+        Self::checked(divided(&read_file(path, MOST_BINARY)?).0, path)
+    }
+
+    /// Copies a model file's bytes and checks everything in it.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn checked(model: &[u8], path: &std::path::Path) -> Result<Self> {
         let file = Self::new(model);
         let checked = file.model().and_then(|model| Ok(model.verify()?));
         checked.with_context(|| format!("{} cannot be used as a model; export it again", path.display()))?;

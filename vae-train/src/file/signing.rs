@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use ed25519_compact::{KeyPair, Seed};
 use rand::{TryRng, rngs::SysRng};
-use vae_core::SignedModel;
+use vae_core::{Model, SignedModel};
 
 use crate::words::input::{MOST_TEXT, read_file};
 
@@ -45,6 +45,15 @@ pub fn read_public_key(path: &Path) -> Result<[u8; 32]> {
     key.with_context(|| {
         format!("{} has {found} bytes: a public key has 32, as `vae-train keygen` writes it", path.display())
     })
+}
+
+/// The model file in a file that may be signed, and what it is signed with, which is not verified.
+#[must_use]
+pub fn divided(file: &[u8]) -> (&[u8], Option<SignedModel<'_>>) {
+    match SignedModel::from_bytes(file) {
+        Ok(signed) if Model::from_bytes(signed.unverified()).is_ok() => (signed.unverified(), Some(signed)),
+        _ => (file, None),
+    }
 }
 
 /// The model file, signed with a counter.

@@ -256,14 +256,8 @@ mod tests {
         let alarms = bits("0011110000000000010101000");
         let ends: Vec<usize> = (0..labels.len()).collect();
         let events = EventDetection::of(&labels, &[], 1, &ends, &alarms, None).unwrap();
-        let windows = crate::scoring::event_outcome::JudgedWindows {
-            window: 1,
-            last_rows: &ends,
-            scores: &vec![0.0; labels.len()],
-            labels: &labels,
-            judged: &[],
-        };
-        let outcomes = windows.outcomes(&events.events, |_| false);
+        let tally = crate::scoring::event_outcome::Tally::default();
+        let outcomes: Vec<EventOutcome> = events.events.iter().map(|event| tally.outcome(event, 1, 12)).collect();
         assert_eq!(outcomes.iter().map(|o| o.fate).collect::<Vec<_>>(), [Fate::Detected, Fate::Missed, Fate::Flapped]);
         let grades: Vec<Grade> = findings(&events.events, &outcomes, 1, None).iter().map(|f| f.grade).collect();
         assert_eq!(grades, [Grade::Bad, Grade::Bad, Grade::Good]);

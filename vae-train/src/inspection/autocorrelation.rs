@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::{
         proposal::{Shape, window},
         stretches::stretches,
     },
-    tables::table::Table,
+    tables::{long_table::LongTable, table::Table},
 };
 
 /// Most columns that are looked at, evenly spaced.
@@ -63,20 +64,23 @@ impl Suggestion {
     /// Columns whose autocorrelation stands out of what independent rows show (Bartlett 1946: variance 1/n) are averaged. The
     /// first of the highest peaks of the average is the period, and the window the power of two that holds it; without a peak
     /// the window holds twice the rows after which the correlation has fallen below 1/e.
-    #[must_use]
-    pub fn of(table: &Table, columns: &[usize]) -> Self {
-        let stretches = stretches(table.rows(), &table.starts);
+    ///
+    /// # Errors
+    /// If the rows cannot be read.
+    pub fn of(table: &LongTable<'_>, columns: &[usize]) -> Result<Self> {
+        let stretches = stretches(table.rows(), table.starts());
         let shortest = stretches.iter().map(Range::len).min().unwrap_or(0);
         let alone = stretches.len() < STRETCHES_PER_LAG;
         let lags = (shortest / if alone { STRETCHES_PER_LAG } else { SEVERAL_PER_LAG }).min(MOST_LAGS);
         let near = lags.min(NEAR);
         let step = columns.len().div_ceil(MOST_COLUMNS).max(1);
         let chosen: Vec<usize> = columns.iter().copied().step_by(step).collect();
+        let portions: Vec<Table> = stretches.into_iter().map(|rows| table.read(rows)).collect::<Result<_>>()?;
         let correlations: Vec<_> = chosen
             .par_iter()
             .filter_map(|&column| {
-                let series = |rows: &Range<usize>| rows.clone().map(|row| value(table, row, column)).collect();
-                autocorrelation(stretches.iter().map(series).collect(), lags)
+                let series = |portion: &Table| (0..portion.rows()).map(|row| value(portion, row, column)).collect();
+                autocorrelation(portions.iter().map(series).collect(), lags)
             })
             .collect();
         let strongest = |correlation: &[f64]| {
@@ -86,7 +90,7 @@ impl Suggestion {
             correlations.iter().map(|(r, _)| strongest(r)).fold(0.0, |s: f64, r| if r.abs() > s.abs() { r } else { s });
         let rows = correlations.iter().map(|(_, count)| *count).max().unwrap_or(0);
         let independent =
-            |reason: String| Self { window: 1, hop: 1, period: None, span: None, strongest: most, lags, reason };
+            |reason: String| Ok(Self { window: 1, hop: 1, period: None, span: None, strongest: most, lags, reason });
         if rows < LEAST_ROWS {
             return independent(format!(
                 "{rows} rows are too few to tell whether they depend on each other: {LEAST_ROWS} are needed"
@@ -107,7 +111,7 @@ impl Suggestion {
         let period = period(&mean, rows);
         let span = mean.iter().position(|r| *r < libm::exp(-1.0)).unwrap_or(lags);
         let (window, reason) = window(period, span, lags, Shape::of(table, columns.len()));
-        Self { window, hop: (window / 2).max(1), period, span: Some(span), strongest: most, lags, reason }
+        Ok(Self { window, hop: (window / 2).max(1), period, span: Some(span), strongest: most, lags, reason })
     }
 }
 
@@ -202,7 +206,7 @@ mod tests {
     }
 
     fn suggestion(columns: usize, values: Vec<f32>) -> Suggestion {
-        Suggestion::of(&table(columns, values), &(0..columns).collect::<Vec<_>>())
+        Suggestion::of(&table(columns, values).into(), &(0..columns).collect::<Vec<_>>()).unwrap()
     }
 
     fn noise(count: usize, seed: u64) -> Vec<f32> {
@@ -316,9 +320,9 @@ mod tests {
         for (row, value) in table.values.iter_mut().enumerate().filter(|(row, _)| labels[*row]) {
             *value += 9.0 * (row as f32 / 5.0).sin();
         }
-        assert_ne!(Suggestion::of(&table, &[0]).window, 1);
+        assert_ne!(Suggestion::of(&(&table).into(), &[0]).unwrap().window, 1);
         table.labels = Some(labels);
-        assert_eq!(Suggestion::of(&table, &[0]).window, 1);
+        assert_eq!(Suggestion::of(&(&table).into(), &[0]).unwrap().window, 1);
     }
 
     #[test]
@@ -339,7 +343,7 @@ mod tests {
         let mut joined =
             table(1, (0..30_000).map(tone).zip(noise(30_000, 9)).map(|(x, noise)| x + 0.3 * noise).collect());
         joined.starts = (1..200).map(|piece| 150 * piece).collect();
-        let found = Suggestion::of(&joined, &[0]);
+        let found = Suggestion::of(&(&joined).into(), &[0]).unwrap();
         assert!(found.window == 32 || found.window == 64, "{found:?}");
         assert!(found.lags < 150, "{found:?}");
     }

@@ -1,11 +1,14 @@
 //! What one column of a table is like.
 
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    inspection::runs::{LEAST_CLIPPED, Run, Stuck, clipped, runs, stuck},
+    inspection::{
+        column_values::ColumnValues,
+        runs::{LEAST_CLIPPED, Run, Stuck, clipped, runs, stuck},
+    },
     statistics::moments::Moments,
-    tables::table::Table,
     words::numbers::{absolute, significant},
 };
 
@@ -57,37 +60,38 @@ pub struct Column {
 }
 
 impl Column {
-    /// What one column of a table is like on its `normal` rows, which ascend.
-    pub(crate) fn of(table: &Table, column: usize, normal: &[usize]) -> Self {
-        let name = table.columns[column].clone();
-        let origin = table.origin(column);
-        // One behind the other: in the table they are far apart.
-        let values: Vec<f32> = normal.iter().map(|row| table.values[row * table.columns.len() + column]).collect();
+    /// What one column of a table is like in rows that are not labelled anomalies, which are so many.
+    ///
+    /// # Errors
+    /// If the rows cannot be read, or there is no room to sort them.
+    pub(crate) fn of(values: &ColumnValues<'_>, normal: usize) -> Result<Self> {
+        let origin = values.table.origin(values.column);
         let mut moments = Moments::default();
-        let mut sorted: Vec<f32> = values.iter().copied().filter(|value| !value.is_nan()).collect();
-        sorted.iter().for_each(|value| moments.push(f64::from(*value)));
-        sorted.sort_unstable_by(f32::total_cmp);
-        let differences = || sorted.windows(2).map(|pair| f64::from(pair[1]) - f64::from(pair[0])).filter(|d| *d > 0.0);
-        let runs = || runs(normal.iter().copied().zip(values.iter().copied()));
-        let longest = |is_missing: bool| {
-            let of_kind = runs().filter(|run| run.value.is_none() == is_missing);
-            // The first of several.
-            of_kind.fold(Run::default(), |longest, run| if run.rows > longest.rows { run } else { longest })
-        };
-        let is_empty = sorted.is_empty();
+        values.iter().for_each(|(_, value)| moments.push(f64::from(value)));
+        let levels = values.levels()?;
+        let runs = || runs(values.iter());
+        // The first of several.
+        let longer = |longest: Run, run: Run| if run.rows > longest.rows { run } else { longest };
+        let (longest_gap, longest_repeat) =
+            runs().fold((Run::default(), Run::default()), |(gap, repeat), run| match run.value {
+                None => (longer(gap, run), repeat),
+                Some(_) => (gap, longer(repeat, run)),
+            });
+        let is_empty = levels.ends.is_none();
         let known = |value: f64| (!is_empty).then_some(value);
+        let [least, largest] = levels.ends.map_or([None; 2], |ends| ends.map(Some));
         let mut found = Self {
-            name,
-            missing: 1.0 - sorted.len() as f64 / normal.len().max(1) as f64,
-            longest_gap: longest(true),
-            least: sorted.first().map(|value| absolute(*value, origin)),
+            name: values.table.columns()[values.column].clone(),
+            missing: 1.0 - levels.values as f64 / normal.max(1) as f64,
+            longest_gap,
+            least: least.map(|value| absolute(value, origin)),
             mean: known(moments.mean + origin),
-            largest: sorted.last().map(|value| absolute(*value, origin)),
+            largest: largest.map(|value| absolute(value, origin)),
             deviation: known(moments.deviation()),
             origin,
-            distinct: usize::from(!is_empty) + differences().count(),
-            step: differences().min_by(f64::total_cmp),
-            longest_repeat: longest(false),
+            distinct: levels.distinct,
+            step: levels.step,
+            longest_repeat,
             stuck: None,
             least_change: (moments.is_constant() && !is_empty).then(|| moments.least_change(f64::INFINITY)),
             clipped_below: None,
@@ -97,17 +101,19 @@ impl Column {
             findings: Vec::new(),
         };
         if !moments.is_constant() {
-            let [least, largest] = [sorted.first(), sorted.last()].map(Option::<&f32>::copied);
-            found.stuck = stuck(runs, sorted.len(), |value| Some(value) == least || Some(value) == largest);
+            found.stuck = stuck(runs, levels.values, |value| Some(value) == least || Some(value) == largest);
             if found.distinct >= LEAST_DISTINCT {
-                found.clipped_below = clipped(runs(), sorted.iter());
-                found.clipped_above = clipped(runs(), sorted.iter().rev());
+                let clipped =
+                    |is_least, extreme: Option<f32>| clipped(runs(), levels.values, extreme?, levels.at_end(is_least));
+                found.clipped_below = clipped(true, least);
+                found.clipped_above = clipped(false, largest);
             }
             found.outlier = moments.outlier().map(|outlier| absolute(outlier as f32, origin));
-            found.drift = drift(values.iter().copied(), normal.len(), moments.deviation());
+            found.drift = drift(values.iter().map(|(_, value)| value), normal, moments.deviation());
         }
-        found.findings = found.describe(&moments, normal.len());
-        found
+        values.check()?;
+        found.findings = found.describe(&moments, normal);
+        Ok(found)
     }
 
     /// The findings, in words.

@@ -1,6 +1,6 @@
 //! How long a window is proposed for rows that depend on each other.
 
-use crate::{statistics::pieces::usual_length, tables::table::Table};
+use crate::{statistics::pieces::usual_length, tables::long_table::LongTable};
 
 /// Shortest window that is proposed for dependent rows, and the longest.
 const LEAST_WINDOW: usize = 8;
@@ -24,9 +24,9 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) fn of(table: &Table, columns: usize) -> Self {
+    pub(crate) fn of(table: &LongTable<'_>, columns: usize) -> Self {
         let rows = table.rows();
-        let piece = (!table.starts.is_empty()).then(|| usual_length(rows, &table.starts));
+        let piece = (!table.starts().is_empty()).then(|| usual_length(rows, table.starts()));
         Self { rows, columns, piece }
     }
 }

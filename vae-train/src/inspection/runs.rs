@@ -102,18 +102,18 @@ pub(crate) fn stuck<R: Iterator<Item = Run>>(
     (found.runs > 0).then_some(found)
 }
 
-/// The share of the values that are the first of `sorted`, in runs; where that is more than a signal would have that is not
-/// clipped.
-pub(crate) fn clipped<'a>(
+/// The share of so many values that are the `extreme` one, in runs; where that is more than a signal would have that is not
+/// clipped. The last two are how often there is the extreme one, and the one beside it.
+pub(crate) fn clipped(
     runs: impl Iterator<Item = Run>,
-    sorted: impl ExactSizeIterator<Item = &'a f32> + Clone,
+    values: usize,
+    extreme: f32,
+    [at_extreme, at_next]: [usize; 2],
 ) -> Option<f64> {
-    let values = sorted.len() as f64;
-    let extreme = *sorted.clone().next()?;
-    let at_extreme = sorted.clone().take_while(|value| **value == extreme).count();
-    let mut beyond = sorted.skip(at_extreme);
-    let next = beyond.next()?;
-    let at_next = 1 + beyond.take_while(|value| *value == next).count();
+    if at_next == 0 {
+        return None;
+    }
+    let values = values as f64;
     let in_runs: usize =
         runs.filter(|run| run.value == Some(extreme) && run.rows >= LEAST_CLIPPED).map(|run| run.rows).sum();
     let (share, q) = (in_runs as f64 / values, at_extreme as f64 / values);

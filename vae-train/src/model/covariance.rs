@@ -65,7 +65,7 @@ mod tests {
     use crate::{
         config::{Config, data::DataConfig},
         cpu::{
-            fused::{self, Family},
+            likelihood::{self, Family},
             tensor::read,
         },
         file::model_file::AlignedFile,
@@ -122,7 +122,8 @@ mod tests {
                 let nats = if is_fused {
                     let unused = Tensor::<1>::zeros([FEATURES], &device);
                     let (family, batch) = (Family::GaussianCovariance(BOUNDS), batch());
-                    fused::log_likelihood(family, output.clone(), &batch.x, batch.observed.as_ref(), unused).unwrap()
+                    likelihood::log_likelihood(family, output.clone(), &batch.x, batch.observed.as_ref(), unused)
+                        .unwrap()
                 } else {
                     log_likelihood(output.clone(), &batch(), BOUNDS)
                 };

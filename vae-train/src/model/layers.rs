@@ -6,7 +6,7 @@ use burn::{
 };
 
 use crate::{
-    cpu::{elementwise::softplus, fused},
+    cpu::{dense::dense, elementwise::softplus},
     weights::family::HiddenActivation,
 };
 
@@ -22,7 +22,7 @@ pub(crate) fn join(values: Tensor<2>, condition: &Option<Tensor<2>>) -> Tensor<2
 pub(crate) fn forward(layers: &[Linear], mut x: Tensor<2>, hidden: HiddenActivation) -> Tensor<2> {
     for (index, layer) in layers.iter().enumerate() {
         let activation = if index + 1 < layers.len() { hidden } else { HiddenActivation::Identity };
-        x = match fused::dense(layer, &x, activation) {
+        x = match dense(layer, &x, activation) {
             Some(output) => output,
             None => activate(layer.forward(x), activation),
         };

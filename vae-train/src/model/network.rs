@@ -15,8 +15,8 @@ use vae_core::{LATENT_LOGIT_LIMIT, LOG_VARIANCE_LIMIT, format::FeatureFamily};
 use crate::{
     cpu::{
         elementwise::{exp, softplus},
-        fused::{self, Family},
         kernel::{LN_TWO_PI, log_likelihood},
+        likelihood::{self, Family},
         tensor::read,
     },
     model::{
@@ -41,7 +41,7 @@ pub struct Vae {
     architecture: Architecture,
     pub(crate) encoder: Vec<Linear>,
     pub(crate) decoder: Vec<Linear>,
-    log_variance: Param<Tensor<1>>,
+    pub(crate) log_variance: Param<Tensor<1>>,
     pub(crate) prior: Option<LearnedPrior>,
     /// Of training alone.
     pub(crate) baseline: Option<Baseline>,
@@ -136,33 +136,36 @@ impl Vae {
     #[must_use]
     pub fn log_conditional(&self, batch: Batch, z: Tensor<2>) -> Tensor<2> {
         let output = forward(&self.decoder, join(z, &batch.condition), self.architecture.activation);
-        let family = match self.architecture.likelihood {
+        let family = self.family();
+        let log_variance = self.likelihood_log_variance();
+        likelihood::log_likelihood(family, output, &batch.x, batch.observed.as_ref(), log_variance.clone())
+            .unwrap_or_else(|output| log_likelihood(family, output, batch, log_variance))
+    }
+
+    /// What the decoder's output parametrises.
+    pub(crate) fn family(&self) -> Family<'_> {
+        match self.architecture.likelihood {
             Likelihood::Bernoulli => Family::Bernoulli,
             Likelihood::Gaussian | Likelihood::GaussianFixed => Family::Gaussian,
             Likelihood::GaussianPredicted => Family::GaussianPredicted(self.architecture.log_variance_bounds()),
             Likelihood::GaussianCovariance => Family::GaussianCovariance(self.architecture.log_variance_bounds()),
             Likelihood::Mixed => Family::Mixed(&self.architecture.families),
-        };
-        let log_variance = self.likelihood_log_variance();
-        fused::log_likelihood(family, output, &batch.x, batch.observed.as_ref(), log_variance.clone())
-            .unwrap_or_else(|output| log_likelihood(family, output, batch, log_variance))
+        }
+    }
+
+    /// The least log-variance of each feature, where these are learned; at most they are [`LARGEST_LOG_VARIANCE`].
+    pub(crate) fn log_variance_floors(&self) -> Option<Vec<f32>> {
+        let Architecture { likelihood, variance_floors, .. } = &self.architecture;
+        let is_learned = matches!(likelihood, Likelihood::Gaussian | Likelihood::Mixed);
+        is_learned.then(|| variance_floors.iter().map(|floor| libm::logf(*floor)).collect())
     }
 
     fn likelihood_log_variance(&self) -> Tensor<1> {
-        let Architecture { features, likelihood, variance_floors, .. } = &self.architecture;
         let log_variance = self.log_variance.val();
-        match likelihood {
-            Likelihood::Gaussian | Likelihood::Mixed => {
-                let floors: Vec<f32> = variance_floors.iter().map(|floor| libm::logf(*floor)).collect();
-                let device = log_variance.device();
-                let floors = Tensor::from_data(TensorData::new(floors, [*features]), &device);
-                log_variance.max_pair(floors).clamp_max(LARGEST_LOG_VARIANCE)
-            }
-            Likelihood::GaussianFixed
-            | Likelihood::GaussianPredicted
-            | Likelihood::GaussianCovariance
-            | Likelihood::Bernoulli => log_variance.detach(),
-        }
+        let Some(floors) = self.log_variance_floors() else { return log_variance.detach() };
+        let device = log_variance.device();
+        let floors = Tensor::from_data(TensorData::new(floors, [self.architecture.features]), &device);
+        log_variance.max_pair(floors).clamp_max(LARGEST_LOG_VARIANCE)
     }
 
     /// This network with its weights rounded as an int8 model file rounds them, under the same parameter ids: the gradient of
@@ -236,7 +239,7 @@ pub struct Weights {
     pub prior: Option<Mixture>,
 }
 
-/// The chains of operations that [`fused::log_likelihood`] does in one.
+/// The chains of operations that [`likelihood::log_likelihood`] does in one.
 pub(crate) fn log_likelihood(
     family: Family<'_>,
     output: Tensor<2>,

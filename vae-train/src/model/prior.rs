@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use burn::{
+    backend::{Flex, flex::FlexTensor},
     module::{Module, Param},
+    optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
 use rand_chacha::ChaCha8Rng;
@@ -12,10 +14,11 @@ use crate::{
     cpu::{
         elementwise::{exp, ln, log_softmax},
         kernel::LN_TWO_PI,
+        latent::{Latents, Mixture},
         product::matmul,
-        tensor::read,
+        tensor::{in_one_buffer, read},
     },
-    weights::mixture::Mixture,
+    weights::mixture,
 };
 
 /// Log-variances of the prior's components are limited to ± this value: σ between 0.0067 and 148.
@@ -62,6 +65,26 @@ impl LearnedPrior {
         ln(exp(terms - largest.clone()).sum_dim(1)) + largest
     }
 
+    /// Registers this prior's gradients by the KL of a posterior to it, which weighs `weight`; gives the KL's sum over the windows, and its gradient
+    /// by the posterior's means and log-variances. `None` where the prior is not on the CPU.
+    pub(crate) fn backpropagate(
+        &self,
+        latents: &Latents<'_>,
+        weight: f32,
+        gradients: &mut GradientsParams,
+    ) -> Option<(f32, [Vec<f32>; 2])> {
+        let parameters = [&self.logits, &self.mean, &self.log_variance];
+        let values = parameters.map(|parameter| in_one_buffer(parameter.val()));
+        let [Some(logits), Some(mean), Some(log_variance)] = &values else { return None };
+        let mixture = Mixture::new(logits.storage(), mean.storage(), log_variance.storage(), PRIOR_LOG_VARIANCE_LIMIT);
+        let kl = mixture.kl(latents, weight);
+        for (parameter, gradient) in parameters.into_iter().zip(kl.by_prior) {
+            let gradient = FlexTensor::from_data(TensorData::new(gradient, parameter.val().dims()));
+            gradients.register(parameter.id, Tensor::<2>::from_primitive::<Flex>(gradient));
+        }
+        Some((kl.nats, kl.by_latents))
+    }
+
     #[cfg(test)]
     pub(crate) fn with(self, logits: Tensor<2>, log_variance: Tensor<2>) -> Self {
         let [logits, log_variance] =
@@ -70,8 +93,8 @@ impl LearnedPrior {
     }
 
     /// The prior outside burn.
-    pub(crate) fn read(&self) -> Result<Mixture> {
-        Ok(Mixture {
+    pub(crate) fn read(&self) -> Result<mixture::Mixture> {
+        Ok(mixture::Mixture {
             weight: read(exp(log_softmax(self.logits.val())))?,
             mean: read(self.mean.val())?,
             deviation: read(exp(self.log_variance().mul_scalar(0.5)))?,

@@ -9,7 +9,7 @@
 //! | 1 | `n`, bytes of the channels' names |
 //! | 8 | the number of the first sample, counted since the device started |
 //! | 4 | samples a second, `f32` |
-//! | 4 | what a count is worth in the channels' unit, `f32` |
+//! | 4 | what a count is worth in the channels' unit, `f32`; the largest count times it is finite |
 //! | 4 | where the sensor's scale ends, in the channels' unit, `f32`: 0 if that is not known |
 //! | `n` | the channels' names, UTF-8 without control characters, with commas between them |
 //! | the rest | signed counts, sample after sample, in each a count of each channel |
@@ -201,9 +201,12 @@ impl<'a> Frame<'a> {
             counts,
         };
         let is_number = |value: f32, least: f32| value.is_finite() && value >= least;
+        // Whatever the counts are, the values are numbers.
+        let largest = if *width == 2 { scale * 32_768.0 } else { scale * 2_147_483_648.0 };
         let is_right = matches!(width, 2 | 4)
             && is_number(rate, f32::MIN_POSITIVE)
             && is_number(scale, f32::MIN_POSITIVE)
+            && is_number(largest, 0.0)
             && is_number(full_scale, 0.0)
             && frame.names().all(|name| !name.trim().is_empty() && !name.chars().any(char::is_control))
             && !counts.is_empty()
@@ -333,6 +336,7 @@ mod tests {
             |plain| plain[11..15].copy_from_slice(&0f32.to_le_bytes()),
             |plain| plain[11..15].copy_from_slice(&f32::NAN.to_le_bytes()),
             |plain| plain[15..19].copy_from_slice(&f32::INFINITY.to_le_bytes()),
+            |plain| plain[15..19].copy_from_slice(&2e34f32.to_le_bytes()),
             |plain| plain[19..23].copy_from_slice(&(-1f32).to_le_bytes()),
             |plain| plain[23..28].copy_from_slice(b"x,,,z"),
             |plain| plain[23] = 0xFF,

@@ -8,11 +8,14 @@ use vae_core::format::Precision;
 
 use crate::{
     calibration::{self, Normal},
+    data::fingerprint::fingerprint_in_portions,
     file::{
+        card::{Statement, TERMS, name},
         model_file::{AlignedFile, ModelFile},
         source_text::{c_header, identifier, rust_static},
     },
     run::{export::RunModel, lock::Access, quantisation::Quantisation, tensor_file::safetensors},
+    tables::long_table::LongTable,
     training::listener::Listener,
     words::output::{Existing, write_file},
 };
@@ -155,7 +158,7 @@ impl Candidate {
     /// # Errors
     /// If they cannot be scored, or do not support what is asked of the calibration.
     pub fn calibrated(run: RunModel, normal: Option<&Normal>, precision: Precision) -> Result<Self> {
-        let (file, calibration) = run.calibrated(normal, precision)?;
+        let (mut file, calibration) = run.calibrated(normal, precision)?;
         let quantisation = match precision {
             Precision::F32 => None,
             Precision::Int8 => {
@@ -165,7 +168,20 @@ impl Candidate {
                 Some(Quantisation::measure(&file, &reference, &run.holdout)?)
             }
         };
+        let calibrated = normal.map(|normal| &normal.table).zip(calibration.as_ref());
+        file.metrics.extend(judged(run.holdout_windows(), quantisation.as_ref(), calibrated)?);
         Ok(Self { run, file, calibration, quantisation })
+    }
+
+    /// Puts what the model's maker says of it on its card.
+    ///
+    /// # Errors
+    /// If a text is too long or of several lines, or a unit is of no column.
+    pub fn state(&mut self, statement: &Statement) -> Result<()> {
+        let columns: Vec<&str> = self.file.channels.iter().chain(&self.file.conditions).map(String::as_str).collect();
+        let lines = statement.lines(&columns)?;
+        self.file.metrics.extend(lines);
+        Ok(())
     }
 
     /// Refuses a model that int8 changes too much.
@@ -209,6 +225,26 @@ impl Candidate {
             quantisation: self.quantisation.clone(),
         })
     }
+}
+
+/// The card's lines on how the model was judged, and on what it is for.
+fn judged(
+    held_out: usize,
+    quantisation: Option<&Quantisation>,
+    calibrated: Option<(&LongTable<'_>, &calibration::Report)>,
+) -> Result<Vec<String>> {
+    let mut lines = vec![format!("{} {held_out}", name::HELD_OUT)];
+    if let Some(Quantisation { flipped, score_shift, .. }) = quantisation {
+        lines.push(format!("{} {flipped}", name::INT8_FLIPPED));
+        lines.push(format!("{} {:.4}", name::INT8_SHIFT, score_shift.mean_magnitude));
+    }
+    if let Some((table, report)) = calibrated {
+        lines.push(format!("{} {}", name::CALIBRATED_ON, fingerprint_in_portions(table)?));
+        let known = report.alarms.map(|(_, (low, high))| format!("{} {low:.3e} {high:.3e}", name::FALSE_ALARMS));
+        lines.extend(known);
+    }
+    lines.push(format!("{} {}", name::TERMS, TERMS.number));
+    Ok(lines)
 }
 
 /// Calibrates a run's model on normal data, which the run keeps for `export`.

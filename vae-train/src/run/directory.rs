@@ -11,16 +11,16 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    calibration::{Normal, Settings},
+    calibration::Normal,
     config::Config,
     data::schema::Schema,
     model::architecture::Architecture,
     run::{
         import::imported::Imported,
         lock::{Access, LOCK, Lock, lock},
+        normal_file,
         standing_out::StandingOut,
     },
-    tables::table::Table,
     training::{checkpoint::Checkpoint, extras::Extras},
     words::output::{Csv, Existing, Pending, check_parents, is_temporary, write_file},
 };
@@ -323,10 +323,7 @@ impl RunDirectory {
     /// # Errors
     /// If the file cannot be written; the previous one is then still there.
     pub fn save_normal(&self, normal: &Normal) -> Result<()> {
-        let Table { path, columns, values, labels, starts, origins } = &normal.table;
-        let kept = (STATE_VERSION, &normal.settings, path, columns, values, labels, starts, origins);
-        let bytes = postcard::to_allocvec(&kept).context("cannot serialise the normal data")?;
-        self.write(NORMAL, |out| Ok(out.write_all(&bytes)?))
+        self.write(NORMAL, |out| normal_file::write(normal, STATE_VERSION, out))
     }
 
     /// The normal data that `calibrate` has left; none where it has not been called.
@@ -338,9 +335,10 @@ impl RunDirectory {
         if !path.exists() {
             return Ok(None);
         }
-        let (settings, path, columns, values, labels, starts, origins): (Settings, _, _, _, _, _, _) =
-            decode(&path, &read(&path)?, "calibrate again")?;
-        Ok(Some(Normal { table: Table { path, columns, values, labels, starts, origins }, settings }))
+        let again = "calibrate again";
+        let start = normal_file::start(&path)?;
+        check_version(&path, &start, again)?;
+        normal_file::open(&path, start).with_context(|| format!("{} is damaged: {again}", path.display())).map(Some)
     }
 
     /// The held-out normal windows, in physical units.
@@ -380,6 +378,12 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// What a file holds after the number of its layout; `again` says how to make it anew.
 fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8], again: &str) -> Result<T> {
+    let content = check_version(path, bytes, again)?;
+    postcard::from_bytes(content).with_context(|| format!("{} is damaged: {again}", path.display()))
+}
+
+/// What stands behind the number of a file's layout, which must be this program's.
+fn check_version<'b>(path: &Path, bytes: &'b [u8], again: &str) -> Result<&'b [u8]> {
     let damaged = || format!("{} is damaged: {again}", path.display());
     let (version, content) = postcard::take_from_bytes::<u32>(bytes).with_context(damaged)?;
     let lacks = if version < SECTIONS { ", which has no sections of settings yet" } else { "" };
@@ -388,5 +392,5 @@ fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8], again: &str) -> Result
         "{} is of another version of vae-train: it has layout {version}{lacks}, and this program reads layout {STATE_VERSION}; {again}",
         path.display()
     );
-    postcard::from_bytes(content).with_context(damaged)
+    Ok(content)
 }

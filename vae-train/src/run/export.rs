@@ -9,6 +9,7 @@ use vae_core::format::{FeatureFamily, LikelihoodKind, Precision};
 use crate::{
     calibration::{self, Normal},
     config::Config,
+    data::front_end::rate_of,
     file::{calibration::CalibrationRecord, model_file::ModelFile},
     model::network::Weights,
     run::{
@@ -16,7 +17,11 @@ use crate::{
         lock::Access,
     },
     training::extras::Extras,
+    words::numbers::significant,
 };
+
+/// Share by which the rate of the data may differ from that of the model's mel bands: as `score` has it.
+const SAME_RATE: f64 = 0.05;
 
 /// The model of a run directory, of a fit or an import, before it is calibrated and quantised.
 #[derive(Debug)]
@@ -60,6 +65,48 @@ impl RunModel {
             path.display()
         );
         Ok(Self { directory, file, config, holdout, false_alarms })
+    }
+
+    /// Windows that were held out of the fit.
+    #[must_use]
+    pub fn holdout_windows(&self) -> usize {
+        self.holdout.len() / (self.file.mean.len() + self.file.conditions.len())
+    }
+
+    /// Whether the model may have been trained on a table of so many rows, by their number alone.
+    #[must_use]
+    pub fn may_have_seen(&self, rows: usize) -> bool {
+        self.file.data.ends_with(&format!(", {rows} rows"))
+    }
+
+    /// Refuses normal data that the model was trained on: those of the same [`fingerprint`](crate::data::fingerprint), which messages call `name`.
+    ///
+    /// # Errors
+    /// If they are the same.
+    pub fn check_that_it_is_new(&self, fingerprint: Option<&str>, name: &Path) -> Result<()> {
+        let data = &self.file.data;
+        ensure!(
+            self.config.is_none() || fingerprint.is_none_or(|found| found != data),
+            "{} is what the model was trained on ({data}), and a model fits data it has seen better than new data: the threshold would be \
+             too strict, and false alarms more frequent than asked for; give normal data that it was not trained on, from another time",
+            name.display()
+        );
+        Ok(())
+    }
+
+    /// Refuses data, which messages call `name`, of another rate than that by which the model's mel bands are computed, if it has some.
+    ///
+    /// # Errors
+    /// Says both rates, in rows a second.
+    pub fn check_rate(&self, rate: f64, name: &Path) -> Result<()> {
+        let Some(of_mel) = rate_of(&self.file.front_ends) else { return Ok(()) };
+        ensure!(
+            (rate / f64::from(of_mel) - 1.0).abs() <= SAME_RATE,
+            "{}: has {} rows a second, and the model's mel bands are computed by {of_mel}: give data of that rate, or fit anew",
+            name.display(),
+            significant(rate)
+        );
+        Ok(())
     }
 
     /// The model calibrated on normal data or, without them, on the held-out windows, with golden vectors; and what a calibration on normal

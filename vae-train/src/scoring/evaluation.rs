@@ -9,7 +9,7 @@ use crate::{
     scoring::{
         self,
         detection::{Judged, Verdicts, detect},
-        event_outcome::{EventOutcome, JudgedWindows},
+        event_outcome::EventOutcome,
         events::EventDetection,
         false_alarm_test::FalseAlarmTest,
     },
@@ -27,9 +27,9 @@ pub struct Scored {
     /// What the detector says of each window.
     pub judged: Vec<Judged>,
     /// The rows' labels.
-    rows: Option<Vec<bool>>,
+    pub(crate) rows: Option<Vec<bool>>,
     /// The rows at which another recording begins.
-    starts: Vec<usize>,
+    pub(crate) starts: Vec<usize>,
 }
 
 impl Scored {
@@ -98,61 +98,4 @@ impl Evaluation {
         let windows = normal + anomalous + sensor_fault + drifting;
         (windows > 0).then(|| drifting as f64 / windows as f64)
     }
-
-    /// Judges a model by what it made of labelled data.
-    ///
-    /// # Errors
-    /// If there are no labels, or all windows have the same.
-    pub fn of(model: &Model<'_>, scored: &Scored) -> Result<Self> {
-        let Scored { windows, scores, judged, rows, starts } = scored;
-        let calibration = model.calibration()?;
-        let (ends, alarms): (Vec<usize>, Vec<bool>) = judged.iter().map(|judged| (judged.row, judged.alarm)).unzip();
-        let rows_per_second = calibration.sample_rate().map(f64::from);
-        let rows = rows.as_deref().context("the data have no labels")?;
-        let labels = windows.labels.as_deref().context("the data have no labels")?;
-        let (window, is_below) = (model.window(), |score| calibration.is_anomalous(score));
-        let events = EventDetection::of(rows, starts, window, &ends, &alarms, rows_per_second)?;
-        let judged_windows = JudgedWindows { window, last_rows: &windows.last_row, scores, labels, judged };
-        let outside = |judged: &&Judged| !rows[judged.row + 1 - window..=judged.row].contains(&true);
-        let below = |of: bool| {
-            let chosen = scores.iter().zip(labels).filter(|(_, label)| **label == of);
-            let (below, all) =
-                chosen.fold((0, 0), |(below, all), (score, _)| (below + usize::from(is_below(*score)), all + 1));
-            below as f64 / all as f64
-        };
-        let negated: Vec<f64> = scores.iter().map(|score| -f64::from(*score)).collect();
-        Ok(Self {
-            detection: Detection::of(&negated, labels)?,
-            threshold: calibration.threshold(),
-            false_alarm_rate: below(false),
-            detection_rate: below(true),
-            verdicts_outside_events: Verdicts {
-                alarms: events.false_alarms, // one that goes on from an event is none of these
-                ..Verdicts::of(judged.iter().filter(outside))
-            },
-            event_outcomes: judged_windows.outcomes(&events.events, is_below),
-            false_alarm_test: FalseAlarmTest::of(&events, &calibration, model.hop()),
-            events,
-            verdicts: Verdicts::of(judged),
-            window,
-            rows_per_second,
-            baseline_independent_gaussians: Detection::of(&distances(model, windows)?, labels)?,
-        })
-    }
-}
-
-/// The squared distance of each window from the mean of the training data, each feature in its deviations. What is missing counts as ordinary
-/// here, too: on average the square is 1.
-fn distances(model: &Model<'_>, windows: &Windows) -> Result<Vec<f64>> {
-    let (mean, inverse_scale) = model.standardiser()?;
-    let distance = |x: &[f32]| {
-        let features = x.iter().zip(mean.iter().zip(inverse_scale));
-        let squares = features.map(
-            |(x, (mean, inverse_scale))| {
-                if x.is_nan() { 1.0 } else { f64::from((x - mean) * inverse_scale).powi(2) }
-            },
-        );
-        squares.sum()
-    };
-    Ok(windows.iter().map(distance).collect())
 }

@@ -3,10 +3,7 @@
 use serde::Serialize;
 use vae_core::Verdict;
 
-use crate::scoring::{
-    detection::Judged,
-    events::{Event, windows_of},
-};
+use crate::scoring::events::Event;
 
 /// Share of an event's windows in which it must be noticed, by an alarm or as a sensor's fault.
 pub const MOST_OF_IT: f64 = 0.5;
@@ -90,59 +87,43 @@ pub struct EventOutcome {
     pub drifting: Option<f64>,
 }
 
-/// The windows of a stream, as the model and its detector judge them.
-#[derive(Debug)]
-pub struct JudgedWindows<'a> {
-    /// Rows of a window.
-    pub window: usize,
-    /// The last row of each window.
-    pub last_rows: &'a [usize],
-    /// The score of each window, lower more anomalous.
-    pub scores: &'a [f32],
-    /// Whether each window belongs to an event.
-    pub labels: &'a [bool],
-    /// What the detector says of each window that it has judged.
-    pub judged: &'a [Judged],
+/// The windows of an event, counted by what the model and its detector say of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// All of them.
+    pub windows: usize,
+    /// Those that are below the threshold.
+    pub below: usize,
+    /// Those that the detector reports as a sensor's fault with no alarm on.
+    pub sensor_fault: usize,
+    /// Those that it calls drifting.
+    pub drifting: usize,
+    /// For all of them, the normal windows that score higher, those of the same score counting half.
+    pub higher: f64,
 }
 
-impl JudgedWindows<'_> {
-    /// What became of each event; `is_below` says whether a score is below the threshold.
-    #[must_use]
-    pub fn outcomes(&self, events: &[Event], is_below: impl Fn(f32) -> bool) -> Vec<EventOutcome> {
-        let normal = self.scores.iter().zip(self.labels).filter(|(_, label)| !**label);
-        let mut normal: Vec<f32> = normal.map(|(score, _)| *score).collect();
-        normal.sort_by(f32::total_cmp);
-        let ends: Vec<usize> = self.judged.iter().map(|judged| judged.row).collect();
-        let outcome = |event: &Event| {
-            let own = |rows: &[usize]| windows_of(rows, self.window, event.first_row, event.last_row);
-            let scores = &self.scores[own(self.last_rows)];
-            let judged = &self.judged[own(&ends)];
-            let says = |of: fn(&Judged) -> bool| share(judged.iter().filter(|window| of(window)).count(), judged.len());
-            let shown = Shown {
-                below_threshold: share(scores.iter().filter(|score| is_below(**score)).count(), scores.len()),
-                auroc: chance_of_lower(scores, &normal),
-                sensor_fault: says(|judged| matches!(judged.verdict, Verdict::SensorFault(_)) && !judged.alarm),
-                drifting: says(|judged| matches!(judged.verdict, Verdict::Drifting(_))),
-            };
-            shown.outcome(event, self.window)
-        };
-        events.iter().map(outcome).collect()
+impl Tally {
+    /// Counts a window with this verdict; whether it `is_below` the threshold, and the alarm on.
+    pub fn add(&mut self, verdict: &Verdict, is_below: bool, alarm: bool) {
+        self.windows += 1;
+        self.below += usize::from(is_below);
+        self.sensor_fault += usize::from(matches!(verdict, Verdict::SensorFault(_)) && !alarm);
+        self.drifting += usize::from(matches!(verdict, Verdict::Drifting(_)));
     }
-}
 
-fn share(part: usize, of: usize) -> Option<f64> {
-    (of > 0).then(|| part as f64 / of as f64)
-}
-
-/// The chance that one of `scores` is lower than one of the ascending `normal` ones, ties counting half: the AUROC; none where either
-/// is empty.
-fn chance_of_lower(scores: &[f32], normal: &[f32]) -> Option<f64> {
-    let higher = |score: &f32| {
-        let (below, up_to) = (normal.partition_point(|n| n < score), normal.partition_point(|n| n <= score));
-        normal.len() as f64 - 0.5 * (below + up_to) as f64
-    };
-    let pairs = scores.len() as f64 * normal.len() as f64;
-    (pairs > 0.0).then(|| scores.iter().map(higher).sum::<f64>() / pairs)
+    /// What became of an event with windows of so many rows, beside so many normal ones.
+    #[must_use]
+    pub fn outcome(&self, event: &Event, window: usize, normal: usize) -> EventOutcome {
+        let share = |part: usize| (self.windows > 0).then(|| part as f64 / self.windows as f64);
+        let pairs = self.windows as f64 * normal as f64;
+        let shown = Shown {
+            below_threshold: share(self.below),
+            auroc: (pairs > 0.0).then(|| self.higher / pairs),
+            sensor_fault: share(self.sensor_fault),
+            drifting: share(self.drifting),
+        };
+        shown.outcome(event, window)
+    }
 }
 
 /// The shares of an event's windows.
@@ -197,7 +178,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{scoring::events::EventDetection, statistics::metrics::Detection};
+    use crate::scoring::events::EventDetection;
 
     /// The only event of rows labelled so, one row a window.
     fn event(labels: &str, alarm: &str) -> Event {
@@ -257,16 +238,5 @@ mod tests {
         }
         let detected = event("0011110000", "0001110000");
         assert_eq!(shown(0.0, 0.0, 0.5).outcome(&detected, 1).cause, None);
-    }
-
-    #[test]
-    fn the_chance_of_a_lower_score_is_the_auroc() {
-        let (scores, normal) = ([1.0, 3.0, 3.0, -2.0], [0.0f32, 2.0, 3.0, 3.0, 7.0]);
-        // Of 20 pairs: 4 + (1 + 1) + (1 + 1) + 5, with the four ties half.
-        assert_eq!(chance_of_lower(&scores, &normal), Some(13.0 / 20.0));
-        let all: Vec<f64> = scores.iter().chain(&normal).map(|score| -f64::from(*score)).collect();
-        let labels: Vec<bool> = (0..all.len()).map(|index| index < scores.len()).collect();
-        assert!((Detection::of(&all, &labels).unwrap().auroc - 13.0 / 20.0).abs() < 1e-12);
-        assert_eq!((chance_of_lower(&[], &normal), chance_of_lower(&scores, &[])), (None, None));
     }
 }

@@ -60,27 +60,60 @@ impl Detection {
         ensure!(scores.iter().all(|score| !score.is_nan()), "a score is NaN");
         let anomalies = labels.iter().filter(|label| **label).count();
         let normals = labels.len() - anomalies;
+        let mut areas = Areas::of(anomalies, normals)?;
+        operating_points(scores, labels).iter().for_each(|point| areas.add(point));
+        Ok(areas.detection())
+    }
+}
+
+/// The areas under the curves of operating points, which come one after the other, the strictest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Areas {
+    anomalies: usize,
+    normals: usize,
+    tpr: f64,
+    fpr: f64,
+    auroc: f64,
+    average_precision: f64,
+    partial: f64,
+    best_f1: f64,
+}
+
+impl Areas {
+    /// Of so many windows of each class.
+    ///
+    /// # Errors
+    /// If one of them is empty.
+    pub(crate) fn of(anomalies: usize, normals: usize) -> Result<Self> {
         ensure!(
             anomalies > 0 && normals > 0,
             "{anomalies} windows are labelled 1 and {normals} are labelled 0: both are needed to judge a model"
         );
-        let (mut tpr, mut fpr) = (0.0, 0.0);
-        let (mut auroc, mut average_precision, mut partial, mut best_f1) = (0.0, 0.0, 0.0, 0.0f64);
-        for OperatingPoint { detected: tp, false_alarms: fp, .. } in operating_points(scores, labels) {
-            let (next_tpr, next_fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
-            auroc += (next_fpr - fpr) * (tpr + next_tpr) / 2.0;
-            if fpr < PARTIAL && next_fpr > fpr {
-                let end = next_fpr.min(PARTIAL);
-                let tpr_at_end = tpr + (next_tpr - tpr) * (end - fpr) / (next_fpr - fpr);
-                partial += (end - fpr) * (tpr + tpr_at_end) / 2.0;
-            }
-            average_precision += (next_tpr - tpr) * tp as f64 / (tp + fp) as f64;
-            best_f1 = best_f1.max(2.0 * tp as f64 / (tp + fp + anomalies) as f64);
-            (tpr, fpr) = (next_tpr, next_fpr);
+        Ok(Self { anomalies, normals, ..Self::default() })
+    }
+
+    /// Takes the next point.
+    pub(crate) fn add(&mut self, point: &OperatingPoint) {
+        let Self { anomalies, normals, tpr, fpr, .. } = *self;
+        let (tp, fp) = (point.detected, point.false_alarms);
+        let (next_tpr, next_fpr) = (tp as f64 / anomalies as f64, fp as f64 / normals as f64);
+        self.auroc += (next_fpr - fpr) * (tpr + next_tpr) / 2.0;
+        if fpr < PARTIAL && next_fpr > fpr {
+            let end = next_fpr.min(PARTIAL);
+            let tpr_at_end = tpr + (next_tpr - tpr) * (end - fpr) / (next_fpr - fpr);
+            self.partial += (end - fpr) * (tpr + tpr_at_end) / 2.0;
         }
+        self.average_precision += (next_tpr - tpr) * tp as f64 / (tp + fp) as f64;
+        self.best_f1 = self.best_f1.max(2.0 * tp as f64 / (tp + fp + anomalies) as f64);
+        (self.tpr, self.fpr) = (next_tpr, next_fpr);
+    }
+
+    /// What all points come to.
+    pub(crate) fn detection(&self) -> Detection {
+        let Self { anomalies, normals, auroc, average_precision, partial, best_f1, .. } = *self;
         let chance = PARTIAL * PARTIAL / 2.0;
         let partial_auroc = 0.5 * (1.0 + (partial - chance) / (PARTIAL - chance));
-        Ok(Self { windows: labels.len(), anomalies, auroc, average_precision, partial_auroc, best_f1 })
+        Detection { windows: anomalies + normals, anomalies, auroc, average_precision, partial_auroc, best_f1 }
     }
 }
 

@@ -15,11 +15,20 @@ const BLOCKS: (usize, usize) = (8, 64);
 /// It holds for whatever makes events come together within less than a tenth of the recording. A rhythm of which tenths hold whole cycles
 /// adds nothing: as many of its events are in each.
 pub(crate) fn dispersion<T>(recording: &[T], events: impl Fn(&[T]) -> usize) -> f64 {
-    let parts = recording.chunks_exact((recording.len() / PARTS).max(1));
-    let counts: Vec<f64> = parts.map(|part| events(part) as f64).collect();
+    let parts = recording.chunks_exact(part_length(recording.len()));
+    dispersion_of_counts(&parts.map(|part| events(part) as f64).collect::<Vec<_>>())
+}
+
+/// Values of each of the parts in which [`dispersion`] counts events.
+pub(crate) fn part_length(values: usize) -> usize {
+    (values / PARTS).max(1)
+}
+
+/// [`dispersion`] of the events in all whole parts.
+pub(crate) fn dispersion_of_counts(counts: &[f64]) -> f64 {
     let mean = counts.iter().sum::<f64>() / counts.len() as f64;
     // At least 1, and not a number for a recording without events.
-    (CAUTION * variance(&counts) / mean).max(1.0)
+    (CAUTION * variance(counts) / mean).max(1.0)
 }
 
 /// How many times further apart the means of a recording's eighths are than those of its 64ths let expect, in variances.
@@ -29,15 +38,49 @@ pub(crate) fn dispersion<T>(recording: &[T], events: impl Fn(&[T]) -> usize) -> 
 ///
 /// # Source
 /// G. W. Snedecor's F, of 7 and 63 degrees of freedom, on batch means (see [`crate::statistics::dependence`]).
-pub(crate) fn slowness(values: &[f64]) -> f64 {
-    let of_means = |blocks: usize| {
-        let size = (values.len() / blocks).max(1);
-        let means: Vec<f64> = values.chunks_exact(size).map(|block| block.iter().sum::<f64>() / size as f64).collect();
-        size as f64 * variance(&means)
-    };
-    let (few, many) = (of_means(BLOCKS.0), of_means(BLOCKS.1));
-    // Nothing that varies is nothing slow.
-    if many > 0.0 { few / many } else { 0.0 }
+pub(crate) struct Slowness([Means; 2]);
+
+impl Slowness {
+    /// Of a recording of so many values, none of which has come yet.
+    pub(crate) fn of(values: usize) -> Self {
+        Self([BLOCKS.0, BLOCKS.1].map(|blocks| Means::of((values / blocks).max(1))))
+    }
+
+    /// Takes the next value.
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.iter_mut().for_each(|means| means.push(value));
+    }
+
+    /// What the values come to.
+    pub(crate) fn found(&self) -> f64 {
+        let [few, many] = self.0.each_ref().map(|means| means.size as f64 * variance(&means.whole));
+        // Nothing that varies is nothing slow.
+        if many > 0.0 { few / many } else { 0.0 }
+    }
+}
+
+/// Means of blocks of values that come one after the other.
+struct Means {
+    size: usize,
+    sum: f64,
+    here: usize,
+    /// Of the blocks that are complete.
+    whole: Vec<f64>,
+}
+
+impl Means {
+    fn of(size: usize) -> Self {
+        Self { size, sum: 0.0, here: 0, whole: Vec::new() }
+    }
+
+    fn push(&mut self, value: f64) {
+        self.sum += value;
+        self.here += 1;
+        if self.here == self.size {
+            self.whole.push(self.sum / self.size as f64);
+            (self.sum, self.here) = (0.0, 0);
+        }
+    }
 }
 
 /// Sample variance.
@@ -52,6 +95,12 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+
+    fn slowness(values: &[f64]) -> f64 {
+        let mut slowness = Slowness::of(values.len());
+        values.iter().for_each(|value| slowness.push(*value));
+        slowness.found()
+    }
 
     fn count(part: &[bool]) -> usize {
         part.iter().filter(|event| **event).count()

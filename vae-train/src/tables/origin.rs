@@ -32,6 +32,11 @@ impl Origins {
         Self { rows, columns, first: Vec::new(), origins: Vec::new(), is_decided: false }
     }
 
+    /// Rows that decide.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// What is kept of the next value of a row, which is of this column: itself, as `f32` has it, or its difference from the origin. `exact`
     /// gives it in 64 bits, NaN where there is none.
     pub(crate) fn relative(&mut self, column: usize, value: f32, exact: impl FnOnce() -> f64) -> f32 {

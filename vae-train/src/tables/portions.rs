@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 #[cfg(feature = "parquet")]
 use crate::tables::parquet::row_groups::RowGroups;
 use crate::tables::{
-    csv::Text,
+    csv_text::Text,
     format::TableFormat,
     labels::LabelColumn,
     meant::meant,

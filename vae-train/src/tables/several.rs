@@ -15,7 +15,7 @@ use crate::{
         open::open,
         reading::Reading,
         recording::{Label, Recording},
-        table::{NotNumbers, Table},
+        table::Table,
     },
     words::{messages::list, numbers::significant},
 };
@@ -218,16 +218,30 @@ fn append(whole: &mut Recording, mut next: Recording, part: f64) -> Result<()> {
     }
     table.starts.push(rows);
     table.starts.extend(more.starts.iter().map(|start| rows + start));
-    join_roles(whole, &next, rows, more_rows);
-    whole.notes.append(&mut next.notes);
-    whole.question = whole.question.take().or(next.question);
-    for NotNumbers { column, fields, .. } in &next.not_numbers {
-        match whole.not_numbers.iter_mut().find(|found| found.column == *column) {
-            Some(found) => found.fields += fields,
-            None => whole.not_numbers.extend(next.not_numbers.iter().find(|found| found.column == *column).cloned()),
+    whole.append_beside_rows(next, true, [rows, more_rows]);
+    Ok(())
+}
+
+impl Recording {
+    /// Takes what `more` rows say beside themselves, behind so many; they are of another file, or of the same.
+    pub(crate) fn append_beside_rows(&mut self, mut next: Self, is_another: bool, [rows, more]: [usize; 2]) {
+        if is_another {
+            join_roles(self, &next, rows, more);
+            self.notes.append(&mut next.notes);
+            self.question = self.question.take().or(next.question);
+        } else {
+            for clock in &mut self.clocks {
+                let own = next.clocks.iter().find(|other| other.column == clock.column);
+                own.iter().for_each(|own| clock.append(own, rows, more));
+            }
+        }
+        for found in next.not_numbers {
+            match self.not_numbers.iter_mut().find(|known| known.column == found.column) {
+                Some(known) => known.fields += found.fields,
+                None => self.not_numbers.push(found),
+            }
         }
     }
-    Ok(())
 }
 
 /// What columns are for, where files differ in it: none is trained on that one of them leaves out.

@@ -117,6 +117,8 @@ impl Training<'_> {
             let divergence = self.divergence(Some(going.steps), quantity, rows, indices.len());
             return Ok(Err(Pass::Diverged(divergence)));
         }
+        // Its parameters are the network's, which are changed in place where nobody else has them.
+        drop(computing);
         going.network = going.optimizer.step(going.learning_rate, going.network, found.gradients);
         going.windows += indices.len();
         Ok(Ok(going))

@@ -15,6 +15,7 @@ use crate::{
         tensor::{OnCpu, on_cpu, read},
     },
     model::{
+        backpropagation::{Backpropagated, HostWindows, backpropagate},
         batch::Batch,
         network::Vae,
         objective::{Loss, Objective},
@@ -110,6 +111,12 @@ pub(crate) fn gradient(
 ) -> Result<Gradient> {
     let part = |range: Range<usize>, network: Vae| -> Result<Gradient> {
         let share = range.len() as f64 / batch.of as f64;
+        if let Some(found) = backpropagated(objective, &network, batch, range.clone()) {
+            let Backpropagated { gradients, bound, reconstruction, kl } = found;
+            let squared_norm = squared_norm(&network, &gradients)?;
+            let [bound, reconstruction, kl] = [bound, reconstruction, kl].map(|mean| share * f64::from(mean));
+            return Ok(Gradient { gradients, sums: Sums { bound, reconstruction, kl, squared_norm } });
+        }
         let loss = loss(objective, &network, batch, range, device);
         let scaled = |value| read(value).map(|value| share * f64::from(value[0]));
         let (bound, reconstruction, kl) = (scaled(loss.bound)?, scaled(loss.reconstruction)?, scaled(loss.kl)?);
@@ -130,6 +137,23 @@ pub(crate) fn gradient(
     let (first, second) =
         rayon::join(|| part(windows.start..middle, network.clone()), || part(middle..windows.end, others));
     Ok(sum(network, first?, second?))
+}
+
+/// The part of some of a batch's windows, where it needs no graph.
+fn backpropagated(
+    objective: &Objective,
+    network: &Vae,
+    batch: HostBatch<'_>,
+    range: Range<usize>,
+) -> Option<Backpropagated> {
+    let architecture = network.architecture();
+    let windows = HostWindows {
+        rows: &batch.rows[range.clone()],
+        noise: batch.noise.get(range.start * architecture.latent..range.end * architecture.latent)?,
+        blur: batch.blur_of(&range, architecture.features),
+        share: (range.len() as f64 / batch.of as f64) as f32,
+    };
+    backpropagate(objective, network, windows)
 }
 
 /// `a + b`, which is on `a`'s device.

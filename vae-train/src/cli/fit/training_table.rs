@@ -23,11 +23,12 @@ pub(super) fn settle_names(recording: &Recording, config: &mut Config) {
 /// Says what inspect would of the columns of numbers, behind what is known of the clock, and which window they ask for.
 pub(super) fn tell_of(table: &Table, config: &Config, of_clock: Vec<String>, advises: bool) -> Result<()> {
     let numbers = numbers_of(table, config)?;
-    let inspection = numbers.as_deref().map(Inspection::of);
+    let all = |table: &Table| Inspection::of(&table.into(), &(0..table.columns.len()).collect::<Vec<_>>());
+    let inspection = numbers.as_deref().map(all).transpose()?;
     let findings = inspection.iter().flat_map(Inspection::findings_for_fit);
     tell(&table.path, &of_clock.into_iter().chain(findings).collect::<Vec<_>>());
     if let (1, true, Some((numbers, inspection))) = (config.data.window, advises, numbers.as_deref().zip(inspection)) {
-        advise_on_window(numbers, config, inspection.suggestion);
+        advise_on_window(numbers, config, inspection.suggestion)?;
     }
     Ok(())
 }
@@ -82,12 +83,12 @@ fn tell(path: &Path, findings: &[String]) {
 }
 
 /// Says so where rows that are about to be judged one by one depend on those before them, by what is suggested for all columns.
-fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
+fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) -> Result<()> {
     let conditions: HashSet<&String> = config.data.condition.iter().collect();
     let is_channel = |column: &usize| !conditions.contains(&table.columns[*column]);
     let Suggestion { window, hop, reason, .. } = match conditions.is_empty() {
         true => suggestion,
-        false => Suggestion::of(table, &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>()),
+        false => Suggestion::of(&table.into(), &(0..table.columns.len()).filter(is_channel).collect::<Vec<_>>())?,
     };
     if window > 1 {
         note(&format!(
@@ -96,4 +97,5 @@ fn advise_on_window(table: &Table, config: &Config, suggestion: Suggestion) {
             table.path.display()
         ));
     }
+    Ok(())
 }
