@@ -9,9 +9,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    device::motor_model,
+    device::{baseline, motor_model},
     motor::{Condition, Individual},
-    program::{printed, refused},
+    program::{printed, refused, vae_fleet},
     recording::{Recording, parquet},
 };
 
@@ -168,6 +168,40 @@ fn a_column_gives_the_tables_that_folders_give() {
     assert_eq!(found[0].0.len(), 4);
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0], found[2]);
+}
+
+#[cfg(unix)]
+#[test]
+fn baselines_are_what_the_devices_would_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fleet(folder, 2, 30_000);
+    let program = stand_in(folder);
+    let call = |out: &'static str, windows: &'static str| {
+        let arguments = ["fit", "history/**/*.parquet", "--by", "machine", "--out", out, "--baseline", windows];
+        [&arguments[..], &["--vae-train", program.to_str().unwrap()]].concat()
+    };
+    let output = vae_fleet(folder, &call("models", "400"));
+    let summary = fs::read_to_string(folder.join("models/summary.json")).unwrap();
+    assert!(output.status.success(), "{summary}");
+    let mut found = HashSet::new();
+    for index in 0..2_u64 {
+        let recording = Recording::of("", Individual::TYPICAL, 100 + index, &[(Condition::Normal, 30_000)]);
+        let snapshot = fs::read(folder.join(format!("models/{index:03}.baseline"))).unwrap();
+        // Of the rows that calibrate, which are the second half.
+        assert_eq!(snapshot, baseline(&recording.samples[15_000..], 400), "{index:03}");
+        assert!(found.insert(snapshot), "each machine has its own");
+    }
+    // A machine without what was asked for has no model either, and what is missing is said.
+    let message = refused(folder, &call("long", "1024"));
+    assert!(message.contains("no machine has a model"), "{message}");
+    let summary = fs::read_to_string(folder.join("long/summary.json")).unwrap();
+    assert!(summary.contains("a baseline of 1024 windows is not complete after 15000 rows"), "{summary}");
+    assert_eq!(names(&folder.join("long"), ".vae").len() + names(&folder.join("long"), ".baseline").len(), 0);
+    refused(folder, &call("short", "2"));
+    let summary = fs::read_to_string(folder.join("short/summary.json")).unwrap();
+    assert!(summary.contains("a baseline of its own cannot be learnt"), "{summary}");
+    assert!(refused(folder, &call("models", "401")).contains("begun with other settings: baseline"));
 }
 
 /// `vae-train`, where the workspace beside this one has built it, or where `VAE_TRAIN` says.
