@@ -61,7 +61,6 @@ pub async fn greet(url: &str, program: &str) -> Result<()> {
 ///
 /// # Errors
 /// As an answer to who asks; and to callers of another version.
-#[expect(clippy::result_large_err, reason = "the server's own type")]
 pub(super) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
     let program = PROGRAM.as_str();
     if said(request.metadata(), ASKS).is_some() {

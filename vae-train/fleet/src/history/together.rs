@@ -55,7 +55,7 @@ pub async fn together(
         plan = Arc::new(RepartitionExec::try_new(plan, Partitioning::Hash(vec![column(0, by)], jobs))?);
     }
     if order == Order::Sorted {
-        let keys = [column(0, by), column(1, &wanted.time)].map(|key| PhysicalSortExpr::new_default(key));
+        let keys = [column(0, by), column(1, &wanted.time)].map(PhysicalSortExpr::new_default);
         let keys = LexOrdering::new(keys).context("no columns to sort by")?;
         plan = Arc::new(SortExec::new(keys, plan).with_preserve_partitioning(true));
     }
