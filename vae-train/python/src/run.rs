@@ -86,7 +86,7 @@ fn calibrated(
     let of_mel = rate_of(&run.file.front_ends).map(f64::from);
     let sample_rate = sample_rate(asked, of_mel, listener)?;
     if let Some(rate) = sample_rate {
-        doubts.pass(run.check_rate(rate, &table.path), listener)?;
+        doubts.pass(run.check_rate(rate, table.path()), listener)?;
     }
     let settings = Settings {
         alarms: alarms.map(|alarms| f64::from(alarms.per_second())),
