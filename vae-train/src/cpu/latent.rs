@@ -2,18 +2,20 @@
 //!
 //! In the order in which the chains of `model::posterior` and `model::prior` compute them, so with the same bits.
 
-use burn::{backend::flex::FlexTensor, tensor::TensorData};
+use burn::backend::flex::FlexTensor;
 use libm::{expf, logf};
 use vae_core::LOG_VARIANCE_LIMIT;
 
 use crate::cpu::{
     kernel::LN_TWO_PI,
     product::{product, transposed},
+    tensor::matrix,
 };
 
-/// `[rows, columns]`, whose product with another has [`product`]'s bits.
-fn matrix(values: &[f32], columns: usize) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values.to_vec(), [values.len() / columns, columns]))
+/// `[rows, columns]`
+fn rows_of(values: Vec<f32>, columns: usize) -> FlexTensor {
+    let rows = values.len() / columns;
+    matrix(values, [rows, columns])
 }
 
 fn sum(values: impl Iterator<Item = f32>) -> f32 {
@@ -141,8 +143,8 @@ impl<'a> Mixture<'a> {
     pub(crate) fn kl(&self, latents: &Latents<'_>, weight: f32) -> MixtureKl {
         let (latent, components) = (self.latent, self.constant.len());
         let square: Vec<f32> = latents.mean.iter().zip(&latents.variance).map(|(m, v)| m * m + v).collect();
-        let [mean, square] = [&latents.mean, &square].map(|values| matrix(values, latent));
-        let [scaled, precision] = [&self.scaled, &self.precision].map(|values| matrix(values, latent));
+        let [mean, square] = [latents.mean.clone(), square].map(|values| rows_of(values, latent));
+        let [scaled, precision] = [&self.scaled, &self.precision].map(|values| rows_of(values.clone(), latent));
         let by_mean = product(&mean, &transposed(scaled.clone()));
         let by_square = product(&square, &transposed(precision.clone()));
         let mut terms: Vec<f32> =
@@ -162,8 +164,8 @@ impl<'a> Mixture<'a> {
             terms.iter_mut().for_each(|term| *term *= share);
         }
 
-        let halves = matrix(&terms.iter().map(|term| -term * 0.5).collect::<Vec<f32>>(), components);
-        let terms = matrix(&terms, components);
+        let halves = rows_of(terms.iter().map(|term| -term * 0.5).collect(), components);
+        let terms = rows_of(terms, components);
         let (by_mean, by_square) = (product(&terms, &scaled), product(&halves, &precision));
         let (by_mean, by_square): (&[f32], &[f32]) = (by_mean.storage(), by_square.storage());
         let squared = by_square.iter().zip(&latents.mean).map(|(square, mean)| square * mean);

@@ -19,20 +19,8 @@ use crate::cpu::{
         self, covariance,
         log_likelihood::{self, Observations},
     },
-    tensor::{OnCpu, on_cpu},
+    tensor::{OnCpu, in_one_buffer, matrix, on_cpu},
 };
-
-/// A constant's CPU representation.
-fn constant(tensor: &Tensor<2>) -> Option<FlexTensor> {
-    match on_cpu(tensor.clone()).ok()? {
-        OnCpu::Plain(tensor) => Some(whole(tensor)),
-        OnCpu::Differentiable(tensor) => Some(whole(tensor.into_primitive())),
-    }
-}
-
-fn matrix(values: Vec<f32>, shape: [usize; 2]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
-}
 
 /// As a whole contiguous buffer, not copied if it is one.
 fn whole(tensor: FlexTensor) -> FlexTensor {
@@ -64,7 +52,9 @@ pub(crate) fn log_likelihood(
     observed: Option<&Tensor<2>>,
     log_variance: Tensor<1>,
 ) -> Result<Tensor<2>, Tensor<2>> {
-    let (Some(x), observed, Ok(log_variance)) = (constant(x), observed.map(constant), on_cpu(log_variance)) else {
+    let (Some(x), observed, Ok(log_variance)) =
+        (in_one_buffer(x.clone()), observed.cloned().map(in_one_buffer), on_cpu(log_variance))
+    else {
         return Err(output);
     };
     let data = |log_variance| Data::new(family, x, observed.flatten(), whole(log_variance));

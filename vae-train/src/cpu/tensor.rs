@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use burn::{
     backend::{Autodiff, Flex, flex::FlexTensor, tensor::FloatTensor},
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
 
 pub(crate) type Differentiable = FloatTensor<Autodiff<Flex>>;
@@ -33,6 +33,11 @@ pub(crate) fn in_one_buffer<const D: usize>(tensor: Tensor<D>) -> Option<FlexTen
         OnCpu::Plain(tensor) => Some(tensor.to_contiguous()),
         OnCpu::Differentiable(tensor) => Some(tensor.into_primitive().to_contiguous()),
     }
+}
+
+/// Values row after row, as the CPU has them.
+pub(crate) fn matrix(values: Vec<f32>, shape: [usize; 2]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 /// A tensor's values.

@@ -11,7 +11,12 @@ use burn::{
 };
 
 use crate::{
-    cpu::{dense::Passed, latent::Latents, likelihood::Data, tensor::in_one_buffer},
+    cpu::{
+        dense::Passed,
+        latent::Latents,
+        likelihood::Data,
+        tensor::{in_one_buffer, matrix},
+    },
     model::{
         architecture::LARGEST_LOG_VARIANCE,
         network::Vae,
@@ -53,6 +58,8 @@ pub(crate) fn backpropagate(objective: &Objective, network: &Vae, windows: HostW
     if !usual || architecture.posterior != Posterior::Diagonal {
         return None;
     }
+    // First, as it tells a network on another device.
+    let log_variance = LogVariance::new(network)?;
     let (count, latent) = (windows.rows.len(), architecture.latent);
     let scale = 1.0 / count as f32;
     let inputs = Inputs::new(windows, architecture.features);
@@ -62,7 +69,6 @@ pub(crate) fn backpropagate(objective: &Objective, network: &Vae, windows: HostW
     let latents = Latents::new(outputs.storage(), windows.noise, latent);
     let z = joined(latents.sample(), inputs.condition.as_deref(), [count, latent]);
     let (output, decoded) = forward(&network.decoder, z, architecture.activation)?;
-    let log_variance = LogVariance::new(network)?;
     let data = Data::new(network.family(), inputs.x, inputs.observed, log_variance.limited());
     let (nats, judged) = data.judge(network.family(), output);
     let reconstruction = nats.storage::<f32>().iter().fold(0.0, |sum, nats| sum + nats) * scale;
@@ -215,10 +221,6 @@ fn backward(
         first = Some(passed);
     }
     first.map(|first| (first, gradient))
-}
-
-fn matrix(values: Vec<f32>, shape: [usize; 2]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 #[cfg(test)]

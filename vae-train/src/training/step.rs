@@ -111,7 +111,7 @@ pub(crate) fn gradient(
 ) -> Result<Gradient> {
     let part = |range: Range<usize>, network: Vae| -> Result<Gradient> {
         let share = range.len() as f64 / batch.of as f64;
-        if let Some(found) = backpropagated(objective, &network, batch, range.clone()) {
+        if let Some(found) = backpropagated(objective, &network, batch, range.clone(), share) {
             let Backpropagated { gradients, bound, reconstruction, kl } = found;
             let squared_norm = squared_norm(&network, &gradients)?;
             let [bound, reconstruction, kl] = [bound, reconstruction, kl].map(|mean| share * f64::from(mean));
@@ -139,19 +139,20 @@ pub(crate) fn gradient(
     Ok(sum(network, first?, second?))
 }
 
-/// The part of some of a batch's windows, where it needs no graph.
+/// The part of some of a batch's windows, which are this share of it, where it needs no graph.
 fn backpropagated(
     objective: &Objective,
     network: &Vae,
     batch: HostBatch<'_>,
     range: Range<usize>,
+    share: f64,
 ) -> Option<Backpropagated> {
     let architecture = network.architecture();
     let windows = HostWindows {
         rows: &batch.rows[range.clone()],
         noise: batch.noise.get(range.start * architecture.latent..range.end * architecture.latent)?,
         blur: batch.blur_of(&range, architecture.features),
-        share: (range.len() as f64 / batch.of as f64) as f32,
+        share: share as f32,
     };
     backpropagate(objective, network, windows)
 }
