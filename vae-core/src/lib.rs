@@ -77,7 +77,7 @@ mod probability;
 
 pub use arithmetic::{
     activation::Activation,
-    random::standard_normal,
+    random::{fill_standard_normal, standard_normal},
     vector::{AsVector, AsVectorMut, AsWindow, Samples},
 };
 pub use calibration::{

@@ -13,7 +13,7 @@ use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use vae_core::standard_normal;
+use vae_core::fill_standard_normal;
 
 use crate::{
     config::{
@@ -251,9 +251,18 @@ impl Config {
         let Architecture { features, families, .. } = architecture;
         match self.objective.input_noise {
             Some(deviation) if deviation > 0.0 && self.model.likelihood != Likelihood::Bernoulli => {
-                let is_discrete = |place: usize| families.get(place % features).is_some_and(|f| f.is_discrete());
-                let noise = |place| if is_discrete(place) { 0.0 } else { deviation * standard_normal(rng) };
-                (0..windows * features).map(noise).collect()
+                let is_discrete = |feature: usize| families.get(feature).is_some_and(|family| family.is_discrete());
+                let discrete: Vec<usize> = (0..*features).filter(|feature| is_discrete(*feature)).collect();
+                let mut draws = vec![0.0; windows * (features - discrete.len())];
+                fill_standard_normal(&mut draws, rng);
+                draws.iter_mut().for_each(|draw| *draw *= deviation);
+                if discrete.is_empty() {
+                    return draws;
+                }
+                let mut draws = draws.into_iter();
+                let mut noise =
+                    |place| if discrete.contains(&(place % features)) { None } else { draws.next() }.unwrap_or(0.0);
+                (0..windows * features).map(|place| noise(place)).collect()
             }
             _ => Vec::new(),
         }

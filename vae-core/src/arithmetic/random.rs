@@ -16,34 +16,76 @@ pub fn standard_normal<R: Rng + ?Sized>(rng: &mut R) -> f32 {
     quantile(rng.next_u32())
 }
 
+/// Fills a slice with what as many calls of [`standard_normal`] give, faster where a processor computes several at once.
+pub fn fill_standard_normal<R: Rng + ?Sized>(draws: &mut [f32], rng: &mut R) {
+    const AT_ONCE: usize = 64;
+    for draws in draws.chunks_mut(AT_ONCE) {
+        let mut bits = [0; AT_ONCE];
+        bits.iter_mut().zip(&*draws).for_each(|(bits, _)| *bits = rng.next_u32());
+        // Without a branch: six of seven are right.
+        for (draw, bits) in draws.iter_mut().zip(bits) {
+            let (upper, from_centre) = split(bits);
+            *draw = signed(upper, central(from_centre));
+        }
+        for (draw, bits) in draws.iter_mut().zip(bits) {
+            let (upper, from_centre) = split(bits);
+            if centre(from_centre) > CENTRAL {
+                *draw = signed(upper, in_tail(from_centre));
+            }
+        }
+    }
+}
+
 /// The normal quantile at `(bits + ½) / 2³²`.
 ///
 /// The sign is taken from the top bit and the rest kept as an integer, so that both tails are resolved to 2⁻³³.
 fn quantile(bits: u32) -> f32 {
-    const TWO_POW_MINUS_33: f32 = 1.164_153_2e-10;
-    // With u = (bits + ½) / 2³²: `centre` is |u − ½| and `tail` is min(u, 1 − u), each in steps of 2⁻³³ from its own end.
+    let (upper, from_centre) = split(bits);
+    let is_central = centre(from_centre) <= CENTRAL;
+    signed(upper, if is_central { central(from_centre) } else { in_tail(from_centre) })
+}
+
+const TWO_POW_MINUS_33: f32 = 1.164_153_2e-10;
+
+/// Largest distance from ½ of what [`central`] inverts.
+const CENTRAL: f32 = 0.425;
+
+/// Whether u = (bits + ½) / 2³² is above ½, and its distance from there in steps of 2⁻³², the half left out.
+fn split(bits: u32) -> (bool, u32) {
     let upper = bits >> 31 == 1;
-    let from_centre = if upper { bits - (1 << 31) } else { (1 << 31) - 1 - bits };
-    let centre = (2.0 * from_centre as f32 + 1.0) * TWO_POW_MINUS_33;
-    let magnitude = if centre <= 0.425 {
-        let r = 0.180_625 - centre * centre;
-        centre * (((59.109_375 * r + 159.291_13) * r + 50.434_27) * r + 3.387_132_7)
-            / (((67.187_56 * r + 78.757_76) * r + 17.895_17) * r + 1.0)
-    } else {
-        let from_end = (1 << 31) - 1 - from_centre;
-        let tail = (2.0 * from_end as f32 + 1.0) * TWO_POW_MINUS_33;
-        let r = libm::sqrtf(-libm::logf(tail));
-        if r <= 5.0 {
-            let r = r - 1.6;
-            (((0.170_238_21 * r + 1.306_728_5) * r + 2.756_815_4) * r + 1.423_437_3)
-                / ((0.120_211_33 * r + 0.737_001_64) * r + 1.0)
-        } else {
-            let r = r - 5.0;
-            (((0.017_337_204 * r + 0.428_682_95) * r + 3.081_226_4) * r + 6.657_905)
-                / ((0.012_258_202 * r + 0.241_978_94) * r + 1.0)
-        }
-    };
+    (upper, if upper { bits - (1 << 31) } else { (1 << 31) - 1 - bits })
+}
+
+fn signed(upper: bool, magnitude: f32) -> f32 {
     if upper { magnitude } else { -magnitude }
+}
+
+/// |u − ½|
+fn centre(from_centre: u32) -> f32 {
+    (2.0 * from_centre as f32 + 1.0) * TWO_POW_MINUS_33
+}
+
+fn central(from_centre: u32) -> f32 {
+    let centre = centre(from_centre);
+    let r = 0.180_625 - centre * centre;
+    centre * (((59.109_375 * r + 159.291_13) * r + 50.434_27) * r + 3.387_132_7)
+        / (((67.187_56 * r + 78.757_76) * r + 17.895_17) * r + 1.0)
+}
+
+fn in_tail(from_centre: u32) -> f32 {
+    let from_end = (1 << 31) - 1 - from_centre;
+    // min(u, 1 − u), in steps of its own end.
+    let tail = (2.0 * from_end as f32 + 1.0) * TWO_POW_MINUS_33;
+    let r = libm::sqrtf(-libm::logf(tail));
+    if r <= 5.0 {
+        let r = r - 1.6;
+        (((0.170_238_21 * r + 1.306_728_5) * r + 2.756_815_4) * r + 1.423_437_3)
+            / ((0.120_211_33 * r + 0.737_001_64) * r + 1.0)
+    } else {
+        let r = r - 5.0;
+        (((0.017_337_204 * r + 0.428_682_95) * r + 3.081_226_4) * r + 6.657_905)
+            / ((0.012_258_202 * r + 0.241_978_94) * r + 1.0)
+    }
 }
 
 /// A draw from the uniform distribution over `[0, 1)`, in steps of 2⁻²⁴.
@@ -106,6 +148,17 @@ pub(crate) mod tests {
                 "at {u}: {v}, off by {}",
                 error / density
             );
+        }
+    }
+
+    #[test]
+    fn many_draws_are_those_of_as_many_calls() {
+        let mut one_by_one = SplitMix(7);
+        let mut at_once = SplitMix(7);
+        let mut draws = [0.0f32; 1001];
+        for _ in 0..3 {
+            fill_standard_normal(&mut draws, &mut at_once);
+            assert!(draws.iter().all(|draw| draw.to_bits() == standard_normal(&mut one_by_one).to_bits()));
         }
     }
 

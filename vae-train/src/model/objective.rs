@@ -5,7 +5,7 @@ pub(crate) mod discrete;
 use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use vae_core::standard_normal;
+use vae_core::fill_standard_normal;
 
 use crate::{
     cpu::elementwise::{exp, ln},
@@ -91,7 +91,11 @@ impl Objective {
     pub fn noise(&self, architecture: &Architecture, windows: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
         let count = windows * self.samples * architecture.latent;
         match architecture.posterior {
-            Posterior::Diagonal | Posterior::Full => (0..count).map(|_| standard_normal(rng)).collect(),
+            Posterior::Diagonal | Posterior::Full => {
+                let mut noise = vec![0.0; count];
+                fill_standard_normal(&mut noise, rng);
+                noise
+            }
             _ if self.estimator == Estimator::Enumeration => {
                 let states = states(architecture.posterior, architecture.latent);
                 states.chunks_exact(architecture.latent).flat_map(|state| state.repeat(windows)).collect()
