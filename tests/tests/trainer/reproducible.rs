@@ -13,13 +13,13 @@ use crate::workplace::{BINARY, Workplace, files, message};
 /// Every family and objective, small enough for an emulated processor; what is asked of a fitted model follows.
 const COMMANDS: [&str; 11] = [
     "fit train.csv --out run --epochs 4 --hidden 24,12 --latent 3 --mixture 2 --second-stage --quantisation-aware 1",
-    "fit train.csv --out importance --epochs 3 --objective importance --samples 3 --posterior full --activation tanh --hidden 30 \
+    "fit train.csv --out importance --epochs 2 --objective importance --samples 3 --posterior full --activation tanh --hidden 30 \
      --prior 0",
-    "fit train.csv --out coins --epochs 3 --posterior bernoulli --likelihood gaussian-predicted --samples 1 --activation softplus --hidden 12",
-    "fit train.csv --out states --epochs 2 --posterior categorical --latent 6 --categories 3 --hidden 12",
-    "fit train.csv --out enumerated --epochs 2 --posterior categorical --latent 6 --categories 3 --hidden 12 --estimator enumeration",
-    "fit train.csv --out wide --epochs 3 --window 110 --hop 10 --batch 9 --hidden 40",
-    "fit train.csv --out several --device flex,flex,flex --epochs 2 --batch 64 --hidden 300,300 --latent 3",
+    "fit train.csv --out coins --epochs 2 --posterior bernoulli --likelihood gaussian-predicted --samples 1 --activation softplus --hidden 12",
+    "fit train.csv --out states --epochs 1 --posterior categorical --latent 6 --categories 3 --hidden 12",
+    "fit train.csv --out enumerated --epochs 1 --posterior categorical --latent 6 --categories 3 --hidden 12 --estimator enumeration",
+    "fit train.csv --out wide --epochs 2 --window 110 --hop 10 --batch 9 --hidden 40",
+    "fit train.csv --out several --device flex,flex,flex --epochs 1 --batch 64 --hidden 300,300 --latent 3",
     "calibrate run --normal normal.csv --alarms 4/hour",
     "export run --out model.vae",
     "score model.vae test.csv --out scores.csv",
