@@ -260,9 +260,9 @@ impl Config {
                     return draws;
                 }
                 let mut draws = draws.into_iter();
-                let mut noise =
+                let noise =
                     |place| if discrete.contains(&(place % features)) { None } else { draws.next() }.unwrap_or(0.0);
-                (0..windows * features).map(|place| noise(place)).collect()
+                (0..windows * features).map(noise).collect()
             }
             _ => Vec::new(),
         }
