@@ -106,10 +106,6 @@ pub(crate) mod tests {
     use super::*;
 
     /// SplitMix64 (Steele, Lea & Flood 2014): small, seeded, good enough to sample from.
-    #[cfg_attr(
-        not(feature = "families"),
-        expect(dead_code, reason = "posteriors draw, and are tested in all families")
-    )]
     pub(crate) struct SplitMix(pub(crate) u64);
 
     impl TryRng for SplitMix {
