@@ -10,10 +10,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use vae_core::fill_standard_normal;
 
 use crate::{
     config::{
@@ -244,28 +242,6 @@ impl Config {
         let is_standard = self.model.posterior != PosteriorFamily::Diagonal || self.objective.free_bits > 0.0;
         let by_purpose = if self.is_of_densities() { DENSITY_COMPONENTS } else { PRIOR_COMPONENTS };
         self.model.prior.unwrap_or(if is_standard { 0 } else { by_purpose })
-    }
-
-    /// What is added to the encoder's inputs, of so many windows: a value for each feature, 0 for those of zeros and ones; or none.
-    pub(crate) fn blur(&self, windows: usize, architecture: &Architecture, rng: &mut ChaCha8Rng) -> Vec<f32> {
-        let Architecture { features, families, .. } = architecture;
-        match self.objective.input_noise {
-            Some(deviation) if deviation > 0.0 && self.model.likelihood != Likelihood::Bernoulli => {
-                let is_discrete = |feature: usize| families.get(feature).is_some_and(|family| family.is_discrete());
-                let discrete: Vec<usize> = (0..*features).filter(|feature| is_discrete(*feature)).collect();
-                let mut draws = vec![0.0; windows * (features - discrete.len())];
-                fill_standard_normal(&mut draws, rng);
-                draws.iter_mut().for_each(|draw| *draw *= deviation);
-                if discrete.is_empty() {
-                    return draws;
-                }
-                let mut draws = draws.into_iter();
-                let noise =
-                    |place| if discrete.contains(&(place % features)) { None } else { draws.next() }.unwrap_or(0.0);
-                (0..windows * features).map(noise).collect()
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// Least variance that is predicted, in standardised units.

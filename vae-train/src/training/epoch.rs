@@ -4,14 +4,15 @@ use anyhow::Result;
 use burn::optim::ModuleOptimizer;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use vae_core::fill_standard_normal;
 
 use crate::{
-    config::data::Binarise,
+    config::{Config, data::Binarise},
     data::{
         part::{Part, binarise},
         supply::Supply,
     },
-    model::{network::Vae, objective::Objective},
+    model::{architecture::Architecture, network::Vae, objective::Objective},
     training::{
         LARGEST_EPOCH, Training,
         checkpoint::EpochMetrics,
@@ -20,6 +21,7 @@ use crate::{
         pass::Pass,
         step::HostBatch,
     },
+    weights::family::Likelihood,
 };
 
 /// An epoch in progress.
@@ -94,7 +96,7 @@ impl Training<'_> {
             None => part.windows(indices, inputs).collect(),
         };
         let noise = objective.noise(network.architecture(), indices.len(), rng);
-        let blur = self.config.blur(indices.len(), network.architecture(), rng);
+        let blur = self.drawn_blur(indices.len(), rng);
         let batch = HostBatch { rows: &rows, noise: &noise, blur: &blur, of: rows.len() };
         // What is drawn anew, or read from a scratch file, no other device has.
         let known = (binary.is_none() && matches!(self.train, Supply::Memory(_))).then_some(indices);
@@ -129,5 +131,22 @@ impl Training<'_> {
         let is_drawn = self.config.data.binarise == Some(Binarise::Dynamic);
         let grey = part.windows(indices, self.network.architecture().inputs());
         is_drawn.then(|| binarise(grey.flatten().copied(), rng))
+    }
+
+    /// What is added to the encoder's inputs, of so many windows: a value for each feature, 0 for those of zeros and ones; or none.
+    fn drawn_blur(&self, windows: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let Config { objective, model, .. } = &self.config;
+        let deviation = objective.input_noise.unwrap_or(0.0);
+        if deviation <= 0.0 || model.likelihood == Likelihood::Bernoulli {
+            return Vec::new();
+        }
+        let Architecture { features, families, .. } = self.network.architecture();
+        let is_discrete = |feature: &usize| families.get(*feature).is_some_and(|family| family.is_discrete());
+        let discrete = (0..*features).filter(is_discrete).count();
+        let mut draws = vec![0.0; windows * (features - discrete)];
+        fill_standard_normal(&mut draws, rng);
+        let mut draws = draws.into_iter().map(|draw| deviation * draw);
+        let blur = |place| if is_discrete(&(place % features)) { None } else { draws.next() }.unwrap_or(0.0);
+        (0..windows * features).map(blur).collect()
     }
 }
